@@ -1,0 +1,44 @@
+//! What cannot run without a container engine, one file each.
+
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+
+use crate::{Cluster, Delays};
+
+pub mod container;
+pub mod gateway;
+pub mod kiali;
+pub mod kiali_operator;
+pub mod kubelet;
+pub mod load_balancer;
+pub mod prometheus;
+pub mod sample;
+pub mod service;
+pub mod ztunnel;
+
+/// What all stand-ins of a sandbox share.
+#[derive(Clone)]
+pub struct World {
+    pub delays: Arc<RwLock<Delays>>,
+    /// Who talked to whom, and the counters of it.
+    pub traffic: sample::Traffic,
+    /// The real Prometheus.
+    pub prometheus: PathBuf,
+    /// This project's `sandbox` binary, which also plays the commands inside pods (`curl`, `wget`).
+    pub sandbox_binary: PathBuf,
+}
+
+impl World {
+    pub fn delays(&self) -> Delays {
+        *self.delays.read().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// Everything that runs beside one cluster. Never returns; dropped when the sandbox stops.
+pub async fn run(cluster: Cluster, world: World) {
+    tokio::join!(
+        kubelet::run(cluster.clone(), world.clone()),
+        load_balancer::run(cluster.clone(), world.clone()),
+        gateway::run(cluster.clone(), world.clone()),
+    );
+}
