@@ -1,7 +1,79 @@
+//! The Kiali operator: reads Kiali CRs and writes Kiali's objects, because the real one is Ansible
+//! in an image. It acts with its pod's ServiceAccount only, so a rule missing in the installer's
+//! ClusterRole fails here too, the API server's escalation check included.
+//!
+//! What it cannot show: Ingress, autoscaler and disruption budget of a Kiali CR, credentials from
+//! Secrets, `spec.version` pins, namespace-scoped access, OpenShift, the operator's memory and what
+//! it prints about Secrets in its debug log.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
 use super::container::Container;
+use settings::Settings;
+
+mod apply;
+mod conditions;
+mod config;
+mod controller;
+mod deployment;
+mod objects;
+mod rbac;
+mod reconcile;
+mod remove;
+mod secrets;
+mod settings;
+mod validate;
+
+/// Writes finalizer and conditions; what its roles write has another manager.
+const MANAGER: &str = "ansible-operator";
+const ROLES_MANAGER: &str = "OpenAPI-Generator";
+
+struct Operator {
+    container: Container,
+    settings: Settings,
+}
 
 /// Works until it exits with a code or is dropped.
 pub async fn run(container: Container) -> i32 {
-    let _ = container;
-    todo!()
+    let settings = match Settings::of(&container.pod) {
+        Ok(settings) => settings,
+        Err(why) => {
+            container.log(format_args!("error: failed to load watches: {why}"));
+            return 1;
+        }
+    };
+    let operator = Arc::new(Operator {
+        container,
+        settings,
+    });
+    tokio::select! {
+        code = probes(&operator.container) => code,
+        () = controller::run(operator.clone()) => 1,
+        () = secrets::run(&operator) => 1,
+    }
+}
+
+/// Plain pings, as the real ones: Ready says nothing about the watches.
+async fn probes(container: &Container) -> i32 {
+    let address = SocketAddr::new(IpAddr::V4(container.ip), 6789);
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(why) => {
+            container.log(format_args!("error: cannot listen on {address}: {why}"));
+            return 1;
+        }
+    };
+    let ping = || async { "ok" };
+    let router = Router::new()
+        .route("/readyz", get(ping))
+        .route("/healthz", get(ping));
+    if let Err(why) = axum::serve(listener, router).await {
+        container.log(format_args!("error: probes: {why}"));
+    }
+    1
 }
