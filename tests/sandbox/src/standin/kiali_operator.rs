@@ -9,11 +9,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::get;
+use hyper::StatusCode;
 use tokio::net::TcpListener;
 
 use super::container::Container;
+use super::kiali::http;
 use settings::Settings;
 
 mod apply;
@@ -68,12 +68,11 @@ async fn probes(container: &Container) -> i32 {
             return 1;
         }
     };
-    let ping = || async { "ok" };
-    let router = Router::new()
-        .route("/readyz", get(ping))
-        .route("/healthz", get(ping));
-    if let Err(why) = axum::serve(listener, router).await {
-        container.log(format_args!("error: probes: {why}"));
-    }
-    1
+    http::serve(listener, |call: http::Call| async move {
+        match call.path.as_str() {
+            "/readyz" | "/healthz" => http::text(StatusCode::OK, "text/plain", "ok"),
+            _ => http::text(StatusCode::NOT_FOUND, "text/plain", "404 page not found"),
+        }
+    })
+    .await
 }
