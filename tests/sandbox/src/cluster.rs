@@ -25,6 +25,8 @@ mod kubeconfig;
 mod kwokctl;
 mod ready;
 
+pub(crate) use config::ISTIOD_OTHERS;
+
 /// A running cluster; clones are handles to the same one.
 #[derive(Clone)]
 pub struct Cluster {

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::Cluster;
 use crate::delays::Delays;
+use crate::mesh;
 use crate::run::{Run, target};
 use crate::standin::{self, World, sample};
 use crate::tools::Tools;
@@ -40,10 +41,17 @@ impl Sandbox {
         let starts = names
             .iter()
             .map(|name| Cluster::start(&run, &tools, name, delays));
-        let clusters = try_join_all(starts).await?;
+        let (clusters, shared) = tokio::join!(try_join_all(starts), mesh::prepare(&tools));
+        let (clusters, shared) = (clusters?, shared?);
+        let names = names.join(", ");
+        say(&format!("{names}: ready after {:.1?}", begin.elapsed()));
+        let meshes = clusters
+            .iter()
+            .enumerate()
+            .map(|(index, cluster)| mesh::install(cluster, &shared, index));
+        try_join_all(meshes).await?;
         say(&format!(
-            "{} ready after {:.1?}",
-            names.join(", "),
+            "{names}: in the mesh after {:.1?}",
             begin.elapsed()
         ));
         let kubeconfig = write_kubeconfig(run.folder(), &clusters)?;
