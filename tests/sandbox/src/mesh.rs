@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::cluster::Cluster;
 use crate::tools::Tools;
-use manifests::{apply, helm, namespace, objects_of, read_folder};
+use manifests::{CRD, apply, helm, namespace, objects_of, read_folder, served};
 
 mod istiod;
 mod manifests;
@@ -34,7 +34,7 @@ pub async fn prepare(tools: &Tools) -> Result<Shared> {
     tokio::task::spawn_blocking(move || {
         let chart = tools.istio_charts.join("base");
         let rendered = helm(&tools.helm, "istio-base", &chart, &[])?;
-        let is_kind = |object: &Value| object["kind"] == "CustomResourceDefinition";
+        let is_kind = |object: &Value| object["kind"] == CRD;
         let objects = objects_of(&rendered)?.into_iter();
         let (mut kinds, base): (Vec<_>, Vec<_>) = objects.partition(is_kind);
         kinds.extend(read_folder(&tools.gateway_api_crds)?);
@@ -61,6 +61,7 @@ pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result
     );
     let charts = charts?;
     kinds?;
+    served(&client, &shared.kinds).await?;
     // Before the rest: it takes longest to become ready.
     istiod::start(cluster, &shared.pilot_discovery, &charts)?;
     let rest = tokio::join!(

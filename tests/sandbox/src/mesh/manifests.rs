@@ -3,12 +3,19 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use futures::future::join_all;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, TypeMeta};
+use kube::api::{
+    Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, TypeMeta,
+};
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+pub const CRD: &str = "CustomResourceDefinition";
 
 /// Rendered only, and applied by us: three `helm install`s are three times slower.
 pub fn helm(helm: &Path, release: &str, chart: &Path, values: &[&str]) -> Result<String> {
@@ -85,5 +92,29 @@ async fn apply_one(client: &Client, params: &PatchParams, object: &Value) -> Res
     };
     let applied = api.patch(&name, params, &Patch::Apply(object)).await;
     applied.with_context(|| format!("cannot apply {} {name}", types.kind))?;
+    Ok(())
+}
+
+/// Waits until the kinds can be listed: an istiod that starts before then looks again only after
+/// five seconds.
+pub async fn served(client: &Client, kinds: &[Value]) -> Result<()> {
+    let lists = kinds
+        .iter()
+        .filter(|object| object["kind"] == CRD)
+        .map(|kind| {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+            let spec = &kind["spec"];
+            let (group, version) = (text(&spec["group"]), text(&spec["versions"][0]["name"]));
+            let gvk = GroupVersionKind::gvk(&group, &version, &text(&spec["names"]["kind"]));
+            let resource = ApiResource::from_gvk_with_plural(&gvk, &text(&spec["names"]["plural"]));
+            Api::<DynamicObject>::all_with(client.clone(), &resource)
+        });
+    let lists = lists.map(|api| async move {
+        while api.list(&ListParams::default().limit(1)).await.is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let waited = timeout(Duration::from_secs(60), join_all(lists)).await;
+    waited.context("the kinds of the mesh are not served after a minute")?;
     Ok(())
 }
