@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -31,7 +30,11 @@ pub(super) const MODULES: [Module; 7] = [
             -X k8s.io/component-base/version.gitMinor={minor}",
         programs: &[
             ("kube-apiserver", "/cmd/kube-apiserver", 160),
-            ("kube-controller-manager", "/cmd/kube-controller-manager", 40),
+            (
+                "kube-controller-manager",
+                "/cmd/kube-controller-manager",
+                40,
+            ),
             ("kube-scheduler", "/cmd/kube-scheduler", 6),
         ],
         files: None,
@@ -88,7 +91,10 @@ pub(super) const MODULES: [Module; 7] = [
 
 impl Module {
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.programs.iter().map(|p| p.0).chain(self.files.map(|f| f.0))
+        self.programs
+            .iter()
+            .map(|p| p.0)
+            .chain(self.files.map(|f| f.0))
     }
 
     pub(super) fn folder(&self) -> PathBuf {
@@ -103,33 +109,38 @@ impl Module {
     /// A change of this text means another program.
     pub(super) fn recipe(&self) -> Result<String> {
         let flags = (self.tags, self.version_flags);
-        Ok(format!("{}{}{flags:?}", self.read("go.mod")?, self.read("go.sum")?))
+        Ok(format!(
+            "{}{}{flags:?}",
+            self.read("go.mod")?,
+            self.read("go.sum")?
+        ))
     }
 
     /// The required version as in go.mod, without its `v`.
     pub(super) fn version(&self) -> Result<String> {
         let go_mod = self.read("go.mod")?;
-        let mut words = go_mod.lines().map(|line| line.trim().trim_start_matches("require "));
+        let mut words = go_mod
+            .lines()
+            .map(|line| line.trim().trim_start_matches("require "));
         let version = words.find_map(|l| l.strip_prefix(self.upstream)?.strip_prefix(" v"));
         let version = version.and_then(|rest| rest.split_whitespace().next());
-        Ok(version.with_context(|| format!("{} not in go.mod", self.upstream))?.to_string())
+        Ok(version
+            .with_context(|| format!("{} not in go.mod", self.upstream))?
+            .to_string())
     }
 
     pub(super) fn linker_flags(&self, version: &str) -> String {
         let part = |n| version.split('.').nth(n).unwrap_or_default();
         // Prometheus 3.16.0 is published as module v0.316.0.
         let release = version.replacen("0.3", "3.", 1);
-        let flags = self.version_flags.replace("{version}", version).replace("{release}", &release);
-        let flags = flags.replace("{major}", part(0)).replace("{minor}", part(1));
+        let flags = self
+            .version_flags
+            .replace("{version}", version)
+            .replace("{release}", &release);
+        let flags = flags
+            .replace("{major}", part(0))
+            .replace("{minor}", part(1));
         let commit = version.rsplit('-').next().unwrap_or_default();
         format!("-s -w {}", flags.replace("{commit}", commit))
-    }
-
-    pub(super) fn go(&self) -> Command {
-        let mut go = Command::new("go");
-        // The toolchain is checked beforehand: Go must not fetch another one by itself.
-        go.current_dir(self.folder()).env("GOTOOLCHAIN", "local").env("GOWORK", "off");
-        go.env("CGO_ENABLED", "0");
-        go
     }
 }
