@@ -80,10 +80,7 @@ pub async fn run(container: Container) -> i32 {
 
 /// The tag of its image.
 fn version(container: &Container) -> String {
-    let spec = container.pod.spec.as_ref();
-    let image = spec
-        .and_then(|s| s.containers.first())
-        .and_then(|c| c.image.as_deref());
+    let image = container.spec.image.as_deref();
     let tag = image
         .and_then(|image| image.rsplit_once(':'))
         .map(|(_, tag)| tag);

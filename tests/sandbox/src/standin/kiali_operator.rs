@@ -40,7 +40,7 @@ struct Operator {
 
 /// Works until it exits with a code or is dropped.
 pub async fn run(container: Container) -> i32 {
-    let settings = match Settings::of(&container.pod) {
+    let settings = match Settings::of(&container.spec, &container.pod) {
         Ok(settings) => settings,
         Err(why) => {
             container.log(format_args!("error: failed to load watches: {why}"));

@@ -42,15 +42,7 @@ pub(super) async fn clusters(container: &Container, config: &Config) -> Result<C
 
 /// Each Secret is a mount of its own.
 fn folders(container: &Container) -> Vec<(String, PathBuf)> {
-    let spec = container
-        .pod
-        .spec
-        .as_ref()
-        .and_then(|s| s.containers.first());
-    let mounts = spec
-        .and_then(|c| c.volume_mounts.as_ref())
-        .into_iter()
-        .flatten();
+    let mounts = container.spec.volume_mounts.iter().flatten();
     mounts
         .filter_map(|mount| {
             let secret = mount.mount_path.strip_prefix(REMOTES)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{EnvVar, Pod};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Settings {
@@ -15,9 +15,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn of(pod: &Pod) -> Result<Settings, String> {
-        let container = pod.spec.as_ref().and_then(|s| s.containers.first());
-        let container = container.ok_or("the pod has no container")?;
+    pub(super) fn of(container: &Container, pod: &Pod) -> Result<Settings, String> {
         let env: BTreeMap<&str, String> = container
             .env
             .iter()
@@ -89,18 +87,19 @@ mod tests {
 
     use super::*;
 
-    fn pod(args: &[&str], env: serde_json::Value) -> Pod {
-        serde_json::from_value(json!({
-            "metadata": {"name": "operator-1", "namespace": "kiali"},
-            "spec": {"containers": [{"name": "operator", "args": args, "env": env}]},
-        }))
-        .unwrap()
+    fn of(args: &[&str], env: serde_json::Value) -> Result<Settings, String> {
+        let container = json!({"name": "operator", "args": args, "env": env});
+        let pod = json!({"metadata": {"name": "operator-1", "namespace": "kiali"}});
+        Settings::of(
+            &serde_json::from_value(container).unwrap(),
+            &serde_json::from_value(pod).unwrap(),
+        )
     }
 
     #[test]
     fn reads_the_charts_deployment() {
         let field = |path: &str| json!({"fieldRef": {"fieldPath": path}});
-        let settings = Settings::of(&pod(
+        let settings = of(
             &["--watches-file=./$(WATCHES_FILE)"],
             json!([
                 {"name": "WATCH_NAMESPACE", "value": ""},
@@ -108,7 +107,7 @@ mod tests {
                 {"name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace")},
                 {"name": "WATCHES_FILE", "value": "watches-k8s.yaml"},
             ]),
-        ))
+        )
         .unwrap();
         assert_eq!(settings.watch_namespace, None);
         assert_eq!(settings.pod, Some(("kiali".into(), "operator-1".into())));
@@ -117,7 +116,7 @@ mod tests {
 
     #[test]
     fn does_not_start_without_a_watches_file() {
-        assert!(Settings::of(&pod(&[], json!([]))).is_err());
-        assert!(Settings::of(&pod(&["--watches-file=./$(WATCHES_FILE)"], json!([]))).is_err());
+        assert!(of(&[], json!([])).is_err());
+        assert!(of(&["--watches-file=./$(WATCHES_FILE)"], json!([])).is_err());
     }
 }
