@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ambikiali_sandbox::standin::pod_commands;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
@@ -61,9 +62,13 @@ struct Clusters {
 }
 
 fn main() -> ExitCode {
+    // kwok's exec calls a link to this program in a pod's name.
+    if let Some(code) = pod_commands::main() {
+        return code;
+    }
     let name = std::env::args().next().unwrap_or_default();
     let result = match name.rsplit('/').next() {
-        // A link to this program under another name: see there.
+        // kwokctl calls another link.
         Some("kubectl") => kubectl::main().map(|()| ExitCode::SUCCESS),
         _ => run(Cli::parse().command),
     };
