@@ -1,12 +1,31 @@
 //! One real cluster: etcd, API server, controller manager, scheduler and kwok, started by kwokctl
 //! on loopback addresses of its own, with an audit log.
 
+use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::Result;
-use kube::Client;
+use anyhow::{Context, Result};
+use axum::http::{HeaderValue, header::USER_AGENT};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+
+use crate::delays::Delays;
+use crate::run::{Block, MARK, Run};
+use crate::tools::Tools;
+
+mod api_server;
+mod config;
+mod kubeconfig;
+mod kwokctl;
+mod ready;
+
+pub(crate) use config::ISTIOD_OTHERS;
 
 /// A running cluster; clones are handles to the same one.
 #[derive(Clone)]
@@ -14,7 +33,17 @@ pub struct Cluster {
     inner: Arc<Inner>,
 }
 
-struct Inner {}
+struct Inner {
+    name: String,
+    block: Block,
+    run: PathBuf,
+    dir: PathBuf,
+    server: String,
+    ca: String,
+    kubeconfig: Kubeconfig,
+    config: Config,
+    client: Client,
+}
 
 /// The loopback addresses and ports that belong to one cluster: `127.<block>.0.0/16`.
 #[derive(Clone, Copy, Debug)]
@@ -41,48 +70,138 @@ impl Addresses {
     }
 
     /// The k-th port on 127.0.0.1 of this cluster (API server, etcd, istiod and so on); k below 100.
+    /// All below 32768, where the system takes ports for outgoing connections.
     pub fn port(self, k: u16) -> u16 {
         20_000 + u16::from(self.block) * 100 + k
     }
 }
 
 impl Cluster {
+    /// An empty cluster with one ready node.
+    pub async fn start(run: &Run, tools: &Tools, name: &str, delays: Delays) -> Result<Cluster> {
+        // Whoever links this may have done it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let block = Block::take()?;
+        let dir = run.folder().join(name);
+        fs::create_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        kwokctl::create(run, tools, &dir, name, block.addresses, delays).await?;
+
+        let server = format!(
+            "https://127.0.0.1:{}",
+            block.addresses.port(config::API_SERVER)
+        );
+        let pki = dir.join("clusters").join(name).join("pki");
+        let ca = fs::read_to_string(pki.join("ca.crt")).context("no CA")?;
+        let kubeconfig = kubeconfig::write(&dir, &pki, name, &server)?;
+        let options = KubeConfigOptions::default();
+        let mut config = Config::from_custom_kubeconfig(kubeconfig.clone(), &options).await?;
+        let agent = HeaderValue::from_static("sandbox");
+        config.headers.push((USER_AGENT, agent));
+        let client = Client::try_from(config.clone())?;
+        ready::node(&client, name, block.addresses).await?;
+        let inner = Inner {
+            name: name.into(),
+            block,
+            run: run.folder().into(),
+            dir,
+            server,
+            ca,
+            kubeconfig,
+            config,
+            client,
+        };
+        Ok(Cluster {
+            inner: Arc::new(inner),
+        })
+    }
+
     /// `cluster1`: kubeconfig context and Istio cluster id alike.
     pub fn name(&self) -> &str {
-        todo!()
+        &self.inner.name
     }
+
     pub fn addresses(&self) -> Addresses {
-        todo!()
+        self.inner.block.addresses
     }
+
     /// Cluster-admin, with user agent `sandbox`.
     pub fn client(&self) -> Client {
-        let _ = &self.inner;
-        todo!()
+        self.inner.client.clone()
     }
+
     /// `https://127.0.0.1:PORT`.
     pub fn server(&self) -> &str {
-        todo!()
+        &self.inner.server
     }
+
     /// CA of the API server, PEM.
     pub fn ca(&self) -> &str {
-        todo!()
+        &self.inner.ca
     }
+
     /// A folder for this cluster's files; it goes with the run.
     pub fn dir(&self) -> &Path {
-        todo!()
+        &self.inner.dir
     }
+
+    /// A kubeconfig with this cluster alone.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir().join("kubeconfig")
+    }
+
+    /// The same as data.
+    pub(crate) fn kubeconfig_data(&self) -> &Kubeconfig {
+        &self.inner.kubeconfig
+    }
+
+    /// The API server's log of every request.
+    pub fn audit_log(&self) -> PathBuf {
+        self.state().join("logs/audit.log")
+    }
+
+    /// A program that ends with the run.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env(MARK, &self.inner.run);
+        command
+    }
+
     /// A token of a ServiceAccount, as the kubelet would mount it.
     pub async fn token(&self, namespace: &str, service_account: &str) -> Result<String> {
-        let _ = (namespace, service_account);
-        todo!()
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
+        let spec = TokenRequestSpec {
+            expiration_seconds: Some(3607),
+            ..TokenRequestSpec::default()
+        };
+        let request = TokenRequest {
+            spec: Some(spec),
+            ..TokenRequest::default()
+        };
+        let answer = accounts
+            .create_token_request(service_account, &PostParams::default(), &request)
+            .await
+            .with_context(|| format!("no token for {namespace}/{service_account}"))?;
+        let status = answer.status.context("a token request without status")?;
+        status.token.context("a token request without token")
     }
+
     /// A client that acts with that token and nothing else.
     pub fn client_with_token(&self, token: &str) -> Result<Client> {
-        let _ = token;
-        todo!()
+        let mut config = self.inner.config.clone();
+        config.auth_info = AuthInfo {
+            token: Some(token.to_string().into()),
+            ..AuthInfo::default()
+        };
+        Ok(Client::try_from(config)?)
     }
+
     /// Port on 127.0.0.1 of the real istiod's plain HTTP server (`/ready`).
     pub fn istiod_http_port(&self) -> u16 {
-        todo!()
+        self.addresses().port(config::ISTIOD_HTTP)
+    }
+
+    /// What kwokctl wrote for this cluster.
+    fn state(&self) -> PathBuf {
+        self.dir().join("clusters").join(self.name())
     }
 }

@@ -1,1 +1,138 @@
-//! Not written yet.
+//! The mesh of a cluster: the Gateway API's kinds, Istio's charts as helm renders them, a real
+//! istiod and the sample apps of Istio's multi-cluster pages.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::cluster::Cluster;
+use crate::tools::Tools;
+use manifests::{CRD, apply, helm, namespace, objects_of, read_folder, served};
+
+mod istiod;
+mod manifests;
+mod sample;
+
+/// The version that istiod reports; the charts in the repository say `latest`.
+const TAG: &str = "1.31-alpha";
+
+/// What is the same in every cluster, read and rendered once.
+pub struct Shared {
+    kinds: Vec<Value>,
+    base: Vec<Value>,
+    pilot_discovery: PathBuf,
+    tools: Tools,
+}
+
+/// A second of work that needs no cluster: done while the clusters start.
+pub async fn prepare(tools: &Tools) -> Result<Shared> {
+    let tools = tools.clone();
+    tokio::task::spawn_blocking(move || {
+        let chart = tools.istio_charts.join("base");
+        let rendered = helm(&tools.helm, "istio-base", &chart, &[])?;
+        let is_kind = |object: &Value| object["kind"] == CRD;
+        let objects = objects_of(&rendered)?.into_iter();
+        let (mut kinds, base): (Vec<_>, Vec<_>) = objects.partition(is_kind);
+        kinds.extend(read_folder(&tools.gateway_api_crds)?);
+        Ok(Shared {
+            kinds,
+            base,
+            pilot_discovery: tools.pilot_discovery.clone(),
+            tools,
+        })
+    })
+    .await?
+}
+
+/// Returns when istiod has accepted its GatewayClass. `index` counts the clusters from 0.
+pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result<()> {
+    let network = format!("network{}", index + 1);
+    let client = cluster.client();
+    let istio_system = namespace("istio-system", ("topology.istio.io/network", &network));
+    let sample = namespace("sample", ("istio.io/dataplane-mode", "ambient"));
+    apply(&client, "kubectl", &[istio_system, sample]).await?;
+    let (charts, kinds) = tokio::join!(
+        charts(cluster, shared, &network),
+        apply(&client, "helm", &shared.kinds),
+    );
+    let charts = charts?;
+    kinds?;
+    served(&client, &shared.kinds).await?;
+    // Before the rest: it takes longest to become ready.
+    istiod::start(cluster, &shared.pilot_discovery, &charts)?;
+    let rest = tokio::join!(
+        apply(&client, "helm", &shared.base),
+        apply(&client, "helm", &charts),
+        sample::deploy(&client, index),
+        istiod::forward(cluster),
+    );
+    rest.0?;
+    rest.1?;
+    rest.2?;
+    rest.3?;
+    let accepted = timeout(Duration::from_secs(60), gateway_class(cluster)).await;
+    let log = istiod::log(cluster);
+    let hint = || {
+        format!(
+            "istiod of {} accepts no Gateway: {}",
+            cluster.name(),
+            log.display()
+        )
+    };
+    accepted.with_context(hint)
+}
+
+async fn charts(cluster: &Cluster, shared: &Shared, network: &str) -> Result<Vec<Value>> {
+    let Tools {
+        helm: program,
+        istio_charts,
+        ..
+    } = shared.tools.clone();
+    let cluster_name = format!("global.multiCluster.clusterName={}", cluster.name());
+    let network = format!("global.network={network}");
+    tokio::task::spawn_blocking(move || {
+        let tag = format!("global.tag={TAG}");
+        let values = [
+            "profile=ambient",
+            &cluster_name,
+            &network,
+            "global.meshID=mesh1",
+            "global.hub=docker.io/istio",
+            &tag,
+            "env.AMBIENT_ENABLE_MULTI_NETWORK=true",
+            // It would only report, again and again, that there are no metrics.
+            "autoscaleEnabled=false",
+        ];
+        let istiod = istio_charts.join("istio-control/istio-discovery");
+        let mut objects = objects_of(&helm(&program, "istiod", &istiod, &values)?)?;
+        let ztunnel = istio_charts.join("ztunnel");
+        objects.extend(objects_of(&helm(&program, "ztunnel", &ztunnel, &values)?)?);
+        Ok(objects)
+    })
+    .await?
+}
+
+async fn gateway_class(cluster: &Cluster) {
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "GatewayClass");
+    let kind = ApiResource::from_gvk_with_plural(&kind, "gatewayclasses");
+    let classes: Api<DynamicObject> = Api::all_with(cluster.client(), &kind);
+    let accepted = |class: &DynamicObject| {
+        let conditions = class.data["status"]["conditions"].as_array();
+        conditions.is_some_and(|all| {
+            all.iter()
+                .any(|c| c["type"] == json!("Accepted") && c["status"] == json!("True"))
+        })
+    };
+    // An error too means "not yet": the kind is a moment old.
+    while !classes
+        .get("istio")
+        .await
+        .is_ok_and(|class| accepted(&class))
+    {
+        sleep(Duration::from_millis(50)).await;
+    }
+}

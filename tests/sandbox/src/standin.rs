@@ -7,13 +7,16 @@ use crate::{Cluster, Delays};
 
 pub mod container;
 pub mod gateway;
+mod http;
 pub mod kiali;
 pub mod kiali_operator;
 pub mod kubelet;
 pub mod load_balancer;
+pub mod pod_commands;
 pub mod prometheus;
 pub mod sample;
 pub mod service;
+mod watch;
 pub mod ztunnel;
 
 /// What all stand-ins of a sandbox share.
@@ -22,6 +25,8 @@ pub struct World {
     pub delays: Arc<RwLock<Delays>>,
     /// Who talked to whom, and the counters of it.
     pub traffic: sample::Traffic,
+    /// Whether Services get addresses.
+    pub load_balancers: load_balancer::Switch,
     /// The real Prometheus.
     pub prometheus: PathBuf,
     /// This project's `sandbox` binary, which also plays the commands inside pods (`curl`, `wget`).
@@ -36,6 +41,7 @@ impl World {
 
 /// Everything that runs beside one cluster. Never returns; dropped when the sandbox stops.
 pub async fn run(cluster: Cluster, world: World) {
+    world.traffic.register(cluster.clone());
     tokio::join!(
         kubelet::run(cluster.clone(), world.clone()),
         load_balancer::run(cluster.clone(), world.clone()),

@@ -2,12 +2,15 @@
 
 use std::fmt::Display;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container as Spec, Pod};
 use kube::Client;
 
 use super::World;
+use super::kubelet::log::Log;
+use super::kubelet::volumes::Mount;
 use crate::Cluster;
 
 /// The one container of a pod that is played by a process or a stand-in.
@@ -22,21 +25,63 @@ pub struct Container {
     pub ip: Ipv4Addr,
     /// Acts with the pod's own ServiceAccount.
     pub client: Client,
-    /// Its token, as mounted.
+    /// Its token, as mounted; empty when none is.
     pub token: String,
+    /// The container as the pod names it.
+    pub spec: Spec,
+    /// A folder for the container's own files: what is not mounted.
+    pub dir: PathBuf,
+    pub(super) mounts: Arc<Vec<Mount>>,
+    pub(super) log: Arc<Log>,
 }
 
 impl Container {
     /// Where a path of the container's file system is on this machine, through its volume mounts.
     /// None when nothing is mounted there (an optional Secret that does not exist: an empty folder).
     pub fn path(&self, in_container: &str) -> Option<PathBuf> {
-        let _ = in_container;
-        todo!()
+        map(&self.mounts, in_container)
     }
 
     /// One line to the container's log, which the API server serves as the pod's log.
     pub fn log(&self, line: impl Display) {
-        let _ = line;
-        todo!()
+        self.log.write(&line.to_string());
+    }
+}
+
+/// The mount with the longest path wins: mounts may lie inside each other.
+pub(super) fn map(mounts: &[Mount], in_container: &str) -> Option<PathBuf> {
+    let path = Path::new(in_container);
+    let mount = mounts
+        .iter()
+        .filter(|mount| path.starts_with(&mount.at))
+        .max_by_key(|mount| mount.at.components().count())?;
+    let rest = path.strip_prefix(&mount.at).ok()?;
+    Some(if rest.as_os_str().is_empty() {
+        mount.host.clone()
+    } else {
+        mount.host.join(rest)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_mount_wins() {
+        let mount = |at: &str, host: &str| Mount {
+            at: at.into(),
+            host: host.into(),
+        };
+        let mounts = [
+            mount("/etc", "/h/etc"),
+            mount("/etc/kiali", "/h/kiali"),
+            mount("/f.yml", "/h/f"),
+        ];
+        let at = |path: &str| map(&mounts, path);
+        assert_eq!(at("/etc/kiali/x"), Some("/h/kiali/x".into()));
+        assert_eq!(at("/etc/kialix"), Some("/h/etc/kialix".into()));
+        assert_eq!(at("/f.yml"), Some("/h/f".into()));
+        assert_eq!(at("/var"), None);
     }
 }

@@ -1,8 +1,153 @@
+//! A cloud's load balancer controller: gives each Service of type LoadBalancer an address after the
+//! delay that a cloud was measured to take. The address itself is served by `gateway`.
+//!
+//! What it cannot show: a load balancer for anything but a Gateway, health checks, node ports.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::watcher;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
 use super::World;
+use super::watch::Mirror;
 use crate::Cluster;
+
+/// On a Service: the host name that it gets in place of an address.
+const HOSTNAME: &str = "sandbox/hostname";
+
+/// Whether Services get addresses; a test holds them back to see what an installer does meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct Switch(Arc<AtomicBool>);
+
+impl Switch {
+    pub fn hold_back(&self, hold: bool) {
+        self.0.store(hold, Ordering::Relaxed);
+    }
+
+    fn held_back(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Never returns.
 pub async fn run(cluster: Cluster, world: World) {
-    let _ = (cluster, world);
-    todo!()
+    let changed = Arc::new(Notify::new());
+    let services = Mirror::start(
+        Api::<Service>::all(cluster.client()),
+        watcher::Config::default(),
+        (),
+        changed.clone(),
+    );
+    let mut addresses = Pool::default();
+    let mut seen: HashMap<String, Instant> = HashMap::new();
+    loop {
+        let waiting: Vec<_> = services.all();
+        let waiting: Vec<_> = waiting.iter().filter(|s| balanced(s)).collect();
+        seen.retain(|uid, _| waiting.iter().any(|s| s.uid().as_ref() == Some(uid)));
+        addresses.retain(|uid| seen.contains_key(uid));
+        for service in waiting {
+            let uid = service.uid().unwrap_or_default();
+            let since = *seen.entry(uid.clone()).or_insert_with(Instant::now);
+            if addressed(service)
+                || world.load_balancers.held_back()
+                || since.elapsed() < world.delays().load_balancer
+            {
+                continue;
+            }
+            let address = cluster.addresses().load_balancer(addresses.take(&uid));
+            let ingress = match service.annotations().get(HOSTNAME) {
+                Some(name) => json!({ "hostname": name }),
+                None => json!({ "ip": address.to_string(), "ipMode": "VIP" }),
+            };
+            if let Err(error) = assign(&cluster, service, ingress).await {
+                eprintln!("load balancer of {}: {error:#}", service.name_any());
+            }
+        }
+        // A delay that ends and the switch are no events of the API server.
+        let _ = tokio::time::timeout(Duration::from_millis(100), changed.notified()).await;
+    }
+}
+
+async fn assign(cluster: &Cluster, service: &Service, ingress: Value) -> kube::Result<()> {
+    let namespace = service.namespace().unwrap_or_default();
+    let patch = json!({ "status": { "loadBalancer": { "ingress": [ingress] } } });
+    let api = Api::<Service>::namespaced(cluster.client(), &namespace);
+    match api
+        .patch_status(
+            &service.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(&patch),
+        )
+        .await
+    {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        result => result.map(|_| ()),
+    }
+}
+
+fn balanced(service: &Service) -> bool {
+    let kind = service.spec.as_ref().and_then(|spec| spec.type_.as_deref());
+    kind == Some("LoadBalancer") && service.metadata.deletion_timestamp.is_none()
+}
+
+fn addressed(service: &Service) -> bool {
+    let balancer = service
+        .status
+        .as_ref()
+        .and_then(|s| s.load_balancer.as_ref());
+    balancer.is_some_and(|b| b.ingress.as_ref().is_some_and(|i| !i.is_empty()))
+}
+
+/// Numbers 1 to 254 by Service. The next one is taken, not the lowest free one, so that a Service
+/// that is made again has a new address, as in a cloud.
+#[derive(Default)]
+struct Pool {
+    taken: HashMap<String, u8>,
+    last: u8,
+}
+
+impl Pool {
+    fn take(&mut self, uid: &str) -> u8 {
+        if let Some(number) = self.taken.get(uid) {
+            return *number;
+        }
+        for _ in 0..254 {
+            self.last = self.last % 254 + 1;
+            if !self.taken.values().any(|n| *n == self.last) {
+                break;
+            }
+        }
+        self.taken.insert(uid.to_owned(), self.last);
+        self.last
+    }
+
+    fn retain(&mut self, lives: impl Fn(&str) -> bool) {
+        self.taken.retain(|uid, _| lives(uid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pool;
+
+    #[test]
+    fn addresses_are_stable_and_not_used_again_soon() {
+        let mut pool = Pool::default();
+        assert_eq!((pool.take("a"), pool.take("b"), pool.take("a")), (1, 2, 1));
+        pool.retain(|uid| uid == "b");
+        assert_eq!(pool.take("a"), 3);
+        for n in 0..252 {
+            pool.retain(|uid| uid == "b");
+            pool.take(&n.to_string());
+        }
+        pool.retain(|uid| uid == "b");
+        assert_eq!(pool.take("c"), 1);
+    }
 }

@@ -1,0 +1,83 @@
+//! An API server that hangs, dies and comes back, for tests of what that does to a user.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{sleep, timeout};
+
+use super::Cluster;
+
+impl Cluster {
+    /// From now on it accepts connections and never answers.
+    pub fn pause_api_server(&self) -> Result<()> {
+        Ok(kill_process(self.api_server()?, Signal::STOP)?)
+    }
+
+    pub fn resume_api_server(&self) -> Result<()> {
+        Ok(kill_process(self.api_server()?, Signal::CONT)?)
+    }
+
+    /// From now on connections are refused.
+    pub fn kill_api_server(&self) -> Result<()> {
+        let pid = self.api_server()?;
+        let command_line = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
+        fs::copy(command_line, self.command_line()).context("the API server does not run")?;
+        Ok(kill_process(pid, Signal::KILL)?)
+    }
+
+    /// Starts the killed one again, with the same command line, and waits until it is ready.
+    pub async fn restart_api_server(&self) -> Result<()> {
+        let words = fs::read_to_string(self.command_line()).context("it was not killed before")?;
+        let mut words = words.split_terminator('\0');
+        let program = words.next().context("an empty command line")?;
+        let log = self.state().join("logs/kube-apiserver.log");
+        let log = fs::File::options().append(true).open(log)?;
+        let mut command: Command = self.command(program.as_ref());
+        command
+            .args(words)
+            .current_dir(self.state())
+            .stdin(Stdio::null());
+        command
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0);
+        let mut child = command.spawn().context("cannot start the API server")?;
+        fs::write(self.pid_file(), child.id().to_string())?;
+        // Else it stays a zombie when it is killed once more.
+        std::thread::spawn(move || child.wait());
+        let ready = async {
+            while !self.is_ready().await {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let waited = timeout(Duration::from_secs(60), ready).await;
+        waited.with_context(|| format!("the API server of {} does not come back", self.name()))
+    }
+
+    async fn is_ready(&self) -> bool {
+        let request = axum::http::Request::get("/readyz").body(Vec::new());
+        let Ok(request) = request else {
+            return false;
+        };
+        let answer = timeout(Duration::from_secs(5), self.client().request_text(request)).await;
+        matches!(answer, Ok(Ok(_)))
+    }
+
+    fn api_server(&self) -> Result<Pid> {
+        let pid = fs::read_to_string(self.pid_file())?.trim().parse()?;
+        Pid::from_raw(pid).context("no process has the number 0")
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.state().join("pids/kube-apiserver.pid")
+    }
+
+    fn command_line(&self) -> PathBuf {
+        self.dir().join("kube-apiserver.cmdline")
+    }
+}

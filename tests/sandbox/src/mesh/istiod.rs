@@ -1,0 +1,83 @@
+//! The real istiod as a process beside the cluster. The chart's Deployment is there too, played by
+//! kwok, for whoever looks for istiod in the cluster.
+//!
+//! What it cannot show: the webhooks and proxies that would call istiod, as its Service leads
+//! nowhere.
+
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::manifests::apply;
+use crate::cluster::{Cluster, ISTIOD_OTHERS};
+
+/// The port of the container that `/ready` is on.
+const HTTP: u16 = 8080;
+
+pub fn start(cluster: &Cluster, program: &Path, charts: &[Value]) -> Result<()> {
+    let folder = cluster.dir().join("istiod");
+    let config = folder.join("etc/istio/config");
+    fs::create_dir_all(&config)?;
+    fs::write(config.join("mesh"), mesh_config(charts)?)?;
+    let address = |port: u16| format!("{}:{port}", Ipv4Addr::LOCALHOST);
+    let other = |k| cluster.addresses().port(ISTIOD_OTHERS + k);
+    let log = File::create(log(cluster))?;
+
+    let mut command = cluster.command(program);
+    command.arg("discovery");
+    command.arg("--kubeconfig").arg(cluster.kubeconfig());
+    command.args(["--clusterID", cluster.name()]);
+    command.args(["--httpAddr", &address(cluster.istiod_http_port())]);
+    command.args(["--monitoringAddr", &address(other(0))]);
+    command.args(["--grpcAddr", &address(other(1))]);
+    command.args(["--secureGRPCAddr", &address(other(2))]);
+    command.args(["--httpsAddr", &address(other(3))]);
+    command.args(["--ctrlz_port", &other(4).to_string()]);
+    command.envs([
+        ("POD_NAMESPACE", "istio-system"),
+        ("POD_NAME", "istiod-0"),
+        ("REVISION", "default"),
+        ("CLUSTER_ID", cluster.name()),
+        ("PILOT_CERT_PROVIDER", "istiod"),
+        ("PILOT_ENABLE_AMBIENT", "true"),
+        ("AMBIENT_ENABLE_MULTI_NETWORK", "true"),
+    ]);
+    command
+        .current_dir(&folder)
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    let mut child = command.spawn().context("cannot start istiod")?;
+    // Else it stays a zombie when it is killed.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}
+
+/// Kiali port-forwards to istiod's pod, whatever its name is.
+pub async fn forward(cluster: &Cluster) -> Result<()> {
+    let target = json!({"address": "127.0.0.1", "port": cluster.istiod_http_port()});
+    let forward = json!({
+        "apiVersion": "kwok.x-k8s.io/v1alpha1",
+        "kind": "ClusterPortForward",
+        "metadata": {"name": "istiod"},
+        "spec": {
+            "selector": {"matchNamespaces": ["istio-system"]},
+            "forwards": [{"ports": [HTTP], "target": target}],
+        },
+    });
+    apply(&cluster.client(), "sandbox", &[forward]).await
+}
+
+pub fn log(cluster: &Cluster) -> PathBuf {
+    cluster.dir().join("istiod.log")
+}
+
+fn mesh_config(charts: &[Value]) -> Result<&str> {
+    let found = charts.iter().find(|object| {
+        object["kind"] == json!("ConfigMap") && object["metadata"]["name"] == json!("istio")
+    });
+    let mesh = found.and_then(|map| map["data"]["mesh"].as_str());
+    mesh.context("the chart has no ConfigMap istio")
+}

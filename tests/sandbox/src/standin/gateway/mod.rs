@@ -1,0 +1,188 @@
+//! The data plane of every Gateway of class `istio`: listens on the address that its Service got,
+//! and passes requests on by the HTTPRoutes that are in the cluster at that moment.
+//!
+//! What it cannot show: TLS and TCP listeners, filters, retries and time limits of Envoy, the state
+//! of the Gateway's own pods, Istio's own routing and policies.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::watcher::Config;
+use kube::{Api, ResourceExt};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::World;
+use super::watch::Mirror;
+use crate::Cluster;
+use routes::Listener;
+
+mod proxy;
+mod routes;
+
+/// On what istiod makes for a Gateway.
+const OF_GATEWAY: &str = "gateway.networking.k8s.io/gateway-name";
+
+struct Mirrors {
+    services: Mirror<Service>,
+    gateways: Mirror<DynamicObject>,
+    routes: Mirror<DynamicObject>,
+}
+
+/// What one listening socket is for; another address or listener is another socket.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Bound {
+    address: SocketAddr,
+    namespace: String,
+    gateway: String,
+    listeners: Vec<Listener>,
+}
+
+/// Never returns.
+pub async fn run(cluster: Cluster, _world: World) {
+    let changed = Arc::new(Notify::new());
+    let mirrors = Arc::new(Mirrors::start(&cluster, &changed));
+    let mut open: HashMap<Bound, AbortOnDropHandle<()>> = HashMap::new();
+    loop {
+        let wanted = mirrors.wanted().await;
+        open.retain(|bound, task| wanted.contains(bound) && !task.is_finished());
+        for bound in wanted {
+            if open.contains_key(&bound) {
+                continue;
+            }
+            match TcpListener::bind(bound.address).await {
+                Ok(listener) => {
+                    let serving =
+                        proxy::serve(listener, cluster.clone(), mirrors.clone(), bound.clone());
+                    open.insert(bound, AbortOnDropHandle::new(tokio::spawn(serving)));
+                }
+                // An address that was just left is free again a moment later.
+                Err(error) => eprintln!(
+                    "{}: gateway {} cannot listen on {}: {error}",
+                    cluster.name(),
+                    bound.gateway,
+                    bound.address,
+                ),
+            }
+        }
+        let _ = tokio::time::timeout(Duration::from_millis(300), changed.notified()).await;
+    }
+}
+
+impl Mirrors {
+    fn start(cluster: &Cluster, changed: &Arc<Notify>) -> Mirrors {
+        let kind = |kind| {
+            ApiResource::from_gvk(&GroupVersionKind::gvk(
+                "gateway.networking.k8s.io",
+                "v1",
+                kind,
+            ))
+        };
+        let mirror = |kind: ApiResource| {
+            let api = Api::all_with(cluster.client(), &kind);
+            Mirror::start(api, Config::default(), kind, changed.clone())
+        };
+        let services = Api::all(cluster.client());
+        Mirrors {
+            services: Mirror::start(
+                services,
+                Config::default().labels(OF_GATEWAY),
+                (),
+                changed.clone(),
+            ),
+            gateways: mirror(kind("Gateway")),
+            routes: mirror(kind("HTTPRoute")),
+        }
+    }
+
+    /// Every socket that there should be now.
+    async fn wanted(&self) -> Vec<Bound> {
+        let gateways = self.gateways.all();
+        let mut wanted = Vec::new();
+        for service in self.services.all() {
+            let name = service
+                .labels()
+                .get(OF_GATEWAY)
+                .cloned()
+                .unwrap_or_default();
+            let of = gateways
+                .iter()
+                .find(|g| g.name_any() == name && g.namespace() == service.namespace());
+            let Some(spec) = of.and_then(|gateway| spec(gateway)) else {
+                continue;
+            };
+            for ip in addresses(&service).await {
+                let mut ports: Vec<u16> = spec.http().map(|l| l.port).collect();
+                ports.dedup();
+                let served = ports.into_iter().filter(|port| exposes(&service, *port));
+                wanted.extend(served.map(|port| Bound {
+                    address: SocketAddr::new(ip, port),
+                    namespace: service.namespace().unwrap_or_default(),
+                    gateway: name.clone(),
+                    listeners: spec.http().filter(|l| l.port == port).cloned().collect(),
+                }));
+            }
+        }
+        wanted
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    gateway_class_name: String,
+    listeners: Vec<Listener>,
+}
+
+impl Spec {
+    fn http(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners
+            .iter()
+            .filter(|listener| listener.protocol == "HTTP")
+    }
+}
+
+fn spec(gateway: &DynamicObject) -> Option<Spec> {
+    let spec: Spec = serde_json::from_value(gateway.data.get("spec")?.clone()).ok()?;
+    (spec.gateway_class_name == "istio").then_some(spec)
+}
+
+fn exposes(service: &Service, port: u16) -> bool {
+    let ports = service
+        .spec
+        .iter()
+        .flat_map(|spec| spec.ports.iter().flatten());
+    ports.into_iter().any(|p| p.port == i32::from(port))
+}
+
+/// A host name is resolved as a client would: only one that leads to this machine can be served.
+async fn addresses(service: &Service) -> Vec<IpAddr> {
+    let balancer = service
+        .status
+        .as_ref()
+        .and_then(|status| status.load_balancer.as_ref());
+    let mut found = Vec::new();
+    for ingress in balancer
+        .iter()
+        .flat_map(|balancer| balancer.ingress.iter().flatten())
+    {
+        if let Some(ip) = ingress.ip.as_ref().and_then(|ip| ip.parse().ok()) {
+            found.push(ip);
+        } else if let Some(name) = &ingress.hostname
+            && let Ok(resolved) = tokio::net::lookup_host((name.as_str(), 0)).await
+        {
+            found.extend(
+                resolved
+                    .map(|address| address.ip())
+                    .filter(IpAddr::is_loopback),
+            );
+        }
+    }
+    found
+}

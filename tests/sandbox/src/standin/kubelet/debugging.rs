@@ -1,0 +1,115 @@
+//! What kwok must know to serve a pod's logs, port-forward and exec. The objects are written before
+//! the pod can be Ready: kwok answers from a cache, and the first port-forward comes at once.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::{Value, json};
+
+use super::{Node, log, program::Program};
+use crate::standin::pod_commands;
+
+/// Kind and plural, one object of each for a pod, named as the pod.
+const KINDS: [(&str, &str); 3] = [
+    ("Logs", "logs"),
+    ("PortForward", "portforwards"),
+    ("Exec", "execs"),
+];
+
+pub fn resource(kind: &str, plural: &str) -> ApiResource {
+    ApiResource {
+        group: "kwok.x-k8s.io".to_owned(),
+        version: "v1alpha1".to_owned(),
+        api_version: "kwok.x-k8s.io/v1alpha1".to_owned(),
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    }
+}
+
+pub async fn publish(
+    node: &Node,
+    pod: &Pod,
+    played: &Container,
+    program: Program,
+    ip: Ipv4Addr,
+    logs: &Path,
+) -> kube::Result<()> {
+    let spec = |kind: &str| match kind {
+        "Logs" => Some(json!({ "logs": [{
+            "containers": [played.name],
+            "logsFile": log::current(logs),
+            "previousLogsFile": log::previous(logs),
+            "follow": true,
+        }] })),
+        "PortForward" => Some(json!({ "forwards": forwards(pod, program, ip) })),
+        _ => commands(node.control, pod, played, program, ip),
+    };
+    let namespace = pod.namespace().unwrap_or_default();
+    let params = PatchParams::apply("sandbox").force();
+    for (kind, plural) in KINDS {
+        let Some(spec) = spec(kind) else { continue };
+        let object = json!({
+            "apiVersion": "kwok.x-k8s.io/v1alpha1",
+            "kind": kind,
+            "metadata": {
+                "name": pod.name_any(),
+                "namespace": namespace,
+                "ownerReferences": pod.owner_ref(&()).map(|owner| vec![owner]),
+            },
+            "spec": spec,
+        });
+        let kind = resource(kind, plural);
+        Api::<DynamicObject>::namespaced_with(node.cluster.client(), &namespace, &kind)
+            .patch(&pod.name_any(), &params, &Patch::Apply(&object))
+            .await?;
+    }
+    Ok(())
+}
+
+pub async fn remove(node: &Node, pod: &Pod) {
+    let namespace = pod.namespace().unwrap_or_default();
+    for (kind, plural) in KINDS {
+        let kind = resource(kind, plural);
+        // What is not removed here goes with the pod, by its owner reference.
+        let _ = Api::<DynamicObject>::namespaced_with(node.cluster.client(), &namespace, &kind)
+            .delete(&pod.name_any(), &DeleteParams::default())
+            .await;
+    }
+}
+
+/// A port-forward needs no declared port, so the ports that the program is known by are added.
+fn forwards(pod: &Pod, program: Program, ip: Ipv4Addr) -> Vec<Value> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let declared = containers
+        .flat_map(|container| container.ports.iter().flatten())
+        .filter_map(|port| u16::try_from(port.container_port).ok());
+    let ports: BTreeSet<u16> = declared.chain(program.ports().iter().copied()).collect();
+    let forward =
+        |port| json!({ "ports": [port], "target": { "port": port, "address": ip.to_string() } });
+    ports.into_iter().map(forward).collect()
+}
+
+fn commands(
+    control: SocketAddr,
+    pod: &Pod,
+    played: &Container,
+    program: Program,
+    ip: Ipv4Addr,
+) -> Option<Value> {
+    let known = program.commands()?;
+    let ports: Vec<String> = played
+        .ports
+        .iter()
+        .flatten()
+        .map(|port| port.container_port.to_string())
+        .chain(program.ports().iter().map(u16::to_string))
+        .collect();
+    Some(json!({ "execs": [{
+        "containers": [played.name],
+        "local": { "envs": pod_commands::envs(control, known, Some((ip, &ports)), &pod.name_any()) },
+    }] }))
+}

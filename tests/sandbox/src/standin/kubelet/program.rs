@@ -1,0 +1,118 @@
+//! Which pods are played by a program, and how long each takes before it works.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::Delays;
+use crate::standin::container::Container;
+use crate::standin::{kiali, kiali_operator, prometheus, ztunnel};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    Prometheus,
+    KialiOperator,
+    Kiali,
+    Ztunnel,
+}
+
+impl Program {
+    /// The container that is played, and by what. None: kwok plays the whole pod.
+    pub fn of(pod: &Pod) -> Option<(usize, Program)> {
+        let containers = &pod.spec.as_ref()?.containers;
+        containers
+            .iter()
+            .enumerate()
+            .find_map(|(index, container)| {
+                Some((index, Program::of_image(container.image.as_deref()?)?))
+            })
+    }
+
+    fn of_image(image: &str) -> Option<Program> {
+        let image = image.split('@').next().unwrap_or(image);
+        // A colon before the last slash is a registry's port.
+        let repository = match image.rsplit_once(':') {
+            Some((repository, tag)) if !tag.contains('/') => repository,
+            _ => image,
+        };
+        let mut parts = repository.rsplit('/');
+        match (parts.next()?, parts.next()) {
+            ("prometheus", Some("prom" | "prometheus")) => Some(Program::Prometheus),
+            ("kiali-operator", _) => Some(Program::KialiOperator),
+            ("kiali", Some("kiali")) => Some(Program::Kiali),
+            ("ztunnel", _) => Some(Program::Ztunnel),
+            _ => None,
+        }
+    }
+
+    /// Ports it serves, declared or not.
+    pub fn ports(self) -> &'static [u16] {
+        match self {
+            Program::Prometheus => &[9090],
+            Program::KialiOperator => &[6789, 8080],
+            Program::Kiali => &[9090, 20001],
+            Program::Ztunnel => &[15000, 15020, 15021],
+        }
+    }
+
+    /// The commands in its image that stand-ins exist for. None: exec is refused.
+    pub fn commands(self) -> Option<&'static str> {
+        (self == Program::Prometheus).then_some("wget")
+    }
+
+    /// From the container's start until its process works.
+    pub fn boot(self, delays: Delays) -> Duration {
+        match self {
+            Program::KialiOperator => delays.operator_start,
+            Program::Kiali => delays.kiali_start,
+            Program::Prometheus | Program::Ztunnel => delays.pod,
+        }
+    }
+
+    /// From the container's start until its probes begin: what waits for the whole pod.
+    pub fn settled(self, delays: Delays) -> Duration {
+        match self {
+            Program::KialiOperator | Program::Kiali => Duration::ZERO,
+            Program::Prometheus | Program::Ztunnel => delays.pod,
+        }
+    }
+
+    pub async fn run(self, container: Container) -> i32 {
+        match self {
+            Program::Prometheus => prometheus::run(container).await,
+            Program::KialiOperator => kiali_operator::run(container).await,
+            Program::Kiali => kiali::run(container).await,
+            Program::Ztunnel => ztunnel::run(container).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Program::{self, *};
+
+    #[test]
+    fn images() {
+        let of = Program::of_image;
+        assert_eq!(of("prom/prometheus"), Some(Prometheus));
+        assert_eq!(of("docker.io/prom/prometheus:v3.10.0"), Some(Prometheus));
+        assert_eq!(
+            of("registry:5000/prom/prometheus@sha256:00"),
+            Some(Prometheus)
+        );
+        assert_eq!(of("quay.io/kiali/kiali:v2.29.0"), Some(Kiali));
+        assert_eq!(
+            of("quay.io/kiali/kiali-operator:v2.29.0"),
+            Some(KialiOperator)
+        );
+        assert_eq!(
+            of("registry.istio.io/release/ztunnel:1.30.3-distroless"),
+            Some(Ztunnel)
+        );
+        assert_eq!(
+            of("ghcr.io/prometheus-operator/prometheus-config-reloader:v0.89.0"),
+            None
+        );
+        assert_eq!(of("quay.io/prometheus/node-exporter"), None);
+    }
+}

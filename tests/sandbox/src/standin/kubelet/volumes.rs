@@ -1,0 +1,268 @@
+//! A pod's volumes as folders of this machine, from the objects that the installer wrote, and kept
+//! up to date as long as the pod lives.
+//!
+//! What it cannot show: read-only mounts, file modes, host paths (an empty folder of the pod's own),
+//! tokens of an audience, of which every one is the API server's here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Container, DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Secret,
+    Volume, VolumeProjection,
+};
+use kube::api::GetParams;
+use kube::{Api, ResourceExt};
+
+use super::files::{Files, sync};
+use crate::Cluster;
+
+/// A token's age at which the kubelet asks for the next one.
+const RENEWED: Duration = Duration::from_secs(48 * 60);
+
+/// A folder or file of the container and where it is on this machine.
+pub struct Mount {
+    pub at: PathBuf,
+    pub host: PathBuf,
+}
+
+/// Writes every volume under `dir`; the error is what the kubelet would show while it waits.
+pub async fn write(cluster: &Cluster, pod: &Pod, dir: &Path) -> Result<(), String> {
+    let volumes = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.volumes.iter().flatten());
+    for volume in volumes {
+        write_one(cluster, pod, volume, dir).await.map_err(|why| {
+            format!(
+                "MountVolume.SetUp failed for volume \"{}\" : {why}",
+                volume.name
+            )
+        })?;
+    }
+    Ok(())
+}
+
+async fn write_one(
+    cluster: &Cluster,
+    pod: &Pod,
+    volume: &Volume,
+    dir: &Path,
+) -> Result<(), String> {
+    let folder = folder(dir, &volume.name);
+    fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+    let source = Source {
+        cluster,
+        pod,
+        folder: &folder,
+    };
+    let files = if let Some(v) = &volume.config_map {
+        source
+            .config_map(&v.name, v.items.as_deref(), v.optional)
+            .await?
+    } else if let Some(v) = &volume.secret {
+        let name = v.secret_name.as_deref().unwrap_or_default();
+        source.secret(name, v.items.as_deref(), v.optional).await?
+    } else if let Some(v) = &volume.projected {
+        source.projected(v).await?
+    } else if let Some(v) = &volume.downward_api {
+        source.downward(v.items.as_deref())
+    } else {
+        return Ok(());
+    };
+    sync(&folder, &files).map_err(|e| e.to_string())
+}
+
+/// Where a container sees them. A file of a `subPath` is copied once: the kubelet never updates it.
+pub fn mounts(pod: &Pod, container: &Container, dir: &Path) -> io::Result<Vec<Mount>> {
+    let mut mounts = Vec::new();
+    for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
+        let volume = folder(dir, &mount.name);
+        let host = match mount.sub_path.as_deref().unwrap_or_default() {
+            "" => volume,
+            path => {
+                let source = volume.join(path);
+                if source.is_file() && !scratch(pod, &mount.name) {
+                    let copy = dir.join(format!("subpath-{index}"));
+                    fs::copy(&source, &copy)?;
+                    copy
+                } else {
+                    fs::create_dir_all(&source)?;
+                    source
+                }
+            }
+        };
+        mounts.push(Mount {
+            at: PathBuf::from(&mount.mount_path),
+            host,
+        });
+    }
+    Ok(mounts)
+}
+
+fn folder(dir: &Path, volume: &str) -> PathBuf {
+    dir.join("volumes").join(volume)
+}
+
+fn scratch(pod: &Pod, volume: &str) -> bool {
+    let volumes = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.volumes.iter().flatten());
+    volumes
+        .into_iter()
+        .any(|v| v.name == volume && v.empty_dir.is_some())
+}
+
+struct Source<'a> {
+    cluster: &'a Cluster,
+    pod: &'a Pod,
+    folder: &'a Path,
+}
+
+impl Source<'_> {
+    fn namespace(&self) -> String {
+        self.pod.namespace().unwrap_or_default()
+    }
+
+    async fn config_map(
+        &self,
+        name: &str,
+        items: Option<&[KeyToPath]>,
+        optional: Option<bool>,
+    ) -> Result<Files, String> {
+        let api = Api::<ConfigMap>::namespaced(self.cluster.client(), &self.namespace());
+        let Some(object) = get(&api, name).await? else {
+            return absent("configmap", name, optional);
+        };
+        let text = object.data.unwrap_or_default().into_iter();
+        let bytes = object.binary_data.unwrap_or_default().into_iter();
+        let files = text
+            .map(|(key, value)| (key, value.into_bytes()))
+            .chain(bytes.map(|(key, value)| (key, value.0)))
+            .collect();
+        select(files, items, optional)
+    }
+
+    async fn secret(
+        &self,
+        name: &str,
+        items: Option<&[KeyToPath]>,
+        optional: Option<bool>,
+    ) -> Result<Files, String> {
+        let api = Api::<Secret>::namespaced(self.cluster.client(), &self.namespace());
+        let Some(object) = get(&api, name).await? else {
+            return absent("secret", name, optional);
+        };
+        let data = object.data.unwrap_or_default().into_iter();
+        select(
+            data.map(|(key, value)| (key, value.0)).collect(),
+            items,
+            optional,
+        )
+    }
+
+    async fn projected(&self, volume: &ProjectedVolumeSource) -> Result<Files, String> {
+        let mut files = Files::new();
+        for projection in volume.sources.iter().flatten() {
+            files.append(&mut self.projection(projection).await?);
+        }
+        Ok(files)
+    }
+
+    async fn projection(&self, from: &VolumeProjection) -> Result<Files, String> {
+        if let Some(v) = &from.config_map {
+            self.config_map(&v.name, v.items.as_deref(), v.optional)
+                .await
+        } else if let Some(v) = &from.secret {
+            self.secret(&v.name, v.items.as_deref(), v.optional).await
+        } else if let Some(v) = &from.downward_api {
+            Ok(self.downward(v.items.as_deref()))
+        } else if let Some(v) = &from.service_account_token {
+            let token = self.token(&v.path).await?;
+            Ok(Files::from([(v.path.clone(), token)]))
+        } else {
+            Ok(Files::new())
+        }
+    }
+
+    /// A new token at every look would hide that a revoked one is still used; one for an hour is
+    /// replaced in time, as the kubelet does.
+    async fn token(&self, path: &str) -> Result<Vec<u8>, String> {
+        let file = self.folder.join(path);
+        let age = fs::metadata(&file).and_then(|file| file.modified());
+        let young = age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < RENEWED));
+        if young && let Ok(token) = fs::read(&file) {
+            return Ok(token);
+        }
+        let spec = self.pod.spec.as_ref();
+        let account = spec.and_then(|s| s.service_account_name.as_deref());
+        let token = self
+            .cluster
+            .token(&self.namespace(), account.unwrap_or("default"))
+            .await
+            .map_err(|error| format!("failed to fetch token: {error:#}"))?;
+        Ok(token.into_bytes())
+    }
+
+    fn downward(&self, items: Option<&[DownwardAPIVolumeFile]>) -> Files {
+        let value =
+            |item: &DownwardAPIVolumeFile| match item.field_ref.as_ref()?.field_path.as_str() {
+                "metadata.name" => self.pod.metadata.name.clone(),
+                "metadata.namespace" => self.pod.metadata.namespace.clone(),
+                "metadata.uid" => self.pod.metadata.uid.clone(),
+                "metadata.labels" => Some(lines(self.pod.labels())),
+                "metadata.annotations" => Some(lines(self.pod.annotations())),
+                _ => None,
+            };
+        let items = items.into_iter().flatten();
+        items
+            .filter_map(|item| Some((item.path.clone(), value(item)?.into_bytes())))
+            .collect()
+    }
+}
+
+fn lines(map: &BTreeMap<String, String>) -> String {
+    map.iter().map(|(k, v)| format!("{k}={v:?}\n")).collect()
+}
+
+/// From the API server's cache, as the kubelet reads.
+async fn get<K>(api: &Api<K>, name: &str) -> Result<Option<K>, String>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    match api.get_with(name, &GetParams::any()).await {
+        Ok(object) => Ok(Some(object)),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn absent(kind: &str, name: &str, optional: Option<bool>) -> Result<Files, String> {
+    match optional {
+        Some(true) => Ok(Files::new()),
+        _ => Err(format!("{kind} \"{name}\" not found")),
+    }
+}
+
+fn select(
+    mut files: Files,
+    items: Option<&[KeyToPath]>,
+    optional: Option<bool>,
+) -> Result<Files, String> {
+    let Some(items) = items.filter(|items| !items.is_empty()) else {
+        return Ok(files);
+    };
+    let mut selected = Files::new();
+    for item in items {
+        match files.remove(&item.key) {
+            Some(content) => selected.insert(item.path.clone(), content),
+            None if optional == Some(true) => continue,
+            None => return Err(format!("references non-existent config key: {}", item.key)),
+        };
+    }
+    Ok(selected)
+}

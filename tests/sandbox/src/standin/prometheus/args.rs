@@ -1,0 +1,118 @@
+//! The flags of a Prometheus container, with the paths that its mounts lead to.
+
+use std::path::{Path, PathBuf};
+
+/// The image's working folder: relative paths start here.
+const WORK_DIR: &str = "/prometheus";
+
+/// The image's own command.
+pub fn of_image() -> Vec<String> {
+    vec![
+        "--config.file=/etc/prometheus/prometheus.yml".to_owned(),
+        "--storage.tsdb.path=/prometheus".to_owned(),
+    ]
+}
+
+pub struct Args {
+    /// Paths in the container.
+    pub config_file: String,
+    pub storage: String,
+    listen: Option<String>,
+    others: Vec<(String, Option<String>)>,
+}
+
+impl Args {
+    pub fn read(given: &[String]) -> Args {
+        let mut args = Args {
+            config_file: "prometheus.yml".to_owned(),
+            storage: "data/".to_owned(),
+            listen: None,
+            others: Vec::new(),
+        };
+        let mut given = given.iter().peekable();
+        while let Some(arg) = given.next() {
+            let (flag, value) = match arg.split_once('=') {
+                Some((flag, value)) => (flag, Some(value.to_owned())),
+                None => (
+                    arg.as_str(),
+                    given.next_if(|next| !next.starts_with("--")).cloned(),
+                ),
+            };
+            match (flag, value) {
+                ("--config.file", Some(value)) => args.config_file = value,
+                ("--storage.tsdb.path", Some(value)) => args.storage = value,
+                ("--web.listen-address", Some(value)) => args.listen = Some(value),
+                (flag, value) => args.others.push((flag.to_owned(), value)),
+            }
+        }
+        args.config_file = absolute(&args.config_file);
+        args.storage = absolute(&args.storage);
+        args
+    }
+
+    /// Prometheus's own default, whatever ports the container declares.
+    pub fn port(&self) -> u16 {
+        let given = self
+            .listen
+            .as_deref()
+            .and_then(|address| address.rsplit_once(':'));
+        given
+            .and_then(|(_, port)| port.parse().ok())
+            .unwrap_or(9090)
+    }
+
+    /// The file that the flag means on this machine.
+    pub fn config(&self, place: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
+        place(&self.config_file).unwrap_or_else(|| Path::new("/nonexistent").join("prometheus.yml"))
+    }
+
+    /// Every flag but those that the pod's address and folders decide.
+    pub fn rendered(&self, place: impl Fn(&str) -> Option<PathBuf>) -> Vec<String> {
+        let render = |(flag, value): &(String, Option<String>)| match value {
+            None => flag.clone(),
+            Some(value) => {
+                let placed = value.starts_with('/').then(|| place(value)).flatten();
+                let value = placed.map_or_else(|| value.clone(), |path| path.display().to_string());
+                format!("{flag}={value}")
+            }
+        };
+        self.others.iter().map(render).collect()
+    }
+}
+
+fn absolute(path: &str) -> String {
+    Path::new(WORK_DIR).join(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str]) -> Args {
+        Args::read(&args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn flags() {
+        let args = read(&[
+            "--config.file=/etc/config/p.yml",
+            "--web.enable-lifecycle",
+            "--web.config.file",
+            "/w/x",
+        ]);
+        assert_eq!(args.config_file, "/etc/config/p.yml");
+        assert_eq!(args.storage, "/prometheus/data/");
+        assert_eq!(args.port(), 9090);
+        let place = |path: &str| {
+            path.strip_prefix("/w")
+                .map(|rest| PathBuf::from(format!("/host{rest}")))
+        };
+        assert_eq!(
+            args.rendered(place),
+            ["--web.enable-lifecycle", "--web.config.file=/host/x"]
+        );
+        assert_eq!(read(&["--web.listen-address=0.0.0.0:9091"]).port(), 9091);
+        assert_eq!(read(&["--web.listen-address", ":9092"]).port(), 9092);
+        assert_eq!(read(&[]).config_file, "/prometheus/prometheus.yml");
+    }
+}

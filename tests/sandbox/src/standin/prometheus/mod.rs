@@ -1,0 +1,148 @@
+//! The real Prometheus, on its pod's address, with the pod's own configuration and rights.
+//!
+//! What it cannot show: another Prometheus version than the sandbox's, the cluster's DNS for what is
+//! not a static target, a pod's localhost (targets there are moved to the pod's address).
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::container::Container;
+use config::Pod;
+
+mod args;
+mod config;
+mod names;
+
+/// Works until it exits with a code or is dropped.
+pub async fn run(container: Container) -> i32 {
+    match start(&container).await {
+        Ok(code) => code,
+        Err(error) => {
+            container.log(format!("sandbox: {error:#}"));
+            127
+        }
+    }
+}
+
+async fn start(container: &Container) -> Result<i32> {
+    let place = |path: &str| container.path(path);
+    let given = container.spec.args.clone().unwrap_or_else(args::of_image);
+    let args = args::Args::read(&given);
+    let listen = SocketAddr::new(container.ip.into(), args.port());
+    let (names, _proxy) = names::serve(container).await?;
+    let source = args.config(place);
+    let copy = container.dir.join("prometheus.yml");
+    let pod = Pod {
+        api_server: container.cluster.server().to_owned(),
+        listen,
+        namespace: container.pod.metadata.namespace.clone().unwrap_or_default(),
+        names,
+        config: PathBuf::from(&args.config_file),
+        place: &place,
+    };
+    let mut current = write_config(&source, &copy, &pod)?;
+
+    let read_only = container.spec.security_context.as_ref();
+    let read_only = read_only.and_then(|s| s.read_only_root_filesystem) == Some(true);
+    let storage = match container.path(&args.storage) {
+        Some(path) => path,
+        // No folder can be made there: Prometheus fails as it does on a read-only file system.
+        None if read_only => PathBuf::from("/proc/read-only"),
+        None => container.dir.join("data"),
+    };
+    let mut child = Command::new(&container.world.prometheus)
+        .args(args.rendered(place))
+        .arg(format!("--config.file={}", copy.display()))
+        .arg(format!("--storage.tsdb.path={}", storage.display()))
+        .arg(format!("--web.listen-address={listen}"))
+        .current_dir(&container.dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("start {}", container.world.prometheus.display()))?;
+    let _logs = logs(container, &mut child);
+    loop {
+        tokio::select! {
+            status = child.wait() => {
+                // What it wrote last is still on its way to the log.
+                sleep(Duration::from_millis(50)).await;
+                return Ok(status?.code().unwrap_or(137));
+            }
+            () = sleep(Duration::from_secs(1)) => {
+                if std::fs::read(&source).ok() != current {
+                    current = write_config(&source, &copy, &pod)?;
+                    reload(container, listen).await;
+                }
+            }
+        }
+    }
+}
+
+/// What was read; nothing when there is no such file, which Prometheus then says itself.
+fn write_config(source: &Path, copy: &Path, pod: &Pod<'_>) -> Result<Option<Vec<u8>>> {
+    let Ok(text) = std::fs::read(source) else {
+        let _ = std::fs::remove_file(copy);
+        return Ok(None);
+    };
+    let adapted = match std::str::from_utf8(&text)
+        .ok()
+        .and_then(|text| config::adapt(text, pod))
+    {
+        Some(adapted) => adapted.into_bytes(),
+        None => text.clone(),
+    };
+    let fresh = copy.with_extension("new");
+    std::fs::write(&fresh, adapted)?;
+    std::fs::rename(fresh, copy)?;
+    Ok(Some(text))
+}
+
+/// Only where the pod has a container that would do it.
+async fn reload(container: &Container, listen: SocketAddr) {
+    let spec = container.pod.spec.as_ref();
+    let mut images = spec
+        .iter()
+        .flat_map(|s| &s.containers)
+        .filter_map(|c| c.image.as_deref());
+    if images.any(|image| image.contains("config-reload") || image.contains("configmap-reload")) {
+        let _ = reqwest::Client::new()
+            .post(format!("http://{listen}/-/reload"))
+            .send()
+            .await;
+    }
+}
+
+fn logs(container: &Container, child: &mut Child) -> [Option<AbortOnDropHandle<()>>; 2] {
+    let out = child
+        .stdout
+        .take()
+        .map(|stream| copy_lines(container, stream));
+    let err = child
+        .stderr
+        .take()
+        .map(|stream| copy_lines(container, stream));
+    [out, err]
+}
+
+fn copy_lines(
+    container: &Container,
+    stream: impl AsyncRead + Unpin + Send + 'static,
+) -> AbortOnDropHandle<()> {
+    let container = container.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut lines = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            container.log(line);
+        }
+    }))
+}
