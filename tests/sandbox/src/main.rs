@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use ambikiali_sandbox::standin::pod_commands;
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod kubectl;
@@ -26,7 +27,7 @@ async fn main() -> Result<()> {
     let name = std::env::args().next().unwrap_or_default();
     match name.rsplit('/').next() {
         Some("kubectl") => return kubectl::main().await,
-        Some("curl" | "wget") => bail!("no pod commands yet"),
+        Some("curl" | "wget") => std::process::exit(pod_commands::main().await),
         _ => {}
     }
     match Cli::parse().command {

@@ -58,6 +58,7 @@ impl Sandbox {
         let world = World {
             delays: Arc::new(RwLock::new(delays)),
             traffic: sample::Traffic::default(),
+            load_balancers: standin::load_balancer::Switch::default(),
             prometheus: tools.prometheus.clone(),
             sandbox_binary: run.sandbox_binary().into(),
         };

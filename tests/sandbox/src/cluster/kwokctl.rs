@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::{Addresses, config};
 use crate::delays::Delays;
 use crate::run::Run;
+use crate::standin::pod_commands;
 use crate::tools::Tools;
 
 /// Returns when the API server answers and kwok's kinds are there.
@@ -47,6 +48,8 @@ fn path_with_kubectl(run: &Run, dir: &Path) -> Result<OsString> {
     let bin = dir.join("kwokctl-bin");
     fs::create_dir(&bin)?;
     symlink(run.sandbox_binary(), bin.join("kubectl"))?;
+    // kwok inherits the path, and an exec in a pod finds its command there.
+    pod_commands::link(&bin, run.sandbox_binary())?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let all = std::iter::once(bin).chain(std::env::split_paths(&path));
     Ok(std::env::join_paths(all)?)
