@@ -97,7 +97,9 @@ impl Kubelet {
             Event::InitDone => self.running.retain(|uid, _| self.listed.contains(uid)),
             Event::Apply(pod) => self.applied(pod),
             Event::Delete(pod) => {
-                self.running.remove(&pod.uid().unwrap_or_default());
+                if let Some(life) = self.running.remove(&pod.uid().unwrap_or_default()) {
+                    tokio::spawn(bury(self.node.clone(), pod, Some(life.detach())));
+                }
             }
         }
     }

@@ -7,7 +7,6 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
@@ -58,32 +57,22 @@ pub fn envs(
     Value::Array(envs)
 }
 
-/// Plays the command that this process was called as; None when it is the sandbox itself.
-pub fn main() -> Option<ExitCode> {
+/// Plays the command that this process was called as; its exit code.
+pub async fn main() -> i32 {
     let mut args = std::env::args();
-    let called = args.next()?;
-    let name = Path::new(&called).file_name()?.to_str()?.to_owned();
-    if !NAMES.contains(&name.as_str()) {
-        return None;
-    }
+    let called = args.next().unwrap_or_default();
+    let name = called.rsplit('/').next().unwrap_or_default();
     let known = std::env::var(COMMANDS).unwrap_or_default();
     if !known.split(',').any(|command| command == name) {
         eprintln!("exec: \"{name}\": executable file not found in $PATH");
-        return Some(ExitCode::from(127));
+        return 127;
     }
     // Two are a panic in rustls, none is one in reqwest; this process never gets to the sandbox's own.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let args: Vec<String> = args.collect();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let code = runtime.map(|runtime| {
-        runtime.block_on(async {
-            match name.as_str() {
-                "curl" => curl::run(&args).await,
-                _ => wget::run(&args).await,
-            }
-        })
-    });
-    Some(ExitCode::from(code.unwrap_or(1)))
+    let code = match name {
+        "curl" => curl::run(&args).await,
+        _ => wget::run(&args).await,
+    };
+    i32::from(code)
 }

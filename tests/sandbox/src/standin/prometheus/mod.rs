@@ -58,7 +58,7 @@ async fn start(container: &Container) -> Result<i32> {
         None if read_only => PathBuf::from("/proc/read-only"),
         None => container.dir.join("data"),
     };
-    let mut child = Command::new(&container.world.prometheus)
+    let mut child = Command::from(container.cluster.command(&container.world.prometheus))
         .args(args.rendered(place))
         .arg(format!("--config.file={}", copy.display()))
         .arg(format!("--storage.tsdb.path={}", storage.display()))
