@@ -21,8 +21,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::World;
 use super::watch::Mirror;
 use crate::Cluster;
-use routes::Listener;
+use api::Listener;
 
+mod api;
 mod endpoints;
 mod proxy;
 mod routes;
