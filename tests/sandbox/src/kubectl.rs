@@ -8,6 +8,7 @@ use axum::http::Request;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+#[tokio::main(flavor = "current_thread")]
 pub async fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [_, file, _, _, path] = words.as_slice() else {

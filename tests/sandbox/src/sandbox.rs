@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::delays::Delays;
 use crate::mesh;
 use crate::run::{Run, target};
-use crate::standin::{self, World, sample};
+use crate::standin::{self, World, load_balancer, sample};
 use crate::tools::Tools;
 
 /// A running set of clusters.
@@ -58,7 +58,7 @@ impl Sandbox {
         let world = World {
             delays: Arc::new(RwLock::new(delays)),
             traffic: sample::Traffic::default(),
-            load_balancers: standin::load_balancer::Switch::default(),
+            load_balancers: load_balancer::Switch::default(),
             prometheus: tools.prometheus.clone(),
             sandbox_binary: run.sandbox_binary().into(),
         };

@@ -1,1 +1,147 @@
-//! Not written yet.
+//! Everything in a cluster at one moment, and what is different at another: the proof that removing
+//! leaves nothing and that looking changes nothing. Kinds are found by discovery, so that one
+//! nobody thought of is seen too.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::discovery::{Discovery, verbs};
+use kube::{Client, Error, ResourceExt};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::cluster::Cluster;
+
+mod content;
+
+/// Objects without what the servers keep about them (status, versions, managed fields).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    objects: BTreeMap<Key, Object>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    group: String,
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Object {
+    /// None where another one of the same owner is as good.
+    uid: Option<String>,
+    content: Value,
+}
+
+/// What comes and goes by itself, or only mirrors another object.
+const LEFT_OUT: [&str; 6] = [
+    "Event",
+    "Lease",
+    "Endpoints",
+    "EndpointSlice",
+    "APIService",
+    "ComponentStatus",
+];
+
+impl Snapshot {
+    pub async fn take(cluster: &Cluster) -> Result<Snapshot> {
+        let client = cluster.client();
+        let discovery = Discovery::new(client.clone()).run_aggregated().await?;
+        let kinds = discovery
+            .groups()
+            .flat_map(|group| group.recommended_resources());
+        let kinds = kinds.filter(|(kind, can)| can.supports_operation(verbs::LIST) && kept(kind));
+        let lists = iter(kinds.map(|(kind, _)| list(client.clone(), kind)));
+        let lists: Vec<_> = lists.buffer_unordered(16).try_collect().await?;
+        let all: Vec<_> = lists.into_iter().flatten().collect();
+        let owners = content::deployments(&all);
+        let objects = all
+            .into_iter()
+            .map(|(kind, object)| content::reduce(&kind, object, &owners));
+        Ok(Snapshot {
+            objects: objects.collect(),
+        })
+    }
+
+    /// One that is the same as the one before it: garbage is collected in the background.
+    pub async fn settled(cluster: &Cluster) -> Result<Snapshot> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut last = Snapshot::take(cluster).await?;
+        loop {
+            sleep(Duration::from_millis(400)).await;
+            let next = Snapshot::take(cluster).await?;
+            if next == last {
+                return Ok(next);
+            }
+            if Instant::now() > deadline {
+                let moving = last.diff(&next).join("\n  ");
+                bail!("{} does not settle:\n  {moving}", cluster.name());
+            }
+            last = next;
+        }
+    }
+
+    /// A line for each object that was added, removed or changed from here to there, sorted. Values
+    /// are not shown, as some are secret: `~ Deployment kiali/kiali spec.replicas`.
+    pub fn diff(&self, after: &Snapshot) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (key, object) in &self.objects {
+            match after.objects.get(key) {
+                None => lines.push(format!("- {key}")),
+                Some(new) if new.uid != object.uid => lines.push(format!("~ {key} is a new one")),
+                Some(new) => {
+                    let paths = content::differences(&object.content, &new.content);
+                    lines.extend(paths.into_iter().map(|path| format!("~ {key} {path}")));
+                }
+            }
+        }
+        let added = after
+            .objects
+            .keys()
+            .filter(|key| !self.objects.contains_key(key));
+        lines.extend(added.map(|key| format!("+ {key}")));
+        lines.sort_by(|a, b| a[2..].cmp(&b[2..]));
+        lines
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.namespace.is_empty() {
+            true => write!(f, "{} {}", self.kind, self.name),
+            false => write!(f, "{} {}/{}", self.kind, self.namespace, self.name),
+        }
+    }
+}
+
+fn kept(kind: &ApiResource) -> bool {
+    !LEFT_OUT.contains(&kind.kind.as_str()) && kind.group != "kwok.x-k8s.io"
+}
+
+async fn list(client: Client, kind: ApiResource) -> Result<Vec<(ApiResource, DynamicObject)>> {
+    let api: Api<DynamicObject> = Api::all_with(client, &kind);
+    match api.list(&ListParams::default()).await {
+        Ok(list) => Ok(list
+            .items
+            .into_iter()
+            .map(|item| (kind.clone(), item))
+            .collect()),
+        // The kind went away since discovery.
+        Err(Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+        Err(err) => Err(err).with_context(|| format!("cannot list {}", kind.plural)),
+    }
+}
+
+fn key(kind: &ApiResource, object: &DynamicObject, name: String) -> Key {
+    Key {
+        group: kind.group.clone(),
+        kind: kind.kind.clone(),
+        namespace: object.namespace().unwrap_or_default(),
+        name,
+    }
+}

@@ -37,21 +37,20 @@ pub async fn create(
         .arg("--kubeconfig")
         .arg(dir.join("kwokctl.kubeconfig"));
     command.env("KWOK_WORKDIR", dir).env_remove("KUBECONFIG");
-    command.env("PATH", path_with_kubectl(run, dir)?);
+    command.env("PATH", path(run, dir)?);
     run_to_end(command)
         .await
         .with_context(|| format!("{name} does not start"))
 }
 
-/// kwokctl asks a `kubectl` whether the API server answers, and downloads one if there is none.
-fn path_with_kubectl(run: &Run, dir: &Path) -> Result<OsString> {
-    let bin = dir.join("kwokctl-bin");
-    fs::create_dir(&bin)?;
-    symlink(run.sandbox_binary(), bin.join("kubectl"))?;
-    // kwok inherits the path, and an exec in a pod finds its command there.
-    pod_commands::link(&bin, run.sandbox_binary())?;
+/// First in it are links to our own program. kwokctl asks a `kubectl` whether the API server
+/// answers, and downloads one if there is none; kwok, which inherits this, runs pods' commands.
+fn path(run: &Run, dir: &Path) -> Result<OsString> {
+    let links = dir.join("commands");
+    pod_commands::link(&links, run.sandbox_binary())?;
+    symlink(run.sandbox_binary(), links.join("kubectl"))?;
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = std::iter::once(bin).chain(std::env::split_paths(&path));
+    let all = std::iter::once(links).chain(std::env::split_paths(&path));
     Ok(std::env::join_paths(all)?)
 }
 
