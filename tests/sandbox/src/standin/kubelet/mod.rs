@@ -26,11 +26,12 @@ use program::Program;
 mod debugging;
 mod files;
 pub mod log;
+pub mod mounts;
 mod pod;
 mod probes;
 mod program;
 mod status;
-pub mod volumes;
+mod volumes;
 
 pub use debugging::resource as kwok_resource;
 pub use pod::TOKEN;

@@ -7,6 +7,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
@@ -57,22 +58,32 @@ pub fn envs(
     Value::Array(envs)
 }
 
-/// Plays the command that this process was called as; its exit code.
-pub async fn main() -> i32 {
+/// Plays the command that this process was called as; None when it is the sandbox itself.
+pub fn main() -> Option<ExitCode> {
     let mut args = std::env::args();
-    let called = args.next().unwrap_or_default();
-    let name = called.rsplit('/').next().unwrap_or_default();
+    let called = args.next()?;
+    let name = Path::new(&called).file_name()?.to_str()?.to_owned();
+    if !NAMES.contains(&name.as_str()) {
+        return None;
+    }
     let known = std::env::var(COMMANDS).unwrap_or_default();
     if !known.split(',').any(|command| command == name) {
         eprintln!("exec: \"{name}\": executable file not found in $PATH");
-        return 127;
+        return Some(ExitCode::from(127));
     }
     // Two are a panic in rustls, none is one in reqwest; this process never gets to the sandbox's own.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let args: Vec<String> = args.collect();
-    let code = match name {
-        "curl" => curl::run(&args).await,
-        _ => wget::run(&args).await,
-    };
-    i32::from(code)
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let code = runtime.map(|runtime| {
+        runtime.block_on(async {
+            match name.as_str() {
+                "curl" => curl::run(&args).await,
+                _ => wget::run(&args).await,
+            }
+        })
+    });
+    Some(ExitCode::from(code.unwrap_or(1)))
 }
