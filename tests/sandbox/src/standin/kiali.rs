@@ -21,6 +21,7 @@ mod elements;
 mod forward;
 mod graph;
 pub(super) mod http;
+mod istiod;
 mod kubeconfig;
 mod mesh;
 mod prometheus;

@@ -204,6 +204,19 @@ async fn as_measured() -> Result<()> {
         let body = kiali(home, path, |status, _| status != 0).await?;
         eprintln!("{path} {:?}\n{body}", begin.elapsed());
     }
+    let pods: Api<Pod> = Api::namespaced(home.client(), "kiali");
+    for pod in pods
+        .list(&ListParams::default().labels("app.kubernetes.io/name=kiali"))
+        .await?
+    {
+        let log = pods
+            .logs(
+                pod.metadata.name.as_deref().unwrap_or_default(),
+                &Default::default(),
+            )
+            .await;
+        eprintln!("{}", log.unwrap_or_else(|e| e.to_string()));
+    }
     // A change during a run.
     let crs = kialis(home);
     let touch = |n: u32| {

@@ -9,9 +9,12 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::{Api, Client, Error, ResourceExt};
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 
-use super::mesh::Istiod;
+use super::forward::owner;
+use super::istiod::Istiod;
+use crate::standin::container::Container;
 
 pub(super) struct Clusters {
     pub(super) home: Cluster,
@@ -27,6 +30,8 @@ pub(super) struct Cluster {
     pub(super) secret: String,
     pub(super) server: String,
     pub(super) client: Client,
+    /// The sandbox's own client of the same cluster.
+    owner: OnceCell<Client>,
     /// A 403 was seen: the caches are gone, and only a restart brings them back.
     torn: AtomicBool,
     namespaces: Seen<Vec<Namespace>>,
@@ -98,6 +103,7 @@ impl Cluster {
             secret,
             server,
             client,
+            owner: OnceCell::new(),
             torn: AtomicBool::new(false),
             namespaces: Seen::new(),
             istiods: Seen::new(),
@@ -157,6 +163,11 @@ impl Cluster {
                 cached.ok_or(why)
             }
         }
+    }
+
+    pub(super) async fn owner(&self, container: &Container) -> Option<&Client> {
+        let found = async || owner(container, &self.client).await.ok_or(());
+        self.owner.get_or_try_init(found).await.ok()
     }
 
     /// None when it does not answer; a hanging one costs 55 s.
