@@ -62,10 +62,12 @@ struct Clusters {
 }
 
 fn main() -> ExitCode {
+    // kwok's exec calls a link to this program in a pod's name.
+    if let Some(code) = pod_commands::main() {
+        return code;
+    }
     let name = std::env::args().next().unwrap_or_default();
     let result = match name.rsplit('/').next() {
-        // kwok's exec calls a link to this program in a pod's name.
-        Some("curl" | "wget") => pod_command(),
         // kwokctl calls another link.
         Some("kubectl") => kubectl::main().map(|()| ExitCode::SUCCESS),
         _ => run(Cli::parse().command),
@@ -74,11 +76,6 @@ fn main() -> ExitCode {
         eprintln!("sandbox: {err:#}");
         ExitCode::FAILURE
     })
-}
-
-fn pod_command() -> Result<ExitCode> {
-    let code = tokio::runtime::Runtime::new()?.block_on(pod_commands::main());
-    Ok(ExitCode::from(code as u8))
 }
 
 fn run(command: Command) -> Result<ExitCode> {
