@@ -33,7 +33,7 @@ pub async fn delete(scope: &Scope<'_>, object: &Value) -> Result<Removed> {
     let api = kinds::api(&scope.cluster.client, object)?;
     match send(scope, &id, || api.delete(&id.name, &params)).await {
         Ok(_) => Ok(Removed::Deleted),
-        Err(refusal) if refusal.status().is_some_and(Status::is_not_found) => Ok(Removed::Missing),
+        Err(refusal) if refusal.is_missing() => Ok(Removed::Missing),
         // The precondition: same name, another UID.
         Err(refusal) if refusal.status().is_some_and(Status::is_conflict) => Ok(Removed::Foreign),
         Err(refusal) => Err(refusal.into()),

@@ -43,6 +43,11 @@ impl Refusal {
         }
     }
 
+    /// No such object, or no such kind: then the server answers a page, not a Status.
+    pub fn is_missing(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 404)
+    }
+
     pub fn is_unreachable(&self) -> bool {
         match &self.cause {
             Cause::Api(status) => transient(status.code),
@@ -125,7 +130,7 @@ where
 {
     match send(scope, object, request).await {
         Ok(answer) => Ok(Some(answer)),
-        Err(refusal) if refusal.status().is_some_and(Status::is_not_found) => Ok(None),
+        Err(refusal) if refusal.is_missing() => Ok(None),
         Err(refusal) => Err(refusal),
     }
 }
