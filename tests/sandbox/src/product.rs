@@ -12,14 +12,8 @@ pub fn build() -> Result<PathBuf> {
     let target = profile.parent().context("a profile without a target")?;
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args([
-        "build",
-        "--quiet",
-        "--package",
-        "ambikiali",
-        "--bin",
-        "ambikiali",
-    ]);
+    // Without a package: the same features as the sandbox itself, so nothing is built twice.
+    build.args(["build", "--quiet", "--bin", "ambikiali"]);
     build.current_dir(root).env("CARGO_TARGET_DIR", target);
     if profile.file_name().is_some_and(|name| name == "release") {
         build.arg("--release");

@@ -48,15 +48,9 @@ fn newer(binary: &Path, than: &Path) -> bool {
 fn build(profile: &Path) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args([
-        "build",
-        "--quiet",
-        "-p",
-        "ambikiali-sandbox",
-        "--bin",
-        "sandbox",
-    ]);
-    build.current_dir(env!("CARGO_MANIFEST_DIR"));
+    // From the root and without a package: the same features, so nothing is built twice.
+    build.args(["build", "--quiet", "--bin", "sandbox"]);
+    build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     build.env("CARGO_TARGET_DIR", target()?);
     if profile.file_name().is_some_and(|name| name == "release") {
         build.arg("--release");
