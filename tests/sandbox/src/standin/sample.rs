@@ -74,6 +74,11 @@ impl Traffic {
         state.clusters.push(cluster);
     }
 
+    /// All clusters of the sandbox.
+    pub fn clusters(&self) -> Vec<Cluster> {
+        self.state().clusters.clone()
+    }
+
     /// Counters stand still, requests are answered.
     pub fn freeze(&self, frozen: bool) {
         self.state().frozen = frozen;

@@ -1,0 +1,179 @@
+//! The Prometheus that Kiali's config names, asked for real. The cluster's DNS does not exist, so a
+//! Service name is resolved through home's API.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use kube::Client;
+use reqwest::Url;
+use reqwest::header::HOST;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::config::Config;
+use crate::standin::container::Container;
+use crate::standin::service;
+
+pub(super) struct Prometheus {
+    enabled: bool,
+    url: String,
+    health_check_url: String,
+    cluster: Client,
+    http: reqwest::Client,
+    /// Until it was seen once, every answer about metrics is an empty one.
+    connected: AtomicBool,
+}
+
+impl Prometheus {
+    pub(super) fn new(config: &Config, cluster: Client) -> Prometheus {
+        let settings = &config.prometheus;
+        let health = match settings.health_check_url.as_str() {
+            "" => format!("{}/-/healthy", settings.url),
+            url => url.to_string(),
+        };
+        Prometheus {
+            enabled: settings.enabled,
+            url: settings.url.clone(),
+            health_check_url: health,
+            cluster,
+            http: reqwest::Client::new(),
+            connected: AtomicBool::new(false),
+        }
+    }
+
+    /// Tries until it works once, then never looks again.
+    pub(super) async fn connect(&self, container: &Container) {
+        while self.enabled && !self.healthy().await {
+            container.log(format_args!("WRN Prometheus unreachable at [{}]", self.url));
+            let delays = container.world.delays();
+            sleep(if delays.probes {
+                Duration::from_secs(30)
+            } else {
+                Duration::from_millis(500)
+            })
+            .await;
+        }
+        self.connected.store(self.enabled, Ordering::Relaxed);
+    }
+
+    pub(super) fn connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn healthy(&self) -> bool {
+        self.enabled && self.get(&self.health_check_url, &[]).await.is_ok()
+    }
+
+    pub(super) async fn version(&self) -> Option<String> {
+        let info = self.api("status/buildinfo", &[]).await.ok()?;
+        info["version"].as_str().map(String::from)
+    }
+
+    /// For /api/config: seconds.
+    pub(super) async fn settings(&self) -> Value {
+        if !self.connected() {
+            let why = "Connecting to Prometheus, metrics features are temporarily unavailable";
+            return json!({"enabled": false, "disabledReason": why});
+        }
+        let (config, runtime) = tokio::join!(
+            self.api("status/config", &[]),
+            self.api("status/runtimeinfo", &[])
+        );
+        let config = config.map(|c| c["yaml"].as_str().unwrap_or_default().to_string());
+        let config: Value = serde_yaml::from_str(&config.unwrap_or_default()).unwrap_or_default();
+        let interval = config["global"]["scrape_interval"]
+            .as_str()
+            .and_then(seconds);
+        let retention = runtime
+            .ok()
+            .and_then(|r| seconds(r["storageRetention"].as_str()?));
+        json!({
+            "enabled": true,
+            "globalScrapeInterval": interval.unwrap_or(15),
+            "storageTsdbRetention": retention.unwrap_or(15 * 86400),
+        })
+    }
+
+    /// The samples of an instant query: labels and value.
+    pub(super) async fn query(&self, query: &str, time: Option<&str>) -> Result<Vec<(Value, f64)>> {
+        let mut parameters = vec![("query", query)];
+        parameters.extend(time.map(|time| ("time", time)));
+        let data = self.api("query", &parameters).await?;
+        let samples = data["result"].as_array().context("no result")?.iter();
+        let value = |sample: &Value| sample["value"][1].as_str().and_then(|v| v.parse().ok());
+        Ok(samples
+            .filter_map(|s| Some((s["metric"].clone(), value(s)?)))
+            .collect())
+    }
+
+    async fn api(&self, path: &str, query: &[(&str, &str)]) -> Result<Value> {
+        ensure!(self.enabled, "disabled");
+        let text = self
+            .get(&format!("{}/api/v1/{path}", self.url), query)
+            .await?;
+        let mut body: Value = serde_json::from_str(&text)?;
+        Ok(body["data"].take())
+    }
+
+    async fn get(&self, url: &str, query: &[(&str, &str)]) -> Result<String> {
+        let mut url = Url::parse(url)?;
+        let host = url.host_str().context("a URL without a host")?.to_string();
+        let port = url
+            .port_or_known_default()
+            .context("a URL without a port")?;
+        let bare = host.trim_matches(['[', ']']);
+        if bare.parse::<std::net::IpAddr>().is_err() {
+            let pod = service::resolve(&self.cluster, &host, port).await?;
+            let moved = url
+                .set_ip_host(pod.ip())
+                .and_then(|()| url.set_port(Some(pod.port())));
+            ensure!(moved.is_ok(), "{url} cannot be resolved");
+        }
+        let asked = self
+            .http
+            .get(url)
+            .query(query)
+            .header(HOST, format!("{host}:{port}"));
+        let answer = asked.timeout(Duration::from_secs(30)).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        if !status.is_success() {
+            bail!("{status}: {text}");
+        }
+        Ok(text)
+    }
+}
+
+/// Prometheus' durations: `15s`, `1m30s`, `15d`.
+fn seconds(text: &str) -> Option<u64> {
+    let text = text.split(" or ").next()?;
+    let mut total = 0;
+    let mut number = 0;
+    for c in text.chars() {
+        match (c, c.to_digit(10)) {
+            (_, Some(digit)) => number = number * 10 + u64::from(digit),
+            ('s', _) => total += std::mem::take(&mut number),
+            ('m', _) => total += std::mem::take(&mut number) * 60,
+            ('h', _) => total += std::mem::take(&mut number) * 3600,
+            ('d', _) => total += std::mem::take(&mut number) * 86400,
+            ('w', _) => total += std::mem::take(&mut number) * 604_800,
+            ('y', _) => total += std::mem::take(&mut number) * 31_536_000,
+            _ => return None,
+        }
+    }
+    Some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_prometheus_durations() {
+        assert_eq!(seconds("15s"), Some(15));
+        assert_eq!(seconds("1m30s"), Some(90));
+        assert_eq!(seconds("15d"), Some(1_296_000));
+        assert_eq!(seconds("15d or 10GiB"), Some(1_296_000));
+        assert_eq!(seconds("soon"), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! The questions the traffic graph asks Prometheus.
+
+use std::collections::HashMap;
+
+/// One family of traffic.
+pub(super) struct Query {
+    pub(super) protocol: &'static str,
+    pub(super) promql: String,
+}
+
+/// Labels that a series must have, the two clusters aside: one that lacks any is skipped.
+pub(super) const REQUIRED: [&str; 12] = [
+    "source_workload_namespace",
+    "source_workload",
+    "source_canonical_service",
+    "source_canonical_revision",
+    "destination_service_namespace",
+    "destination_service",
+    "destination_service_name",
+    "destination_workload_namespace",
+    "destination_workload",
+    "destination_canonical_service",
+    "destination_canonical_revision",
+    "response_flags",
+];
+
+/// All queries of one graph. `parameters` are the request's own.
+pub(super) fn queries(
+    namespaces: &[&str],
+    parameters: &HashMap<String, String>,
+    scope: &[(String, String)],
+) -> Vec<Query> {
+    let parameter = |name: &str, default| parameters.get(name).map_or(default, String::as_str);
+    let duration = parameter("duration", "10m");
+    let ambient = parameter("ambientTraffic", "total");
+    let idle = parameter("includeIdleEdges", "false") == "true";
+    let tcp = match parameter("rateTcp", "sent") {
+        "none" => vec![],
+        // The layer 4 telemetry of Istio is turned round.
+        "received" => vec!["istio_tcp_sent_bytes_total"],
+        "total" => vec![
+            "istio_tcp_received_bytes_total",
+            "istio_tcp_sent_bytes_total",
+        ],
+        _ => vec!["istio_tcp_received_bytes_total"],
+    };
+    let http = match parameter("rateHttp", "requests") {
+        "none" => vec![],
+        _ => vec!["istio_requests_total"],
+    };
+    let metrics = tcp
+        .into_iter()
+        .map(|m| (m, "tcp"))
+        .chain(http.into_iter().map(|m| (m, "http")));
+    let mut queries = Vec::new();
+    for (metric, protocol) in metrics {
+        for namespace in namespaces {
+            let outgoing = format!("source_workload_namespace=\"{namespace}\"");
+            let incoming = format!(
+                "source_workload_namespace!=\"{namespace}\",destination_service_namespace=\"{namespace}\""
+            );
+            for direction in [outgoing, incoming] {
+                let selector = selector(&direction, protocol, ambient, scope);
+                let by = labels(protocol).join(",");
+                let rate = format!("sum(rate({metric}{{{selector}}}[{duration}])) by ({by})");
+                let promql = if idle { rate } else { format!("{rate} > 0") };
+                queries.push(Query { protocol, promql });
+            }
+        }
+    }
+    queries
+}
+
+fn selector(direction: &str, protocol: &str, ambient: &str, scope: &[(String, String)]) -> String {
+    let mut labels: Vec<String> = scope.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
+    labels.push(match ambient {
+        "total" | "waypoint" => "reporter=~\"waypoint|source\"".into(),
+        _ => "reporter=\"source\"".into(),
+    });
+    labels.push(direction.into());
+    if protocol == "tcp" && ["none", "waypoint"].contains(&ambient) {
+        labels.push("app!=\"ztunnel\"".into());
+    }
+    labels.join(",")
+}
+
+fn labels(protocol: &str) -> Vec<&'static str> {
+    let mut labels = vec![
+        "source_cluster",
+        "destination_cluster",
+        "connection_security_policy",
+    ];
+    labels.extend(REQUIRED);
+    labels.extend(match protocol {
+        "tcp" => ["app"].as_slice(),
+        _ => ["request_protocol", "response_code", "grpc_response_status"].as_slice(),
+    });
+    labels
+}
+
+/// A duration that is nothing but a duration.
+pub(super) fn is_duration(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn promql(pairs: &[(&str, &str)], scope: &[(String, String)]) -> Vec<String> {
+        let parameters = pairs
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .collect();
+        queries(&["sample"], &parameters, scope)
+            .into_iter()
+            .map(|q| q.promql)
+            .collect()
+    }
+
+    #[test]
+    fn ambient_traffic_none_leaves_ztunnel_out() {
+        let only_tcp = [("rateHttp", "none"), ("duration", "300s")];
+        let total = promql(&only_tcp, &[]);
+        assert!(total[0].starts_with(
+            "sum(rate(istio_tcp_received_bytes_total{reporter=~\"waypoint|source\",\
+             source_workload_namespace=\"sample\"}[300s])) by (source_cluster,"
+        ));
+        let none = promql(
+            &[&only_tcp[..], &[("ambientTraffic", "none")]].concat(),
+            &[],
+        );
+        assert!(
+            none.iter()
+                .all(|q| q.contains("app!=\"ztunnel\"") && q.contains("reporter=\"source\""))
+        );
+    }
+
+    #[test]
+    fn the_scope_is_in_every_query() {
+        let scoped = promql(&[], &[("mesh".to_string(), "m1".to_string())]);
+        assert_eq!(scoped.len(), 4);
+        assert!(scoped.iter().all(|q| q.contains("{mesh=\"m1\",")));
+    }
+}
