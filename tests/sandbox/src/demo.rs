@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use ambikiali_sandbox::Sandbox;
 use ambikiali_sandbox::audit::Mark;
+use ambikiali_sandbox::run::build;
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use crate::product;
 use crate::signals::Signals;
 
 const CLUSTERS: [&str; 2] = ["cluster1", "cluster2"];
@@ -33,7 +33,7 @@ struct Shown {
 pub async fn run(delays: bool) -> Result<ExitCode> {
     let mut signals = Signals::new()?;
     eprintln!("building ambikiali");
-    let program = product::build()?;
+    let program = build("ambikiali")?;
     let names = CLUSTERS.map(String::from);
     let sandbox = signals.start(&names, delays).await?;
     let mut shown = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use ambikiali_sandbox::run::MARK;
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
@@ -16,6 +17,8 @@ pub async fn run(names: &[String], delays: bool, words: &[String]) -> Result<Exi
     command
         .args(arguments)
         .env("KUBECONFIG", sandbox.kubeconfig());
+    // It goes with the clusters, also when this process is killed.
+    command.env(MARK, sandbox.folder());
     let ended = async {
         let mut child = command.kill_on_drop(true).spawn();
         let child = child

@@ -11,7 +11,6 @@ mod background;
 mod demo;
 mod foreground;
 mod kubectl;
-mod product;
 mod signals;
 
 /// Real control planes on a bare machine: two clusters in a mesh, in the background or around a

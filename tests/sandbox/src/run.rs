@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
-pub use binary::{sandbox_binary, target};
+pub use binary::{build, sandbox_binary, target};
 pub use blocks::Block;
 pub use reaper::reap;
 

@@ -1,16 +1,18 @@
 //! An API server that hangs, dies and comes back, for tests of what that does to a user.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
 use super::Cluster;
+use super::config::API_SERVER;
 
 impl Cluster {
     /// From now on it accepts connections and never answers.
@@ -27,7 +29,15 @@ impl Cluster {
         let pid = self.api_server()?;
         let command_line = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
         fs::copy(command_line, self.command_line()).context("the API server does not run")?;
-        Ok(kill_process(pid, Signal::KILL)?)
+        kill_process(pid, Signal::KILL)?;
+        // A moment later its port is free; a new one would not start before.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let address = (Ipv4Addr::LOCALHOST, self.addresses().port(API_SERVER));
+        while TcpListener::bind(address).is_err() {
+            ensure!(Instant::now() < deadline, "the API server does not die");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 
     /// Starts the killed one again, with the same command line, and waits until it is ready.
@@ -46,17 +56,19 @@ impl Cluster {
             .stdout(log.try_clone()?)
             .stderr(log)
             .process_group(0);
-        let mut child = command.spawn().context("cannot start the API server")?;
-        fs::write(self.pid_file(), child.id().to_string())?;
-        // Else it stays a zombie when it is killed once more.
-        std::thread::spawn(move || child.wait());
+        let mut child = tokio::process::Command::from(command).spawn()?;
+        let pid = child.id().context("it ended at once")?;
+        fs::write(self.pid_file(), pid.to_string())?;
         let ready = async {
             while !self.is_ready().await {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        let waited = timeout(Duration::from_secs(60), ready).await;
-        waited.with_context(|| format!("the API server of {} does not come back", self.name()))
+        tokio::select! {
+            () = ready => Ok(()),
+            ended = child.wait() => bail!("the API server of {} ended: {ended:?}", self.name()),
+            () = sleep(Duration::from_secs(60)) => bail!("{} does not come back", self.name()),
+        }
     }
 
     async fn is_ready(&self) -> bool {

@@ -49,9 +49,10 @@ pub fn start(cluster: &Cluster, program: &Path, charts: &[Value]) -> Result<()> 
         .current_dir(&folder)
         .stdout(log.try_clone()?)
         .stderr(log);
-    let mut child = command.spawn().context("cannot start istiod")?;
-    // Else it stays a zombie when it is killed.
-    std::thread::spawn(move || child.wait());
+    // tokio's, as it waits for a dropped child: killed, it would stay a zombie.
+    tokio::process::Command::from(command)
+        .spawn()
+        .context("cannot start istiod")?;
     Ok(())
 }
 

@@ -3,8 +3,10 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 
@@ -23,6 +25,63 @@ pub fn sandbox_binary() -> Result<PathBuf> {
     if exe.file_name().is_some_and(|name| name == "sandbox") {
         return Ok(exe);
     }
+    let binary = profile()?.join("sandbox");
+    // Cargo builds no programs for the tests of another package, so there it may be an old one.
+    match built_after_sources(&binary) {
+        true => Ok(binary),
+        false => build("sandbox"),
+    }
+}
+
+fn built_after_sources(binary: &Path) -> bool {
+    let built = fs::metadata(binary).and_then(|meta| meta.modified());
+    let newest = newest(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")));
+    built.is_ok_and(|built| newest.is_ok_and(|newest| built >= newest))
+}
+
+fn newest(folder: &Path) -> io::Result<SystemTime> {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let time = match entry.file_type()?.is_dir() {
+            true => self::newest(&entry.path())?,
+            false => entry.metadata()?.modified()?,
+        };
+        newest = newest.max(time);
+    }
+    Ok(newest)
+}
+
+/// Builds a program of this workspace in the profile of the running one; at once when it is fresh.
+pub fn build(program: &str) -> Result<PathBuf> {
+    let profile = profile()?;
+    let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // From the root and without a package: the same features, so nothing is built twice.
+    build.args(["build", "--quiet", "--bin", program]);
+    build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    if profile.file_name().is_some_and(|name| name == "release") {
+        build.arg("--release");
+    }
+    // A test or `cargo run` has the variables of its own package; with them ring's build script
+    // thinks it has changed, and half the tree is built anew, each time.
+    let foreign = env::vars_os().map(|(name, _)| name);
+    for name in foreign.filter(|name| name.to_string_lossy().starts_with("CARGO_")) {
+        if name != "CARGO_HOME" {
+            build.env_remove(name);
+        }
+    }
+    build.env("CARGO_TARGET_DIR", target()?);
+    let status = build.status().context("cannot start cargo")?;
+    ensure!(
+        status.success(),
+        "cargo could not build {program}: {status}"
+    );
+    Ok(profile.join(program))
+}
+
+/// `<target>/debug` or `<target>/release`.
+fn profile() -> Result<PathBuf> {
+    let exe = env::current_exe().context("cannot tell where this program is")?;
     let folder = exe.parent().context("a program without a folder")?;
     let nested = folder
         .file_name()
@@ -31,34 +90,5 @@ pub fn sandbox_binary() -> Result<PathBuf> {
         true => folder.parent().context("no profile folder")?,
         false => folder,
     };
-    let binary = folder.join("sandbox");
-    // Cargo builds no programs for the tests of another package, so there it may be an old one.
-    if !newer(&binary, &exe) {
-        build(folder)?;
-    }
-    ensure!(binary.exists(), "{} was not built", binary.display());
-    Ok(binary)
-}
-
-fn newer(binary: &Path, than: &Path) -> bool {
-    let time = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    time(binary).is_some_and(|t| Some(t) >= time(than))
-}
-
-fn build(profile: &Path) -> Result<()> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    // From the root and without a package: the same features, so nothing is built twice.
-    build.args(["build", "--quiet", "--bin", "sandbox"]);
-    build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    build.env("CARGO_TARGET_DIR", target()?);
-    if profile.file_name().is_some_and(|name| name == "release") {
-        build.arg("--release");
-    }
-    let status = build.status().context("cannot start cargo")?;
-    ensure!(
-        status.success(),
-        "cargo could not build the sandbox: {status}"
-    );
-    Ok(())
+    Ok(folder.to_path_buf())
 }

@@ -1,0 +1,259 @@
+//! The ground that all other tests stand on: real clusters, on loopback only, seen through their
+//! audit log and snapshots, and gone in every case.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ambikiali_sandbox::audit::Mark;
+use ambikiali_sandbox::run::MARK;
+use ambikiali_sandbox::snapshot::Snapshot;
+use ambikiali_sandbox::{Cluster, Delays, Sandbox};
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::{from_value, json};
+
+/// Pids whose environment has the run's mark with exactly this folder.
+fn processes(folder: &Path) -> Vec<String> {
+    let wanted = format!("{MARK}={}", folder.display());
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let marked = entries.filter(|entry| {
+        let environ = fs::read(entry.path().join("environ")).unwrap_or_default();
+        environ
+            .split(|byte| *byte == 0)
+            .any(|var| var == wanted.as_bytes())
+    });
+    marked
+        .map(|entry| entry.file_name().to_string_lossy().into())
+        .collect()
+}
+
+/// Local addresses that the process listens on, as hexadecimal text of /proc/net.
+fn listening(pid: &str) -> Vec<String> {
+    let links = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let sockets: Vec<String> = links
+        .filter_map(|link| {
+            Some(
+                fs::read_link(link.path())
+                    .ok()?
+                    .to_string_lossy()
+                    .into_owned(),
+            )
+        })
+        .filter_map(|link| {
+            Some(
+                link.strip_prefix("socket:[")?
+                    .strip_suffix(']')?
+                    .to_string(),
+            )
+        })
+        .collect();
+    let tables = ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("/proc/net/{table}")));
+    let tables: String = tables.into_iter().flatten().collect();
+    let fields = tables
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields
+        .filter(|fields| fields.len() > 9 && fields[3] == "0A")
+        .filter(|fields| sockets.iter().any(|socket| socket == fields[9]))
+        .map(|fields| fields[1].to_string())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_clusters_are_real_and_leave_nothing() -> Result<()> {
+    let sandbox = Sandbox::start(&["cluster1", "cluster2"], Delays::NONE, |line| {
+        println!("{line}");
+    })
+    .await?;
+    let folder = sandbox.folder().to_path_buf();
+    let running = processes(&folder);
+    // Five programs and istiod in each.
+    ensure!(running.len() >= 12, "only {} processes", running.len());
+    for pid in &running {
+        for address in listening(pid) {
+            // The last byte of the address comes first.
+            let loopback = address.get(6..8) == Some("7F");
+            ensure!(loopback, "process {pid} listens on {address}");
+        }
+    }
+    let cluster = sandbox.cluster("cluster2");
+    the_api_server_judges(cluster).await?;
+    the_log_and_the_snapshots_show_a_write(cluster).await?;
+    the_api_server_hangs_dies_and_comes_back(cluster).await?;
+
+    sandbox.stop().await?;
+    ensure!(processes(&folder).is_empty(), "processes are left");
+    ensure!(!folder.exists(), "{} is left", folder.display());
+    ensure!(!folder.with_extension("lock").exists(), "the lock is left");
+    Ok(())
+}
+
+/// Admission and RBAC are those of a real cluster.
+async fn the_api_server_judges(cluster: &Cluster) -> Result<()> {
+    let token = cluster.token("default", "default").await?;
+    let pods: Api<Pod> = Api::all(cluster.client_with_token(&token)?);
+    let refused = pods.list(&Default::default()).await;
+    let message = refused
+        .err()
+        .context("an account without rights may list pods")?
+        .to_string();
+    ensure!(
+        message.contains("system:serviceaccount:default:default"),
+        "{message}"
+    );
+    let wrong = cluster
+        .client_with_token("wrong")?
+        .apiserver_version()
+        .await;
+    ensure!(wrong.is_err(), "a wrong token is accepted");
+    Ok(())
+}
+
+async fn the_log_and_the_snapshots_show_a_write(cluster: &Cluster) -> Result<()> {
+    let before = Snapshot::settled(cluster).await?;
+    let mark = Mark::now(cluster)?;
+    let begin = Instant::now();
+    let again = Snapshot::take(cluster).await?;
+    println!("a snapshot took {:.1?}", begin.elapsed());
+    assert_eq!(before.diff(&again), [""; 0]);
+    let requests = mark.requests()?.by_agent("sandbox");
+    ensure!(
+        requests.len() > 20 && requests.writes().is_empty(),
+        "{requests:?}"
+    );
+
+    let mark = Mark::now(cluster)?;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client(), "sample");
+    let mut map: ConfigMap = from_value(json!({"metadata": {"name": "x"}, "data": {"a": "1"}}))?;
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    maps.create(&dry, &map).await?;
+    maps.create(&PostParams::default(), &map).await?;
+    let writes = mark.requests()?.by_agent("sandbox");
+    let writes = writes
+        .iter()
+        .filter(|r| r.resource == "configmaps" && r.name == "x");
+    let dry: Vec<_> = writes
+        .map(|request| (request.dry_run, request.code))
+        .collect();
+    assert_eq!(dry, [(true, 201), (false, 201)]);
+
+    let with = Snapshot::take(cluster).await?;
+    assert_eq!(before.diff(&with), ["+ ConfigMap sample/x"]);
+    map.data
+        .get_or_insert_default()
+        .insert("a".into(), "2".into());
+    maps.replace("x", &PostParams::default(), &map).await?;
+    let changed = Snapshot::take(cluster).await?;
+    assert_eq!(with.diff(&changed), ["~ ConfigMap sample/x data.a"]);
+    maps.delete("x", &DeleteParams::default()).await?;
+    maps.create(&PostParams::default(), &map).await?;
+    let new = Snapshot::take(cluster).await?;
+    assert_eq!(changed.diff(&new), ["~ ConfigMap sample/x is a new one"]);
+    maps.delete("x", &DeleteParams::default()).await?;
+    assert_eq!(before.diff(&Snapshot::settled(cluster).await?), [""; 0]);
+    Ok(())
+}
+
+async fn the_api_server_hangs_dies_and_comes_back(cluster: &Cluster) -> Result<()> {
+    let ask = || async { cluster.client().apiserver_version().await };
+    cluster.pause_api_server()?;
+    let hangs = tokio::time::timeout(Duration::from_secs(1), ask()).await;
+    ensure!(hangs.is_err(), "a paused API server answers");
+    cluster.resume_api_server()?;
+    ask().await?;
+    cluster.kill_api_server()?;
+    ensure!(ask().await.is_err(), "a killed API server answers");
+    cluster.restart_api_server().await?;
+    ask().await?;
+    Ok(())
+}
+
+/// `sandbox run` with a command that tells its kubeconfig and waits.
+struct Owner {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Owner {
+    fn start(name: &str) -> Result<Owner> {
+        let told = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
+        command.args(["run", "--cluster", name, "--", "sh", "-c"]);
+        command.arg(r#"printf %s "$KUBECONFIG" >"$TOLD.new"; mv "$TOLD.new" "$TOLD"; sleep 600"#);
+        command.env("TOLD", &told).stdin(Stdio::null());
+        let mut child = command.spawn()?;
+        while !told.exists() {
+            ensure!(child.try_wait()?.is_none(), "the owner ended");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let kubeconfig = PathBuf::from(fs::read_to_string(&told)?);
+        fs::remove_file(&told)?;
+        let folder = kubeconfig.parent().context("no folder")?.to_path_buf();
+        Ok(Owner { child, folder })
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    fn is_gone(&self) -> bool {
+        processes(&self.folder).is_empty() && !self.folder.exists()
+    }
+}
+
+fn reaper_of(folder: &Path) -> Option<String> {
+    let entries = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = entries.filter(|entry| {
+        let words = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        words.ends_with(&format!("\0reap\0{}\0", folder.display()))
+    });
+    Some(pids.next()?.file_name().to_string_lossy().into())
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        ensure!(Instant::now() < deadline, "{what}: not after 20 s");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_killed_owner_leaves_nothing_and_the_living_are_untouched() -> Result<()> {
+    let mut living = Owner::start("living")?;
+    let mut killed = Owner::start("killed")?;
+    killed.kill()?;
+    wait_until("the reaper ends a killed owner's run", || killed.is_gone())?;
+
+    // Now the reaper is killed too: the next start ends what is left.
+    let mut orphaned = Owner::start("orphaned")?;
+    let reaper = reaper_of(&orphaned.folder).context("no reaper")?;
+    let status = Command::new("kill").args(["-9", &reaper]).status()?;
+    ensure!(status.success(), "cannot kill the reaper");
+    orphaned.kill()?;
+    ensure!(!processes(&orphaned.folder).is_empty(), "who ended them?");
+    let mut next = Owner::start("next")?;
+    wait_until("the next start ends an orphaned run", || orphaned.is_gone())?;
+    next.kill()?;
+    wait_until("the reaper ends the next run", || next.is_gone())?;
+
+    ensure!(
+        !processes(&living.folder).is_empty() && living.folder.exists(),
+        "a living run died"
+    );
+    living.kill()?;
+    wait_until("the reaper ends the living run", || living.is_gone())
+}
