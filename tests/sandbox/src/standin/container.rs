@@ -10,7 +10,7 @@ use kube::Client;
 
 use super::World;
 use super::kubelet::log::Log;
-use super::kubelet::volumes::Mount;
+use super::kubelet::mounts::Mount;
 use crate::Cluster;
 
 /// The one container of a pod that is played by a process or a stand-in.

@@ -143,7 +143,7 @@ mod tests {
         assert_eq!((pool.take("a"), pool.take("b"), pool.take("a")), (1, 2, 1));
         pool.retain(|uid| uid == "b");
         assert_eq!(pool.take("a"), 3);
-        for n in 0..252 {
+        for n in 0..251 {
             pool.retain(|uid| uid == "b");
             pool.take(&n.to_string());
         }

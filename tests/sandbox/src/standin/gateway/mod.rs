@@ -1,15 +1,15 @@
 //! The data plane of every Gateway of class `istio`: listens on the address that its Service got,
 //! and passes requests on by the HTTPRoutes that are in the cluster at that moment.
 //!
-//! What it cannot show: TLS and TCP listeners, filters, retries and time limits of Envoy, the state
-//! of the Gateway's own pods, Istio's own routing and policies.
+//! What it cannot show: TLS and TCP listeners, filters, retries and time limits of Envoy, Istio's own
+//! routing and policies.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::Config;
 use kube::{Api, ResourceExt};
@@ -21,8 +21,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::World;
 use super::watch::Mirror;
 use crate::Cluster;
-use routes::Listener;
+use api::Listener;
 
+mod api;
+mod endpoints;
 mod proxy;
 mod routes;
 
@@ -31,6 +33,7 @@ const OF_GATEWAY: &str = "gateway.networking.k8s.io/gateway-name";
 
 struct Mirrors {
     services: Mirror<Service>,
+    pods: Mirror<Pod>,
     gateways: Mirror<DynamicObject>,
     routes: Mirror<DynamicObject>,
 }
@@ -49,8 +52,15 @@ pub async fn run(cluster: Cluster, _world: World) {
     let changed = Arc::new(Notify::new());
     let mirrors = Arc::new(Mirrors::start(&cluster, &changed));
     let mut open: HashMap<Bound, AbortOnDropHandle<()>> = HashMap::new();
+    let mut endpoints = endpoints::Endpoints::default();
     loop {
-        let wanted = mirrors.wanted().await;
+        let (services, pods) = (mirrors.services.all(), mirrors.pods.all());
+        let services: Vec<(&Service, bool)> = services
+            .iter()
+            .map(|service| (service.as_ref(), endpoints::ready(service, &pods)))
+            .collect();
+        endpoints.update(&cluster, &services).await;
+        let wanted = mirrors.wanted(&services).await;
         open.retain(|bound, task| wanted.contains(bound) && !task.is_finished());
         for bound in wanted {
             if open.contains_key(&bound) {
@@ -89,23 +99,21 @@ impl Mirrors {
             Mirror::start(api, Config::default(), kind, changed.clone())
         };
         let services = Api::all(cluster.client());
+        let pods = Api::all(cluster.client());
+        let made = || Config::default().labels(OF_GATEWAY);
         Mirrors {
-            services: Mirror::start(
-                services,
-                Config::default().labels(OF_GATEWAY),
-                (),
-                changed.clone(),
-            ),
+            services: Mirror::start(services, made(), (), changed.clone()),
+            pods: Mirror::start(pods, made(), (), changed.clone()),
             gateways: mirror(kind("Gateway")),
             routes: mirror(kind("HTTPRoute")),
         }
     }
 
-    /// Every socket that there should be now.
-    async fn wanted(&self) -> Vec<Bound> {
+    /// Every socket that there should be now: none of a Gateway without a ready pod.
+    async fn wanted(&self, services: &[(&Service, bool)]) -> Vec<Bound> {
         let gateways = self.gateways.all();
         let mut wanted = Vec::new();
-        for service in self.services.all() {
+        for (service, _) in services.iter().filter(|(_, ready)| *ready) {
             let name = service
                 .labels()
                 .get(OF_GATEWAY)
@@ -117,10 +125,10 @@ impl Mirrors {
             let Some(spec) = of.and_then(|gateway| spec(gateway)) else {
                 continue;
             };
-            for ip in addresses(&service).await {
+            for ip in addresses(service).await {
                 let mut ports: Vec<u16> = spec.http().map(|l| l.port).collect();
                 ports.dedup();
-                let served = ports.into_iter().filter(|port| exposes(&service, *port));
+                let served = ports.into_iter().filter(|port| exposes(service, *port));
                 wanted.extend(served.map(|port| Bound {
                     address: SocketAddr::new(ip, port),
                     namespace: service.namespace().unwrap_or_default(),

@@ -2,31 +2,8 @@
 
 use kube::ResourceExt;
 use kube::api::DynamicObject;
-use serde::Deserialize;
 
-/// A listener of a Gateway.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Listener {
-    pub name: String,
-    pub port: u16,
-    pub protocol: String,
-    pub hostname: Option<String>,
-    #[serde(default)]
-    pub allowed_routes: AllowedRoutes,
-}
-
-#[derive(Clone, Default, PartialEq, Eq, Hash, Debug, Deserialize)]
-#[serde(default)]
-pub struct AllowedRoutes {
-    namespaces: From,
-}
-
-#[derive(Clone, Default, PartialEq, Eq, Hash, Debug, Deserialize)]
-#[serde(default)]
-struct From {
-    from: Option<String>,
-}
+use super::api::{Listener, Match, Reference, Route, Rule, Typed};
 
 /// What a request is matched by.
 pub struct Asked<'a> {
@@ -50,51 +27,6 @@ pub enum Decision {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-struct Spec {
-    parent_refs: Vec<Reference>,
-    hostnames: Vec<String>,
-    rules: Vec<Rule>,
-}
-
-#[derive(Deserialize, Default, Clone)]
-#[serde(rename_all = "camelCase", default)]
-struct Reference {
-    kind: Option<String>,
-    name: String,
-    namespace: Option<String>,
-    section_name: Option<String>,
-    port: Option<u16>,
-    weight: Option<u32>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Rule {
-    matches: Vec<Match>,
-    filters: Vec<serde_json::Value>,
-    backend_refs: Vec<Reference>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Match {
-    path: Option<Typed>,
-    method: Option<String>,
-    headers: Vec<Typed>,
-    query_params: Vec<Typed>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Typed {
-    r#type: Option<String>,
-    name: String,
-    value: String,
-}
-
 /// The most specific match over all routes of the Gateway; the first one among equals.
 pub fn decide<'a>(
     routes: impl Iterator<Item = &'a DynamicObject>,
@@ -107,7 +39,7 @@ pub fn decide<'a>(
     for route in routes {
         let own = route.namespace().unwrap_or_default();
         let spec = route.data.get("spec").cloned().unwrap_or_default();
-        let Ok(spec) = serde_json::from_value::<Spec>(spec) else {
+        let Ok(spec) = serde_json::from_value::<Route>(spec) else {
             continue;
         };
         let bound = listeners.iter().any(|listener| {
@@ -221,30 +153,6 @@ impl Match {
             }
             _ => None,
         }
-    }
-}
-
-impl Listener {
-    fn admits(&self, route: &str, own: &str) -> bool {
-        match self.allowed_routes.namespaces.from.as_deref() {
-            Some("All") => true,
-            None | Some("Same") => route == own,
-            // By labels of namespaces, which nothing here reads: stricter than the real one.
-            Some(_) => false,
-        }
-    }
-}
-
-impl Reference {
-    fn is(&self, gateway: &str, namespace: &str, own: &str, listener: &Listener) -> bool {
-        self.kind.as_deref().unwrap_or("Gateway") == "Gateway"
-            && self.name == gateway
-            && self.namespace.as_deref().unwrap_or(own) == namespace
-            && self
-                .section_name
-                .as_ref()
-                .is_none_or(|name| *name == listener.name)
-            && self.port.is_none_or(|port| port == listener.port)
     }
 }
 

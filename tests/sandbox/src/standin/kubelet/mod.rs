@@ -26,11 +26,12 @@ use program::Program;
 mod debugging;
 mod files;
 pub mod log;
+pub mod mounts;
 mod pod;
 mod probes;
 mod program;
 mod status;
-pub mod volumes;
+mod volumes;
 
 pub use debugging::resource as kwok_resource;
 pub use pod::TOKEN;
@@ -97,7 +98,9 @@ impl Kubelet {
             Event::InitDone => self.running.retain(|uid, _| self.listed.contains(uid)),
             Event::Apply(pod) => self.applied(pod),
             Event::Delete(pod) => {
-                self.running.remove(&pod.uid().unwrap_or_default());
+                if let Some(life) = self.running.remove(&pod.uid().unwrap_or_default()) {
+                    tokio::spawn(bury(self.node.clone(), pod, Some(life.detach())));
+                }
             }
         }
     }

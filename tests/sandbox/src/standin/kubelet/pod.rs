@@ -15,7 +15,7 @@ use super::log::Log;
 use super::probes::{Health, Probes};
 use super::program::Program;
 use super::status::{Exit, State, Status};
-use super::{Node, debugging, volumes};
+use super::{Node, debugging, mounts, volumes};
 use crate::Cluster;
 use crate::standin::container::Container;
 
@@ -74,7 +74,7 @@ async fn create(
     volumes::write(&node.cluster, pod, &dir).await?;
     let own = dir.join("root");
     std::fs::create_dir_all(&own).map_err(|e| e.to_string())?;
-    let mounts = volumes::mounts(pod, spec, &dir).map_err(|e| e.to_string())?;
+    let mounts = mounts::of(pod, spec, &dir).map_err(|e| e.to_string())?;
     let token = crate::standin::container::map(&mounts, TOKEN)
         .and_then(|path| std::fs::read_to_string(path).ok())
         .unwrap_or_default();

@@ -37,7 +37,7 @@ impl Program {
         };
         let mut parts = repository.rsplit('/');
         match (parts.next()?, parts.next()) {
-            ("prometheus", Some("prom" | "prometheus")) => Some(Program::Prometheus),
+            ("prometheus", Some("prom")) => Some(Program::Prometheus),
             ("kiali-operator", _) => Some(Program::KialiOperator),
             ("kiali", Some("kiali")) => Some(Program::Kiali),
             ("ztunnel", _) => Some(Program::Ztunnel),

@@ -6,28 +6,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Secret,
-    Volume, VolumeProjection,
+    ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Secret, Volume,
+    VolumeProjection,
 };
 use kube::api::GetParams;
 use kube::{Api, ResourceExt};
 
 use super::files::{Files, sync};
+use super::mounts::folder;
 use crate::Cluster;
 
 /// A token's age at which the kubelet asks for the next one.
 const RENEWED: Duration = Duration::from_secs(48 * 60);
-
-/// A folder or file of the container and where it is on this machine.
-pub struct Mount {
-    pub at: PathBuf,
-    pub host: PathBuf,
-}
 
 /// Writes every volume under `dir`; the error is what the kubelet would show while it waits.
 pub async fn write(cluster: &Cluster, pod: &Pod, dir: &Path) -> Result<(), String> {
@@ -74,47 +68,6 @@ async fn write_one(
         return Ok(());
     };
     sync(&folder, &files).map_err(|e| e.to_string())
-}
-
-/// Where a container sees them. A file of a `subPath` is copied once: the kubelet never updates it.
-pub fn mounts(pod: &Pod, container: &Container, dir: &Path) -> io::Result<Vec<Mount>> {
-    let mut mounts = Vec::new();
-    for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
-        let volume = folder(dir, &mount.name);
-        let host = match mount.sub_path.as_deref().unwrap_or_default() {
-            "" => volume,
-            path => {
-                let source = volume.join(path);
-                if source.is_file() && !scratch(pod, &mount.name) {
-                    let copy = dir.join(format!("subpath-{index}"));
-                    fs::copy(&source, &copy)?;
-                    copy
-                } else {
-                    fs::create_dir_all(&source)?;
-                    source
-                }
-            }
-        };
-        mounts.push(Mount {
-            at: PathBuf::from(&mount.mount_path),
-            host,
-        });
-    }
-    Ok(mounts)
-}
-
-fn folder(dir: &Path, volume: &str) -> PathBuf {
-    dir.join("volumes").join(volume)
-}
-
-fn scratch(pod: &Pod, volume: &str) -> bool {
-    let volumes = pod
-        .spec
-        .iter()
-        .flat_map(|spec| spec.volumes.iter().flatten());
-    volumes
-        .into_iter()
-        .any(|v| v.name == volume && v.empty_dir.is_some())
 }
 
 struct Source<'a> {

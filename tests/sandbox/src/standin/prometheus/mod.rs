@@ -11,10 +11,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::container::Container;
+use args::Args;
 use config::Pod;
 
 mod args;
@@ -34,8 +35,8 @@ pub async fn run(container: Container) -> i32 {
 
 async fn start(container: &Container) -> Result<i32> {
     let place = |path: &str| container.path(path);
-    let given = container.spec.args.clone().unwrap_or_else(args::of_image);
-    let args = args::Args::read(&given);
+    let given = container.spec.args.clone();
+    let args = Args::read(&given.unwrap_or_else(args::of_image));
     let listen = SocketAddr::new(container.ip.into(), args.port());
     let (names, _proxy) = names::serve(container).await?;
     let source = args.config(place);
@@ -49,33 +50,13 @@ async fn start(container: &Container) -> Result<i32> {
         place: &place,
     };
     let mut current = write_config(&source, &copy, &pod)?;
-
-    let read_only = container.spec.security_context.as_ref();
-    let read_only = read_only.and_then(|s| s.read_only_root_filesystem) == Some(true);
-    let storage = match container.path(&args.storage) {
-        Some(path) => path,
-        // No folder can be made there: Prometheus fails as it does on a read-only file system.
-        None if read_only => PathBuf::from("/proc/read-only"),
-        None => container.dir.join("data"),
-    };
-    let mut child = Command::new(&container.world.prometheus)
-        .args(args.rendered(place))
-        .arg(format!("--config.file={}", copy.display()))
-        .arg(format!("--storage.tsdb.path={}", storage.display()))
-        .arg(format!("--web.listen-address={listen}"))
-        .current_dir(&container.dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("start {}", container.world.prometheus.display()))?;
-    let _logs = logs(container, &mut child);
+    let mut child = spawn(container, &args, &copy, listen)?;
+    let mut logs = logs(container, &mut child, (&copy, &args.config_file));
     loop {
         tokio::select! {
             status = child.wait() => {
                 // What it wrote last is still on its way to the log.
-                sleep(Duration::from_millis(50)).await;
+                while logs.join_next().await.is_some() {}
                 return Ok(status?.code().unwrap_or(137));
             }
             () = sleep(Duration::from_secs(1)) => {
@@ -86,6 +67,30 @@ async fn start(container: &Container) -> Result<i32> {
             }
         }
     }
+}
+
+fn spawn(container: &Container, args: &Args, config: &Path, listen: SocketAddr) -> Result<Child> {
+    let security = container.spec.security_context.as_ref();
+    let read_only = security.and_then(|s| s.read_only_root_filesystem) == Some(true);
+    let storage = match container.path(&args.storage) {
+        Some(path) => path,
+        // No folder can be made there: Prometheus fails as it does on a read-only file system.
+        None if read_only => PathBuf::from("/proc/read-only"),
+        None => container.dir.join("data"),
+    };
+    let program = &container.world.prometheus;
+    Command::from(container.cluster.command(program))
+        .args(args.rendered(|path| container.path(path)))
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!("--storage.tsdb.path={}", storage.display()))
+        .arg(format!("--web.listen-address={listen}"))
+        .current_dir(&container.dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("start {}", program.display()))
 }
 
 /// What was read; nothing when there is no such file, which Prometheus then says itself.
@@ -122,27 +127,32 @@ async fn reload(container: &Container, listen: SocketAddr) {
     }
 }
 
-fn logs(container: &Container, child: &mut Child) -> [Option<AbortOnDropHandle<()>>; 2] {
-    let out = child
-        .stdout
-        .take()
-        .map(|stream| copy_lines(container, stream));
-    let err = child
-        .stderr
-        .take()
-        .map(|stream| copy_lines(container, stream));
-    [out, err]
+/// With the configuration's path as it is in the container.
+fn logs(container: &Container, child: &mut Child, (copy, named): (&Path, &str)) -> JoinSet<()> {
+    let (copy, named) = (copy.display().to_string(), named.to_owned());
+    let mut tasks = JoinSet::new();
+    if let Some(stream) = child.stdout.take() {
+        tasks.spawn(copy_lines(
+            container.clone(),
+            stream,
+            copy.clone(),
+            named.clone(),
+        ));
+    }
+    if let Some(stream) = child.stderr.take() {
+        tasks.spawn(copy_lines(container.clone(), stream, copy, named));
+    }
+    tasks
 }
 
-fn copy_lines(
-    container: &Container,
-    stream: impl AsyncRead + Unpin + Send + 'static,
-) -> AbortOnDropHandle<()> {
-    let container = container.clone();
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut lines = BufReader::new(stream).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            container.log(line);
-        }
-    }))
+async fn copy_lines(
+    container: Container,
+    stream: impl AsyncRead + Unpin,
+    copy: String,
+    named: String,
+) {
+    let mut lines = BufReader::new(stream).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        container.log(line.replace(&copy, &named));
+    }
 }
