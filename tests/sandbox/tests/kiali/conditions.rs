@@ -1,18 +1,17 @@
 //! The operator: what it writes, and what it says about it when.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use ambikiali_sandbox::Cluster;
 use anyhow::{Context, Result, bail, ensure};
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::runtime::watcher::{Config, Event, watcher};
 use serde_json::json;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::operator::{self, apply};
 use crate::{PATIENCE, condition, cr, home_spec, kialis, settled, until};
@@ -125,23 +124,25 @@ pub async fn a_change_during_a_run(home: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// Whether the failure's message has this text.
+fn says(text: &'static str) -> impl Fn(&DynamicObject) -> bool {
+    move |cr| {
+        let conditions = cr.data["status"]["conditions"].as_array();
+        let failure = conditions
+            .into_iter()
+            .flatten()
+            .find(|c| c["type"] == "Failure");
+        failure.is_some_and(|c| c["message"].as_str().unwrap_or_default().contains(text))
+    }
+}
+
 pub async fn failures(home: &Cluster) -> Result<()> {
-    let failed = |text: &'static str| {
-        move |cr: &kube::api::DynamicObject| {
-            let conditions = cr.data["status"]["conditions"].as_array();
-            let failure = conditions
-                .into_iter()
-                .flatten()
-                .find(|c| c["type"] == "Failure");
-            failure.is_some_and(|c| c["message"].as_str().unwrap_or_default().contains(text))
-        }
-    };
     let key = json!({"auth": {"strategy": "token"}, "login_token": {"signing_key": "short"}});
     cr(home, key).await?;
     until(
         home,
         "a bad key",
-        failed("Signing key must be 16, 24 or 32 byte length"),
+        says("Signing key must be 16, 24 or 32 byte length"),
     )
     .await?;
     let mut image = home_spec();
@@ -150,19 +151,24 @@ pub async fn failures(home: &Cluster) -> Result<()> {
     until(
         home,
         "an ad hoc image",
-        failed("ad hoc Kiali image [:v2.0.0]"),
+        says("ad hoc Kiali image [:v2.0.0]"),
     )
     .await?;
     let mut remote = home_spec();
     remote["deployment"]["remote_cluster_resources_only"] = json!(true);
     cr(home, remote).await?;
-    until(
-        home,
-        "immutable",
-        failed("It was [false] but is now [true]"),
-    )
+    until(home, "immutable", says("It was [false] but is now [true]")).await?;
+    short_of_rights(home).await?;
+    cr(home, home_spec()).await?;
+    until(home, "healed", |cr| {
+        condition(cr, "Successful") == "True/Successful" && condition(cr, "Failure") == "False/"
+    })
     .await?;
-    // A right taken away is missing here too.
+    Ok(())
+}
+
+/// A right taken away is missing here too.
+async fn short_of_rights(home: &Cluster) -> Result<()> {
     let roles: Api<ClusterRole> = Api::all(home.client());
     let mut less = roles.get("kiali-operator").await?;
     let rules = less.rules.clone();
@@ -182,7 +188,7 @@ pub async fn failures(home: &Cluster) -> Result<()> {
     until(
         home,
         "short of rights",
-        failed("attempting to grant RBAC permissions not currently held"),
+        says("attempting to grant RBAC permissions not currently held"),
     )
     .await?;
     less = roles_without;
@@ -190,91 +196,5 @@ pub async fn failures(home: &Cluster) -> Result<()> {
     roles
         .replace("kiali-operator", &Default::default(), &less)
         .await?;
-    cr(home, home_spec()).await?;
-    until(home, "healed", |cr| {
-        condition(cr, "Successful") == "True/Successful" && condition(cr, "Failure") == "False/"
-    })
-    .await?;
-    Ok(())
-}
-
-/// A Secret per remote is mounted by the next run, and then never taken out again.
-pub async fn a_removed_secret_stays_mounted(home: &Cluster) -> Result<()> {
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "stringData": {"cluster3": ""},
-        "metadata": {"name": "kiali-remote-cluster-secret-cluster3", "namespace": "kiali",
-            "labels": {"kiali.io/multiCluster": "true"}, "annotations": {"kiali.io/cluster": "cluster3"}},
-    });
-    let deployments: Api<Deployment> = Api::namespaced(home.client(), "kiali");
-    let mounted = async || {
-        let volumes = deployments
-            .get("kiali")
-            .await?
-            .spec
-            .template
-            .spec
-            .and_then(|s| s.volumes);
-        anyhow::Ok(
-            volumes
-                .unwrap_or_default()
-                .iter()
-                .any(|v| v.name == "cluster3"),
-        )
-    };
-    let touch = async |n: u32| {
-        let patch = json!({"metadata": {"annotations": {"kiali.io/reconcile": n.to_string()}}});
-        kialis(home)
-            .patch("kiali", &PatchParams::default(), &Patch::Merge(patch))
-            .await?;
-        until(home, "noticed", |cr| {
-            condition(cr, "Running") == "True/Running"
-        })
-        .await?;
-        settled(home).await
-    };
-    apply(home, secret).await?;
-    sleep(Duration::from_millis(300)).await;
-    ensure!(!mounted().await?, "mounted without a run");
-    touch(1).await?;
-    ensure!(mounted().await?, "not mounted by a run");
-    let secrets: Api<Secret> = Api::namespaced(home.client(), "kiali");
-    secrets
-        .delete(
-            "kiali-remote-cluster-secret-cluster3",
-            &DeleteParams::default(),
-        )
-        .await?;
-    touch(2).await?;
-    ensure!(mounted().await?, "the volume is gone");
-    Ok(())
-}
-
-pub async fn removal(home: &Cluster, remote: &Cluster) -> Result<()> {
-    for cluster in [home, remote] {
-        kialis(cluster)
-            .delete("kiali", &DeleteParams::default())
-            .await?;
-    }
-    for cluster in [home, remote] {
-        let gone = async {
-            while kialis(cluster).get_opt("kiali").await?.is_some() {
-                sleep(Duration::from_millis(20)).await;
-            }
-            anyhow::Ok(())
-        };
-        timeout(PATIENCE, gone).await.context("the CR hangs")??;
-        let bindings: Api<ClusterRoleBinding> = Api::all(cluster.client());
-        assert!(bindings.get_opt("kiali").await?.is_none());
-        let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), "kiali");
-        assert!(accounts.get_opt("kiali-service-account").await?.is_none());
-    }
-    let secrets: Api<Secret> = Api::namespaced(home.client(), "kiali");
-    assert!(secrets.get_opt("kiali-signing-key").await?.is_none());
-    assert!(
-        secrets
-            .get_opt("kiali-multi-cluster-secret")
-            .await?
-            .is_some()
-    );
     Ok(())
 }

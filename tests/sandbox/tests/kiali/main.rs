@@ -13,7 +13,9 @@ use tokio::time::sleep;
 
 use operator::apply;
 
+mod bad_remotes;
 mod conditions;
+mod leftovers;
 mod operator;
 mod proxy;
 mod server;
@@ -33,15 +35,16 @@ async fn as_measured() -> Result<()> {
     say("remote seen");
     server::draws_the_edge(&sandbox).await?;
     say("graph");
-    server::remote_goes_away(home, remote).await?;
+    bad_remotes::away_and_back(home, remote).await?;
     say("remote away and back");
-    server::bad_remotes(home, remote).await?;
+    bad_remotes::at_the_start(home, remote).await?;
+    bad_remotes::without_rights(home, remote).await?;
     say("bad remotes");
     conditions::a_change_during_a_run(home).await?;
     conditions::failures(home).await?;
     say("failures");
-    conditions::a_removed_secret_stays_mounted(home).await?;
-    conditions::removal(home, remote).await?;
+    leftovers::a_removed_secret_stays_mounted(home).await?;
+    leftovers::removal(home, remote).await?;
     say("removed");
     sandbox.stop().await
 }

@@ -1,4 +1,4 @@
-//! Kiali: what it says about its clusters, and what a bad one does to it.
+//! Kiali with good clusters: what it says about them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,10 +13,9 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::operator::apply;
-use crate::proxy::Proxy;
-use crate::{PATIENCE, answers, ask, kiali_pods, names};
+use crate::{PATIENCE, answers, ask, names};
 
-async fn token(remote: &Cluster) -> Result<String> {
+pub async fn token(remote: &Cluster) -> Result<String> {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
         "metadata": {"name": "kiali", "namespace": "kiali",
@@ -35,7 +34,7 @@ async fn token(remote: &Cluster) -> Result<String> {
     bail!("no token")
 }
 
-fn kubeconfig(name: &str, server: &str, ca: &str, token: &str) -> String {
+pub fn kubeconfig(name: &str, server: &str, ca: &str, token: &str) -> String {
     let cluster = json!({"server": server, "certificate-authority-data": STANDARD.encode(ca)});
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": name,
@@ -47,7 +46,7 @@ fn kubeconfig(name: &str, server: &str, ca: &str, token: &str) -> String {
 }
 
 /// As `data`: a key that is left out of `stringData` would stay.
-async fn remotes(home: &Cluster, kubeconfigs: &[(&str, &str)]) -> Result<()> {
+pub async fn remotes(home: &Cluster, kubeconfigs: &[(&str, &str)]) -> Result<()> {
     let data = kubeconfigs
         .iter()
         .map(|(key, text)| (*key, STANDARD.encode(text)));
@@ -60,11 +59,11 @@ async fn remotes(home: &Cluster, kubeconfigs: &[(&str, &str)]) -> Result<()> {
     apply(home, secret).await
 }
 
-fn reaches(status: &Value) -> bool {
+pub fn reaches(status: &Value) -> bool {
     names(&status["externalServices"], "name").contains(&"Kubernetes-cluster2".into())
 }
 
-fn spans(namespaces: &Value) -> bool {
+pub fn spans(namespaces: &Value) -> bool {
     names(namespaces, "cluster").contains(&"cluster2".into())
 }
 
@@ -213,103 +212,4 @@ async fn prometheus(home: &Cluster, targets: &[String]) -> Result<()> {
         }),
     )
     .await
-}
-
-/// Refused: left out of the status at once. Hanging: everything hangs but the probe.
-pub async fn remote_goes_away(home: &Cluster, remote: &Cluster) -> Result<()> {
-    let mut proxy = Proxy::start(remote.server()).await?;
-    let server = format!("https://127.0.0.1:{}", proxy.port);
-    let config = kubeconfig("cluster2", &server, remote.ca(), &token(remote).await?);
-    remotes(home, &[("cluster2", &config)]).await?;
-    let through =
-        |_: u16, body: &Value| body["clusters"]["cluster2"]["apiEndpoint"] == server.as_str();
-    answers(home, "/api/config", through).await?;
-    answers(home, "/api/namespaces", |_, body| spans(body)).await?;
-    answers(home, "/api/istio/status", |status, _| status == 200).await?;
-
-    proxy.refuse().await;
-    let status = answers(home, "/api/status", |status, _| status == 200).await?;
-    assert!(!reaches(&status), "{status}");
-    let namespaces = answers(home, "/api/namespaces", |status, _| status == 200).await?;
-    assert!(spans(&namespaces), "forgotten at once");
-    assert_eq!(
-        ask(home, "/api/istio/status", PATIENCE)
-            .await?
-            .map(|(status, _)| status),
-        Some(200)
-    );
-    proxy.back().await?;
-    answers(home, "/api/status", |_, body| reaches(body)).await?;
-
-    proxy.freeze(true);
-    let short = Duration::from_secs(2);
-    assert_eq!(
-        ask(home, "/healthz", short)
-            .await?
-            .map(|(status, _)| status),
-        Some(200)
-    );
-    for path in [
-        "/api/status",
-        "/api/namespaces",
-        "/api/istio/status",
-        "/api/config",
-    ] {
-        assert_eq!(ask(home, path, short).await?, None, "{path} does not hang");
-    }
-    proxy.freeze(false);
-    answers(home, "/api/namespaces", |_, body| spans(body)).await?;
-    answers(home, "/api/status", |_, body| reaches(body)).await?;
-    Ok(())
-}
-
-/// A refused or unauthorized remote ends Kiali; one under another name is half known.
-pub async fn bad_remotes(home: &Cluster, remote: &Cluster) -> Result<()> {
-    let token = token(remote).await?;
-    let good = kubeconfig("cluster2", remote.server(), remote.ca(), &token);
-    let refused = kubeconfig("cluster2", "https://127.0.0.1:1", remote.ca(), &token);
-    let revoked = kubeconfig("cluster2", remote.server(), remote.ca(), "nobody");
-    let stranger = kubeconfig("cluster2", remote.server(), home.ca(), &token);
-    for (config, why) in [
-        (refused, "onnection refused"),
-        (revoked, "asked for the client to provide credentials"),
-        (stranger, "x509"),
-    ] {
-        remotes(home, &[("cluster2", &config)]).await?;
-        ends(home, why).await?;
-    }
-    remotes(home, &[("other", &good), ("empty", "")]).await?;
-    let status = answers(home, "/api/status", |status, _| status == 200).await?;
-    assert!(names(&status["externalServices"], "name").contains(&"Kubernetes-other".into()));
-    let namespaces = answers(home, "/api/namespaces", |status, _| status == 200).await?;
-    assert!(!spans(&namespaces));
-    let broken = answers(home, "/api/istio/status", |status, _| status == 500).await?;
-    assert_eq!(broken["error"], "cache for cluster [other] not found");
-    remotes(home, &[("cluster2", &good)]).await?;
-    answers(home, "/api/namespaces", |_, body| spans(body)).await?;
-    Ok(())
-}
-
-/// Exit code 1 and its reason in the log.
-async fn ends(home: &Cluster, why: &str) -> Result<()> {
-    let pods: Api<Pod> = Api::namespaced(home.client(), "kiali");
-    let begin = Instant::now();
-    let mut last = String::new();
-    while begin.elapsed() < PATIENCE {
-        for pod in kiali_pods(home).await? {
-            let name = pod.metadata.name.unwrap_or_default();
-            let Ok(log) = pods.logs(&name, &Default::default()).await else {
-                continue;
-            };
-            if log
-                .lines()
-                .any(|line| line.starts_with("FTL") && line.contains(why))
-            {
-                return Ok(());
-            }
-            last = log;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    bail!("Kiali does not end with {why}: {last}")
 }
