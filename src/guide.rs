@@ -1,0 +1,42 @@
+//! The guide's table of contents: the steps by which progress, errors and `status` name what they
+//! speak of. No behaviour hangs on it.
+
+use std::fmt;
+
+/// A section of the guide, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    Namespace,
+    ClusterPrometheus,
+    ExposePrometheus,
+    AggregateMetrics,
+    KialiOperator,
+    RemoteCluster,
+    RemoteSecret,
+    Kiali,
+}
+
+impl Step {
+    /// The short name that progress lines and errors carry.
+    pub fn title(self) -> &'static str {
+        match self {
+            Step::Namespace => "namespace",
+            Step::ClusterPrometheus => "cluster prometheus",
+            Step::ExposePrometheus => "expose prometheus",
+            Step::AggregateMetrics => "aggregate metrics",
+            Step::KialiOperator => "kiali operator",
+            Step::RemoteCluster => "remote cluster",
+            Step::RemoteSecret => "remote secret",
+            Step::Kiali => "kiali",
+        }
+    }
+
+    /// The longest title, for columns.
+    pub const WIDTH: usize = 18;
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.title())
+    }
+}

@@ -1,0 +1,198 @@
+//! `install`: the order of the guide and what may run at once, nothing else. The metrics and Kiali
+//! are two branches that meet where a remote is given to Kiali.
+
+use anyhow::{Context, Result};
+use futures::future::{join_all, try_join_all};
+use tokio::sync::oneshot;
+
+use crate::guide::Step;
+use crate::k8s::apply::{Applied, Before};
+use crate::k8s::{Deadline, Scope, pods};
+use crate::mesh::{Cluster, ClusterName, Mesh};
+use crate::problem::{Exit, Problem};
+use crate::progress::Events;
+use crate::steps::{
+    RemoteAccess, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
+    namespaces, remote_cluster, remote_secret,
+};
+
+/// What all steps of one run share.
+#[derive(Clone)]
+pub struct Run<'a> {
+    pub mesh: &'a Mesh,
+    pub namespace: &'a str,
+    pub deadline: Deadline,
+    pub events: Events,
+}
+
+impl<'a> Run<'a> {
+    pub fn on(&self, step: Step, cluster: &'a Cluster) -> Scope<'a> {
+        let progress = self.events.of(step, &cluster.name);
+        Scope {
+            cluster,
+            namespace: self.namespace,
+            progress,
+            deadline: self.deadline,
+        }
+    }
+
+    pub fn names(&self) -> Vec<ClusterName> {
+        self.mesh.all().map(|c| c.name.clone()).collect()
+    }
+}
+
+/// Runs one step, and says in an error which one and where.
+pub async fn step<'a, T>(
+    run: &Run<'a>,
+    step: Step,
+    cluster: &'a Cluster,
+    work: impl AsyncFnOnce(Scope<'a>) -> Result<T>,
+) -> Result<T> {
+    let scope = run.on(step, cluster);
+    let progress = scope.progress.clone();
+    progress.started();
+    work(scope)
+        .await
+        .inspect_err(|_| progress.failed())
+        .with_context(|| step.to_string())
+}
+
+pub async fn install(run: &Run<'_>, allow_loopback: bool) -> Result<()> {
+    usable_addresses(run.mesh, allow_loopback)?;
+    let before = try_join_all(run.mesh.all().map(|cluster| namespace(run, cluster))).await?;
+    let (scraping, scraped) = oneshot::channel();
+    let (proven, accesses): (Vec<_>, Vec<_>) =
+        run.mesh.remotes.iter().map(|_| oneshot::channel()).unzip();
+    let remotes = run.mesh.remotes.iter().zip(&before[1..]).zip(proven);
+    tokio::try_join!(
+        metrics(run, before[0], scraping),
+        try_join_all(
+            remotes.map(|((remote, before), proven)| remote_cluster(run, remote, *before, proven))
+        ),
+        home_kiali(run, before[0], scraped, accesses),
+    )?;
+    Ok(())
+}
+
+/// The guide's script copies 127.0.0.1 into Kiali's pod, where it is Kiali itself.
+fn usable_addresses(mesh: &Mesh, allow_loopback: bool) -> Result<(), Problem> {
+    let local = |remote: &&Cluster| remote.endpoint.local_only && !allow_loopback;
+    match mesh.remotes.iter().find(local) {
+        None => Ok(()),
+        Some(remote) => Err(Problem::new(
+            Exit::Preflight,
+            format!(
+                "{}: context {} says its API server is at {}, which inside a pod of {} is the pod itself",
+                remote.name, remote.context, remote.endpoint.server, mesh.home.name
+            ),
+        )
+        .fix(format!("name the address that pods of home reach: {} https://HOST:PORT", remote.endpoint.flag))),
+    }
+}
+
+async fn namespace(run: &Run<'_>, cluster: &Cluster) -> Result<Before> {
+    step(run, Step::Namespace, cluster, async |scope| {
+        namespaces::install(&scope).await
+    })
+    .await
+}
+
+/// A Prometheus in each cluster, exposed, and one on home that scrapes them all.
+async fn metrics(run: &Run<'_>, before: Before, scraping: oneshot::Sender<()>) -> Result<()> {
+    let targets = try_join_all(run.mesh.all().map(async |cluster| {
+        let port = step(run, Step::ClusterPrometheus, cluster, async |s| {
+            cluster_prometheus::install(&s).await
+        })
+        .await?;
+        step(run, Step::ExposePrometheus, cluster, async |s| {
+            expose_prometheus::install(&s, port).await
+        })
+        .await
+    }))
+    .await?;
+    step(run, Step::AggregateMetrics, &run.mesh.home, async |scope| {
+        aggregate_metrics::install(&scope, &targets, before).await
+    })
+    .await?;
+    let _ = scraping.send(());
+    Ok(())
+}
+
+/// A proven way into a remote is of use before the operator there is done.
+async fn remote_cluster(
+    run: &Run<'_>,
+    remote: &Cluster,
+    before: Before,
+    proven: oneshot::Sender<RemoteAccess>,
+) -> Result<()> {
+    operator(run, remote, before).await?;
+    step(run, Step::RemoteCluster, remote, async |scope| {
+        let (access, cr) = remote_cluster::install(&scope, before).await?;
+        let prove = async {
+            remote_cluster::granted(&scope).await?;
+            remote_secret::prove(&scope, &access).await?;
+            let _ = proven.send(access.clone());
+            Ok(())
+        };
+        tokio::try_join!(prove, remote_cluster::settled(&scope, cr))?;
+        Ok(())
+    })
+    .await
+}
+
+/// Kiali is asked for at once, and given its remotes when they are proven and the federating
+/// Prometheus runs, from whose pod they are reached once more.
+async fn home_kiali(
+    run: &Run<'_>,
+    before: Before,
+    scraped: oneshot::Receiver<()>,
+    accesses: Vec<oneshot::Receiver<RemoteAccess>>,
+) -> Result<()> {
+    let home = &run.mesh.home;
+    operator(run, home, before).await?;
+    let prometheus = aggregate_metrics::url(run.namespace);
+    let cr = step(run, Step::Kiali, home, async |scope| {
+        kiali::install(&scope, &prometheus, before).await
+    })
+    .await?;
+    let (accesses, ()) = tokio::join!(
+        join_all(accesses.into_iter().map(arrival)),
+        arrival(scraped)
+    );
+    let secret = step(run, Step::RemoteSecret, home, async |scope| {
+        give(&scope, &accesses, before).await
+    })
+    .await?;
+    step(run, Step::Kiali, home, async |scope| {
+        kiali::serving(&scope, &cr, &secret, &run.names()).await
+    })
+    .await
+}
+
+/// What another branch finds. Where that branch fails its error ends the whole run.
+async fn arrival<T>(branch: oneshot::Receiver<T>) -> T {
+    match branch.await {
+        Ok(found) => found,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn operator(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<()> {
+    step(run, Step::KialiOperator, cluster, async |scope| {
+        kiali_operator::install(&scope, before).await
+    })
+    .await
+}
+
+async fn give(home: &Scope<'_>, accesses: &[RemoteAccess], before: Before) -> Result<Applied> {
+    let pod = pods::ready(home, home.namespace, aggregate_metrics::PODS).await?;
+    let pod = pod.context("no pod of the federating Prometheus is ready any more")?;
+    let container = aggregate_metrics::CONTAINER;
+    try_join_all(
+        accesses
+            .iter()
+            .map(|a| remote_secret::reached_from_home(home, &pod, container, a)),
+    )
+    .await?;
+    remote_secret::install(home, accesses, before).await
+}

@@ -1,0 +1,260 @@
+//! Server-side apply without force: read, compare, and write only what differs, so that a second
+//! install writes nothing and nothing foreign is ever touched.
+
+use anyhow::Result;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::request::{Refusal, send, send_opt};
+use super::{FIELD_MANAGER, MANAGED_BY, Scope, kinds};
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Created,
+    Changed,
+    Unchanged,
+    /// It was there before us and serves as it is.
+    Reused,
+}
+
+/// Whether the object can be there at all: inside a namespace made a moment ago it cannot, which
+/// saves the look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    Unknown,
+    Nothing,
+}
+
+/// What an apply found and left.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    pub outcome: Outcome,
+    /// As it was before, when it was there.
+    pub before: Option<Value>,
+    pub live: Value,
+}
+
+/// Brings one object to what the manifest says; a foreign one is never written.
+pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Applied> {
+    let id = kinds::id(object)?;
+    let wanted = with_owner(object);
+    let live = match before {
+        Before::Nothing => None,
+        Before::Unknown => read(scope, object, &id).await?,
+    };
+    let Some(live) = live else {
+        let live = write(scope, &wanted, &id).await?;
+        return Ok(Applied {
+            outcome: Outcome::Created,
+            before: None,
+            live,
+        });
+    };
+    let ours = is_ours(&live);
+    let outcome = match difference(if ours { &wanted } else { object }, &live) {
+        None if ours => Outcome::Unchanged,
+        None => Outcome::Reused,
+        Some(field) if !ours => return Err(foreign(scope, &id, &live, &field).into()),
+        Some(_) => {
+            let written = write(scope, &wanted, &id).await?;
+            return Ok(Applied {
+                outcome: Outcome::Changed,
+                before: Some(live),
+                live: written,
+            });
+        }
+    };
+    Ok(Applied {
+        outcome,
+        before: Some(live.clone()),
+        live,
+    })
+}
+
+/// All at once; the last word on each, in the order given.
+pub async fn apply_all(
+    scope: &Scope<'_>,
+    objects: &[Value],
+    before: Before,
+) -> Result<Vec<Applied>> {
+    futures::future::try_join_all(objects.iter().map(|object| apply(scope, object, before))).await
+}
+
+/// "created 5", "changed 1, unchanged 4": what a step did, for its line.
+pub fn summary(applied: &[Applied]) -> String {
+    let count = |outcome, word: &str| {
+        let n = applied.iter().filter(|a| a.outcome == outcome).count();
+        (n > 0).then(|| format!("{word} {n}"))
+    };
+    [
+        count(Outcome::Created, "created"),
+        count(Outcome::Changed, "changed"),
+        count(Outcome::Reused, "reused"),
+        count(Outcome::Unchanged, "unchanged"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>()
+    .join(", ")
+}
+
+/// Whether an object carries our label.
+pub fn is_ours(live: &Value) -> bool {
+    live["metadata"]["labels"][MANAGED_BY.0] == MANAGED_BY.1
+}
+
+pub async fn read(scope: &Scope<'_>, object: &Value, id: &ObjectId) -> Result<Option<Value>> {
+    let api = kinds::api(&scope.cluster.client, object)?;
+    let live = send_opt(scope, id, || api.get(&id.name)).await?;
+    Ok(live.map(serde_json::to_value).transpose()?)
+}
+
+fn with_owner(object: &Value) -> Value {
+    let mut wanted = object.clone();
+    wanted["metadata"]["labels"][MANAGED_BY.0] = json!(MANAGED_BY.1);
+    wanted
+}
+
+async fn write(scope: &Scope<'_>, wanted: &Value, id: &ObjectId) -> Result<Value> {
+    let api = kinds::api(&scope.cluster.client, wanted)?;
+    let params = PatchParams::apply(FIELD_MANAGER).validation_strict();
+    let patch = Patch::Apply(wanted);
+    match send(scope, id, || api.patch(&id.name, &params, &patch)).await {
+        Ok(live) => Ok(serde_json::to_value(live)?),
+        Err(refusal) => Err(conflict(scope, id, &refusal).unwrap_or_else(|| refusal.into())),
+    }
+}
+
+/// A conflict names the other managers and the fields, in the server's words.
+fn conflict(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> Option<anyhow::Error> {
+    let status = refusal.status().filter(|s| s.is_conflict())?;
+    let causes = status.details.iter().flat_map(|d| &d.causes);
+    let fields = causes
+        .map(|c| format!("{} ({})", c.field, c.message))
+        .collect::<Vec<_>>();
+    let fields = if fields.is_empty() {
+        status.message.clone()
+    } else {
+        fields.join(", ")
+    };
+    Some(
+        Problem::new(
+            Exit::Conflict,
+            format!(
+                "{}: {id} is managed by another tool: {fields}",
+                scope.cluster.name
+            ),
+        )
+        .fix(show(scope, id))
+        .into(),
+    )
+}
+
+fn foreign(scope: &Scope<'_>, id: &ObjectId, live: &Value, field: &str) -> Problem {
+    let managers = live["metadata"]["managedFields"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let mut managers = managers
+        .filter_map(|m| m["manager"].as_str())
+        .collect::<Vec<_>>();
+    managers.sort_unstable();
+    managers.dedup();
+    let by = if managers.is_empty() {
+        "another tool".into()
+    } else {
+        managers.join(", ")
+    };
+    Problem::new(
+        Exit::Conflict,
+        format!(
+            "{}: {id} is there already, made by {by}, and differs from what is needed at {field}; it was left as it is",
+            scope.cluster.name
+        ),
+    )
+    .fix(show(scope, id))
+}
+
+fn show(scope: &Scope<'_>, id: &ObjectId) -> String {
+    let namespace = id
+        .namespace
+        .as_ref()
+        .map(|n| format!(" -n {n}"))
+        .unwrap_or_default();
+    let kind = id.kind.to_lowercase();
+    format!(
+        "kubectl --context {}{namespace} get {kind} {} -o yaml --show-managed-fields",
+        scope.cluster.context, id.name
+    )
+}
+
+/// The first field in which the live object does not hold what is wanted. The server adds defaults,
+/// so the live one may have more.
+fn difference(wanted: &Value, live: &Value) -> Option<String> {
+    match (wanted, live) {
+        (Value::Object(wanted), Value::Object(live)) => wanted.iter().find_map(|(key, value)| {
+            let rest = match live.get(key) {
+                Some(live) => difference(value, live)?,
+                None if value.is_null() => return None,
+                None => String::new(),
+            };
+            Some(format!(".{key}{rest}"))
+        }),
+        (Value::Array(wanted), Value::Array(live)) if wanted.len() == live.len() => {
+            let pairs = wanted.iter().zip(live).enumerate();
+            pairs
+                .into_iter()
+                .find_map(|(i, (w, l))| Some(format!("[{i}]{}", difference(w, l)?)))
+        }
+        (wanted, live) if wanted == live => None,
+        _ => Some(String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_of_the_server_are_no_difference() {
+        let wanted = json!({"spec": {"ports": [{"port": 9090}]}});
+        let live =
+            json!({"spec": {"ports": [{"port": 9090, "protocol": "TCP"}], "type": "ClusterIP"}});
+        assert_eq!(difference(&wanted, &live), None);
+    }
+
+    #[test]
+    fn the_first_difference_is_named() {
+        let live = json!({"spec": {"ports": [{"port": 9090}], "type": "ClusterIP"}});
+        let differs = |wanted: Value| difference(&wanted, &live);
+        assert_eq!(
+            differs(json!({"spec": {"ports": [{"port": 1}]}})).as_deref(),
+            Some(".spec.ports[0].port")
+        );
+        assert_eq!(
+            differs(json!({"spec": {"ports": []}})).as_deref(),
+            Some(".spec.ports")
+        );
+        assert_eq!(
+            differs(json!({"data": {"a": "b"}})).as_deref(),
+            Some(".data")
+        );
+    }
+
+    #[test]
+    fn a_summary_counts_what_was_done() {
+        let applied = |outcome| Applied {
+            outcome,
+            before: None,
+            live: Value::Null,
+        };
+        let list = [
+            applied(Outcome::Created),
+            applied(Outcome::Unchanged),
+            applied(Outcome::Created),
+        ];
+        assert_eq!(summary(&list), "created 2, unchanged 1");
+    }
+}

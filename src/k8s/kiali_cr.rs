@@ -1,0 +1,89 @@
+//! A Kiali CR, on home and on a remote alike: when the operator is really done with it, and that it
+//! only goes while an operator is alive to run its finalizer.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use serde_json::Value;
+
+use super::apply::{Applied, Outcome};
+use super::delete::{self, Removed};
+use super::health::{self, Health, Kiali, KialiFence};
+use super::wait::{self, Wait};
+use super::{Scope, kinds};
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+/// `Successful` of a run that was under way shows for a few milliseconds before the next one.
+const QUIET: Duration = Duration::from_secs(1);
+/// A live operator takes about six seconds.
+const REMOVAL: Duration = Duration::from_secs(90);
+
+/// Until the operator has done what this apply asked for.
+pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result<()> {
+    let read = |value: &Value| serde_json::from_value::<Kiali>(value.clone()).ok();
+    let mut fence = match applied.outcome {
+        Outcome::Changed => KialiFence::changed(applied.before.as_ref().and_then(read).as_ref()),
+        _ => KialiFence::default(),
+    };
+    let advice = format!(
+        "kubectl --context {} -n {} logs deployment/kiali-operator --tail=50",
+        scope.cluster.context, scope.namespace
+    );
+    let wait = Wait {
+        seen: read(&applied.live),
+        quiet: QUIET,
+        advice: &advice,
+        ..Wait::for_object(api(scope), ObjectId::new("Kiali", scope.namespace, name))
+    };
+    wait::until(scope, wait, |kiali| fence.judge(kiali)).await?;
+    Ok(())
+}
+
+fn api(scope: &Scope<'_>) -> Api<Kiali> {
+    Api::namespaced_with(
+        scope.cluster.client.clone(),
+        scope.namespace,
+        &kinds::kiali(),
+    )
+}
+
+/// Deletes the CR if it is ours and waits until its finalizer has run.
+pub async fn remove(scope: &Scope<'_>, cr: &Value) -> Result<Removed> {
+    let id = kinds::id(cr)?;
+    let removed = delete::delete(scope, cr).await?;
+    if removed != Removed::Deleted {
+        return Ok(removed);
+    }
+    let wait = Wait::for_object(api(scope), id.clone());
+    let gone = wait::until(scope, wait, |kiali| match kiali {
+        None => Health::Ready,
+        Some(_) => Health::InProgress("the operator runs its finalizer kiali.io/finalizer".into()),
+    });
+    match tokio::time::timeout(scope.deadline.at_most(REMOVAL), gone).await {
+        Ok(gone) => gone.map(|_| removed),
+        Err(_) => Err(hangs(scope, &id).await.into()),
+    }
+}
+
+async fn hangs(scope: &Scope<'_>, id: &ObjectId) -> Problem {
+    let deployments = Api::<Deployment>::namespaced(scope.cluster.client.clone(), scope.namespace);
+    let operator = ObjectId::new("Deployment", scope.namespace, "kiali-operator");
+    let operator = super::look::look(scope, &deployments, operator, health::deployment).await;
+    let why = match &operator.health {
+        Health::Ready => "the operator is ready but does not finish it".into(),
+        Health::InProgress(why) | Health::Failed(why) => {
+            format!("{} which would run it: {why}", operator.object)
+        }
+    };
+    Problem::new(
+        Exit::Leftovers,
+        format!("{}: {id} still has finalizer kiali.io/finalizer after {} s; {why}", scope.cluster.name, REMOVAL.as_secs()),
+    )
+    .fix(format!(
+        "bring the operator up and run cleanup again: kubectl --context {} -n {} rollout status deployment/kiali-operator",
+        scope.cluster.context, scope.namespace
+    ))
+}

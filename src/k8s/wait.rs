@@ -1,0 +1,226 @@
+//! The only place that waits for an object: look, then watch from there, until a pure health
+//! function is satisfied. A watch that breaks, ends or falls silent is taken up again by a new look,
+//! and the deadline's error carries the last reason seen.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use futures::{StreamExt, TryFutureExt, pin_mut};
+use kube::Api;
+use kube::api::{WatchEvent, WatchParams};
+use kube::core::{ApiResource, Resource};
+use serde::de::DeserializeOwned;
+
+use super::Scope;
+use super::health::Health;
+use super::request::send_opt;
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+/// How long the server keeps a watch; a little after that, silence means a dead connection.
+const WATCH: Duration = Duration::from_secs(20);
+const SILENCE: Duration = Duration::from_secs(25);
+/// How long a cluster may be out of reach in the middle of a wait.
+const OUTAGE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What is waited for.
+pub struct Wait<'a, K> {
+    pub api: Api<K>,
+    pub object: ObjectId,
+    /// As the last write left it: saves the first look.
+    pub seen: Option<K>,
+    /// How long it must stay ready: for conditions that flicker.
+    pub quiet: Duration,
+    /// What usually lacks when this is never reached.
+    pub advice: &'a str,
+}
+
+impl<K> Wait<'_, K> {
+    pub fn for_object(api: Api<K>, object: ObjectId) -> Wait<'static, K> {
+        Wait {
+            api,
+            object,
+            seen: None,
+            quiet: Duration::ZERO,
+            advice: "",
+        }
+    }
+}
+
+/// Until the object is ready; fails at once when it cannot become so.
+pub async fn until<K>(
+    scope: &Scope<'_>,
+    mut wait: Wait<'_, K>,
+    mut health: impl FnMut(Option<&K>) -> Health,
+) -> Result<Option<K>>
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let mut out_since: Option<Instant> = None;
+    let mut reason = "not looked at yet".to_string();
+    loop {
+        let looked = match wait.seen.take() {
+            Some(seen) => Ok(Some(seen)),
+            None => send_opt(scope, &wait.object, || wait.api.get(&wait.object.name)).await,
+        };
+        match looked {
+            Ok(object) => {
+                out_since = None;
+                if let Some(object) = follow(scope, &wait, object, &mut health, &mut reason).await?
+                {
+                    return Ok(object);
+                }
+            }
+            Err(refusal) if refusal.is_unreachable() && out(&mut out_since) < OUTAGE => {
+                reason = refusal.text();
+                scope.progress.waiting(&wait.object, &reason);
+                tokio::time::sleep(scope.deadline.at_most(PAUSE)).await;
+            }
+            Err(refusal) => return Err(refusal.into()),
+        }
+        if scope.deadline.left().is_zero() {
+            return Err(too_late(scope, &wait, &reason).into());
+        }
+    }
+}
+
+fn out(since: &mut Option<Instant>) -> Duration {
+    since.get_or_insert_with(Instant::now).elapsed()
+}
+
+/// Judges the object and every change of it. None: the watch ended, look again.
+async fn follow<K>(
+    scope: &Scope<'_>,
+    wait: &Wait<'_, K>,
+    mut object: Option<K>,
+    health: &mut impl FnMut(Option<&K>) -> Health,
+    reason: &mut String,
+) -> Result<Option<Option<K>>>
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let version = object
+        .as_ref()
+        .and_then(|o| o.meta().resource_version.clone())
+        .unwrap_or("0".into());
+    let params = WatchParams::default()
+        .fields(&format!("metadata.name={}", wait.object.name))
+        .timeout(WATCH.as_secs() as u32);
+    let changes = wait.api.watch(&params, &version).try_flatten_stream();
+    pin_mut!(changes);
+    loop {
+        let judged = health(object.as_ref());
+        let patience = match judged {
+            Health::Ready if wait.quiet.is_zero() => return Ok(Some(object)),
+            Health::Ready => wait.quiet,
+            Health::Failed(cause) => return Err(failed(scope, &wait.object, &cause).into()),
+            Health::InProgress(why) => {
+                if *reason != why {
+                    scope.progress.waiting(&wait.object, &why);
+                    *reason = why;
+                }
+                SILENCE
+            }
+        };
+        let still_ready = patience == wait.quiet;
+        match tokio::time::timeout(scope.deadline.at_most(patience), changes.next()).await {
+            Ok(Some(Ok(WatchEvent::Added(new) | WatchEvent::Modified(new)))) => object = Some(new),
+            Ok(Some(Ok(WatchEvent::Deleted(_)))) => object = None,
+            Ok(Some(Ok(WatchEvent::Bookmark(_)))) => {}
+            Ok(Some(Ok(WatchEvent::Error(_))) | Some(Err(_)) | None) => {
+                tokio::time::sleep(scope.deadline.at_most(PAUSE / 2)).await;
+                return Ok(None);
+            }
+            Err(_) if still_ready && !scope.deadline.left().is_zero() => return Ok(Some(object)),
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+fn failed(scope: &Scope<'_>, object: &ObjectId, cause: &str) -> Problem {
+    Problem::new(
+        Exit::Unexpected,
+        format!("{}: {object} failed: {cause}", scope.cluster.name),
+    )
+}
+
+fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
+    let whole = scope.deadline.whole.as_secs();
+    let problem = Problem::new(
+        Exit::TimedOut,
+        format!(
+            "{}: {} is not ready after {whole} s: {reason}",
+            scope.cluster.name, wait.object
+        ),
+    );
+    match wait.advice {
+        "" => problem.fix("run the same command again; it goes on from here"),
+        advice => problem.fix(advice),
+    }
+}
+
+/// Until the object is gone.
+pub async fn until_gone(
+    scope: &Scope<'_>,
+    resource: &ApiResource,
+    object: ObjectId,
+    why: &str,
+) -> Result<()> {
+    let client = scope.cluster.client.clone();
+    let api: Api<kube::core::DynamicObject> = match &object.namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, resource),
+        None => Api::all_with(client, resource),
+    };
+    let wait = Wait {
+        advice: why,
+        ..Wait::for_object(api, object)
+    };
+    until(scope, wait, |object| match object {
+        None => Health::Ready,
+        Some(object) => Health::InProgress(terminating(&object.metadata)),
+    })
+    .await?;
+    Ok(())
+}
+
+fn terminating(meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> String {
+    match (&meta.deletion_timestamp, meta.finalizers.as_deref()) {
+        (None, _) => "not marked for deletion yet".into(),
+        (Some(_), Some(finalizers)) if !finalizers.is_empty() => {
+            format!("going; finalizer {} is not done", finalizers.join(", "))
+        }
+        (Some(_), _) => "going".into(),
+    }
+}
+
+/// For what cannot be watched: asks until it is ready, fails, or `patience` is used up. The error is
+/// the last reason.
+pub async fn poll<F>(
+    scope: &Scope<'_>,
+    object: &ObjectId,
+    patience: Duration,
+    mut ask: impl FnMut() -> F,
+) -> Result<(), String>
+where
+    F: Future<Output = Health>,
+{
+    let end = Instant::now() + scope.deadline.at_most(patience);
+    let mut reason = String::new();
+    loop {
+        match ask().await {
+            Health::Ready => return Ok(()),
+            Health::Failed(cause) => return Err(cause),
+            Health::InProgress(why) => {
+                if reason != why {
+                    scope.progress.waiting(object, &why);
+                    reason = why;
+                }
+            }
+        }
+        if Instant::now() + PAUSE > end {
+            return Err(reason);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,87 @@
+//! Which clusters the last install was for, so that `verify`, `status`, `dashboard` and `cleanup`
+//! need no contexts. The clusters' own UIDs are kept beside the names: a context that leads
+//! elsewhere now is refused.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::mesh::{Cluster, Known, Member, Members, Mesh};
+use crate::problem::{Exit, Problem};
+
+#[derive(Debug, Deserialize, Serialize)]
+struct LastInstall {
+    kubeconfig: Vec<PathBuf>,
+    home: Known,
+    remotes: Vec<Known>,
+}
+
+/// Kept beside the user's other state; nothing in it is secret.
+fn path() -> Result<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .filter(|v| !v.is_empty())
+        .map(PathBuf::from);
+    let state = state.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")));
+    Ok(state.context("no home folder")?.join("ambikiali/last.json"))
+}
+
+/// Remembers; written to one side and renamed, so that a reader never sees half of it.
+pub fn remember(kubeconfig: &[PathBuf], mesh: &Mesh) -> Result<()> {
+    let known = |c: &Cluster| Known {
+        context: c.context.clone(),
+        name: c.name.clone(),
+        uid: c.uid.clone(),
+    };
+    let absolute = |p: &PathBuf| std::path::absolute(p).unwrap_or_else(|_| p.clone());
+    let last = LastInstall {
+        kubeconfig: kubeconfig.iter().map(absolute).collect(),
+        home: known(&mesh.home),
+        remotes: mesh.remotes.iter().map(known).collect(),
+    };
+    let path = path()?;
+    let folder = path.parent().context("no folder")?;
+    std::fs::create_dir_all(folder)?;
+    let side = path.with_extension(format!("{}.tmp", std::process::id()));
+    std::fs::write(&side, serde_json::to_vec_pretty(&last)?)?;
+    std::fs::rename(&side, &path)?;
+    Ok(())
+}
+
+/// The members of the last install, with the UIDs they had.
+pub fn recall(kubeconfig: &[PathBuf]) -> Result<Members> {
+    let path = path()?;
+    let Ok(text) = std::fs::read(&path) else {
+        return Err(Problem::new(
+            Exit::Preflight,
+            format!(
+                "no contexts named and no install remembered in {}",
+                path.display()
+            ),
+        )
+        .fix("name the clusters: --ctx1 HOME --ctx2 REMOTE")
+        .into());
+    };
+    let last: LastInstall =
+        serde_json::from_slice(&text).with_context(|| format!("{}", path.display()))?;
+    let member = |number, known: Known| Member {
+        number,
+        context: known.context.clone(),
+        api_server: None,
+        known: Some(known),
+    };
+    Ok(Members {
+        kubeconfig: if kubeconfig.is_empty() {
+            last.kubeconfig
+        } else {
+            kubeconfig.to_vec()
+        },
+        home: member(1, last.home),
+        remotes: last
+            .remotes
+            .into_iter()
+            .enumerate()
+            .map(|(i, known)| member(i + 2, known))
+            .collect(),
+    })
+}

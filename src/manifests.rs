@@ -1,0 +1,142 @@
+//! The manifests compiled into the binary, rendered and read as data. Templates escape to JSON, so
+//! no value can inject YAML; the one place that reads or writes YAML.
+
+use anyhow::{Context, Result};
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// Pinned: what was tested is what runs. One image serves in each cluster and over them.
+pub const PROMETHEUS_IMAGE: &str = "prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac";
+pub const KIALI_VERSION: &str = "v2.29.0";
+const KIALI_OPERATOR_IMAGE: &str = "quay.io/kiali/kiali-operator:v2.29.0";
+
+/// A manifest by its file name, so that a reader finds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Manifest {
+    file: &'static str,
+    text: &'static str,
+}
+
+macro_rules! manifest {
+    ($name:ident, $file:literal) => {
+        pub const $name: Manifest = Manifest {
+            file: $file,
+            text: include_str!(concat!("../manifests/", $file)),
+        };
+    };
+}
+
+manifest!(NAMESPACE, "namespace.yaml");
+manifest!(CLUSTER_PROMETHEUS, "cluster-prometheus.yaml");
+manifest!(PROMETHEUS_GATEWAY, "prometheus-gateway.yaml");
+manifest!(FEDERATED_PROMETHEUS, "federated-prometheus.yaml");
+manifest!(KIALI_CRD, "kiali-crd.yaml");
+manifest!(KIALI_OPERATOR, "kiali-operator.yaml");
+manifest!(REMOTE_CLUSTER, "remote-cluster.yaml");
+manifest!(KIALI, "kiali.yaml");
+
+/// Scrape jobs of the Prometheus in each cluster; no template.
+pub const CLUSTER_PROMETHEUS_CONFIG: &str =
+    include_str!("../manifests/cluster-prometheus.config.yaml");
+
+/// The objects of a manifest with its values filled in; versions and images are always there.
+pub fn render(manifest: Manifest, values: Value) -> Result<Vec<Value>> {
+    let mut all = json!({
+        "images": {"prometheus": PROMETHEUS_IMAGE, "kiali_operator": KIALI_OPERATOR_IMAGE},
+        "kiali_version": KIALI_VERSION,
+    });
+    if let (Some(all), Value::Object(values)) = (all.as_object_mut(), values) {
+        all.extend(values);
+    }
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // The name ends in .yaml, which turns the escaping on.
+    environment.add_template(manifest.file, manifest.text)?;
+    let text = environment
+        .get_template(manifest.file)?
+        .render(minijinja::value::Serde(all))?;
+    let objects = serde_yaml::from_multiple_with_options::<Value>(&text, options());
+    objects.with_context(|| format!("manifest {}", manifest.file))
+}
+
+fn options() -> serde_yaml::Options {
+    // `no` and `on` are words, as for kubectl.
+    serde_yaml::options! { strict_booleans: true }
+}
+
+pub fn to_yaml(value: &impl Serialize) -> Result<String> {
+    Ok(serde_yaml::to_string(value)?)
+}
+
+pub fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T> {
+    Ok(serde_yaml::from_str_with_options(text, options())?)
+}
+
+/// In a pod template it makes a change of configuration a roll-out.
+pub fn hash(text: &str) -> String {
+    Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every manifest with values that would break it, were they pasted as text.
+    fn hostile() -> Value {
+        json!({
+            "namespace": "x\ny: z", "config": "a: no\n---\nb: \"1:30\"\n", "config_hash": "no",
+            "prometheus_port": 9090, "prometheus_url": "http://x: y #z", "home": "1:30",
+        })
+    }
+
+    #[test]
+    fn values_cannot_inject_yaml() {
+        for manifest in [
+            NAMESPACE,
+            CLUSTER_PROMETHEUS,
+            PROMETHEUS_GATEWAY,
+            FEDERATED_PROMETHEUS,
+            KIALI_CRD,
+            KIALI_OPERATOR,
+            REMOTE_CLUSTER,
+            KIALI,
+        ] {
+            let objects = render(manifest, hostile()).unwrap();
+            assert!(!objects.is_empty(), "{}", manifest.file);
+            for object in &objects {
+                assert!(
+                    crate::k8s::kinds::id(object).is_ok(),
+                    "{}: {object}",
+                    manifest.file
+                );
+            }
+        }
+        let objects = render(FEDERATED_PROMETHEUS, hostile()).unwrap();
+        assert_eq!(
+            objects[0]["data"]["prometheus.yml"],
+            "a: no\n---\nb: \"1:30\"\n"
+        );
+        assert_eq!(objects[0]["metadata"]["namespace"], "x\ny: z");
+        assert_eq!(
+            render(KIALI, hostile()).unwrap()[0]["spec"]["kubernetes_config"]["cluster_name"],
+            "1:30"
+        );
+    }
+
+    #[test]
+    fn a_missing_value_is_an_error() {
+        assert!(render(NAMESPACE, json!({})).is_err());
+    }
+
+    #[test]
+    fn every_image_is_pinned() {
+        assert!(PROMETHEUS_IMAGE.contains("@sha256:"));
+        assert!(KIALI_OPERATOR_IMAGE.ends_with(KIALI_VERSION));
+    }
+}

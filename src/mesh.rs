@@ -1,0 +1,240 @@
+//! The clusters that one view will span: one home, where Kiali runs, and its remotes. Everything
+//! past this module deals in connected, named, distinct clusters.
+
+mod endpoint;
+mod identity;
+mod kubeconfig;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use futures::future::{join_all, try_join_all};
+use kube::Client;
+use serde::{Deserialize, Serialize};
+
+pub use endpoint::Endpoint;
+pub use kubeconfig::client_from;
+
+use crate::problem::{self, Exit, Problem};
+
+/// Istio's cluster id: Kiali, Prometheus' `cluster` label and the key in Kiali's Secret must all
+/// carry this one string, so it is taken from istiod and never typed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub struct ClusterName(String);
+
+impl TryFrom<String> for ClusterName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<ClusterName, String> {
+        ClusterName::new(&name)
+    }
+}
+
+impl ClusterName {
+    /// Refuses what cannot be a DNS label: such a name can be neither a job nor a volume.
+    pub fn new(name: &str) -> Result<ClusterName, String> {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let outer = |c: Option<char>| c.is_some_and(|c| inner(c) && c != '-');
+        let fits = name.len() <= 63 && name.chars().all(inner);
+        if fits && outer(name.chars().next()) && outer(name.chars().next_back()) {
+            return Ok(ClusterName(name.into()));
+        }
+        Err(format!(
+            "cluster id \"{name}\" is not a DNS label (lower-case letters, digits and '-', at most 63)"
+        ))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A connected cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    pub name: ClusterName,
+    pub context: String,
+    /// UID of namespace `kube-system`: the same for the life of the cluster.
+    pub uid: String,
+    /// As this machine reaches it.
+    pub server: String,
+    pub client: Client,
+    /// As pods of another cluster reach it.
+    pub endpoint: Endpoint,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.server)
+    }
+}
+
+/// One home and at least one remote.
+#[derive(Clone, Debug)]
+pub struct Mesh {
+    pub home: Cluster,
+    pub remotes: Vec<Cluster>,
+}
+
+impl Mesh {
+    pub fn all(&self) -> impl Iterator<Item = &Cluster> {
+        std::iter::once(&self.home).chain(&self.remotes)
+    }
+}
+
+/// One cluster as the user named it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// 1 is home: the number that its flags carry.
+    pub number: usize,
+    pub context: String,
+    /// Address for pods of other clusters, when the kubeconfig's is not the right one.
+    pub api_server: Option<String>,
+    /// Name and UID it had when it was installed; None when the user named it now.
+    pub known: Option<Known>,
+}
+
+/// What an install remembers of a cluster.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Known {
+    pub context: String,
+    pub name: ClusterName,
+    pub uid: String,
+}
+
+/// A remote that does not answer.
+#[derive(Debug)]
+pub struct Absent {
+    pub name: ClusterName,
+    pub error: anyhow::Error,
+}
+
+/// What `connect` needs to know.
+#[derive(Clone, Debug)]
+pub struct Members {
+    pub kubeconfig: Vec<PathBuf>,
+    pub home: Member,
+    pub remotes: Vec<Member>,
+}
+
+/// Whether a cluster without istiod is still of use: not for an install, but for a cleanup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Istiod {
+    Required,
+    Optional,
+}
+
+/// Connects to all clusters at once; they are named, and no two of them are the same one.
+pub async fn connect(members: &Members, istiod: Istiod) -> Result<Mesh> {
+    let config = kubeconfig::read(&members.kubeconfig)?;
+    let all = std::iter::once(&members.home).chain(&members.remotes);
+    let mut clusters =
+        try_join_all(all.map(|member| identity::join(&config, member, istiod))).await?;
+    distinct(&clusters)?;
+    let remotes = clusters.split_off(1);
+    let home = clusters.remove(0);
+    Ok(Mesh { home, remotes })
+}
+
+/// Like `connect`, but a remote that does not answer is reported, not an error: for commands that
+/// only look. Home must answer.
+pub async fn connect_reachable(members: &Members, istiod: Istiod) -> Result<(Mesh, Vec<Absent>)> {
+    let config = kubeconfig::read(&members.kubeconfig)?;
+    let home = identity::join(&config, &members.home, istiod);
+    let remotes = join_all(
+        members
+            .remotes
+            .iter()
+            .map(|member| identity::join(&config, member, istiod)),
+    );
+    let (home, asked) = tokio::join!(home, remotes);
+    let (home, mut remotes, mut absent) = (home?, Vec::new(), Vec::new());
+    for (member, answer) in members.remotes.iter().zip(asked) {
+        match answer {
+            Ok(cluster) => remotes.push(cluster),
+            Err(error) if unreachable(&error) => absent.push(Absent {
+                name: identity::remembered(member),
+                error,
+            }),
+            Err(error) => return Err(error),
+        }
+    }
+    let all = std::iter::once(&home)
+        .chain(&remotes)
+        .cloned()
+        .collect::<Vec<_>>();
+    distinct(&all)?;
+    Ok((Mesh { home, remotes }, absent))
+}
+
+fn unreachable(error: &anyhow::Error) -> bool {
+    problem::find(error).is_some_and(|p| p.exit == Exit::Unreachable)
+}
+
+fn distinct(clusters: &[Cluster]) -> Result<(), Problem> {
+    for (i, a) in clusters.iter().enumerate() {
+        for b in &clusters[i + 1..] {
+            if a.uid == b.uid {
+                return Err(Problem::new(
+                    Exit::Preflight,
+                    format!(
+                        "contexts {} and {} are the same cluster",
+                        a.context, b.context
+                    ),
+                )
+                .fix("name two different clusters: kubectl config get-contexts"));
+            }
+            if a.name == b.name {
+                return Err(same_id(a, b));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn same_id(a: &Cluster, b: &Cluster) -> Problem {
+    Problem::new(
+        Exit::Preflight,
+        format!(
+            "contexts {} and {} have the same Istio cluster id \"{}\": Kiali cannot tell them apart",
+            a.context, b.context, a.name
+        ),
+    )
+    .fix("set values.global.multiCluster.clusterName on one of them and install its istiod again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_name_is_a_dns_label() {
+        for good in ["cluster1", "a", "9-b", &"x".repeat(63)] {
+            assert_eq!(ClusterName::new(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "Kubernetes",
+            "my_cluster",
+            "-a",
+            "a-",
+            "a.b",
+            &"x".repeat(64),
+        ] {
+            assert!(
+                ClusterName::new(bad)
+                    .unwrap_err()
+                    .contains("not a DNS label"),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Which cluster a context leads to: asked from the cluster, not from its name in a file.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
+use kube::config::Kubeconfig;
+use kube::{Api, Client};
+
+use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, kubeconfig};
+use crate::problem::{Exit, Problem};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Result<Cluster> {
+    let entry = kubeconfig::cluster_entry(config, &member.context)?;
+    let endpoint = Endpoint::new(member, entry)?;
+    let (client, server) = kubeconfig::client(config, &member.context)
+        .await
+        .with_context(|| format!("context {}", member.context))?;
+    let asked = tokio::time::timeout(PATIENCE, async {
+        tokio::try_join!(system_uid(&client), istiods(&client))
+    });
+    let (uid, istiods) = match asked.await {
+        Ok(answer) => {
+            answer.map_err(|e| unreachable(member, &server, &crate::problem::kube_text(&e)))?
+        }
+        Err(_) => {
+            return Err(unreachable(
+                member,
+                &server,
+                &format!("no answer in {} s", PATIENCE.as_secs()),
+            )
+            .into());
+        }
+    };
+    check_uid(member, &uid)?;
+    let name = name(member, &istiods, istiod)?;
+    Ok(Cluster {
+        name,
+        context: member.context.clone(),
+        uid,
+        server,
+        client,
+        endpoint,
+    })
+}
+
+async fn system_uid(client: &Client) -> kube::Result<String> {
+    let namespace = Api::<Namespace>::all(client.clone())
+        .get("kube-system")
+        .await?;
+    Ok(namespace.metadata.uid.unwrap_or_default())
+}
+
+async fn istiods(client: &Client) -> kube::Result<Vec<Deployment>> {
+    let list = ListParams::default().labels("app=istiod");
+    Ok(Api::<Deployment>::all(client.clone())
+        .list(&list)
+        .await?
+        .items)
+}
+
+fn unreachable(member: &Member, server: &str, cause: &str) -> Problem {
+    Problem::new(
+        Exit::Unreachable,
+        format!("context {} at {server}: {cause}", member.context),
+    )
+    .fix(format!("kubectl --context {} version", member.context))
+}
+
+fn check_uid(member: &Member, uid: &str) -> Result<(), Problem> {
+    match &member.known {
+        Some(Known { uid: expected, .. }) if expected != uid => Err(Problem::new(
+            Exit::Preflight,
+            format!(
+                "context {} leads to another cluster than at the last install (kube-system {uid}, then {expected})",
+                member.context
+            ),
+        )
+        .fix("name the clusters with --ctx1 and --ctx2")),
+        _ => Ok(()),
+    }
+}
+
+/// Kiali asks the same Deployment for the same variable, so both arrive at the same name.
+fn name(member: &Member, istiods: &[Deployment], required: Istiod) -> Result<ClusterName> {
+    let mut ids = istiods.iter().filter_map(cluster_id).collect::<Vec<_>>();
+    ids.sort();
+    ids.dedup();
+    let refuse = |cause: String| {
+        Problem::new(
+            Exit::Preflight,
+            format!("context {}: {cause}", member.context),
+        )
+    };
+    match (ids.as_slice(), required) {
+        ([id], _) => Ok(ClusterName::new(id).map_err(|cause| {
+            refuse(cause).fix("set values.global.multiCluster.clusterName to a DNS label and install istiod again")
+        })?),
+        ([], Istiod::Required) => Err(refuse("no Deployment with label app=istiod has an environment variable CLUSTER_ID".into())
+            .fix(format!("install Istio ambient multi-network first: kubectl --context {} get deployments -A -l app=istiod", member.context))
+            .into()),
+        ([], Istiod::Optional) => Ok(remembered(member)),
+        (several, _) => Err(refuse(format!("its istiods disagree about the cluster id: {}", several.join(", ")))
+            .fix("give all revisions the same values.global.multiCluster.clusterName")
+            .into()),
+    }
+}
+
+fn cluster_id(istiod: &Deployment) -> Option<String> {
+    let pod = istiod.spec.template.spec.as_ref()?;
+    let env = pod.containers.first()?.env.as_ref()?;
+    env.iter()
+        .find(|e| e.name == "CLUSTER_ID")?
+        .value
+        .clone()
+        .filter(|v| !v.is_empty())
+}
+
+/// The name of a cluster that cannot be asked.
+pub fn remembered(member: &Member) -> ClusterName {
+    member
+        .known
+        .as_ref()
+        .map_or_else(|| nameless(&member.context), |known| known.name.clone())
+}
+
+/// A cluster that lost its istiod can still be cleaned; its context stands in for the name.
+fn nameless(context: &str) -> ClusterName {
+    let label: String = context
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(63)
+        .collect();
+    ClusterName::new(label.trim_matches('-')).unwrap_or(ClusterName("unnamed".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn istiod(id: &str) -> Deployment {
+        serde_json::from_value(json!({
+            "spec": {"selector": {}, "template": {"spec": {"containers": [
+                {"name": "discovery", "env": [{"name": "CLUSTER_ID", "value": id}]}
+            ]}}}
+        }))
+        .unwrap()
+    }
+
+    fn member() -> Member {
+        Member {
+            number: 1,
+            context: "kind-east".into(),
+            api_server: None,
+            known: None,
+        }
+    }
+
+    #[test]
+    fn the_name_is_istiods() {
+        let named =
+            |list: &[Deployment], required| name(&member(), list, required).map(|n| n.to_string());
+        assert_eq!(
+            named(&[istiod("east"), istiod("east")], Istiod::Required).unwrap(),
+            "east"
+        );
+        let refused = |list: &[Deployment]| named(list, Istiod::Required).unwrap_err().to_string();
+        assert!(refused(&[]).contains("no Deployment with label app=istiod"));
+        assert!(refused(&[istiod("")]).contains("no Deployment with label app=istiod"));
+        assert!(refused(&[istiod("Kubernetes")]).contains("\"Kubernetes\" is not a DNS label"));
+        assert!(
+            refused(&[istiod("a"), istiod("b")]).contains("disagree about the cluster id: a, b")
+        );
+    }
+
+    #[test]
+    fn a_cluster_without_istiod_is_named_by_its_context() {
+        assert_eq!(
+            name(&member(), &[], Istiod::Optional).unwrap().to_string(),
+            "kind-east"
+        );
+        assert_eq!(
+            nameless("arn:aws:eks/Prod_1").to_string(),
+            "arn-aws-eks-prod-1"
+        );
+        assert_eq!(nameless("@@").to_string(), "unnamed");
+    }
+}

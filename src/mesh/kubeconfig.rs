@@ -1,0 +1,191 @@
+//! Kubeconfig files to clients, as kubectl does it: files are merged, a listed file that is
+//! missing is skipped, and every context is named, never the current one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use http::{HeaderValue, header::USER_AGENT};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::problem::{Exit, Problem};
+
+/// The merged kubeconfig of the given files, else of `KUBECONFIG`, else of `~/.kube/config`.
+pub fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
+    let named = !files.is_empty();
+    let files = if named {
+        files.to_vec()
+    } else {
+        default_files()
+    };
+    let mut merged = Kubeconfig::default();
+    let mut found = 0;
+    for file in &files {
+        if !named && !file.exists() {
+            continue;
+        }
+        let one = Kubeconfig::read_from(file)
+            .with_context(|| format!("kubeconfig {}", file.display()))?;
+        merged = merged
+            .merge(one)
+            .with_context(|| format!("kubeconfig {}", file.display()))?;
+        found += 1;
+    }
+    if found == 0 {
+        let looked = files
+            .iter()
+            .map(|f| f.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Err(Problem::new(
+            Exit::Preflight,
+            format!("no kubeconfig found; looked at {looked}"),
+        )
+        .fix("name one with --kubeconfig FILE or KUBECONFIG")
+        .into());
+    }
+    Ok(merged)
+}
+
+fn default_files() -> Vec<PathBuf> {
+    match std::env::var_os("KUBECONFIG").filter(|v| !v.is_empty()) {
+        Some(list) => std::env::split_paths(&list)
+            .filter(|p| !p.as_os_str().is_empty())
+            .collect(),
+        None => std::env::home_dir()
+            .map(|home| home.join(".kube/config"))
+            .into_iter()
+            .collect(),
+    }
+}
+
+/// The cluster entry of a context, with relative paths made absolute by the reader.
+pub fn cluster_entry<'a>(
+    config: &'a Kubeconfig,
+    context: &str,
+) -> Result<&'a kube::config::Cluster> {
+    let entry = config
+        .contexts
+        .iter()
+        .find(|c| c.name == context)
+        .ok_or_else(|| unknown(config, context))?;
+    let name = entry
+        .context
+        .as_ref()
+        .map(|c| c.cluster.as_str())
+        .unwrap_or_default();
+    config
+        .clusters
+        .iter()
+        .find(|c| c.name == name)
+        .and_then(|c| c.cluster.as_ref())
+        .ok_or_else(|| {
+            anyhow!(
+                "context {context} names cluster \"{name}\", which the kubeconfig does not have"
+            )
+        })
+}
+
+fn unknown(config: &Kubeconfig, context: &str) -> Problem {
+    let known = config
+        .contexts
+        .iter()
+        .map(|c| c.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let known = if known.is_empty() { "none" } else { &known };
+    Problem::new(
+        Exit::Preflight,
+        format!("no context \"{context}\" in the kubeconfig; it has: {known}"),
+    )
+    .fix("kubectl config get-contexts")
+}
+
+/// A client for one context. Building it may run an exec plugin, which blocks: hence the thread.
+pub async fn client(config: &Kubeconfig, context: &str) -> Result<(Client, String)> {
+    let options = KubeConfigOptions {
+        context: Some(context.into()),
+        ..KubeConfigOptions::default()
+    };
+    client_from(config.clone(), options).await
+}
+
+/// A client and its server's address for any kubeconfig, with our own bounds in place of kube's:
+/// its retries take minutes and its proxy rule matches the wrong host.
+pub async fn client_from(
+    config: Kubeconfig,
+    options: KubeConfigOptions,
+) -> Result<(Client, String)> {
+    let mut config = Config::from_custom_kubeconfig(config, &options).await?;
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(10));
+    let host = config.cluster_url.host().unwrap_or_default().to_string();
+    if !through_proxy(
+        &host,
+        &std::env::var("NO_PROXY")
+            .or_else(|_| std::env::var("no_proxy"))
+            .unwrap_or_default(),
+    ) {
+        config.proxy_url = None;
+    }
+    let agent = concat!("ambikiali/", env!("CARGO_PKG_VERSION"));
+    config
+        .headers
+        .push((USER_AGENT, HeaderValue::from_static(agent)));
+    let server = config
+        .cluster_url
+        .to_string()
+        .trim_end_matches('/')
+        .to_string();
+    let client = tokio::task::spawn_blocking(move || Client::try_from(config)).await??;
+    Ok((client, server))
+}
+
+fn through_proxy(host: &str, no_proxy: &str) -> bool {
+    let loopback = host == "localhost" || host.starts_with("127.") || host == "[::1]";
+    let excepted = no_proxy
+        .split(',')
+        .map(str::trim)
+        .filter(|e| !e.is_empty())
+        .any(|entry| {
+            let domain = entry.trim_start_matches('.');
+            entry == "*" || host == domain || host.ends_with(&format!(".{domain}"))
+        });
+    !loopback && !excepted
+}
+
+/// The file's text, for a CA that the kubeconfig names by path.
+pub fn read_file(path: &str) -> Result<String> {
+    std::fs::read_to_string(Path::new(path))
+        .with_context(|| format!("certificate authority {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxy_is_left_out_for_the_cluster_not_for_itself() {
+        assert!(through_proxy("api.example.com", ""));
+        assert!(through_proxy("api.example.com", "proxy.corp, a,,b"));
+        for (host, list) in [
+            ("api.example.com", "api.example.com"),
+            ("api.example.com", ".example.com"),
+            ("api.example.com", "*"),
+            ("127.0.0.1", ""),
+            ("localhost", ""),
+        ] {
+            assert!(!through_proxy(host, list), "{host} with {list}");
+        }
+    }
+
+    #[test]
+    fn a_named_file_that_is_missing_is_an_error() {
+        let error = read(&["/nowhere/config".into()]).unwrap_err();
+        assert!(
+            format!("{error:#}").starts_with("kubeconfig /nowhere/config"),
+            "{error:#}"
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! Errors that code branches on: which exit code a failure ends with, and the command that fixes
+//! it. Everything else is `anyhow` with a chain of causes.
+
+use std::fmt;
+
+/// Why a command ends without success. The numbers are a contract with scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Unexpected = 1,
+    /// Refused before the first write.
+    Preflight = 3,
+    /// A deadline passed; running again goes on from here.
+    TimedOut = 4,
+    NotVerified = 5,
+    /// Something is left after a cleanup.
+    Leftovers = 6,
+    /// A cluster cannot be reached or refuses the credentials.
+    Unreachable = 8,
+    /// Another manager owns what would be written.
+    Conflict = 9,
+}
+
+/// A failure with its exit code, its cause in one sentence and, when known, the next command.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct Problem {
+    pub exit: Exit,
+    cause: String,
+    pub fix: Option<String>,
+}
+
+impl Problem {
+    pub fn new(exit: Exit, cause: impl fmt::Display) -> Problem {
+        Problem {
+            exit,
+            cause: cause.to_string(),
+            fix: None,
+        }
+    }
+
+    pub fn fix(mut self, fix: impl fmt::Display) -> Problem {
+        self.fix = Some(fix.to_string());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)
+    }
+}
+
+/// The first problem in a chain of causes.
+pub fn find(error: &anyhow::Error) -> Option<&Problem> {
+    error.chain().find_map(|cause| cause.downcast_ref())
+}
+
+/// What an API server or the way to it said, in one line. kube's own text repeats the answer in
+/// debug form, and a load balancer's HTML page is of no use to anybody.
+pub fn kube_text(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status_text(status),
+        other => root_cause(other),
+    }
+}
+
+fn status_text(status: &kube::core::Status) -> String {
+    let message = status.message.trim();
+    let html = message.starts_with('<') || message.contains("<html");
+    match (status.code, message) {
+        (401, _) => "the credentials were refused (401 Unauthorized)".into(),
+        (code, "") => format!("answered {code} {}", status.reason)
+            .trim_end()
+            .into(),
+        (code, _) if html => format!("answered {code} {}", status.reason),
+        (_, message) => message.lines().next().unwrap_or_default().into(),
+    }
+}
+
+/// The innermost cause: the outer ones only say "client error".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(code: u16, reason: &str, message: &str) -> String {
+        let status = serde_json::from_value(serde_json::json!({
+            "code": code, "reason": reason, "message": message, "status": "Failure"
+        }));
+        kube_text(&kube::Error::Api(Box::new(status.unwrap())))
+    }
+
+    #[test]
+    fn an_answer_is_one_line_and_never_a_page() {
+        assert_eq!(
+            answer(403, "Forbidden", "pods is forbidden"),
+            "pods is forbidden"
+        );
+        assert_eq!(
+            answer(401, "Unauthorized", "Unauthorized"),
+            "the credentials were refused (401 Unauthorized)"
+        );
+        assert_eq!(
+            answer(502, "Bad Gateway", "<html><body>oops"),
+            "answered 502 Bad Gateway"
+        );
+        assert_eq!(answer(500, "", ""), "answered 500");
+    }
+
+    #[test]
+    fn a_problem_is_found_below_its_context() {
+        let error = anyhow::Error::from(Problem::new(Exit::Conflict, "taken").fix("give it back"))
+            .context("expose prometheus on cluster1");
+        assert_eq!(find(&error).map(|p| p.exit), Some(Exit::Conflict));
+        assert_eq!(format!("{error:#}"), "expose prometheus on cluster1: taken");
+    }
+}

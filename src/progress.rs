@@ -1,0 +1,119 @@
+//! What happens, as values: steps send events, `ui` alone shows them.
+
+use std::fmt;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::guide::Step;
+use crate::mesh::ClusterName;
+
+/// An object as people name it: `Deployment kiali/prometheus`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectId {
+    pub kind: String,
+    pub namespace: Option<String>,
+    pub name: String,
+}
+
+impl ObjectId {
+    pub fn new(kind: &str, namespace: &str, name: &str) -> ObjectId {
+        ObjectId {
+            kind: kind.into(),
+            namespace: Some(namespace.into()),
+            name: name.into(),
+        }
+    }
+
+    pub fn cluster_wide(kind: &str, name: &str) -> ObjectId {
+        ObjectId {
+            kind: kind.into(),
+            namespace: None,
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    Started,
+    /// What is waited for, and why it is not there yet.
+    Waiting {
+        object: ObjectId,
+        reason: String,
+    },
+    Done(String),
+    Failed,
+}
+
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub step: Step,
+    pub cluster: ClusterName,
+    pub event: Event,
+}
+
+/// The sending end, scoped to one step on one cluster.
+#[derive(Clone)]
+pub struct Progress {
+    sender: UnboundedSender<Message>,
+    step: Step,
+    cluster: ClusterName,
+}
+
+/// A sender that is not scoped yet, and the end that `ui` reads.
+pub fn channel() -> (Events, UnboundedReceiver<Message>) {
+    let (sender, receiver) = unbounded_channel();
+    (Events(sender), receiver)
+}
+
+#[derive(Clone)]
+pub struct Events(UnboundedSender<Message>);
+
+impl Events {
+    pub fn of(&self, step: Step, cluster: &ClusterName) -> Progress {
+        Progress {
+            sender: self.0.clone(),
+            step,
+            cluster: cluster.clone(),
+        }
+    }
+}
+
+impl Progress {
+    pub fn started(&self) {
+        self.send(Event::Started);
+    }
+
+    pub fn waiting(&self, object: &ObjectId, reason: &str) {
+        self.send(Event::Waiting {
+            object: object.clone(),
+            reason: reason.into(),
+        });
+    }
+
+    pub fn done(&self, summary: impl Into<String>) {
+        self.send(Event::Done(summary.into()));
+    }
+
+    pub fn failed(&self) {
+        self.send(Event::Failed);
+    }
+
+    fn send(&self, event: Event) {
+        // A reader that is gone only means that nobody looks any more.
+        let _ = self.sender.send(Message {
+            step: self.step,
+            cluster: self.cluster.clone(),
+            event,
+        });
+    }
+}

@@ -1,0 +1,102 @@
+//! `status`: one bounded look at every component of every cluster, by the same judgement that an
+//! install waits for.
+
+use anyhow::Result;
+use futures::future::join_all;
+
+use crate::guide::Step;
+use crate::install::Run;
+use crate::k8s::look::Component;
+use crate::mesh::{Cluster, ClusterName};
+use crate::steps::{
+    aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator, namespaces,
+    remote_cluster, remote_secret,
+};
+
+/// One line of the report.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub cluster: ClusterName,
+    pub step: Step,
+    pub component: Component,
+}
+
+/// Every component, in the guide's order, home first.
+pub async fn status(run: &Run<'_>) -> Result<Vec<Row>> {
+    let remote_names = run
+        .mesh
+        .remotes
+        .iter()
+        .map(|r| r.name.clone())
+        .collect::<Vec<_>>();
+    let home = on_home(run, &run.mesh.home, &remote_names);
+    let remotes = join_all(run.mesh.remotes.iter().map(|remote| on_remote(run, remote)));
+    let (mut rows, remotes) = tokio::join!(home, remotes);
+    rows.extend(remotes.into_iter().flatten());
+    Ok(rows)
+}
+
+async fn everywhere(run: &Run<'_>, cluster: &Cluster) -> [(Step, Vec<Component>); 4] {
+    let on = |step| run.on(step, cluster);
+    let (ns, prometheus, expose, operator) = (
+        on(Step::Namespace),
+        on(Step::ClusterPrometheus),
+        on(Step::ExposePrometheus),
+        on(Step::KialiOperator),
+    );
+    let looked = tokio::join!(
+        namespaces::status(&ns),
+        cluster_prometheus::status(&prometheus),
+        expose_prometheus::status(&expose),
+        kiali_operator::status(&operator),
+    );
+    [
+        (Step::Namespace, looked.0),
+        (Step::ClusterPrometheus, looked.1),
+        (Step::ExposePrometheus, looked.2),
+        (Step::KialiOperator, looked.3),
+    ]
+}
+
+async fn on_home(run: &Run<'_>, home: &Cluster, remotes: &[ClusterName]) -> Vec<Row> {
+    let (metrics, secret, server) = (
+        run.on(Step::AggregateMetrics, home),
+        run.on(Step::RemoteSecret, home),
+        run.on(Step::Kiali, home),
+    );
+    let (shared, metrics, secret, server) = tokio::join!(
+        everywhere(run, home),
+        aggregate_metrics::status(&metrics),
+        remote_secret::status(&secret, remotes),
+        kiali::status(&server),
+    );
+    let own = [
+        (Step::AggregateMetrics, metrics),
+        (Step::RemoteSecret, secret),
+        (Step::Kiali, server),
+    ];
+    rows(home, shared.into_iter().chain(own))
+}
+
+async fn on_remote(run: &Run<'_>, remote: &Cluster) -> Vec<Row> {
+    let scope = run.on(Step::RemoteCluster, remote);
+    let (shared, own) = tokio::join!(everywhere(run, remote), remote_cluster::status(&scope));
+    rows(
+        remote,
+        shared.into_iter().chain([(Step::RemoteCluster, own)]),
+    )
+}
+
+fn rows(cluster: &Cluster, steps: impl Iterator<Item = (Step, Vec<Component>)>) -> Vec<Row> {
+    let mut steps = steps.collect::<Vec<_>>();
+    steps.sort_by_key(|(step, _)| *step);
+    let row = |step, component| Row {
+        cluster: cluster.name.clone(),
+        step,
+        component,
+    };
+    steps
+        .into_iter()
+        .flat_map(|(step, all)| all.into_iter().map(move |c| row(step, c)))
+        .collect()
+}

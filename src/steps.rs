@@ -1,0 +1,77 @@
+//! The sections of the guide, one file each, in its order. Each has the pure objects of its section
+//! and how they are installed, judged and removed; none knows another: what one
+//! finds and another needs travels as `ScrapeTarget` and `RemoteAccess` through the commands.
+
+use std::net::IpAddr;
+
+use secrecy::SecretString;
+
+use crate::mesh::ClusterName;
+
+pub mod namespaces;
+
+pub mod cluster_prometheus;
+pub mod expose_prometheus;
+
+pub mod aggregate_metrics;
+
+pub mod kiali_operator;
+pub mod remote_cluster;
+pub mod remote_secret;
+
+pub mod kiali;
+
+/// Where Istio's control plane and the Prometheus of each cluster are.
+pub const ISTIO_NAMESPACE: &str = "istio-system";
+
+/// Where the Prometheus of one cluster is scraped. Only made from an address that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScrapeTarget {
+    pub cluster: ClusterName,
+    /// `host:port`; an IPv6 address has its brackets.
+    pub address: String,
+}
+
+impl ScrapeTarget {
+    fn at(cluster: &ClusterName, host: &str, port: u16) -> ScrapeTarget {
+        let address = match host.parse::<IpAddr>() {
+            Ok(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
+            _ => format!("{host}:{port}"),
+        };
+        ScrapeTarget {
+            cluster: cluster.clone(),
+            address,
+        }
+    }
+}
+
+/// A way into the API server of a remote, for Kiali.
+#[derive(Clone, Debug)]
+pub struct RemoteAccess {
+    pub cluster: ClusterName,
+    pub server: String,
+    /// The flag that names another address.
+    pub flag: String,
+    /// PEM.
+    pub ca: String,
+    pub tls_server_name: Option<String>,
+    /// Prints as redacted.
+    pub token: SecretString,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_host_and_a_port() {
+        let cluster = ClusterName::new("cluster1").unwrap();
+        for (host, address) in [
+            ("203.0.113.7", "203.0.113.7:9090"),
+            ("lb.example.com", "lb.example.com:9090"),
+            ("2001:db8::1", "[2001:db8::1]:9090"),
+        ] {
+            assert_eq!(ScrapeTarget::at(&cluster, host, 9090).address, address);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! § Aggregate metrics: the federating Prometheus on home, which scrapes the one of each cluster
+//! and is the one that Kiali asks.
+
+mod config;
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use serde_json::{Value, json};
+
+pub use config::{PrometheusConfig, job};
+
+use super::ScrapeTarget;
+use crate::k8s::apply::{self, Before};
+use crate::k8s::health;
+use crate::k8s::look::{Component, look};
+use crate::k8s::wait::Wait;
+use crate::k8s::{Scope, delete, pods};
+use crate::manifests;
+use crate::progress::ObjectId;
+
+const NAME: &str = "prometheus";
+pub const PODS: &str = "app=prometheus";
+pub const CONTAINER: &str = "prometheus";
+pub const PORT: u16 = 9090;
+
+/// The address that Kiali asks, by the cluster's own DNS.
+pub fn url(namespace: &str) -> String {
+    format!("http://{NAME}.{namespace}:{PORT}")
+}
+
+pub fn objects(namespace: &str, targets: &[ScrapeTarget]) -> Result<Vec<Value>> {
+    let config = PrometheusConfig::federating(targets).render()?;
+    let hash = manifests::hash(&config);
+    let values = json!({"namespace": namespace, "config": config, "config_hash": hash});
+    manifests::render(manifests::FEDERATED_PROMETHEUS, values)
+}
+
+pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before) -> Result<()> {
+    let applied = apply::apply_all(scope, &objects(scope.namespace, targets)?, before).await?;
+    let deployment = applied.iter().find(|a| a.live["kind"] == "Deployment");
+    let wait = Wait {
+        seen: deployment.and_then(|a| serde_json::from_value(a.live.clone()).ok()),
+        ..Wait::for_object(deployments(scope), deployment_id(scope))
+    };
+    pods::rolled_out(scope, wait, PODS, health::deployment).await?;
+    let summary = apply::summary(&applied);
+    scope
+        .progress
+        .done(format!("{summary}; scrapes {} clusters", targets.len()));
+    Ok(())
+}
+
+fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
+    Api::namespaced(scope.cluster.client.clone(), scope.namespace)
+}
+
+fn deployment_id(scope: &Scope<'_>) -> ObjectId {
+    ObjectId::new("Deployment", scope.namespace, NAME)
+}
+
+pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
+    vec![
+        look(
+            scope,
+            &deployments(scope),
+            deployment_id(scope),
+            health::deployment,
+        )
+        .await,
+    ]
+}
+
+pub async fn remove(scope: &Scope<'_>) -> Result<()> {
+    let removed = delete::delete_all(scope, &objects(scope.namespace, &[])?).await?;
+    scope.progress.done(delete::summary(&removed));
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! `prometheus.yml` of the federating Prometheus as types, so that a name or an address can never
+//! break it, and read back before it is written: an empty target passes every check of Prometheus'
+//! own, and makes it scrape itself under the other cluster's name.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::manifests;
+use crate::mesh::ClusterName;
+use crate::steps::ScrapeTarget;
+
+/// What is taken from each cluster: the job in which ztunnels, waypoints and istiod are.
+const MATCH: &str = r#"{job="kubernetes-pods"}"#;
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrometheusConfig {
+    global: Global,
+    scrape_configs: Vec<ScrapeConfig>,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Global {
+    /// Kiali offers no duration shorter than twice this, so it is the interval of the federation.
+    scrape_interval: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct ScrapeConfig {
+    job_name: String,
+    honor_labels: bool,
+    /// `/federate` sends timestamps; without this a vanished series would stay five minutes more.
+    track_timestamps_staleness: bool,
+    metrics_path: String,
+    params: Params,
+    static_configs: Vec<StaticConfig>,
+    metric_relabel_configs: Vec<Relabel>,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    #[serde(rename = "match[]")]
+    matches: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct StaticConfig {
+    targets: Vec<String>,
+    labels: Labels,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Labels {
+    cluster: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Relabel {
+    target_label: String,
+    replacement: String,
+}
+
+/// The job that scrapes a cluster.
+pub fn job(cluster: &ClusterName) -> String {
+    format!("federate-{cluster}")
+}
+
+impl PrometheusConfig {
+    pub fn federating(targets: &[ScrapeTarget]) -> PrometheusConfig {
+        PrometheusConfig {
+            global: Global {
+                scrape_interval: "15s".into(),
+            },
+            scrape_configs: targets.iter().map(scrape).collect(),
+        }
+    }
+
+    /// The text for the ConfigMap, read back and checked.
+    pub fn render(&self) -> Result<String> {
+        let text = manifests::to_yaml(self)?;
+        let back: PrometheusConfig = manifests::from_yaml(&text)?;
+        ensure!(
+            back == *self,
+            "the rendered prometheus.yml reads back as something else"
+        );
+        back.check()?;
+        Ok(text)
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut jobs = self
+            .scrape_configs
+            .iter()
+            .map(|c| c.job_name.as_str())
+            .collect::<Vec<_>>();
+        jobs.sort_unstable();
+        let all = jobs.len();
+        jobs.dedup();
+        ensure!(
+            jobs.len() == all,
+            "two clusters would share one scrape job: {jobs:?}"
+        );
+        let targets = self
+            .scrape_configs
+            .iter()
+            .flat_map(|c| &c.static_configs)
+            .flat_map(|s| &s.targets);
+        for target in targets {
+            let (host, port) = target.rsplit_once(':').unwrap_or_default();
+            ensure!(
+                !host.is_empty() && port.parse::<u16>().is_ok(),
+                "scrape target \"{target}\" has no host or no port"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn scrape(target: &ScrapeTarget) -> ScrapeConfig {
+    let cluster = target.cluster.to_string();
+    ScrapeConfig {
+        job_name: job(&target.cluster),
+        honor_labels: true,
+        track_timestamps_staleness: true,
+        metrics_path: "/federate".into(),
+        params: Params {
+            matches: vec![MATCH.into()],
+        },
+        static_configs: vec![StaticConfig {
+            targets: vec![target.address.clone()],
+            labels: Labels {
+                cluster: cluster.clone(),
+            },
+        }],
+        // With honor_labels a series that carries `cluster` already would keep it.
+        metric_relabel_configs: vec![Relabel {
+            target_label: "cluster".into(),
+            replacement: cluster,
+        }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(cluster: &str, address: &str) -> ScrapeTarget {
+        ScrapeTarget {
+            cluster: ClusterName::new(cluster).unwrap(),
+            address: address.into(),
+        }
+    }
+
+    #[test]
+    fn the_configuration_is_the_guides_with_its_gaps_closed() {
+        let config = PrometheusConfig::federating(&[target("cluster1", "127.0.1.200:9090")]);
+        assert_eq!(
+            config.render().unwrap(),
+            r#"global:
+  scrape_interval: 15s
+scrape_configs:
+  - job_name: federate-cluster1
+    honor_labels: true
+    track_timestamps_staleness: true
+    metrics_path: /federate
+    params:
+      match[]:
+        - '{job="kubernetes-pods"}'
+    static_configs:
+      - targets:
+          - 127.0.1.200:9090
+        labels:
+          cluster: cluster1
+    metric_relabel_configs:
+      - target_label: cluster
+        replacement: cluster1
+"#
+        );
+    }
+
+    #[test]
+    fn an_empty_target_never_leaves_this_module() {
+        for address in [":9090", "", "host", "host:", "host:x"] {
+            let config = PrometheusConfig::federating(&[target("a", address)]);
+            assert!(
+                config
+                    .render()
+                    .unwrap_err()
+                    .to_string()
+                    .contains("has no host or no port"),
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_clusters_of_one_name_are_refused() {
+        let config = PrometheusConfig::federating(&[target("a", "x:1"), target("a", "y:1")]);
+        assert!(
+            config
+                .render()
+                .unwrap_err()
+                .to_string()
+                .contains("share one scrape job")
+        );
+    }
+
+    #[test]
+    fn a_cluster_named_like_a_boolean_stays_a_name() {
+        let text = PrometheusConfig::federating(&[target("no", "x:1")])
+            .render()
+            .unwrap();
+        assert!(
+            text.contains("cluster: \"no\"") || text.contains("cluster: 'no'"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! § Deploy Prometheus in each cluster: collects the metrics of that cluster's ztunnels and
+//! waypoints. A Prometheus Service that is there already serves as it is and is never removed.
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
+use serde_json::{Value, json};
+
+use super::ISTIO_NAMESPACE;
+use crate::k8s::apply::{self, Before};
+use crate::k8s::health;
+use crate::k8s::look::{Component, look};
+use crate::k8s::request::send_opt;
+use crate::k8s::wait::Wait;
+use crate::k8s::{MANAGED_BY, Scope, delete, pods};
+use crate::manifests;
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+const NAME: &str = "prometheus";
+const PORT: u16 = 9090;
+const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";
+
+pub fn objects() -> Result<Vec<Value>> {
+    let config = manifests::CLUSTER_PROMETHEUS_CONFIG;
+    let values = json!({"config": config, "config_hash": manifests::hash(config)});
+    manifests::render(manifests::CLUSTER_PROMETHEUS, values)
+}
+
+/// The port of the Service that the route has to name.
+pub async fn install(scope: &Scope<'_>) -> Result<u16> {
+    if let Some(service) = service(scope).await?
+        && !is_ours(&service)
+    {
+        let port = port(scope, &service)?;
+        scope.progress.done(format!(
+            "Service {ISTIO_NAMESPACE}/{NAME} was there before, reused"
+        ));
+        return Ok(port);
+    }
+    let applied = apply::apply_all(scope, &objects()?, Before::Unknown).await?;
+    let mut wait = Wait::for_object(deployments(scope), deployment_id());
+    wait.seen = deployment_of(&applied);
+    pods::rolled_out(scope, wait, PODS, health::deployment).await?;
+    scope.progress.done(apply::summary(&applied));
+    Ok(PORT)
+}
+
+fn deployment_of(applied: &[apply::Applied]) -> Option<Deployment> {
+    let live = applied.iter().find(|a| a.live["kind"] == "Deployment")?;
+    serde_json::from_value(live.live.clone()).ok()
+}
+
+async fn service(scope: &Scope<'_>) -> Result<Option<Service>> {
+    let api = Api::<Service>::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE);
+    let id = ObjectId::new("Service", ISTIO_NAMESPACE, NAME);
+    Ok(send_opt(scope, &id, || api.get(NAME)).await?)
+}
+
+fn is_ours(service: &Service) -> bool {
+    service
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|l| l.get(MANAGED_BY.0))
+        .is_some_and(|v| v == MANAGED_BY.1)
+}
+
+/// Prometheus' own port, else the one named for HTTP.
+fn port(scope: &Scope<'_>, service: &Service) -> Result<u16, Problem> {
+    let ports = service
+        .spec
+        .iter()
+        .filter_map(|s| s.ports.as_ref())
+        .flatten()
+        .collect::<Vec<_>>();
+    let named = |p: &&&k8s_openapi::api::core::v1::ServicePort| {
+        matches!(p.name.as_deref(), Some("http" | "web"))
+    };
+    let port = ports
+        .iter()
+        .find(|p| p.port == i32::from(PORT))
+        .or_else(|| ports.iter().find(named));
+    port.and_then(|p| u16::try_from(p.port).ok()).ok_or_else(|| {
+        Problem::new(
+            Exit::Conflict,
+            format!(
+                "{}: Service {ISTIO_NAMESPACE}/{NAME} was there before, but has neither port {PORT} nor one named http or web",
+                scope.cluster.name
+            ),
+        )
+        .fix(format!("kubectl --context {} -n {ISTIO_NAMESPACE} get service {NAME} -o yaml", scope.cluster.context))
+    })
+}
+
+fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
+    Api::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE)
+}
+
+fn deployment_id() -> ObjectId {
+    ObjectId::new("Deployment", ISTIO_NAMESPACE, NAME)
+}
+
+/// Of a Prometheus that is not ours only the Service is known.
+pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
+    match service(scope).await {
+        Ok(Some(service)) if !is_ours(&service) => vec![Component {
+            object: ObjectId::new("Service", ISTIO_NAMESPACE, NAME),
+            health: health::present(Some(&service)),
+        }],
+        _ => vec![
+            look(
+                scope,
+                &deployments(scope),
+                deployment_id(),
+                health::deployment,
+            )
+            .await,
+        ],
+    }
+}
+
+pub async fn remove(scope: &Scope<'_>) -> Result<()> {
+    let removed = delete::delete_all(scope, &objects()?).await?;
+    scope.progress.done(delete::summary(&removed));
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! § Expose Prometheus: a Gateway in each cluster by which the federating Prometheus reaches the
+//! cluster's own. The route lets `GET /federate` through and nothing else.
+
+use anyhow::{Context, Result};
+use kube::Api;
+use serde_json::{Value, json};
+
+use super::{ISTIO_NAMESPACE, ScrapeTarget};
+use crate::k8s::apply::{self, Before};
+use crate::k8s::health::{self, Gateway, HttpRoute};
+use crate::k8s::look::{Component, look};
+use crate::k8s::wait::{self, Wait};
+use crate::k8s::{Scope, delete, kinds};
+use crate::manifests;
+use crate::progress::ObjectId;
+
+const GATEWAY: &str = "prometheus-gateway";
+const ROUTE: &str = "prometheus";
+/// Of the Gateway's listener.
+const PORT: u16 = 9090;
+
+pub fn objects(prometheus_port: u16) -> Result<Vec<Value>> {
+    manifests::render(
+        manifests::PROMETHEUS_GATEWAY,
+        json!({"prometheus_port": prometheus_port}),
+    )
+}
+
+pub async fn install(scope: &Scope<'_>, prometheus_port: u16) -> Result<ScrapeTarget> {
+    let applied = apply::apply_all(scope, &objects(prometheus_port)?, Before::Unknown).await?;
+    let advice = advice(scope);
+    let gateway = Wait {
+        seen: serde_json::from_value(applied[0].live.clone()).ok(),
+        advice: &advice,
+        ..Wait::for_object(gateways(scope), gateway_id())
+    };
+    let route = Wait {
+        seen: serde_json::from_value(applied[1].live.clone()).ok(),
+        ..Wait::for_object(routes(scope), route_id())
+    };
+    let (gateway, _) = tokio::try_join!(
+        wait::until(scope, gateway, health::gateway),
+        wait::until(scope, route, health::http_route),
+    )?;
+    let address = gateway
+        .as_ref()
+        .and_then(health::address)
+        .context("a ready Gateway has an address")?;
+    let target = ScrapeTarget::at(&scope.cluster.name, address, PORT);
+    scope
+        .progress
+        .done(format!("http://{}/federate", target.address));
+    Ok(target)
+}
+
+/// What usually lacks when a Gateway stays without an address.
+fn advice(scope: &Scope<'_>) -> String {
+    format!(
+        "Service {ISTIO_NAMESPACE}/{GATEWAY}-istio of type LoadBalancer got no address: this cluster usually lacks a load \
+         balancer (MetalLB, cloud-provider-kind, the cloud's controller); see kubectl --context {} -n {ISTIO_NAMESPACE} \
+         describe service {GATEWAY}-istio",
+        scope.cluster.context
+    )
+}
+
+fn gateways(scope: &Scope<'_>) -> Api<Gateway> {
+    Api::namespaced_with(
+        scope.cluster.client.clone(),
+        ISTIO_NAMESPACE,
+        &kinds::gateway(),
+    )
+}
+
+fn routes(scope: &Scope<'_>) -> Api<HttpRoute> {
+    Api::namespaced_with(
+        scope.cluster.client.clone(),
+        ISTIO_NAMESPACE,
+        &kinds::http_route(),
+    )
+}
+
+fn gateway_id() -> ObjectId {
+    ObjectId::new("Gateway", ISTIO_NAMESPACE, GATEWAY)
+}
+
+fn route_id() -> ObjectId {
+    ObjectId::new("HTTPRoute", ISTIO_NAMESPACE, ROUTE)
+}
+
+/// Where the cluster's Prometheus is exposed now; None without an address.
+pub async fn target(scope: &Scope<'_>) -> Result<Option<ScrapeTarget>> {
+    let api = gateways(scope);
+    let gateway = crate::k8s::request::send_opt(scope, &gateway_id(), || api.get(GATEWAY)).await?;
+    let host = gateway.as_ref().and_then(health::address);
+    Ok(host.map(|host| ScrapeTarget::at(&scope.cluster.name, host, PORT)))
+}
+
+pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
+    let (gateways, routes) = (gateways(scope), routes(scope));
+    let (gateway, route) = tokio::join!(
+        look(scope, &gateways, gateway_id(), health::gateway),
+        look(scope, &routes, route_id(), health::http_route),
+    );
+    vec![gateway, route]
+}
+
+/// Waits for the Gateway's Service to go: until then its load balancer costs money.
+pub async fn remove(scope: &Scope<'_>) -> Result<()> {
+    let removed = delete::delete_all(scope, &objects(PORT)?).await?;
+    if removed[0] == delete::Removed::Deleted {
+        let service = json!({"apiVersion": "v1", "kind": "Service"});
+        let id = ObjectId::new("Service", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"));
+        wait::until_gone(scope, &kinds::of(&service)?, id, "").await?;
+    }
+    scope.progress.done(delete::summary(&removed));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_route_lets_one_path_through() {
+        let route = &objects(9090).unwrap()[1];
+        let matches = &route["spec"]["rules"][0]["matches"];
+        assert_eq!(
+            *matches,
+            json!([{"method": "GET", "path": {"type": "Exact", "value": "/federate"}}])
+        );
+        assert_eq!(route["spec"]["rules"].as_array().map(Vec::len), Some(1));
+    }
+}

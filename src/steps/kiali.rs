@@ -1,0 +1,175 @@
+//! § Deploy Kiali: the Kiali CR on home, and Kiali itself, which is only there when it says so:
+//! neither the operator's `Successful` nor `/healthz` knows whether it sees a remote.
+
+pub mod server;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Api;
+use serde_json::{Value, json};
+
+use crate::k8s::apply::{self, Applied, Before};
+use crate::k8s::forward::Target;
+use crate::k8s::health::{self, Health, Kiali, KialiFence};
+use crate::k8s::look::{Component, look};
+use crate::k8s::wait::{self, Wait};
+use crate::k8s::{Scope, delete, kiali_cr, kinds, pods};
+use crate::manifests;
+use crate::mesh::ClusterName;
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+pub const NAME: &str = "kiali";
+pub const PODS: &str = "app.kubernetes.io/name=kiali,app.kubernetes.io/instance=kiali";
+pub const PORT: u16 = 20001;
+pub const WEB_ROOT: &str = "/kiali";
+/// Kiali answers within a second; a remote that hangs makes it answer after a minute or more.
+const ANSWER: Duration = Duration::from_secs(10);
+
+fn object(scope: &Scope<'_>, prometheus: &str) -> Result<Value> {
+    let values = json!({
+        "namespace": scope.namespace,
+        "prometheus_url": prometheus,
+        "home": scope.cluster.name.as_str(),
+    });
+    Ok(manifests::render(manifests::KIALI, values)?.swap_remove(0))
+}
+
+/// Applies the CR at once: Kiali starts without remotes and is rolled when it is given them.
+pub async fn install(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<Applied> {
+    apply::apply(scope, &object(scope, prometheus)?, before).await
+}
+
+/// Until the operator is done, Kiali runs with the remote Secret as it was last written, and Kiali
+/// itself names every cluster.
+pub async fn serving(
+    scope: &Scope<'_>,
+    cr: &Applied,
+    secret: &Applied,
+    clusters: &[ClusterName],
+) -> Result<()> {
+    tokio::try_join!(
+        kiali_cr::settled(scope, NAME, cr),
+        rolled_out_with(scope, secret)
+    )?;
+    let object = ObjectId::new("Deployment", scope.namespace, NAME);
+    let asked = wait::poll(scope, &object, Duration::from_secs(60), || async {
+        let Ok(Some(target)) = target(scope).await else {
+            return Health::InProgress("no pod is ready".into());
+        };
+        match server::blind_spots(scope, &target, clusters, ANSWER)
+            .await
+            .first()
+        {
+            None => Health::Ready,
+            Some(spot) => Health::InProgress(spot.clone()),
+        }
+    });
+    asked.await.map_err(|reason| {
+        Problem::new(
+            Exit::TimedOut,
+            format!("{}: Kiali runs, but {reason}", scope.cluster.name),
+        )
+        .fix(format!(
+            "kubectl --context {} -n {} logs deployment/{NAME} --tail=50",
+            scope.cluster.context, scope.namespace
+        ))
+    })?;
+    let names = clusters
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    scope.progress.done(format!("sees {names}"));
+    Ok(())
+}
+
+/// Kiali reads its remotes once, at its start: only a pod made after the last write has them all.
+async fn rolled_out_with(scope: &Scope<'_>, secret: &Applied) -> Result<()> {
+    let written = written_at(&secret.live);
+    let mut older_than: Option<i64> = None;
+    loop {
+        let object = ObjectId::new("Deployment", scope.namespace, NAME);
+        let newer =
+            |d: Option<&Deployment>| match (d.and_then(|d| d.metadata.generation), older_than) {
+                (Some(now), Some(then)) if now <= then => Health::InProgress(
+                    "the operator has not rolled Kiali with the new remotes".into(),
+                ),
+                _ => health::deployment(d),
+            };
+        let wait = Wait::for_object(deployments(scope), object);
+        pods::rolled_out(scope, wait, PODS, newer).await?;
+        let pods = pods::labelled(scope, scope.namespace, PODS).await?;
+        let stale = |pod: &&Pod| {
+            pod.metadata
+                .creation_timestamp
+                .as_ref()
+                .zip(written.as_ref())
+                .is_some_and(|(c, w)| c < w)
+        };
+        if !pods.iter().any(|pod| stale(&pod)) {
+            return Ok(());
+        }
+        let api = deployments(scope);
+        let id = ObjectId::new("Deployment", scope.namespace, NAME);
+        let now = crate::k8s::request::send_opt(scope, &id, || api.get(NAME)).await?;
+        older_than = now.and_then(|d| d.metadata.generation);
+    }
+}
+
+/// When we last wrote an object, by the server's clock.
+fn written_at(live: &Value) -> Option<Time> {
+    let entries = live["metadata"]["managedFields"].as_array()?;
+    let ours = entries
+        .iter()
+        .filter(|e| e["manager"] == crate::k8s::FIELD_MANAGER);
+    ours.filter_map(|e| serde_json::from_value::<Time>(e["time"].clone()).ok())
+        .max()
+}
+
+fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
+    Api::namespaced(scope.cluster.client.clone(), scope.namespace)
+}
+
+/// The pod of Kiali that serves.
+pub async fn target(scope: &Scope<'_>) -> Result<Option<Target>> {
+    let pod = pods::ready(scope, scope.namespace, PODS).await?;
+    Ok(pod.map(|pod| Target {
+        namespace: scope.namespace.into(),
+        pod,
+        port: PORT,
+    }))
+}
+
+pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
+    let crs = Api::<Kiali>::namespaced_with(
+        scope.cluster.client.clone(),
+        scope.namespace,
+        &kinds::kiali(),
+    );
+    let deployments = deployments(scope);
+    let (cr, server) = tokio::join!(
+        look(
+            scope,
+            &crs,
+            ObjectId::new("Kiali", scope.namespace, NAME),
+            |k| KialiFence::default().judge(k)
+        ),
+        look(
+            scope,
+            &deployments,
+            ObjectId::new("Deployment", scope.namespace, NAME),
+            health::deployment
+        ),
+    );
+    vec![cr, server]
+}
+
+/// The CR, waited for: the operator removes the server with it.
+pub async fn remove(scope: &Scope<'_>) -> Result<delete::Removed> {
+    kiali_cr::remove(scope, &object(scope, "")?).await
+}

@@ -1,0 +1,160 @@
+//! The one command that the guide repeats in both Kiali sections: the operator, which makes and
+//! removes what a Kiali CR asks for. Nothing waits for its pod: a CR that is there when it starts is
+//! taken up at once.
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+use crate::k8s::apply::{self, Before};
+use crate::k8s::delete::{self, Removed};
+use crate::k8s::health::{self, Health, Kiali};
+use crate::k8s::look::{Component, look};
+use crate::k8s::request::{send, send_opt};
+use crate::k8s::wait::{self, Wait};
+use crate::k8s::{Scope, kinds};
+use crate::manifests;
+use crate::progress::ObjectId;
+
+const NAME: &str = "kiali-operator";
+const CRD: &str = "kialis.kiali.io";
+/// What every operator of the published chart carries, wherever it is.
+const LABEL: &str = "app.kubernetes.io/name=kiali-operator";
+
+fn crd() -> Result<Value> {
+    Ok(manifests::render(manifests::KIALI_CRD, json!({}))?.swap_remove(0))
+}
+
+pub fn objects(namespace: &str) -> Result<Vec<Value>> {
+    manifests::render(manifests::KIALI_OPERATOR, json!({"namespace": namespace}))
+}
+
+/// An operator that is there already serves: two of them would work on the same CR.
+pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
+    let crd = crd()?;
+    let id = kinds::id(&crd)?;
+    let live = apply::read(scope, &crd, &id).await?;
+    match &live {
+        Some(live) if !apply::is_ours(live) => {
+            if let Some(other) = foreign(scope).await? {
+                scope
+                    .progress
+                    .done(format!("{other} was there before, reused"));
+                return Ok(());
+            }
+        }
+        _ => {
+            let before = if live.is_none() {
+                Before::Nothing
+            } else {
+                Before::Unknown
+            };
+            let applied = apply::apply(scope, &crd, before).await?;
+            let wait = Wait {
+                seen: serde_json::from_value(applied.live).ok(),
+                ..Wait::for_object(crds(scope), id)
+            };
+            wait::until(scope, wait, health::crd).await?;
+        }
+    }
+    let (inside, outside): (Vec<_>, Vec<_>) = objects(scope.namespace)?
+        .into_iter()
+        .partition(|o| !o["metadata"]["namespace"].is_null());
+    let (mut applied, more) = tokio::try_join!(
+        apply::apply_all(scope, &inside, before),
+        apply::apply_all(scope, &outside, Before::Unknown),
+    )?;
+    applied.extend(more);
+    scope.progress.done(apply::summary(&applied));
+    Ok(())
+}
+
+/// An operator that is not ours.
+async fn foreign(scope: &Scope<'_>) -> Result<Option<ObjectId>> {
+    let api = Api::<Deployment>::all(scope.cluster.client.clone());
+    let list = ListParams::default().labels(LABEL);
+    let found = send(scope, &ObjectId::cluster_wide("Deployments", LABEL), || {
+        api.list(&list)
+    })
+    .await?;
+    let id = |d: Deployment| {
+        let (namespace, name) = (d.metadata.namespace?, d.metadata.name?);
+        let ours = namespace == scope.namespace
+            && d.metadata.labels.is_some_and(|l| {
+                l.get(crate::k8s::MANAGED_BY.0)
+                    .is_some_and(|v| v == crate::k8s::MANAGED_BY.1)
+            });
+        (!ours).then(|| ObjectId::new("Deployment", &namespace, &name))
+    };
+    Ok(found.items.into_iter().find_map(id))
+}
+
+fn crds(scope: &Scope<'_>) -> Api<CustomResourceDefinition> {
+    Api::all(scope.cluster.client.clone())
+}
+
+fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
+    Api::namespaced(scope.cluster.client.clone(), scope.namespace)
+}
+
+pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
+    if let Ok(Some(object)) = foreign(scope).await {
+        return vec![Component {
+            object,
+            health: Health::Ready,
+        }];
+    }
+    let object = ObjectId::new("Deployment", scope.namespace, NAME);
+    vec![look(scope, &deployments(scope), object, health::deployment).await]
+}
+
+/// The operator itself stays while a foreign Kiali CR is there: nobody else would run its finalizer.
+/// Ours are gone when this runs. So does the CRD, whose deletion would delete every CR.
+pub async fn remove(scope: &Scope<'_>) -> Result<()> {
+    let left = crs(scope).await?;
+    if !left.is_empty() {
+        let named = left
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        scope
+            .progress
+            .done(format!("kept with its CRD, for {named}"));
+        return Ok(());
+    }
+    let mut removed = delete::delete_all(scope, &objects(scope.namespace)?).await?;
+    let crd = crd()?;
+    removed.push(delete::delete(scope, &crd).await?);
+    if removed.last() == Some(&Removed::Deleted) {
+        wait::until_gone(
+            scope,
+            &kinds::of(&crd)?,
+            ObjectId::cluster_wide("CustomResourceDefinition", CRD),
+            "",
+        )
+        .await?;
+    }
+    scope.progress.done(delete::summary(&removed));
+    Ok(())
+}
+
+/// All Kiali CRs of the cluster.
+pub async fn crs(scope: &Scope<'_>) -> Result<Vec<ObjectId>> {
+    let api = Api::<Kiali>::all_with(scope.cluster.client.clone(), &kinds::kiali());
+    let id = ObjectId::cluster_wide("Kialis", "in all namespaces");
+    let list = ListParams::default();
+    let found = send_opt(scope, &id, || api.list(&list)).await?;
+    let items = found.map(|l| l.items).unwrap_or_default();
+    Ok(items
+        .into_iter()
+        .map(|k| ObjectId {
+            kind: "Kiali".into(),
+            namespace: k.metadata.namespace,
+            name: k.metadata.name.unwrap_or_default(),
+        })
+        .collect())
+}

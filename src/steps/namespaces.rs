@@ -1,0 +1,116 @@
+//! § Prepare for Kiali deployment: a namespace of its own in each cluster. One that is there is
+//! used, and carries no label of ours, which is how a cleanup knows to leave it.
+
+use anyhow::Result;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use serde_json::{Value, json};
+
+use crate::k8s::apply::{self, Before};
+use crate::k8s::delete::{self, Removed};
+use crate::k8s::health::{self, Health};
+use crate::k8s::look::{Component, look};
+use crate::k8s::{Scope, contents, kinds, wait};
+use crate::manifests;
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+fn object(namespace: &str) -> Result<Value> {
+    let mut objects = manifests::render(manifests::NAMESPACE, json!({"namespace": namespace}))?;
+    Ok(objects.swap_remove(0))
+}
+
+/// Returns whether anything can be in the namespace already.
+pub async fn install(scope: &Scope<'_>) -> Result<Before> {
+    let object = object(scope.namespace)?;
+    let id = kinds::id(&object)?;
+    if let Some(live) = apply::read(scope, &object, &id).await? {
+        if !live["metadata"]["deletionTimestamp"].is_null() {
+            return Err(terminating(scope, &live).into());
+        }
+        let whose = if apply::is_ours(&live) {
+            "there already"
+        } else {
+            "there before, used and left as it is"
+        };
+        scope
+            .progress
+            .done(format!("{} is {whose}", scope.namespace));
+        return Ok(Before::Unknown);
+    }
+    apply::apply(scope, &object, Before::Nothing).await?;
+    scope.progress.done(format!("{} created", scope.namespace));
+    Ok(Before::Nothing)
+}
+
+fn terminating(scope: &Scope<'_>, live: &Value) -> Problem {
+    let conditions = live["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let why = conditions
+        .filter(|c| c["status"] == "True")
+        .filter_map(|c| c["message"].as_str());
+    let why = why.collect::<Vec<_>>().join("; ");
+    let why = if why.is_empty() {
+        "its contents are still going".into()
+    } else {
+        why
+    };
+    Problem::new(
+        Exit::Preflight,
+        format!(
+            "{}: namespace {} is being deleted: {why}",
+            scope.cluster.name, scope.namespace
+        ),
+    )
+    .fix(format!(
+        "kubectl --context {} wait --for=delete namespace/{} --timeout=5m",
+        scope.cluster.context, scope.namespace
+    ))
+}
+
+pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
+    let api = Api::<Namespace>::all(scope.cluster.client.clone());
+    let object = ObjectId::cluster_wide("Namespace", scope.namespace);
+    vec![
+        look(scope, &api, object, |namespace| match namespace {
+            Some(n) if n.metadata.deletion_timestamp.is_some() => {
+                Health::InProgress("being deleted".into())
+            }
+            other => health::present(other),
+        })
+        .await,
+    ]
+}
+
+/// Only ours goes, and only when nothing foreign is in it: says what kept it otherwise.
+pub async fn remove(scope: &Scope<'_>) -> Result<()> {
+    let object = object(scope.namespace)?;
+    let id = kinds::id(&object)?;
+    match apply::read(scope, &object, &id).await? {
+        None => return Ok(scope.progress.done("nothing there")),
+        Some(live) if !apply::is_ours(&live) => {
+            return Ok(scope
+                .progress
+                .done(format!("kept {} (not ours)", scope.namespace)));
+        }
+        Some(_) => {}
+    }
+    let foreign = contents::of_namespace(scope, scope.namespace).await?;
+    if !foreign.is_empty() {
+        let named = foreign
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Ok(scope
+            .progress
+            .done(format!("kept {}: it holds {named}", scope.namespace)));
+    }
+    if delete::delete(scope, &object).await? == Removed::Deleted {
+        wait::until_gone(scope, &kinds::of(&object)?, id, "").await?;
+    }
+    scope.progress.done(format!("removed {}", scope.namespace));
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! § Prepare remote cluster: what Kiali may do in a remote, and the token by which it comes. The
+//! account and its token are made at once; the operator adopts the account and adds the rights.
+
+use anyhow::{Context, Result};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use kube::Api;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::RemoteAccess;
+use crate::k8s::apply::{self, Applied, Before};
+use crate::k8s::health::{self, Kiali, KialiFence};
+use crate::k8s::look::{Component, look};
+use crate::k8s::wait::{self, Wait};
+use crate::k8s::{Scope, delete, kiali_cr, kinds};
+use crate::manifests;
+use crate::progress::ObjectId;
+
+const TOKEN: &str = "kiali";
+const CR: &str = "kiali";
+/// Made by the operator, for the account.
+const RIGHTS: &str = "kiali";
+
+pub fn objects(namespace: &str) -> Result<Vec<Value>> {
+    manifests::render(manifests::REMOTE_CLUSTER, json!({"namespace": namespace}))
+}
+
+/// Applies the account, its token and the Kiali CR; returns the access as soon as the token is
+/// filled and the rights are there, and the CR for `settled`.
+pub async fn install(scope: &Scope<'_>, before: Before) -> Result<(RemoteAccess, Applied)> {
+    let applied = apply::apply_all(scope, &objects(scope.namespace)?, before).await?;
+    let secret = Wait {
+        seen: serde_json::from_value(applied[1].live.clone()).ok(),
+        ..Wait::for_object(secrets(scope), token_id(scope))
+    };
+    let secret = wait::until(scope, secret, health::token)
+        .await?
+        .context("a filled Secret is there")?;
+    let access = access(scope, secret)?;
+    let cr = applied
+        .into_iter()
+        .nth(2)
+        .context("the manifest has three objects")?;
+    Ok((access, cr))
+}
+
+fn access(scope: &Scope<'_>, secret: Secret) -> Result<RemoteAccess> {
+    let mut data = secret.data.unwrap_or_default();
+    let mut text = |key: &str| {
+        let ByteString(bytes) = data
+            .remove(key)
+            .with_context(|| format!("Secret {TOKEN} without {key}"))?;
+        String::from_utf8(bytes).with_context(|| format!("Secret {TOKEN}: {key} is not text"))
+    };
+    let endpoint = &scope.cluster.endpoint;
+    let root = text("ca.crt")?;
+    Ok(RemoteAccess {
+        cluster: scope.cluster.name.clone(),
+        server: endpoint.server.clone(),
+        flag: endpoint.flag.clone(),
+        ca: endpoint.ca.clone().unwrap_or(root),
+        tls_server_name: endpoint.tls_server_name.clone(),
+        token: SecretString::from(text("token")?),
+    })
+}
+
+/// Until the operator has given the account its rights.
+pub async fn granted(scope: &Scope<'_>) -> Result<()> {
+    let api = Api::<ClusterRoleBinding>::all(scope.cluster.client.clone());
+    let object = ObjectId::cluster_wide("ClusterRoleBinding", RIGHTS);
+    wait::until(scope, Wait::for_object(api, object), health::present).await?;
+    Ok(())
+}
+
+/// Until the operator is done with the CR.
+pub async fn settled(scope: &Scope<'_>, cr: Applied) -> Result<()> {
+    kiali_cr::settled(scope, CR, &cr).await?;
+    scope.progress.done(apply::summary(&[cr]));
+    Ok(())
+}
+
+fn secrets(scope: &Scope<'_>) -> Api<Secret> {
+    Api::namespaced(scope.cluster.client.clone(), scope.namespace)
+}
+
+fn token_id(scope: &Scope<'_>) -> ObjectId {
+    ObjectId::new("Secret", scope.namespace, TOKEN)
+}
+
+pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
+    let crs = Api::<Kiali>::namespaced_with(
+        scope.cluster.client.clone(),
+        scope.namespace,
+        &kinds::kiali(),
+    );
+    let secrets = secrets(scope);
+    let (cr, token) = tokio::join!(
+        look(
+            scope,
+            &crs,
+            ObjectId::new("Kiali", scope.namespace, CR),
+            |k| KialiFence::default().judge(k)
+        ),
+        look(scope, &secrets, token_id(scope), health::token),
+    );
+    vec![cr, token]
+}
+
+/// After the CR is gone: the operator removed the account, and with it the token.
+pub async fn remove(scope: &Scope<'_>) -> Result<()> {
+    let objects = objects(scope.namespace)?;
+    let removed = delete::delete_all(scope, &objects[..2]).await?;
+    scope.progress.done(delete::summary(&removed));
+    Ok(())
+}
+
+/// The CR alone, waited for: its finalizer is the operator's work.
+pub async fn remove_cr(scope: &Scope<'_>) -> Result<delete::Removed> {
+    let cr = objects(scope.namespace)?
+        .into_iter()
+        .nth(2)
+        .context("the manifest has three objects")?;
+    kiali_cr::remove(scope, &cr).await
+}

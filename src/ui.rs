@@ -1,0 +1,113 @@
+//! The terminal. Progress goes to stderr: a line when something changes, and on a terminal a live
+//! line for each piece of work besides. Results go to stdout. Nothing else prints.
+
+mod live;
+mod report;
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+pub use report::{address, cleaned, error, installed, note, statuses, verified};
+
+use crate::guide::Step;
+use crate::mesh::ClusterName;
+use crate::progress::{Event, Message};
+
+/// A wait is only worth a line when it lasts.
+const PATIENT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// What is awaited now.
+struct Pending {
+    since: Instant,
+    text: String,
+    printed: Option<Instant>,
+}
+
+/// Shows events until the last sender is gone.
+pub async fn show(mut events: UnboundedReceiver<Message>) {
+    let started = Instant::now();
+    let mut live = live::Live::new(std::io::stderr().is_terminal());
+    let mut pending: BTreeMap<(ClusterName, Step), Pending> = BTreeMap::new();
+    let mut tick = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        let message = tokio::select! {
+            message = events.recv() => message,
+            _ = tick.tick() => {
+                for ((cluster, step), wait) in &mut pending {
+                    overdue(&live, started, cluster, *step, wait);
+                }
+                continue;
+            }
+        };
+        let Some(Message {
+            step,
+            cluster,
+            event,
+        }) = message
+        else {
+            return;
+        };
+        let key = (cluster.clone(), step);
+        match event {
+            Event::Started => live.started(&cluster, step),
+            Event::Waiting { object, reason } => {
+                let text = format!("{object}: {reason}");
+                live.waiting(&cluster, step, &text);
+                let since = pending.get(&key).map_or_else(Instant::now, |p| p.since);
+                pending.insert(
+                    key,
+                    Pending {
+                        since,
+                        text,
+                        printed: None,
+                    },
+                );
+            }
+            Event::Done(summary) => {
+                pending.remove(&key);
+                live.ended(&cluster, step);
+                live.line(&line(started, &cluster, step, "done", &summary));
+            }
+            Event::Failed => {
+                pending.remove(&key);
+                live.ended(&cluster, step);
+                live.line(&line(started, &cluster, step, "failed", ""));
+            }
+        }
+    }
+}
+
+/// Prints a wait once it lasts, and again now and then.
+fn overdue(
+    live: &live::Live,
+    started: Instant,
+    cluster: &ClusterName,
+    step: Step,
+    wait: &mut Pending,
+) {
+    let due = match wait.printed {
+        None => wait.since.elapsed() >= PATIENT,
+        Some(at) => at.elapsed() >= HEARTBEAT,
+    };
+    // On a terminal the live line says it already.
+    if due && !live.is_on() {
+        let state = format!("waiting {}s", wait.since.elapsed().as_secs());
+        live.line(&line(started, cluster, step, &state, &wait.text));
+        wait.printed = Some(Instant::now());
+    }
+}
+
+fn line(started: Instant, cluster: &ClusterName, step: Step, state: &str, text: &str) -> String {
+    let seconds = started.elapsed().as_secs();
+    let width = Step::WIDTH;
+    let line = format!(
+        "{:02}:{:02}  {cluster:<12}  {step:<width$}  {state:<7}  {text}",
+        seconds / 60,
+        seconds % 60
+    );
+    line.trim_end().to_string()
+}

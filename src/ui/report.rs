@@ -1,0 +1,137 @@
+//! What a command found or did, in its last words.
+
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::cleanup::Report;
+use crate::guide::Step;
+use crate::k8s::health::Health;
+use crate::mesh::{Absent, Mesh};
+use crate::problem;
+use crate::status::Row;
+use crate::verify::Finding;
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const DIM: Style = Style::new().dimmed();
+
+/// One line to people, beside the result.
+pub fn note(text: &str) {
+    anstream::eprintln!("{text}");
+}
+
+/// The cause with its chain, and the command that fixes it.
+pub fn error(error: &anyhow::Error) {
+    anstream::eprintln!("{BAD}error:{BAD:#} {error:#}");
+    if let Some(fix) = problem::find(error).and_then(|p| p.fix.as_ref()) {
+        anstream::eprintln!("  {DIM}fix:{DIM:#} {fix}");
+    }
+}
+
+pub fn installed(mesh: &Mesh, took: Duration) {
+    let names = mesh
+        .all()
+        .map(|c| c.name.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    anstream::println!(
+        "{GOOD}Ready{GOOD:#} in {:.1}s: Kiali in {} sees {names}",
+        took.as_secs_f64(),
+        mesh.home.name
+    );
+    anstream::println!("Next:  ambikiali verify");
+    anstream::println!("       ambikiali dashboard");
+}
+
+/// A table of every component; whether all are ready.
+pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
+    let mut last = String::new();
+    for row in rows {
+        let cluster = row.cluster.to_string();
+        let shown = if cluster == last { "" } else { &cluster };
+        let (style, state, why) = match &row.component.health {
+            Health::Ready => (GOOD, "ready", ""),
+            Health::InProgress(why) => (BAD, "waiting", why.as_str()),
+            Health::Failed(why) => (BAD, "failed", why.as_str()),
+        };
+        let width = Step::WIDTH;
+        let object = row.component.object.to_string();
+        let text = format!(
+            "{shown:<12}  {:<width$}  {style}{state:<7}{style:#}  {object}",
+            row.step
+        );
+        let text = if why.is_empty() {
+            text
+        } else {
+            format!("{text}: {why}")
+        };
+        anstream::println!("{text}");
+        last = cluster;
+    }
+    for absent in absent {
+        anstream::println!(
+            "{:<12}  {BAD}does not answer{BAD:#}: {:#}",
+            absent.name,
+            absent.error
+        );
+    }
+    absent.is_empty() && rows.iter().all(|row| row.component.health == Health::Ready)
+}
+
+/// A line for each hop; whether every hop holds.
+pub fn verified(findings: &[Finding], took: Duration) -> bool {
+    for finding in findings {
+        let (style, word, text) = match &finding.verdict {
+            Ok(text) => (GOOD, "ok", text),
+            Err(text) => (BAD, "broken", text),
+        };
+        anstream::println!(
+            "{style}{word:<6}{style:#}  {:<13}  {:<12}  {text}",
+            finding.hop.title(),
+            finding.cluster
+        );
+    }
+    let broken = findings.iter().filter(|f| f.failed()).count();
+    let held = findings.len() - broken;
+    match broken {
+        0 => anstream::println!(
+            "{GOOD}Verified{GOOD:#} in {:.1}s: {held} checks hold",
+            took.as_secs_f64()
+        ),
+        _ => anstream::println!(
+            "{BAD}Not verified{BAD:#} in {:.1}s: {broken} of {} checks broken",
+            took.as_secs_f64(),
+            findings.len()
+        ),
+    }
+    broken == 0
+}
+
+/// What is left; whether nothing is.
+pub fn cleaned(mesh: &Mesh, report: &Report, took: Duration) -> bool {
+    for failure in &report.failures {
+        error(failure);
+    }
+    for (cluster, object) in &report.left {
+        anstream::println!("{BAD}left{BAD:#}  {cluster:<12}  {object}");
+    }
+    let done = report.failures.is_empty() && report.left.is_empty();
+    if done {
+        let names = mesh
+            .all()
+            .map(|c| c.name.to_string())
+            .collect::<Vec<_>>()
+            .join(", ");
+        anstream::println!(
+            "{GOOD}Clean{GOOD:#} in {:.1}s: nothing of ambikiali is left in {names}",
+            took.as_secs_f64()
+        );
+    }
+    done
+}
+
+/// Where Kiali is to be looked at.
+pub fn address(url: &str) {
+    anstream::println!("{url}");
+}

@@ -1,0 +1,89 @@
+//! The federating Prometheus' HTTP API, through a port-forward: only what `verify` asks of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::k8s::forward::{Target, get_json};
+use crate::k8s::{Scope, pods};
+use crate::steps::aggregate_metrics;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The federating Prometheus' pod.
+pub struct Federation<'a> {
+    home: &'a Scope<'a>,
+    target: Target,
+}
+
+#[derive(Deserialize)]
+struct Answer<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ActiveTargets {
+    active_targets: Vec<ActiveTarget>,
+}
+
+/// One scrape target as Prometheus reports it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveTarget {
+    pub scrape_pool: String,
+    pub scrape_url: String,
+    pub last_error: String,
+    pub last_scrape: String,
+    /// `up`, `down`, or `unknown` before the first scrape.
+    pub health: String,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    result: Vec<Sample>,
+}
+
+#[derive(Deserialize)]
+struct Sample {
+    metric: BTreeMap<String, String>,
+    value: (f64, String),
+}
+
+impl<'a> Federation<'a> {
+    pub async fn find(home: &'a Scope<'a>) -> Result<Federation<'a>> {
+        let pod = pods::ready(home, home.namespace, aggregate_metrics::PODS).await?;
+        let pod = pod.context("no pod of the federating Prometheus is ready")?;
+        let target = Target {
+            namespace: home.namespace.into(),
+            pod,
+            port: aggregate_metrics::PORT,
+        };
+        Ok(Federation { home, target })
+    }
+
+    pub async fn targets(&self) -> Result<Vec<ActiveTarget>> {
+        let path = "/api/v1/targets?state=active";
+        let answer: Answer<ActiveTargets> =
+            get_json(self.home, &self.target, path, PATIENCE).await?;
+        Ok(answer.data.active_targets)
+    }
+
+    /// An instant query whose result has one number for each cluster.
+    pub async fn by_cluster(&self, query: &str) -> Result<BTreeMap<String, f64>> {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("query", query)
+            .finish();
+        let path = format!("/api/v1/query?{query}");
+        let answer: Answer<Vector> = get_json(self.home, &self.target, &path, PATIENCE).await?;
+        let number = |mut sample: Sample| {
+            Some((
+                sample.metric.remove("cluster")?,
+                sample.value.1.parse().ok()?,
+            ))
+        };
+        Ok(answer.data.result.into_iter().filter_map(number).collect())
+    }
+}
