@@ -25,14 +25,20 @@ impl Ended {
 
     #[track_caller]
     pub fn exited(self, code: i32) -> Ended {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 }
 
 /// Runs to the end, with no terminal and nothing of this user's own settings.
 pub async fn ambikiali(arguments: &[&str], kubeconfig: &Path, state: &Path) -> Ended {
-    let child = command(arguments, kubeconfig, state).spawn().expect("the binary starts");
+    let child = command(arguments, kubeconfig, state)
+        .spawn()
+        .expect("the binary starts");
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
     let output = output.expect("the binary ends").expect("its output");
     Ended {

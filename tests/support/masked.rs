@@ -25,7 +25,8 @@ pub fn progress(stderr: &str) -> String {
 
 fn word(word: &str) -> String {
     let (body, tail) = word.split_at(word.trim_end_matches([',', ':', ';', ')']).len());
-    let numeric = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let numeric =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
     let masked = match body {
         _ if body.strip_suffix('s').is_some_and(numeric) => "TIME".to_string(),
         _ if body.strip_prefix('+').is_some_and(numeric) => "+N".to_string(),
@@ -42,7 +43,16 @@ fn word(word: &str) -> String {
 #[test]
 fn only_what_differs_is_masked() {
     assert_eq!(masked("Ready in 4.8s: Kiali"), "Ready in TIME: Kiali\n");
-    assert_eq!(masked("at https://127.0.0.1:21100: no"), "at https://127.0.0.1:PORT: no\n");
-    assert_eq!(masked("http://127.10.255.1:9090/federate up"), "http://ADDRESS:9090/federate up\n");
-    assert_eq!(masked("9 ready, cluster1 +1764 B"), "9 ready, cluster1 +N B\n");
+    assert_eq!(
+        masked("at https://127.0.0.1:21100: no"),
+        "at https://127.0.0.1:PORT: no\n"
+    );
+    assert_eq!(
+        masked("http://127.10.255.1:9090/federate up"),
+        "http://ADDRESS:9090/federate up\n"
+    );
+    assert_eq!(
+        masked("9 ready, cluster1 +1764 B"),
+        "9 ready, cluster1 +N B\n"
+    );
 }

@@ -49,22 +49,38 @@ impl Clusters {
         let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let sandbox = match idle {
             Some(sandbox) => sandbox,
-            None => Sandbox::start(&["cluster1", "cluster2"], Delays::NONE, |line| eprintln!("{line}"))
-                .await
-                .expect("two clusters"),
+            None => Sandbox::start(&["cluster1", "cluster2"], Delays::NONE, |line| {
+                eprintln!("{line}")
+            })
+            .await
+            .expect("two clusters"),
         };
         let before = snapshots(&sandbox).await;
         let state = tempfile::tempdir().expect("a folder");
-        Clusters { sandbox, state, before, _permit: permit }
+        Clusters {
+            sandbox,
+            state,
+            before,
+            _permit: permit,
+        }
     }
 
     async fn give_back(self) {
         let after = snapshots(&self.sandbox).await;
-        for ((cluster, before), after) in self.sandbox.clusters().iter().zip(&self.before).zip(&after) {
+        for ((cluster, before), after) in
+            self.sandbox.clusters().iter().zip(&self.before).zip(&after)
+        {
             let changes = before.diff(after);
-            assert!(changes.is_empty(), "{} is not as it was:\n{}", cluster.name(), changes.join("\n"));
+            assert!(
+                changes.is_empty(),
+                "{} is not as it was:\n{}",
+                cluster.name(),
+                changes.join("\n")
+            );
         }
-        IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(self.sandbox);
+        IDLE.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.sandbox);
     }
 
     pub fn home(&self) -> &Cluster {
@@ -87,7 +103,16 @@ impl Clusters {
 
     /// `install` as a user of local processes types it, with more arguments.
     pub async fn install(&self, more: &[&str]) -> Ended {
-        let usual = ["install", "--ctx1", "cluster1", "--ctx2", "cluster2", "--allow-loopback", "--timeout", "90s"];
+        let usual = [
+            "install",
+            "--ctx1",
+            "cluster1",
+            "--ctx2",
+            "cluster2",
+            "--allow-loopback",
+            "--timeout",
+            "90s",
+        ];
         self.run(&[&usual, more].concat()).await
     }
 
@@ -97,7 +122,9 @@ impl Clusters {
     }
 
     pub async fn cleaned(&self) {
-        self.run(&["cleanup", "--timeout", "120s"]).await.succeeded();
+        self.run(&["cleanup", "--timeout", "120s"])
+            .await
+            .succeeded();
     }
 
     pub fn state(&self) -> &Path {
@@ -106,7 +133,8 @@ impl Clusters {
 }
 
 async fn snapshots(sandbox: &Sandbox) -> [Snapshot; 2] {
-    let [home, remote] = ["cluster1", "cluster2"].map(|name| Snapshot::settled(sandbox.cluster(name)));
+    let [home, remote] =
+        ["cluster1", "cluster2"].map(|name| Snapshot::settled(sandbox.cluster(name)));
     let (home, remote) = tokio::join!(home, remote);
     [home.expect("a snapshot"), remote.expect("a snapshot")]
 }
