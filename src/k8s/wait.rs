@@ -30,6 +30,8 @@ pub struct Wait<'a, K> {
     pub object: ObjectId,
     /// As the last write left it: saves the first look.
     pub seen: Option<K>,
+    /// Nothing is there to look at yet, most likely: watch first.
+    pub absent: bool,
     /// How long it must stay ready: for conditions that flicker.
     pub quiet: Duration,
     /// What usually lacks when this is never reached.
@@ -42,6 +44,7 @@ impl<K> Wait<'_, K> {
             api,
             object,
             seen: None,
+            absent: false,
             quiet: Duration::ZERO,
             advice: "",
         }
@@ -62,6 +65,7 @@ where
     loop {
         let looked = match wait.seen.take() {
             Some(seen) => Ok(Some(seen)),
+            None if std::mem::take(&mut wait.absent) => Ok(None),
             None => send_opt(scope, &wait.object, || wait.api.get(&wait.object.name)).await,
         };
         match looked {

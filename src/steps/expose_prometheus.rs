@@ -26,8 +26,12 @@ pub fn objects(prometheus_port: u16) -> Result<Vec<Value>> {
     )
 }
 
-pub async fn install(scope: &Scope<'_>, prometheus_port: u16) -> Result<ScrapeTarget> {
-    let applied = apply::apply_all(scope, &objects(prometheus_port)?, Before::Unknown).await?;
+pub async fn install(
+    scope: &Scope<'_>,
+    prometheus_port: u16,
+    before: Before,
+) -> Result<ScrapeTarget> {
+    let applied = apply::apply_all(scope, &objects(prometheus_port)?, before).await?;
     let advice = advice(scope);
     let gateway = Wait {
         seen: serde_json::from_value(applied[0].live.clone()).ok(),
