@@ -1,1 +1,5 @@
+//! What the tool promises, through its binary, on real control planes.
 
+mod cli;
+mod install;
+mod support;

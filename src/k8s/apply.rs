@@ -19,8 +19,8 @@ pub enum Outcome {
     Reused,
 }
 
-/// Whether the object can be there at all: inside a namespace made a moment ago it cannot, which
-/// saves the look.
+/// Whether anything can be in the scope's namespace: when it was made a moment ago nothing can, which
+/// saves the looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Before {
     Unknown,
@@ -39,19 +39,16 @@ pub struct Applied {
 /// Brings one object to what the manifest says; a foreign one is never written.
 pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Applied> {
     let id = kinds::id(object)?;
-    let wanted = with_owner(object);
-    let live = match before {
-        Before::Nothing => None,
-        Before::Unknown => read(scope, object, &id).await?,
+    let new = before == Before::Nothing && id.namespace.as_deref() == Some(scope.namespace);
+    let live = if new {
+        None
+    } else {
+        read(scope, object, &id).await?
     };
     let Some(live) = live else {
-        let live = write(scope, &wanted, &id).await?;
-        return Ok(Applied {
-            outcome: Outcome::Created,
-            before: None,
-            live,
-        });
+        return create(scope, object).await;
     };
+    let wanted = with_owner(object);
     let ours = is_ours(&live);
     let outcome = match difference(if ours { &wanted } else { object }, &live) {
         None if ours => Outcome::Unchanged,
@@ -73,13 +70,36 @@ pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
     })
 }
 
-/// All at once; the last word on each, in the order given.
+/// Writes an object that is known not to be there.
+pub async fn create(scope: &Scope<'_>, object: &Value) -> Result<Applied> {
+    let live = write(scope, &with_owner(object), &kinds::id(object)?).await?;
+    Ok(Applied {
+        outcome: Outcome::Created,
+        before: None,
+        live,
+    })
+}
+
+/// Deployments last, the rest at once; the result is in the order given. Pods of a Deployment that
+/// comes before its ServiceAccount are refused, which looks like a failure for good.
 pub async fn apply_all(
     scope: &Scope<'_>,
     objects: &[Value],
     before: Before,
 ) -> Result<Vec<Applied>> {
-    futures::future::try_join_all(objects.iter().map(|object| apply(scope, object, before))).await
+    let (last, first): (Vec<_>, Vec<_>) = objects
+        .iter()
+        .enumerate()
+        .partition(|(_, o)| o["kind"] == "Deployment");
+    let mut applied = Vec::new();
+    for tier in [first, last] {
+        let tier = tier
+            .into_iter()
+            .map(async |(i, object)| anyhow::Ok((i, apply(scope, object, before).await?)));
+        applied.extend(futures::future::try_join_all(tier).await?);
+    }
+    applied.sort_by_key(|(i, _)| *i);
+    Ok(applied.into_iter().map(|(_, applied)| applied).collect())
 }
 
 /// "created 5", "changed 1, unchanged 4": what a step did, for its line.

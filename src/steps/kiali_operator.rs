@@ -47,12 +47,10 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
             }
         }
         _ => {
-            let before = if live.is_none() {
-                Before::Nothing
-            } else {
-                Before::Unknown
+            let applied = match live {
+                None => apply::create(scope, &crd).await?,
+                Some(_) => apply::apply(scope, &crd, before).await?,
             };
-            let applied = apply::apply(scope, &crd, before).await?;
             let wait = Wait {
                 seen: serde_json::from_value(applied.live).ok(),
                 ..Wait::for_object(crds(scope), id)
@@ -60,14 +58,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
             wait::until(scope, wait, health::crd).await?;
         }
     }
-    let (inside, outside): (Vec<_>, Vec<_>) = objects(scope.namespace)?
-        .into_iter()
-        .partition(|o| !o["metadata"]["namespace"].is_null());
-    let (mut applied, more) = tokio::try_join!(
-        apply::apply_all(scope, &inside, before),
-        apply::apply_all(scope, &outside, Before::Unknown),
-    )?;
-    applied.extend(more);
+    let applied = apply::apply_all(scope, &objects(scope.namespace)?, before).await?;
     scope.progress.done(apply::summary(&applied));
     Ok(())
 }

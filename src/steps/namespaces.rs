@@ -38,7 +38,7 @@ pub async fn install(scope: &Scope<'_>) -> Result<Before> {
             .done(format!("{} is {whose}", scope.namespace));
         return Ok(Before::Unknown);
     }
-    apply::apply(scope, &object, Before::Nothing).await?;
+    apply::create(scope, &object).await?;
     scope.progress.done(format!("{} created", scope.namespace));
     Ok(Before::Nothing)
 }

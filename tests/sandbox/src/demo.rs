@@ -33,7 +33,7 @@ struct Shown {
 pub async fn run(delays: bool) -> Result<ExitCode> {
     let mut signals = Signals::new()?;
     eprintln!("building ambikiali");
-    let program = build("ambikiali", "ambikiali")?;
+    let program = build("ambikiali")?;
     let names = CLUSTERS.map(String::from);
     let sandbox = signals.start(&names, delays).await?;
     let mut shown = Vec::new();

@@ -29,7 +29,7 @@ pub fn sandbox_binary() -> Result<PathBuf> {
     // Cargo builds no programs for the tests of another package, so there it may be an old one.
     match built_after_sources(&binary) {
         true => Ok(binary),
-        false => build("ambikiali-sandbox", "sandbox"),
+        false => build("sandbox"),
     }
 }
 
@@ -53,11 +53,12 @@ fn newest(folder: &Path) -> io::Result<SystemTime> {
 }
 
 /// Builds a program of this workspace in the profile of the running one; at once when it is fresh.
-pub fn build(package: &str, program: &str) -> Result<PathBuf> {
+pub fn build(program: &str) -> Result<PathBuf> {
     let profile = profile()?;
     let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--quiet", "--package", package, "--bin", program]);
-    build.current_dir(env!("CARGO_MANIFEST_DIR"));
+    // From the root and without a package: the same features, so nothing is built twice.
+    build.args(["build", "--quiet", "--bin", program]);
+    build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     if profile.file_name().is_some_and(|name| name == "release") {
         build.arg("--release");
     }

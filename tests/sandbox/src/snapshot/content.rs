@@ -61,6 +61,8 @@ fn strip(object: DynamicObject) -> Value {
     }
     if let Some(annotations) = metadata["annotations"].as_object_mut() {
         annotations.remove("deployment.kubernetes.io/revision");
+        // istiod's leader election renews itself all the time.
+        annotations.remove("control-plane.alpha.kubernetes.io/leader");
     }
     let mut content = object.data;
     if let Some(fields) = content.as_object_mut() {

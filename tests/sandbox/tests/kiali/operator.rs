@@ -2,7 +2,9 @@
 
 use ambikiali_sandbox::Cluster;
 use anyhow::Result;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::runtime::wait::{await_condition, conditions};
 use serde_json::{Value, json};
 
 pub const VERSION: &str = "v2.29.0";
@@ -28,14 +30,18 @@ pub async fn apply(cluster: &Cluster, object: Value) -> Result<()> {
     Ok(())
 }
 
-/// Namespace, CRD, RBAC and Deployment.
-pub async fn install(cluster: &Cluster) -> Result<()> {
-    apply(
-        cluster,
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kiali"}}),
-    )
-    .await?;
+/// Namespace and CRD.
+pub async fn kinds(cluster: &Cluster) -> Result<()> {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kiali"}});
+    apply(cluster, namespace).await?;
     apply(cluster, crd()).await?;
+    let crds: Api<CustomResourceDefinition> = Api::all(cluster.client());
+    await_condition(crds, "kialis.kiali.io", conditions::is_crd_established()).await?;
+    Ok(())
+}
+
+/// RBAC and Deployment.
+pub async fn install(cluster: &Cluster) -> Result<()> {
     let account = json!({"kind": "ServiceAccount", "name": "kiali-operator", "namespace": "kiali"});
     apply(
         cluster,

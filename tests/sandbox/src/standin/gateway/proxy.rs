@@ -70,13 +70,9 @@ async fn answer(
         }
         Err(_) => return unavailable("no healthy upstream"),
     };
-    let target = match request.uri().query() {
-        Some(query) => format!("{path}?{query}"),
-        None => path,
-    };
-    match target.parse::<Uri>() {
-        Ok(uri) => *request.uri_mut() = uri,
-        Err(_) => return StatusCode::BAD_REQUEST.into_response(),
+    match target(&request, path) {
+        Some(target) => *request.uri_mut() = target,
+        None => return StatusCode::BAD_REQUEST.into_response(),
     }
     match http::forward(to, request).await {
         Ok(response) => response,
@@ -84,6 +80,15 @@ async fn answer(
             "upstream connect error or disconnect/reset before headers. reset reason: {why}"
         )),
     }
+}
+
+/// The path as it was matched, with the query as it was sent.
+fn target(request: &Request, path: String) -> Option<Uri> {
+    let target = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    target.parse().ok()
 }
 
 fn unavailable(why: &str) -> Response {

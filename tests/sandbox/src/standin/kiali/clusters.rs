@@ -53,9 +53,12 @@ impl<T: Clone> Seen<T> {
 
     pub(super) fn younger_than(&self, age: Duration) -> Option<T> {
         let seen = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        seen.as_ref()
-            .filter(|(at, _)| at.elapsed() < age)
-            .map(|(_, value)| value.clone())
+        let seen = seen.as_ref().filter(|(at, _)| at.elapsed() < age);
+        seen.map(|(_, value)| value.clone())
+    }
+
+    pub(super) fn last(&self) -> Option<T> {
+        self.younger_than(Duration::MAX)
     }
 }
 

@@ -120,8 +120,16 @@ impl Remote {
         let built = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await;
         let mut built = built.map_err(|e| e.to_string())?;
         built.default_retry = false;
+        // One that this machine's environment names is not the pod's.
+        let named = config_proxy(&self.kubeconfig);
+        built.proxy_url = built.proxy_url.filter(|_| named);
         Ok(built)
     }
+}
+
+fn config_proxy(kubeconfig: &Kubeconfig) -> bool {
+    let cluster = kubeconfig.clusters[0].cluster.as_ref();
+    cluster.is_some_and(|cluster| cluster.proxy_url.is_some())
 }
 
 /// A client that waits for an answer as long as it takes.

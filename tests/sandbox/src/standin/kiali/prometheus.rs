@@ -37,7 +37,11 @@ impl Prometheus {
             url: settings.url.clone(),
             health_check_url: health,
             cluster,
-            http: reqwest::Client::new(),
+            // A proxy of this machine is not the cluster's.
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .unwrap_or_default(),
             connected: AtomicBool::new(false),
         }
     }

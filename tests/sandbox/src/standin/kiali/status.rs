@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use super::Kiali;
-use super::clusters::{CACHED, Cluster};
+use super::clusters::Cluster;
 use super::mesh::{ambient, is_ambient};
 
 /// A cluster that does not answer is left out without a word.
@@ -60,7 +60,7 @@ pub(super) async fn config(kiali: &Kiali) -> Value {
             "secretName": cluster.secret,
         });
         clusters.insert(cluster.key.clone(), about);
-        let istiod = cluster.istiods.younger_than(CACHED.saturating_mul(1000));
+        let istiod = cluster.istiods.last();
         if let Some(istiod) = istiod.and_then(|i| i.into_iter().next()) {
             planes.insert(cluster.key.clone(), json!(istiod.namespace));
         }
@@ -108,10 +108,7 @@ pub(super) async fn namespaces(kiali: &Kiali) -> Result<Value, String> {
         .await?;
     let all = found.iter().map(|(cluster, namespace)| {
         let name = namespace.name_any();
-        let planes = cluster
-            .istiods
-            .younger_than(CACHED.saturating_mul(1000))
-            .unwrap_or_default();
+        let planes = cluster.istiods.last().unwrap_or_default();
         json!({
             "name": name,
             "cluster": cluster.key,

@@ -39,12 +39,16 @@ pub async fn publish(
     logs: &Path,
 ) -> kube::Result<()> {
     let spec = |kind: &str| match kind {
-        "Logs" => Some(json!({ "logs": [{
-            "containers": [played.name],
-            "logsFile": log::current(logs),
-            "previousLogsFile": log::previous(logs),
-            "follow": true,
-        }] })),
+        "Logs" => Some(json!({ "logs": [
+            {
+                "containers": [played.name],
+                "logsFile": log::current(logs),
+                "previousLogsFile": log::previous(logs),
+                "follow": true,
+            },
+            // For the containers beside it, which say nothing.
+            { "logsFile": log::silent(logs) },
+        ] })),
         "PortForward" => Some(json!({ "forwards": forwards(pod, program, ip) })),
         _ => commands(node.control, pod, played, program, ip),
     };

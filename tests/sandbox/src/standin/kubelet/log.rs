@@ -21,6 +21,7 @@ pub struct Log {
 impl Log {
     pub fn create(folder: &Path) -> io::Result<Log> {
         fs::create_dir_all(folder)?;
+        File::create(silent(folder))?;
         Ok(Log {
             folder: folder.to_owned(),
             file: Mutex::new(File::create(current(folder))?),
@@ -59,6 +60,11 @@ pub fn current(folder: &Path) -> PathBuf {
 
 pub fn previous(folder: &Path) -> PathBuf {
     folder.join("previous.log")
+}
+
+/// The log of a container that is only reported running.
+pub fn silent(folder: &Path) -> PathBuf {
+    folder.join("silent.log")
 }
 
 fn last_lines(text: &str) -> String {

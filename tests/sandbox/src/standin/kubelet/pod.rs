@@ -172,19 +172,23 @@ async fn run(node: &Node, container: &Container, program: Program, status: &mut 
     let (health, mut seen) = watch::channel(Health::default());
     status.write(&State::Running(Health::default())).await;
     let since = Instant::now();
+    let boot = program.boot(delays, status.restarts > 0);
     let process = {
         let container = container.clone();
         async move {
-            sleep(program.boot(delays)).await;
+            sleep(boot).await;
             program.run(container).await
         }
     };
     // A task of its own: what a program does wrong must not end the kubelet.
     let mut process = AbortOnDropHandle::new(tokio::spawn(process));
-    let probes = Probes::of(&container.spec, container.ip, delays.probes);
+    let patient = delays.probes && program.probed();
+    let probes = Probes::of(&container.spec, container.ip, patient);
     let watching = async {
-        // A container without a readiness probe is Ready at once, but not before it runs.
-        sleep(program.settled(delays)).await;
+        // A container without a readiness probe is Ready at once, but not before the pod's delay.
+        if !program.probed() {
+            sleep(boot).await;
+        }
         probes.watch(since, &health).await
     };
     let mut watching = std::pin::pin!(watching);

@@ -60,21 +60,21 @@ impl Program {
         (self == Program::Prometheus).then_some("wget")
     }
 
-    /// From the container's start until its process works.
-    pub fn boot(self, delays: Delays) -> Duration {
+    /// From the container's start until its process works. What a pod takes once, on its node, a
+    /// restarted container does not take again.
+    pub fn boot(self, delays: Delays, restarted: bool) -> Duration {
         match self {
             Program::KialiOperator => delays.operator_start,
             Program::Kiali => delays.kiali_start,
+            Program::Prometheus | Program::Ztunnel if restarted => Duration::ZERO,
             Program::Prometheus | Program::Ztunnel => delays.pod,
         }
     }
 
-    /// From the container's start until its probes begin: what waits for the whole pod.
-    pub fn settled(self, delays: Delays) -> Duration {
-        match self {
-            Program::KialiOperator | Program::Kiali => Duration::ZERO,
-            Program::Prometheus | Program::Ztunnel => delays.pod,
-        }
+    /// Whether its probes keep their real times. The others are Ready when the pod's delay is over,
+    /// as every pod that kwok plays.
+    pub fn probed(self) -> bool {
+        matches!(self, Program::KialiOperator | Program::Kiali)
     }
 
     pub async fn run(self, container: Container) -> i32 {

@@ -78,59 +78,58 @@ fn read(args: &[String]) -> Result<Options, Failure> {
 }
 
 async fn fetch(text: &str, options: &Options) -> Result<(), Failure> {
-    let full = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("http://{text}")
+    let full = match text.contains("://") {
+        true => text.to_owned(),
+        false => format!("http://{text}"),
     };
-    let url: Url = full.parse().map_err(|_| {
+    let malformed = || {
         (
             3,
             "URL rejected: Malformed input to a URL function".to_owned(),
         )
-    })?;
+    };
+    let url: Url = full.parse().map_err(|_| malformed())?;
     if url.scheme() != "http" {
         return Err((1, format!("Protocol \"{}\" not supported", url.scheme())));
     }
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port_or_known_default().unwrap_or(80);
+    let refused = |status: u16| (22, format!("The requested URL returned error: {status}"));
     let begun = Instant::now();
     match fetch::get(&url, options.limit).await {
         Got::Response(response) => {
-            let status = response.status();
-            if options.fail && status.as_u16() >= 400 {
-                return Err((
-                    22,
-                    format!("The requested URL returned error: {}", status.as_u16()),
-                ));
+            let status = response.status().as_u16();
+            if options.fail && status >= 400 {
+                return Err(refused(status));
             }
-            let body = response
-                .bytes()
-                .await
-                .map_err(|error| (18, error.to_string()))?;
-            print(&body)
+            print(
+                &response
+                    .bytes()
+                    .await
+                    .map_err(|error| (18, error.to_string()))?,
+            )
         }
         Got::Hello(line) if url.path() == "/hello" => print(line.as_bytes()),
-        Got::Hello(_) if options.fail => {
-            Err((22, "The requested URL returned error: 404".to_owned()))
-        }
+        Got::Hello(_) if options.fail => Err(refused(404)),
         Got::Hello(_) => print(b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n"),
-        Got::NoSuchHost => Err((6, format!("Could not resolve host: {host}"))),
-        Got::NotConnected(..) => Err((
+        failed => Err(failure(&failed, &url, begun.elapsed().as_millis())),
+    }
+}
+
+fn failure(got: &Got, url: &Url, millis: u128) -> Failure {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or(80);
+    match got {
+        Got::NoSuchHost => (6, format!("Could not resolve host: {host}")),
+        Got::NotConnected(..) => (
             7,
             format!(
-                "Failed to connect to {host} port {port} after {} ms: Could not connect to server",
-                begun.elapsed().as_millis(),
+                "Failed to connect to {host} port {port} after {millis} ms: Could not connect to server"
             ),
-        )),
-        Got::TimedOut => Err((
+        ),
+        Got::TimedOut => (
             28,
-            format!(
-                "Operation timed out after {} milliseconds with 0 bytes received",
-                begun.elapsed().as_millis(),
-            ),
-        )),
-        Got::Broken(_) => Err((52, "Empty reply from server".to_owned())),
+            format!("Operation timed out after {millis} milliseconds with 0 bytes received"),
+        ),
+        _ => (52, "Empty reply from server".to_owned()),
     }
 }
 

@@ -91,16 +91,7 @@ fn seconds(text: &str) -> Result<Option<u64>, String> {
 }
 
 async fn fetch(options: &Options) -> Result<(), String> {
-    let text = match options.url.contains("://") {
-        true => options.url.clone(),
-        false => format!("http://{}", options.url),
-    };
-    let mut url: Url = text
-        .parse()
-        .map_err(|_| format!("bad address '{}'", options.url))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("not an http or ftp url: {}", options.url));
-    }
+    let mut url = url(options)?;
     let limit = options.timeout.map(Duration::from_secs);
     for _ in 0..20 {
         let host = url.host_str().unwrap_or_default().to_owned();
@@ -140,6 +131,20 @@ async fn fetch(options: &Options) -> Result<(), String> {
         return save(options, &body);
     }
     Err("too many redirections".to_owned())
+}
+
+fn url(options: &Options) -> Result<Url, String> {
+    let text = match options.url.contains("://") {
+        true => options.url.clone(),
+        false => format!("http://{}", options.url),
+    };
+    let url: Url = text
+        .parse()
+        .map_err(|_| format!("bad address '{}'", options.url))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("not an http or ftp url: {}", options.url));
+    }
+    Ok(url)
 }
 
 fn save(options: &Options, body: &[u8]) -> Result<(), String> {

@@ -1,14 +1,21 @@
 //! The flags of a Prometheus container, with the paths that its mounts lead to.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// The image's working folder: relative paths start here.
 const WORK_DIR: &str = "/prometheus";
 
+/// Where the image has a configuration, and what is in it.
+const CONFIG: &str = "/etc/prometheus/prometheus.yml";
+const CONFIG_OF_IMAGE: &str = "global: {scrape_interval: 15s, evaluation_interval: 15s}
+scrape_configs: [{job_name: prometheus, static_configs: [{targets: ['localhost:9090']}]}]
+";
+
 /// The image's own command.
 pub fn of_image() -> Vec<String> {
     vec![
-        "--config.file=/etc/prometheus/prometheus.yml".to_owned(),
+        format!("--config.file={CONFIG}"),
         "--storage.tsdb.path=/prometheus".to_owned(),
     ]
 }
@@ -61,9 +68,20 @@ impl Args {
             .unwrap_or(9090)
     }
 
-    /// The file that the flag means on this machine.
-    pub fn config(&self, place: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
-        place(&self.config_file).unwrap_or_else(|| Path::new("/nonexistent").join("prometheus.yml"))
+    /// The file that the flag means on this machine; the image's own one is put into `image`.
+    pub fn config(
+        &self,
+        place: impl Fn(&str) -> Option<PathBuf>,
+        image: &Path,
+    ) -> io::Result<PathBuf> {
+        if let Some(mounted) = place(&self.config_file) {
+            return Ok(mounted);
+        }
+        let file = image.join("of-image.yml");
+        if self.config_file == CONFIG {
+            fs::write(&file, CONFIG_OF_IMAGE)?;
+        }
+        Ok(file)
     }
 
     /// Every flag but those that the pod's address and folders decide.

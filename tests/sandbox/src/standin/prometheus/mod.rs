@@ -39,7 +39,7 @@ async fn start(container: &Container) -> Result<i32> {
     let args = Args::read(&given.unwrap_or_else(args::of_image));
     let listen = SocketAddr::new(container.ip.into(), args.port());
     let (names, _proxy) = names::serve(container).await?;
-    let source = args.config(place);
+    let source = args.config(place, &container.dir)?;
     let copy = container.dir.join("prometheus.yml");
     let pod = Pod {
         api_server: container.cluster.server().to_owned(),

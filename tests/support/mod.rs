@@ -1,0 +1,140 @@
+//! Two real clusters for a test, handed out clean and proven clean when they come back, and the
+//! built binary to run against them.
+
+mod command;
+mod masked;
+
+use std::path::Path;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use ambikiali_sandbox::audit::Mark;
+use ambikiali_sandbox::snapshot::Snapshot;
+use ambikiali_sandbox::{Cluster, Delays, Sandbox};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub use command::{Ended, ambikiali};
+pub use masked::{masked, progress};
+
+/// Stand-ins work beside the tests, so the runtime outlives each of them.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
+/// Clean pairs of clusters. They end with the process: the sandbox sees to that.
+static IDLE: Mutex<Vec<Sandbox>> = Mutex::new(Vec::new());
+/// A pair is ten processes and a gigabyte; two are what two cores carry.
+static PAIRS: Semaphore = Semaphore::const_new(2);
+
+/// `cluster1` as home and `cluster2` as remote, in a mesh, with the sample apps.
+pub struct Clusters {
+    pub sandbox: Sandbox,
+    /// Where the binary keeps its state for this test.
+    state: TempDir,
+    before: [Snapshot; 2],
+    _permit: SemaphorePermit<'static>,
+}
+
+/// Runs a test on a clean pair and proves that it left both clusters as they were. A pair whose
+/// test failed is not handed out again.
+pub fn on_two_clusters(test: impl AsyncFnOnce(&Clusters)) {
+    RUNTIME.block_on(async {
+        let clusters = Clusters::take().await;
+        test(&clusters).await;
+        clusters.give_back().await;
+    });
+}
+
+impl Clusters {
+    async fn take() -> Clusters {
+        let permit = PAIRS.acquire().await.expect("never closed");
+        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let sandbox = match idle {
+            Some(sandbox) => sandbox,
+            None => Sandbox::start(&["cluster1", "cluster2"], Delays::NONE, |line| {
+                eprintln!("{line}")
+            })
+            .await
+            .expect("two clusters"),
+        };
+        let before = snapshots(&sandbox).await;
+        let state = tempfile::tempdir().expect("a folder");
+        Clusters {
+            sandbox,
+            state,
+            before,
+            _permit: permit,
+        }
+    }
+
+    async fn give_back(self) {
+        let after = snapshots(&self.sandbox).await;
+        for ((cluster, before), after) in
+            self.sandbox.clusters().iter().zip(&self.before).zip(&after)
+        {
+            let changes = before.diff(after);
+            assert!(
+                changes.is_empty(),
+                "{} is not as it was:\n{}",
+                cluster.name(),
+                changes.join("\n")
+            );
+        }
+        IDLE.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.sandbox);
+    }
+
+    pub fn home(&self) -> &Cluster {
+        self.sandbox.cluster("cluster1")
+    }
+
+    pub fn remote(&self) -> &Cluster {
+        self.sandbox.cluster("cluster2")
+    }
+
+    /// The end of both audit logs.
+    pub fn marks(&self) -> [Mark; 2] {
+        [self.home(), self.remote()].map(|cluster| Mark::now(cluster).expect("an audit log"))
+    }
+
+    /// The binary with these clusters' kubeconfig and a state folder of its own.
+    pub async fn run(&self, arguments: &[&str]) -> Ended {
+        ambikiali(arguments, self.sandbox.kubeconfig(), self.state.path()).await
+    }
+
+    /// `install` as a user of local processes types it, with more arguments.
+    pub async fn install(&self, more: &[&str]) -> Ended {
+        let usual = [
+            "install",
+            "--ctx1",
+            "cluster1",
+            "--ctx2",
+            "cluster2",
+            "--allow-loopback",
+            "--timeout",
+            "90s",
+        ];
+        self.run(&[&usual, more].concat()).await
+    }
+
+    /// Installs, for a test about what comes after.
+    pub async fn installed(&self) {
+        self.install(&[]).await.succeeded();
+    }
+
+    pub async fn cleaned(&self) {
+        self.run(&["cleanup", "--timeout", "120s"])
+            .await
+            .succeeded();
+    }
+
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+}
+
+async fn snapshots(sandbox: &Sandbox) -> [Snapshot; 2] {
+    let [home, remote] =
+        ["cluster1", "cluster2"].map(|name| Snapshot::settled(sandbox.cluster(name)));
+    let (home, remote) = tokio::join!(home, remote);
+    [home.expect("a snapshot"), remote.expect("a snapshot")]
+}
