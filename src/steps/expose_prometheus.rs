@@ -114,7 +114,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     if removed[0] == delete::Removed::Deleted {
         let service = json!({"apiVersion": "v1", "kind": "Service"});
         let id = ObjectId::new("Service", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"));
-        wait::until_gone(scope, &kinds::of(&service)?, id, "").await?;
+        wait::until_gone(scope, &kinds::of(&service)?, id).await?;
     }
     scope.progress.done(delete::summary(&removed));
     Ok(())

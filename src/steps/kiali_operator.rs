@@ -120,7 +120,6 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
             scope,
             &kinds::of(&crd)?,
             ObjectId::cluster_wide("CustomResourceDefinition", CRD),
-            "",
         )
         .await?;
     }
