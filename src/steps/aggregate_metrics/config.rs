@@ -5,9 +5,9 @@
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::ScrapeTarget;
 use crate::manifests;
 use crate::mesh::ClusterName;
-use crate::steps::ScrapeTarget;
 
 /// What is taken from each cluster: the job in which ztunnels, waypoints and istiod are.
 const MATCH: &str = r#"{job="kubernetes-pods"}"#;
