@@ -89,11 +89,14 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let object = object(scope.namespace)?;
     let id = kinds::id(&object)?;
     match apply::read(scope, &object, &id).await? {
-        None => return Ok(scope.progress.done("nothing there")),
+        None => {
+            scope.progress.done("nothing there");
+            return Ok(());
+        }
         Some(live) if !apply::is_ours(&live) => {
-            return Ok(scope
-                .progress
-                .done(format!("kept {} (not ours)", scope.namespace)));
+            let kept = format!("kept {} (not ours)", scope.namespace);
+            scope.progress.done(kept);
+            return Ok(());
         }
         Some(_) => {}
     }
@@ -104,9 +107,9 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(", ");
-        return Ok(scope
-            .progress
-            .done(format!("kept {}: it holds {named}", scope.namespace)));
+        let kept = format!("kept {}: it holds {named}", scope.namespace);
+        scope.progress.done(kept);
+        return Ok(());
     }
     if delete::delete(scope, &object).await? == Removed::Deleted {
         wait::until_gone(scope, &kinds::of(&object)?, id, "").await?;
