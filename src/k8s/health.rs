@@ -155,5 +155,4 @@ pub fn pod_failure(pod: &Pod) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "health_tests.rs"]
 mod tests;

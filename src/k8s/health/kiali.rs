@@ -57,21 +57,20 @@ pub struct KialiFence {
     /// Completion of the last run before our change; None when nothing was changed.
     pub before: Option<String>,
     failures: Vec<String>,
-    /// How many failed runs are believed: the first one after a change may be of the old spec.
+    /// How many failed runs prove nothing: those before the change, and the first one after it, which
+    /// may have begun before it.
     tolerated: usize,
 }
 
 impl KialiFence {
     pub fn changed(before: Option<&Kiali>) -> KialiFence {
         let status = before.and_then(|k| k.status.as_ref());
+        let failure = status.and_then(|s| s.is_true("Failure"));
+        let failures = failure.map(failure_id).into_iter().collect::<Vec<_>>();
         KialiFence {
             before: status.and_then(KialiStatus::completion),
-            failures: status
-                .and_then(|s| s.is_true("Failure"))
-                .map(failure_id)
-                .into_iter()
-                .collect(),
-            tolerated: if before.is_some() { 2 } else { 0 },
+            tolerated: failures.len() + usize::from(before.is_some()),
+            failures,
         }
     }
 
