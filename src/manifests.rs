@@ -2,7 +2,7 @@
 //! no value can inject YAML; the one place that reads or writes YAML.
 
 use anyhow::{Context, Result};
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::Environment;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -52,7 +52,11 @@ pub fn render(manifest: Manifest, values: Value) -> Result<Vec<Value>> {
         all.extend(values);
     }
     let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Even strict, the JSON escaping would print what is missing as null.
+    environment.set_formatter(|out, state, value| match value.is_undefined() {
+        true => Err(minijinja::ErrorKind::UndefinedError.into()),
+        false => minijinja::escape_formatter(out, state, value),
+    });
     // The name ends in .yaml, which turns the escaping on.
     environment.add_template(manifest.file, manifest.text)?;
     let text = environment
