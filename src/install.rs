@@ -57,8 +57,7 @@ pub async fn step<'a, T>(
         .with_context(|| step.to_string())
 }
 
-pub async fn install(run: &Run<'_>, allow_loopback: bool) -> Result<()> {
-    usable_addresses(run.mesh, allow_loopback)?;
+pub async fn install(run: &Run<'_>) -> Result<()> {
     let before = try_join_all(run.mesh.all().map(|cluster| namespace(run, cluster))).await?;
     let (scraping, scraped) = oneshot::channel();
     let (proven, accesses): (Vec<_>, Vec<_>) =
@@ -75,7 +74,7 @@ pub async fn install(run: &Run<'_>, allow_loopback: bool) -> Result<()> {
 }
 
 /// The guide's script copies 127.0.0.1 into Kiali's pod, where it is Kiali itself.
-fn usable_addresses(mesh: &Mesh, allow_loopback: bool) -> Result<(), Problem> {
+pub fn usable_addresses(mesh: &Mesh, allow_loopback: bool) -> Result<(), Problem> {
     let local = |remote: &&Cluster| remote.endpoint.local_only && !allow_loopback;
     match mesh.remotes.iter().find(local) {
         None => Ok(()),
@@ -153,20 +152,20 @@ async fn home_kiali(
     let home = &run.mesh.home;
     operator(run, home, before).await?;
     let prometheus = aggregate_metrics::url(run.namespace);
-    let cr = step(run, Step::Kiali, home, async |scope| {
+    let made = step(run, Step::Kiali, home, async |scope| {
         kiali::install(&scope, &prometheus, before).await
-    })
-    .await?;
-    let (accesses, ()) = tokio::join!(
-        join_all(accesses.into_iter().map(arrival)),
-        arrival(scraped)
-    );
-    let secret = step(run, Step::RemoteSecret, home, async |scope| {
-        give(&scope, &accesses, before).await
-    })
-    .await?;
+    });
+    let given = async {
+        let accesses = join_all(accesses.into_iter().map(arrival));
+        let (accesses, ()) = tokio::join!(accesses, arrival(scraped));
+        step(run, Step::RemoteSecret, home, async |scope| {
+            give(&scope, &accesses, before).await
+        })
+        .await
+    };
+    let ((), secret) = tokio::try_join!(made, given)?;
     step(run, Step::Kiali, home, async |scope| {
-        kiali::serving(&scope, &cr, &secret, &run.names()).await
+        kiali::serving(&scope, &secret, &run.names()).await
     })
     .await
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
 pub use gateway::{Gateway, HttpRoute, address, gateway, http_route};
-pub use kiali::{Kiali, KialiFence};
+pub use kiali::{Kiali, KialiFence, has_failed};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {

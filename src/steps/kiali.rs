@@ -38,23 +38,16 @@ fn object(scope: &Scope<'_>, prometheus: &str) -> Result<Value> {
     Ok(manifests::render(manifests::KIALI, values)?.swap_remove(0))
 }
 
-/// Applies the CR at once: Kiali starts without remotes and is rolled when it is given them.
-pub async fn install(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<Applied> {
-    apply::apply(scope, &object(scope, prometheus)?, before).await
+/// Applies the CR at once, until the operator is done with it: Kiali starts without remotes and is
+/// rolled when it is given them, and what the operator refuses is known long before they are.
+pub async fn install(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<()> {
+    let cr = apply::apply(scope, &object(scope, prometheus)?, before).await?;
+    kiali_cr::settled(scope, NAME, &cr).await
 }
 
-/// Until the operator is done, Kiali runs with the remote Secret as it was last written, and Kiali
-/// itself names every cluster.
-pub async fn serving(
-    scope: &Scope<'_>,
-    cr: &Applied,
-    secret: &Applied,
-    clusters: &[ClusterName],
-) -> Result<()> {
-    tokio::try_join!(
-        kiali_cr::settled(scope, NAME, cr),
-        rolled_out_with(scope, secret)
-    )?;
+/// Until Kiali runs with the remote Secret as it was last written, and itself names every cluster.
+pub async fn serving(scope: &Scope<'_>, secret: &Applied, clusters: &[ClusterName]) -> Result<()> {
+    rolled_out_with(scope, secret).await?;
     let object = ObjectId::new("Deployment", scope.namespace, NAME);
     let asked = wait::poll(scope, &object, Duration::from_secs(60), || async {
         let Ok(Some(target)) = target(scope).await else {

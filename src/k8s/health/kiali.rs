@@ -49,6 +49,12 @@ impl KialiStatus {
     }
 }
 
+/// Whether the operator's last run failed, as far as it has told.
+pub fn has_failed(kiali: &Kiali) -> bool {
+    let status = kiali.status.as_ref();
+    status.is_some_and(|s| s.is_true("Failure").is_some())
+}
+
 /// Judges a Kiali CR after a change of it. Its conditions carry no generation, `Successful` of the
 /// run before stays until the operator notices, and `Failure` of an old run stays through the next
 /// one, so a change is only believed after a run that ended since.
