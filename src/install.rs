@@ -12,8 +12,8 @@ use crate::mesh::{Cluster, ClusterName, Mesh};
 use crate::problem::{Exit, Problem};
 use crate::progress::Events;
 use crate::steps::{
-    RemoteAccess, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
-    namespaces, remote_cluster, remote_secret,
+    RemoteAccess, ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali,
+    kiali_operator, namespaces, remote_cluster, remote_secret,
 };
 
 /// What all steps of one run share.
@@ -65,7 +65,7 @@ pub async fn install(run: &Run<'_>, allow_loopback: bool) -> Result<()> {
         run.mesh.remotes.iter().map(|_| oneshot::channel()).unzip();
     let remotes = run.mesh.remotes.iter().zip(&before[1..]).zip(proven);
     tokio::try_join!(
-        metrics(run, before[0], scraping),
+        metrics(run, &before, scraping),
         try_join_all(
             remotes.map(|((remote, before), proven)| remote_cluster(run, remote, *before, proven))
         ),
@@ -98,24 +98,26 @@ async fn namespace(run: &Run<'_>, cluster: &Cluster) -> Result<Before> {
 }
 
 /// A Prometheus in each cluster, exposed, and one on home that scrapes them all.
-async fn metrics(run: &Run<'_>, before: Before, scraping: oneshot::Sender<()>) -> Result<()> {
-    let targets = try_join_all(run.mesh.all().map(async |cluster| {
-        let port = step(run, Step::ClusterPrometheus, cluster, async |s| {
-            cluster_prometheus::install(&s).await
-        })
-        .await?;
-        step(run, Step::ExposePrometheus, cluster, async |s| {
-            expose_prometheus::install(&s, port).await
-        })
-        .await
-    }))
-    .await?;
+async fn metrics(run: &Run<'_>, before: &[Before], scraping: oneshot::Sender<()>) -> Result<()> {
+    let exposed = run
+        .mesh
+        .all()
+        .zip(before)
+        .map(|(cluster, before)| expose(run, cluster, *before));
+    let targets = try_join_all(exposed).await?;
     step(run, Step::AggregateMetrics, &run.mesh.home, async |scope| {
-        aggregate_metrics::install(&scope, &targets, before).await
+        aggregate_metrics::install(&scope, &targets, before[0]).await
     })
     .await?;
     let _ = scraping.send(());
     Ok(())
+}
+
+async fn expose(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<ScrapeTarget> {
+    let prometheus = async |scope: Scope<'_>| cluster_prometheus::install(&scope, before).await;
+    let port = step(run, Step::ClusterPrometheus, cluster, prometheus).await?;
+    let gateway = async |scope: Scope<'_>| expose_prometheus::install(&scope, port, before).await;
+    step(run, Step::ExposePrometheus, cluster, gateway).await
 }
 
 /// A proven way into a remote is of use before the operator there is done.

@@ -68,6 +68,7 @@ fn status_text(status: &kube::core::Status) -> String {
     let html = message.starts_with('<') || message.contains("<html");
     match (status.code, message) {
         (401, _) => "the credentials were refused (401 Unauthorized)".into(),
+        (404, "404 page not found") => "the API server does not know this kind".into(),
         (code, "") => format!("answered {code} {}", status.reason)
             .trim_end()
             .into(),

@@ -212,29 +212,40 @@ async fn scraped(
             .targets()
             .await
             .map_err(|e| format!("federating Prometheus: {e:#}"))?;
-        let Some(target) = targets.into_iter().find(|t| t.scrape_pool == job) else {
-            return Err(format!("the federating Prometheus has no scrape job {job}"));
-        };
-        if let Some(address) = &address
-            && !target.scrape_url.contains(&format!("//{address}/"))
-        {
-            return Err(format!(
-                "the Gateway's address is {address} now, but the federating Prometheus scrapes {}: run install again",
-                target.scrape_url
-            ));
-        }
-        let since = first.get_or_insert_with(|| target.last_scrape.clone());
-        if *since != target.last_scrape && target.health != "unknown" {
-            return judge(&target);
-        }
-        if tokio::time::Instant::now() > end {
-            return Err(format!(
-                "{} was not scraped within {} s",
-                target.scrape_url,
-                SCRAPED.as_secs()
-            ));
+        let target = targets.into_iter().find(|t| t.scrape_pool == job);
+        let late = tokio::time::Instant::now() > end;
+        match target {
+            // A Prometheus that has just started does not know its targets yet.
+            None if late => {
+                return Err(format!("the federating Prometheus has no scrape job {job}"));
+            }
+            None => {}
+            Some(target) => {
+                moved(&target, address.as_deref())?;
+                let since = first.get_or_insert_with(|| target.last_scrape.clone());
+                if *since != target.last_scrape && target.health != "unknown" {
+                    return judge(&target);
+                }
+                if late {
+                    return Err(format!(
+                        "{} was not scraped within {} s",
+                        target.scrape_url,
+                        SCRAPED.as_secs()
+                    ));
+                }
+            }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn moved(target: &ActiveTarget, address: Option<&str>) -> Result<(), String> {
+    match address {
+        Some(address) if !target.scrape_url.contains(&format!("//{address}/")) => Err(format!(
+            "the Gateway's address is {address} now, but the federating Prometheus scrapes {}: run install again",
+            target.scrape_url
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -68,6 +68,15 @@ pub async fn remove(scope: &Scope<'_>, cr: &Value) -> Result<Removed> {
     }
 }
 
+/// What became of the CR, for its line.
+pub fn said(removed: Removed) -> &'static str {
+    match removed {
+        Removed::Deleted => "removed with what the operator made for it",
+        Removed::Missing => "nothing there",
+        Removed::Foreign => "kept (not ours)",
+    }
+}
+
 async fn hangs(scope: &Scope<'_>, id: &ObjectId) -> Problem {
     let deployments = Api::<Deployment>::namespaced(scope.cluster.client.clone(), scope.namespace);
     let operator = ObjectId::new("Deployment", scope.namespace, "kiali-operator");

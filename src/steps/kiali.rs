@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use serde_json::{Value, json};
@@ -17,7 +16,7 @@ use crate::k8s::forward::Target;
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
 use crate::k8s::look::{Component, look};
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, delete, kiali_cr, kinds, pods};
+use crate::k8s::{Scope, kiali_cr, kinds, pods};
 use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
@@ -102,22 +101,16 @@ async fn rolled_out_with(scope: &Scope<'_>, secret: &Applied) -> Result<()> {
                 _ => health::deployment(d),
             };
         let wait = Wait::for_object(deployments(scope), object);
-        pods::rolled_out(scope, wait, PODS, newer).await?;
+        let rolled_out = pods::rolled_out(scope, wait, PODS, newer).await?;
         let pods = pods::labelled(scope, scope.namespace, PODS).await?;
-        let stale = |pod: &&Pod| {
-            pod.metadata
-                .creation_timestamp
-                .as_ref()
-                .zip(written.as_ref())
-                .is_some_and(|(c, w)| c < w)
-        };
-        if !pods.iter().any(|pod| stale(&pod)) {
+        if !pods
+            .iter()
+            .any(|pod| pod.metadata.creation_timestamp < written)
+        {
             return Ok(());
         }
-        let api = deployments(scope);
-        let id = ObjectId::new("Deployment", scope.namespace, NAME);
-        let now = crate::k8s::request::send_opt(scope, &id, || api.get(NAME)).await?;
-        older_than = now.and_then(|d| d.metadata.generation);
+        // Of the roll-out that was judged: a later one may have begun since.
+        older_than = rolled_out.and_then(|d| d.metadata.generation);
     }
 }
 
@@ -170,6 +163,8 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 }
 
 /// The CR, waited for: the operator removes the server with it.
-pub async fn remove(scope: &Scope<'_>) -> Result<delete::Removed> {
-    kiali_cr::remove(scope, &object(scope, "")?).await
+pub async fn remove(scope: &Scope<'_>) -> Result<()> {
+    let removed = kiali_cr::remove(scope, &object(scope, "")?).await?;
+    scope.progress.done(kiali_cr::said(removed));
+    Ok(())
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::WEB_ROOT;
 use crate::k8s::Scope;
-use crate::k8s::forward::{self, Target};
+use crate::k8s::forward::{Connection, Target};
 use crate::mesh::ClusterName;
 
 #[derive(Deserialize)]
@@ -29,37 +29,35 @@ struct Namespace {
     cluster: String,
 }
 
-/// What keeps Kiali from seeing these clusters, in words; empty when it sees them all.
+/// What keeps Kiali from seeing these clusters, in words; empty when it sees them all. A remote that
+/// hangs makes Kiali hang, so the first question without an answer is the last one.
 pub async fn blind_spots(
     scope: &Scope<'_>,
     target: &Target,
     clusters: &[ClusterName],
     patience: Duration,
 ) -> Vec<String> {
-    let path = |path: &str| format!("{WEB_ROOT}{path}");
-    let (status, namespaces, istio) = (
-        path("/api/status"),
-        path("/api/namespaces"),
-        path("/api/istio/status"),
-    );
-    let (status, namespaces, istio) = tokio::join!(
-        forward::get_json::<Status>(scope, target, &status, patience),
-        forward::get_json::<Vec<Namespace>>(scope, target, &namespaces, patience),
-        forward::get_json::<Value>(scope, target, &istio, patience),
-    );
+    let mut kiali = match Connection::open(scope, target, patience).await {
+        Ok(kiali) => kiali,
+        Err(error) => return vec![format!("{error:#}")],
+    };
     let mut spots = Vec::new();
-    match status {
+    match kiali.get::<Status>(&path("/api/status")).await {
         Ok(status) => spots.extend(unreachable(&status, clusters)),
-        Err(error) => spots.push(format!("its /api/status: {error:#}")),
+        Err(error) => return vec![format!("its /api/status: {error:#}")],
     }
-    match namespaces {
+    match kiali.get::<Vec<Namespace>>(&path("/api/namespaces")).await {
         Ok(namespaces) => spots.extend(without_namespaces(&namespaces, clusters)),
         Err(error) => spots.push(format!("its /api/namespaces: {error:#}")),
     }
-    if let Err(error) = istio {
+    if let Err(error) = kiali.get::<Value>(&path("/api/istio/status")).await {
         spots.push(format!("its /api/istio/status: {error:#}"));
     }
     spots
+}
+
+fn path(path: &str) -> String {
+    format!("{WEB_ROOT}{path}")
 }
 
 /// Kiali names a cluster only while the cluster's API server answers it.

@@ -61,6 +61,8 @@ async fn show(sandbox: &Sandbox, program: &Path, command: &'static str) -> Resul
     child
         .args(command.split(' '))
         .env("KUBECONFIG", sandbox.kubeconfig());
+    // What it remembers of its last install is a real user's.
+    child.env("XDG_STATE_HOME", sandbox.folder());
     let status = child.kill_on_drop(true).status().await;
     let status = status.with_context(|| format!("cannot start {}", program.display()))?;
     let took = begin.elapsed();
