@@ -78,7 +78,7 @@ fn status_text(status: &kube::core::Status) -> String {
 }
 
 /// The innermost cause: the outer ones only say "client error".
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;

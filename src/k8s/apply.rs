@@ -5,9 +5,10 @@ use anyhow::Result;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::conflict;
+use super::difference::difference;
 use super::request::{Refusal, send, send_opt};
 use super::{FIELD_MANAGER, MANAGED_BY, Scope, kinds};
-use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,9 @@ pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
         Claim::Foreign(live) => {
             return match difference(object, &live) {
                 None => done(Outcome::Reused, Some(live.clone()), live),
-                Some(field) => Err(foreign(scope, &kinds::id(object)?, &live, &field).into()),
+                Some(field) => {
+                    Err(conflict::foreign(scope, &kinds::id(object)?, &live, &field).into())
+                }
             };
         }
         Claim::Ours(live) => live,
@@ -73,7 +76,7 @@ pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
     wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
     match write(scope, &wanted).await? {
         Ok(written) => done(Outcome::Changed, Some(live), written),
-        Err(refusal) => Err(conflict(scope, &kinds::id(object)?, &refusal)),
+        Err(refusal) => Err(conflict::refused(scope, &kinds::id(object)?, &refusal)),
     }
 }
 
@@ -95,7 +98,7 @@ pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
             Ok(live) => return Ok(Claim::Created(live)),
             // It is there, or came in between: whose is it?
             Err(_) if !look => look = true,
-            Err(refusal) => return Err(conflict(scope, &id, &refusal)),
+            Err(refusal) => return Err(conflict::refused(scope, &id, &refusal)),
         }
     }
 }
@@ -170,120 +173,9 @@ async fn write(scope: &Scope<'_>, wanted: &Value) -> Result<Result<Value, Refusa
     }
 }
 
-/// A conflict names the other managers and the fields, in the server's words.
-fn conflict(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> anyhow::Error {
-    let causes = refusal
-        .status()
-        .and_then(|s| s.details.as_ref())
-        .map(|d| d.causes.as_slice());
-    let fields = causes
-        .unwrap_or_default()
-        .iter()
-        .map(|c| format!("{} ({})", c.field, c.message));
-    let fields = fields.collect::<Vec<_>>();
-    let cause = match fields.as_slice() {
-        [] => format!("{}: {id}: {}", scope.cluster.name, refusal.text()),
-        fields => format!(
-            "{}: {id} is managed by another tool: {}",
-            scope.cluster.name,
-            fields.join(", ")
-        ),
-    };
-    Problem::new(Exit::Conflict, cause)
-        .fix(show(scope, id))
-        .into()
-}
-
-fn foreign(scope: &Scope<'_>, id: &ObjectId, live: &Value, field: &str) -> Problem {
-    let managers = live["metadata"]["managedFields"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    let mut managers = managers
-        .filter_map(|m| m["manager"].as_str())
-        .collect::<Vec<_>>();
-    managers.sort_unstable();
-    managers.dedup();
-    let by = if managers.is_empty() {
-        "another tool".into()
-    } else {
-        managers.join(", ")
-    };
-    Problem::new(
-        Exit::Conflict,
-        format!(
-            "{}: {id} is there already, made by {by}, and differs from what is needed at {field}; it was left as it is",
-            scope.cluster.name
-        ),
-    )
-    .fix(show(scope, id))
-}
-
-fn show(scope: &Scope<'_>, id: &ObjectId) -> String {
-    let namespace = id
-        .namespace
-        .as_ref()
-        .map(|n| format!(" -n {n}"))
-        .unwrap_or_default();
-    let kind = id.kind.to_lowercase();
-    format!(
-        "kubectl --context {}{namespace} get {kind} {} -o yaml --show-managed-fields",
-        scope.cluster.context, id.name
-    )
-}
-
-/// The first field in which the live object does not hold what is wanted. The server adds defaults,
-/// so the live one may have more.
-fn difference(wanted: &Value, live: &Value) -> Option<String> {
-    match (wanted, live) {
-        (Value::Object(wanted), Value::Object(live)) => wanted.iter().find_map(|(key, value)| {
-            let rest = match live.get(key) {
-                Some(live) => difference(value, live)?,
-                None if value.is_null() => return None,
-                None => String::new(),
-            };
-            Some(format!(".{key}{rest}"))
-        }),
-        (Value::Array(wanted), Value::Array(live)) if wanted.len() == live.len() => {
-            let pairs = wanted.iter().zip(live).enumerate();
-            pairs
-                .into_iter()
-                .find_map(|(i, (w, l))| Some(format!("[{i}]{}", difference(w, l)?)))
-        }
-        (wanted, live) if wanted == live => None,
-        _ => Some(String::new()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn defaults_of_the_server_are_no_difference() {
-        let wanted = json!({"spec": {"ports": [{"port": 9090}]}});
-        let live =
-            json!({"spec": {"ports": [{"port": 9090, "protocol": "TCP"}], "type": "ClusterIP"}});
-        assert_eq!(difference(&wanted, &live), None);
-    }
-
-    #[test]
-    fn the_first_difference_is_named() {
-        let live = json!({"spec": {"ports": [{"port": 9090}], "type": "ClusterIP"}});
-        let differs = |wanted: Value| difference(&wanted, &live);
-        assert_eq!(
-            differs(json!({"spec": {"ports": [{"port": 1}]}})).as_deref(),
-            Some(".spec.ports[0].port")
-        );
-        assert_eq!(
-            differs(json!({"spec": {"ports": []}})).as_deref(),
-            Some(".spec.ports")
-        );
-        assert_eq!(
-            differs(json!({"data": {"a": "b"}})).as_deref(),
-            Some(".data")
-        );
-    }
 
     #[test]
     fn a_summary_counts_what_was_done() {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use http::{HeaderValue, header::USER_AGENT};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
-use crate::problem::{Exit, Problem};
+use crate::problem::{self, Exit, Problem};
 
 /// The merged kubeconfig of the given files, else of `KUBECONFIG`, else of `~/.kube/config`.
 pub fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
@@ -25,11 +25,8 @@ pub fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
         if !named && !file.exists() {
             continue;
         }
-        let one = Kubeconfig::read_from(file)
-            .with_context(|| format!("kubeconfig {}", file.display()))?;
-        merged = merged
-            .merge(one)
-            .with_context(|| format!("kubeconfig {}", file.display()))?;
+        let one = Kubeconfig::read_from(file).map_err(|e| unusable(file, &e))?;
+        merged = merged.merge(one).map_err(|e| unusable(file, &e))?;
         found += 1;
     }
     if found == 0 {
@@ -46,6 +43,16 @@ pub fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
         .into());
     }
     Ok(merged)
+}
+
+fn unusable(file: &Path, error: &KubeconfigError) -> Problem {
+    let cause = problem::root_cause(error);
+    // After its first line comes an excerpt of the file, which may be a token.
+    let cause = cause.lines().next().unwrap_or_default();
+    Problem::new(
+        Exit::Preflight,
+        format!("kubeconfig {}: {cause}", file.display()),
+    )
 }
 
 fn default_files() -> Vec<PathBuf> {
