@@ -38,7 +38,9 @@ pub fn kwokctl(tools: &Tools, addresses: Addresses, audit_policy: &str) -> Strin
     let (manager_port, scheduler_port) = (port(CONTROLLER_MANAGER), port(SCHEDULER));
     let kwok_port = port(KWOK);
     // The API server refuses to advertise a loopback address, and without a default route it finds
-    // no other: 192.0.2.1 is nobody's by definition. Data need not survive a power cut.
+    // no other: 192.0.2.1 is nobody's by definition. Data need not survive a power cut. Who loses an
+    // election ends, and nobody here starts it again as a kubelet would: an API server that was paused
+    // would have left a cluster that does nothing more.
     format!(
         r#"apiVersion: config.kwok.x-k8s.io/v1alpha1
 kind: KwokctlConfiguration
@@ -66,6 +68,12 @@ componentsPatches:
     extraArgs:
       - {{key: audit-log-mode, value: blocking}}
       - {{key: advertise-address, value: 192.0.2.1}}
+  - name: kube-controller-manager
+    extraArgs:
+      - {{key: leader-elect, value: "false"}}
+  - name: kube-scheduler
+    extraArgs:
+      - {{key: leader-elect, value: "false"}}
   - name: kwok-controller
     extraArgs:
       - {{key: node-ip, value: 127.0.0.1, override: true}}
