@@ -47,17 +47,17 @@ pub fn is_ready(pod: &Pod) -> bool {
         .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
-/// Until a Deployment is rolled out; a pod that cannot start ends the wait at once.
+/// Until a Deployment is rolled out, as it then is; a pod that cannot start ends the wait at once.
 pub async fn rolled_out(
     scope: &Scope<'_>,
     wait: Wait<'_, Deployment>,
     labels: &str,
     health: impl FnMut(Option<&Deployment>) -> Health,
-) -> Result<()> {
+) -> Result<Option<Deployment>> {
     let object = wait.object.clone();
     let namespace = object.namespace.clone().unwrap_or_default();
     tokio::select! {
-        done = wait::until(scope, wait, health) => done.map(drop),
+        done = wait::until(scope, wait, health) => done,
         failed = first_failure(scope, &namespace, labels) => {
             let cause = failed?;
             Err(Problem::new(Exit::Unexpected, format!("{}: {object} cannot start: {cause}", scope.cluster.name))

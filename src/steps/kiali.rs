@@ -102,7 +102,7 @@ async fn rolled_out_with(scope: &Scope<'_>, secret: &Applied) -> Result<()> {
                 _ => health::deployment(d),
             };
         let wait = Wait::for_object(deployments(scope), object);
-        pods::rolled_out(scope, wait, PODS, newer).await?;
+        let rolled = pods::rolled_out(scope, wait, PODS, newer).await?;
         let pods = pods::labelled(scope, scope.namespace, PODS).await?;
         let stale = |pod: &&Pod| {
             pod.metadata
@@ -114,10 +114,8 @@ async fn rolled_out_with(scope: &Scope<'_>, secret: &Applied) -> Result<()> {
         if !pods.iter().any(|pod| stale(&pod)) {
             return Ok(());
         }
-        let api = deployments(scope);
-        let id = ObjectId::new("Deployment", scope.namespace, NAME);
-        let now = crate::k8s::request::send_opt(scope, &id, || api.get(NAME)).await?;
-        older_than = now.and_then(|d| d.metadata.generation);
+        // Not a newer look: the operator may have rolled it since.
+        older_than = rolled.and_then(|d| d.metadata.generation);
     }
 }
 
