@@ -13,11 +13,12 @@ use kube::Api;
 use serde::de::DeserializeOwned;
 
 use super::Scope;
+use crate::problem;
 
 const LARGEST: usize = 32 << 20;
 
 /// A pod's port.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     pub namespace: String,
     pub pod: String,
@@ -34,7 +35,7 @@ pub async fn get(
     let patience = scope.deadline.at_most(patience);
     match tokio::time::timeout(patience, request(scope, target, path)).await {
         Ok(answer) => answer,
-        Err(_) => bail!("no answer in {} s", patience.as_secs()),
+        Err(_) => bail!(problem::no_answer(patience)),
     }
 }
 
@@ -66,7 +67,7 @@ async fn request(scope: &Scope<'_>, target: &Target, path: &str) -> Result<(Stat
             anyhow!(
                 "port-forward to pod {}: {}",
                 target.pod,
-                crate::problem::kube_text(&e)
+                problem::kube_text(&e)
             )
         })?;
     let stream = forward

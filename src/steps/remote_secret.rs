@@ -22,7 +22,7 @@ use crate::k8s::look::{Component, look};
 use crate::k8s::{Scope, delete, pods, wait};
 use crate::manifests;
 use crate::mesh::{ClusterName, client_from};
-use crate::problem::{Exit, Problem, kube_text};
+use crate::problem::{Exit, Problem, kube_text, no_answer};
 use crate::progress::ObjectId;
 
 /// The name that the operator watches: Kiali is rolled when it changes.
@@ -114,10 +114,7 @@ async fn answer(kubeconfig: &str, patience: Duration) -> Result<(), Answer> {
             Err(Answer::Refused(kube_text(&kube::Error::Api(status))))
         }
         Ok(Err(error)) => Err(Answer::Unusable(kube_text(&error))),
-        Err(_) => Err(Answer::Unusable(format!(
-            "no answer in {} s",
-            patience.as_secs()
-        ))),
+        Err(_) => Err(Answer::Unusable(no_answer(patience))),
     }
 }
 
