@@ -29,13 +29,14 @@ struct Namespace {
     cluster: String,
 }
 
-/// What keeps Kiali from seeing these clusters, in words; empty when it sees them all.
-pub async fn blind_spots(
+/// What keeps Kiali from seeing these clusters, in words; None when it sees them all. Only the first
+/// of it: a cluster that it cannot reach has no namespaces either.
+pub async fn blind_spot(
     scope: &Scope<'_>,
     target: &Target,
     clusters: &[ClusterName],
     patience: Duration,
-) -> Vec<String> {
+) -> Option<String> {
     let path = |path: &str| format!("{WEB_ROOT}{path}");
     let (status, namespaces, istio) = (
         path("/api/status"),
@@ -47,19 +48,17 @@ pub async fn blind_spots(
         forward::get_json::<Vec<Namespace>>(scope, target, &namespaces, patience),
         forward::get_json::<Value>(scope, target, &istio, patience),
     );
-    let mut spots = Vec::new();
-    match status {
-        Ok(status) => spots.extend(unreachable(&status, clusters)),
-        Err(error) => spots.push(format!("its /api/status: {error:#}")),
-    }
-    match namespaces {
-        Ok(namespaces) => spots.extend(without_namespaces(&namespaces, clusters)),
-        Err(error) => spots.push(format!("its /api/namespaces: {error:#}")),
-    }
-    if let Err(error) = istio {
-        spots.push(format!("its /api/istio/status: {error:#}"));
-    }
-    spots
+    let failed = |path: &str, error| Some(format!("its {path}: {error:#}"));
+    let reached = status.map_or_else(
+        |error| failed("/api/status", error),
+        |status| unreachable(&status, clusters),
+    );
+    let listed = namespaces.map_or_else(
+        |error| failed("/api/namespaces", error),
+        |namespaces| without_namespaces(&namespaces, clusters),
+    );
+    let known = istio.map_or_else(|error| failed("/api/istio/status", error), |_| None);
+    reached.or(listed).or(known)
 }
 
 /// Kiali names a cluster only while the cluster's API server answers it.

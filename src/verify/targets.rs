@@ -1,0 +1,116 @@
+//! Each cluster's Prometheus as a target of the federating one.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::future::join_all;
+use tokio::time::{Instant, sleep};
+
+use super::prometheus::{ActiveTarget, Federation};
+use super::{Finding, Hop};
+use crate::guide::Step;
+use crate::install::Run;
+use crate::mesh::ClusterName;
+use crate::steps::{aggregate_metrics, expose_prometheus};
+
+/// Two scrapes of the federating Prometheus, and some air.
+const SCRAPED: Duration = Duration::from_secs(40);
+/// Prometheus shows its jobs up to 5 s after it says that it is ready.
+const SHOWN: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub async fn scraped(
+    run: &Run<'_>,
+    federation: &Result<Federation<'_>>,
+    expected: &[ClusterName],
+) -> Vec<Finding> {
+    let federation = match federation {
+        Ok(federation) => federation,
+        Err(error) => {
+            let missing = Err(format!("{error:#}"));
+            return vec![Finding::on(Hop::ScrapeTarget, &run.mesh.home.name, missing)];
+        }
+    };
+    let judged = expected.iter().map(async |cluster| {
+        let seen = match exposed(run, cluster).await {
+            Ok(address) => up(run, federation, cluster, address).await,
+            Err(error) => Err(format!("{error:#}")),
+        };
+        Finding::on(Hop::ScrapeTarget, cluster, seen)
+    });
+    join_all(judged).await
+}
+
+/// Where a cluster says that its Prometheus is; None when it cannot say.
+async fn exposed(run: &Run<'_>, cluster: &ClusterName) -> Result<Option<String>> {
+    let Some(cluster) = run.mesh.all().find(|c| c.name == *cluster) else {
+        return Ok(None);
+    };
+    let target = expose_prometheus::target(&run.on(Step::ExposePrometheus, cluster)).await?;
+    Ok(target.map(|target| target.address))
+}
+
+/// Waits for a scrape that is newer than this question: the last one may be of before it broke.
+async fn up(
+    run: &Run<'_>,
+    federation: &Federation<'_>,
+    cluster: &ClusterName,
+    address: Option<String>,
+) -> Result<String, String> {
+    let job = aggregate_metrics::job(cluster);
+    let (begin, patience) = (Instant::now(), run.deadline.at_most(SCRAPED));
+    let mut first: Option<String> = None;
+    loop {
+        let targets = federation.targets().await;
+        let targets = targets.map_err(|e| format!("federating Prometheus: {e:#}"))?;
+        match targets.into_iter().find(|t| t.scrape_pool == job) {
+            None if begin.elapsed() > SHOWN => {
+                return Err(format!(
+                    "the federating Prometheus has no scrape job {job}: run install again"
+                ));
+            }
+            None => {}
+            Some(target) => {
+                at(&target, address.as_deref())?;
+                let since = first.get_or_insert_with(|| target.last_scrape.clone());
+                if *since != target.last_scrape && target.health != "unknown" {
+                    return judge(&target);
+                }
+                if begin.elapsed() > patience {
+                    let waited = patience.as_secs();
+                    return Err(format!(
+                        "{} was not scraped within {waited} s",
+                        url(&target)
+                    ));
+                }
+            }
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn at(target: &ActiveTarget, address: Option<&str>) -> Result<(), String> {
+    match address {
+        Some(address) if !target.scrape_url.contains(&format!("//{address}/")) => Err(format!(
+            "the Gateway's address is {address}, but the federating Prometheus scrapes {}: run install again",
+            url(target)
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn judge(target: &ActiveTarget) -> Result<String, String> {
+    match target.health.as_str() {
+        "up" => Ok(format!("{} up", url(target))),
+        health => Err(format!(
+            "{} is {health}: {}",
+            url(target),
+            target.last_error
+        )),
+    }
+}
+
+/// Without what is asked for there.
+fn url(target: &ActiveTarget) -> &str {
+    target.scrape_url.split('?').next().unwrap_or_default()
+}
