@@ -7,7 +7,6 @@ use futures::future::join_all;
 
 use crate::guide::Step;
 use crate::install::Run;
-use crate::k8s::delete::Removed;
 use crate::k8s::{Scope, contents};
 use crate::mesh::Cluster;
 use crate::progress::ObjectId;
@@ -76,30 +75,16 @@ async fn step<'a>(
     crate::install::step(run, step, cluster, work).await
 }
 
-fn said(removed: Removed) -> &'static str {
-    match removed {
-        Removed::Deleted => "removed with what the operator made for it",
-        Removed::Missing => "nothing there",
-        Removed::Foreign => "kept (not ours)",
-    }
-}
-
 async fn kiali_cr<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<()> {
-    if cluster.uid == run.mesh.home.uid {
-        let work = async |scope: Scope<'a>| {
-            let removed = kiali::remove(&scope).await?;
-            scope.progress.done(said(removed));
-            Ok(())
-        };
-        return step(run, Step::Kiali, cluster, work).await;
+    match cluster.uid == run.mesh.home.uid {
+        true => step(run, Step::Kiali, cluster, async |s| kiali::remove(&s).await).await,
+        false => {
+            step(run, Step::RemoteCluster, cluster, async |s| {
+                remote_cluster::remove(&s).await
+            })
+            .await
+        }
     }
-    let work = async |scope: Scope<'a>| {
-        let cr = remote_cluster::remove_cr(&scope).await?;
-        remote_cluster::remove(&scope).await?;
-        scope.progress.done(said(cr));
-        Ok(())
-    };
-    step(run, Step::RemoteCluster, cluster, work).await
 }
 
 /// Nothing of it needs the operator.

@@ -12,8 +12,8 @@ use crate::mesh::{Cluster, ClusterName, Mesh};
 use crate::problem::{Exit, Problem};
 use crate::progress::Events;
 use crate::steps::{
-    RemoteAccess, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
-    namespaces, remote_cluster, remote_secret,
+    RemoteAccess, ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali,
+    kiali_operator, namespaces, remote_cluster, remote_secret,
 };
 
 /// What all steps of one run share.
@@ -57,15 +57,14 @@ pub async fn step<'a, T>(
         .with_context(|| step.to_string())
 }
 
-pub async fn install(run: &Run<'_>, allow_loopback: bool) -> Result<()> {
-    usable_addresses(run.mesh, allow_loopback)?;
+pub async fn install(run: &Run<'_>) -> Result<()> {
     let before = try_join_all(run.mesh.all().map(|cluster| namespace(run, cluster))).await?;
     let (scraping, scraped) = oneshot::channel();
     let (proven, accesses): (Vec<_>, Vec<_>) =
         run.mesh.remotes.iter().map(|_| oneshot::channel()).unzip();
     let remotes = run.mesh.remotes.iter().zip(&before[1..]).zip(proven);
     tokio::try_join!(
-        metrics(run, before[0], scraping),
+        metrics(run, &before, scraping),
         try_join_all(
             remotes.map(|((remote, before), proven)| remote_cluster(run, remote, *before, proven))
         ),
@@ -75,7 +74,7 @@ pub async fn install(run: &Run<'_>, allow_loopback: bool) -> Result<()> {
 }
 
 /// The guide's script copies 127.0.0.1 into Kiali's pod, where it is Kiali itself.
-fn usable_addresses(mesh: &Mesh, allow_loopback: bool) -> Result<(), Problem> {
+pub fn usable_addresses(mesh: &Mesh, allow_loopback: bool) -> Result<(), Problem> {
     let local = |remote: &&Cluster| remote.endpoint.local_only && !allow_loopback;
     match mesh.remotes.iter().find(local) {
         None => Ok(()),
@@ -98,24 +97,26 @@ async fn namespace(run: &Run<'_>, cluster: &Cluster) -> Result<Before> {
 }
 
 /// A Prometheus in each cluster, exposed, and one on home that scrapes them all.
-async fn metrics(run: &Run<'_>, before: Before, scraping: oneshot::Sender<()>) -> Result<()> {
-    let targets = try_join_all(run.mesh.all().map(async |cluster| {
-        let port = step(run, Step::ClusterPrometheus, cluster, async |s| {
-            cluster_prometheus::install(&s).await
-        })
-        .await?;
-        step(run, Step::ExposePrometheus, cluster, async |s| {
-            expose_prometheus::install(&s, port).await
-        })
-        .await
-    }))
-    .await?;
+async fn metrics(run: &Run<'_>, before: &[Before], scraping: oneshot::Sender<()>) -> Result<()> {
+    let exposed = run
+        .mesh
+        .all()
+        .zip(before)
+        .map(|(cluster, before)| expose(run, cluster, *before));
+    let targets = try_join_all(exposed).await?;
     step(run, Step::AggregateMetrics, &run.mesh.home, async |scope| {
-        aggregate_metrics::install(&scope, &targets, before).await
+        aggregate_metrics::install(&scope, &targets, before[0]).await
     })
     .await?;
     let _ = scraping.send(());
     Ok(())
+}
+
+async fn expose(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<ScrapeTarget> {
+    let prometheus = async |scope: Scope<'_>| cluster_prometheus::install(&scope, before).await;
+    let port = step(run, Step::ClusterPrometheus, cluster, prometheus).await?;
+    let gateway = async |scope: Scope<'_>| expose_prometheus::install(&scope, port, before).await;
+    step(run, Step::ExposePrometheus, cluster, gateway).await
 }
 
 /// A proven way into a remote is of use before the operator there is done.
@@ -151,20 +152,20 @@ async fn home_kiali(
     let home = &run.mesh.home;
     operator(run, home, before).await?;
     let prometheus = aggregate_metrics::url(run.namespace);
-    let cr = step(run, Step::Kiali, home, async |scope| {
+    let made = step(run, Step::Kiali, home, async |scope| {
         kiali::install(&scope, &prometheus, before).await
-    })
-    .await?;
-    let (accesses, ()) = tokio::join!(
-        join_all(accesses.into_iter().map(arrival)),
-        arrival(scraped)
-    );
-    let secret = step(run, Step::RemoteSecret, home, async |scope| {
-        give(&scope, &accesses, before).await
-    })
-    .await?;
+    });
+    let given = async {
+        let accesses = join_all(accesses.into_iter().map(arrival));
+        let (accesses, ()) = tokio::join!(accesses, arrival(scraped));
+        step(run, Step::RemoteSecret, home, async |scope| {
+            give(&scope, &accesses, before).await
+        })
+        .await
+    };
+    let ((), secret) = tokio::try_join!(made, given)?;
     step(run, Step::Kiali, home, async |scope| {
-        kiali::serving(&scope, &cr, &secret, &run.names()).await
+        kiali::serving(&scope, &secret, &run.names()).await
     })
     .await
 }

@@ -2,8 +2,10 @@
 //! but the two status structs in `health`.
 
 pub mod apply;
+mod conflict;
 pub mod contents;
 pub mod delete;
+mod difference;
 pub mod forward;
 pub mod health;
 pub mod kiali_cr;

@@ -159,12 +159,11 @@ async fn install(args: cli::Install, global: &Global) -> Result<ExitCode> {
             cluster.server
         ));
     }
-    shown(&mesh, global, async |run| {
-        install::install(run, allow_loopback).await
-    })
-    .await?;
+    install::usable_addresses(&mesh, allow_loopback)?;
+    // Before the first write: an install that is interrupted can be cleaned up like any other.
     last_install::remember(&global.kubeconfig, &mesh)
-        .context("the clusters are ready, but could not be remembered")?;
+        .context("nothing was done: the clusters could not be remembered")?;
+    shown(&mesh, global, async |run| install::install(run).await).await?;
     ui::installed(&mesh, started.elapsed());
     Ok(ExitCode::SUCCESS)
 }

@@ -77,6 +77,7 @@ fn status_text(status: &kube::core::Status) -> String {
     let html = message.starts_with('<') || message.contains("<html");
     match (status.code, message) {
         (401, _) => "the credentials were refused (401 Unauthorized)".into(),
+        (404, "404 page not found") => "the API server does not know this kind".into(),
         (code, "") => format!("answered {code} {}", status.reason)
             .trim_end()
             .into(),
@@ -86,8 +87,8 @@ fn status_text(status: &kube::core::Status) -> String {
 }
 
 /// The innermost cause: the outer ones only say "client error".
-fn root_cause(error: &kube::Error) -> String {
-    let mut cause: &(dyn std::error::Error + 'static) = error;
+pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;
     }

@@ -1,6 +1,7 @@
 //! `verify`: § Verify federated Prometheus, and what the guide leaves to the eye. Each hop is proven
 //! by itself, so that a failure names the one that broke.
 
+mod exposure;
 mod prometheus;
 mod targets;
 mod traffic;
@@ -24,6 +25,7 @@ pub enum Hop {
     ApiServer,
     Components,
     ScrapeTarget,
+    Exposure,
     RemoteAccess,
     Kiali,
     Traffic,
@@ -36,6 +38,7 @@ impl Hop {
             Hop::ApiServer => "api server",
             Hop::Components => "components",
             Hop::ScrapeTarget => "scrape target",
+            Hop::Exposure => "exposure",
             Hop::RemoteAccess => "remote access",
             Hop::Kiali => "kiali",
             Hop::Traffic => "traffic",
@@ -78,10 +81,15 @@ impl Finding {
         }
     }
 
-    fn untried(hop: Hop, verdict: Verdict, why: &str) -> Finding {
+    fn untried(
+        hop: Hop,
+        cluster: Option<&ClusterName>,
+        verdict: Verdict,
+        why: impl Into<String>,
+    ) -> Finding {
         Finding {
             hop,
-            cluster: None,
+            cluster: cluster.cloned(),
             verdict,
             text: why.into(),
         }
@@ -94,7 +102,7 @@ pub async fn verify(run: &Run<'_>, expected: &[ClusterName], with_traffic: bool)
     let home = run.on(Step::AggregateMetrics, &run.mesh.home);
     let federation = Federation::find(&home).await;
     let hops = hops(run, &home, &federation, expected);
-    let untried = |verdict, why| vec![Finding::untried(Hop::Traffic, verdict, why)];
+    let untried = |verdict, why| vec![Finding::untried(Hop::Traffic, None, verdict, why)];
     let (mut findings, traffic) = match &federation {
         _ if !with_traffic => (hops.await, untried(Verdict::Skipped, "not asked for")),
         Ok(federation) => with_flows(hops, traffic::flows(run, federation, expected)).await,
@@ -116,7 +124,7 @@ async fn with_flows(
     match select(pin!(hops), pin!(flows)).await {
         Either::Left((findings, _)) if broken(&findings) => {
             let why = "a hop before it is broken";
-            let untried = Finding::untried(Hop::Traffic, Verdict::Unproven, why);
+            let untried = Finding::untried(Hop::Traffic, None, Verdict::Unproven, why);
             (findings, vec![untried])
         }
         Either::Left((findings, flows)) => (findings, flows.await),
@@ -132,7 +140,7 @@ async fn hops(
 ) -> Vec<Finding> {
     let (components, targets, access, view) = tokio::join!(
         components(run),
-        targets::scraped(run, federation, expected),
+        targets::targets(run, federation, expected),
         view::access(home, expected),
         view::view(home, expected),
     );

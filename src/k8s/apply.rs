@@ -5,9 +5,10 @@ use anyhow::Result;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::conflict;
+use super::difference::difference;
 use super::request::{Refusal, send, send_opt};
 use super::{FIELD_MANAGER, MANAGED_BY, Scope, kinds};
-use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +20,22 @@ pub enum Outcome {
     Reused,
 }
 
-/// Whether anything can be in the scope's namespace: when it was made a moment ago nothing can, which
-/// saves the looks.
+/// Whether an install begins here, or goes on. It decides what is tried first: to create, or to look.
+/// A wrong guess costs a request and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Before {
     Unknown,
     Nothing,
+}
+
+/// No object has this version: an apply that carries it creates, or is refused.
+const NEVER: &str = "1";
+
+/// Whose an object is.
+pub enum Claim {
+    Created(Value),
+    Ours(Value),
+    Foreign(Value),
 }
 
 /// What an apply found and left.
@@ -38,46 +49,58 @@ pub struct Applied {
 
 /// Brings one object to what the manifest says; a foreign one is never written.
 pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Applied> {
-    let id = kinds::id(object)?;
-    let new = before == Before::Nothing && id.namespace.as_deref() == Some(scope.namespace);
-    let live = if new {
-        None
-    } else {
-        read(scope, object, &id).await?
+    let done = |outcome, before, live| {
+        Ok(Applied {
+            outcome,
+            before,
+            live,
+        })
     };
-    let Some(live) = live else {
-        return create(scope, object).await;
-    };
-    let wanted = with_owner(object);
-    let ours = is_ours(&live);
-    let outcome = match difference(if ours { &wanted } else { object }, &live) {
-        None if ours => Outcome::Unchanged,
-        None => Outcome::Reused,
-        Some(field) if !ours => return Err(foreign(scope, &id, &live, &field).into()),
-        Some(_) => {
-            let written = write(scope, &wanted, &id).await?;
-            return Ok(Applied {
-                outcome: Outcome::Changed,
-                before: Some(live),
-                live: written,
-            });
+    let live = match claim(scope, object, before).await? {
+        Claim::Created(live) => return done(Outcome::Created, None, live),
+        Claim::Foreign(live) => {
+            return match difference(object, &live) {
+                None => done(Outcome::Reused, Some(live.clone()), live),
+                Some(field) => {
+                    Err(conflict::foreign(scope, &kinds::id(object)?, &live, &field).into())
+                }
+            };
         }
+        Claim::Ours(live) => live,
     };
-    Ok(Applied {
-        outcome,
-        before: Some(live.clone()),
-        live,
-    })
+    let mut wanted = with_owner(object);
+    if difference(&wanted, &live).is_none() {
+        return done(Outcome::Unchanged, Some(live.clone()), live);
+    }
+    // What was looked at is what is changed.
+    wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
+    match write(scope, &wanted).await? {
+        Ok(written) => done(Outcome::Changed, Some(live), written),
+        Err(refusal) => Err(conflict::refused(scope, &kinds::id(object)?, &refusal)),
+    }
 }
 
-/// Writes an object that is known not to be there.
-pub async fn create(scope: &Scope<'_>, object: &Value) -> Result<Applied> {
-    let live = write(scope, &with_owner(object), &kinds::id(object)?).await?;
-    Ok(Applied {
-        outcome: Outcome::Created,
-        before: None,
-        live,
-    })
+/// Creates an object that is not there; tells whose it is otherwise. Never changes one.
+pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Claim> {
+    let id = kinds::id(object)?;
+    let mut new = with_owner(object);
+    new["metadata"]["resourceVersion"] = json!(NEVER);
+    let mut look = before == Before::Unknown;
+    loop {
+        if look && let Some(live) = read(scope, object, &id).await? {
+            return Ok(if is_ours(&live) {
+                Claim::Ours(live)
+            } else {
+                Claim::Foreign(live)
+            });
+        }
+        match write(scope, &new).await? {
+            Ok(live) => return Ok(Claim::Created(live)),
+            // It is there, or came in between: whose is it?
+            Err(_) if !look => look = true,
+            Err(refusal) => return Err(conflict::refused(scope, &id, &refusal)),
+        }
+    }
 }
 
 /// Deployments last, the rest at once; the result is in the order given. Pods of a Deployment that
@@ -137,131 +160,22 @@ fn with_owner(object: &Value) -> Value {
     wanted
 }
 
-async fn write(scope: &Scope<'_>, wanted: &Value, id: &ObjectId) -> Result<Value> {
+/// Ok(Err): a conflict, for the caller to judge.
+async fn write(scope: &Scope<'_>, wanted: &Value) -> Result<Result<Value, Refusal>> {
+    let id = kinds::id(wanted)?;
     let api = kinds::api(&scope.cluster.client, wanted)?;
     let params = PatchParams::apply(FIELD_MANAGER).validation_strict();
     let patch = Patch::Apply(wanted);
-    match send(scope, id, || api.patch(&id.name, &params, &patch)).await {
-        Ok(live) => Ok(serde_json::to_value(live)?),
-        Err(refusal) => Err(conflict(scope, id, &refusal).unwrap_or_else(|| refusal.into())),
-    }
-}
-
-/// A conflict names the other managers and the fields, in the server's words.
-fn conflict(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> Option<anyhow::Error> {
-    let status = refusal.status().filter(|s| s.is_conflict())?;
-    let causes = status.details.iter().flat_map(|d| &d.causes);
-    let fields = causes
-        .map(|c| format!("{} ({})", c.field, c.message))
-        .collect::<Vec<_>>();
-    let fields = if fields.is_empty() {
-        status.message.clone()
-    } else {
-        fields.join(", ")
-    };
-    Some(
-        Problem::new(
-            Exit::Conflict,
-            format!(
-                "{}: {id} is managed by another tool: {fields}",
-                scope.cluster.name
-            ),
-        )
-        .fix(show(scope, id))
-        .into(),
-    )
-}
-
-fn foreign(scope: &Scope<'_>, id: &ObjectId, live: &Value, field: &str) -> Problem {
-    let managers = live["metadata"]["managedFields"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    let mut managers = managers
-        .filter_map(|m| m["manager"].as_str())
-        .collect::<Vec<_>>();
-    managers.sort_unstable();
-    managers.dedup();
-    let by = if managers.is_empty() {
-        "another tool".into()
-    } else {
-        managers.join(", ")
-    };
-    Problem::new(
-        Exit::Conflict,
-        format!(
-            "{}: {id} is there already, made by {by}, and differs from what is needed at {field}; it was left as it is",
-            scope.cluster.name
-        ),
-    )
-    .fix(show(scope, id))
-}
-
-fn show(scope: &Scope<'_>, id: &ObjectId) -> String {
-    let namespace = id
-        .namespace
-        .as_ref()
-        .map(|n| format!(" -n {n}"))
-        .unwrap_or_default();
-    let kind = id.kind.to_lowercase();
-    format!(
-        "kubectl --context {}{namespace} get {kind} {} -o yaml --show-managed-fields",
-        scope.cluster.context, id.name
-    )
-}
-
-/// The first field in which the live object does not hold what is wanted. The server adds defaults,
-/// so the live one may have more.
-fn difference(wanted: &Value, live: &Value) -> Option<String> {
-    match (wanted, live) {
-        (Value::Object(wanted), Value::Object(live)) => wanted.iter().find_map(|(key, value)| {
-            let rest = match live.get(key) {
-                Some(live) => difference(value, live)?,
-                None if value.is_null() => return None,
-                None => String::new(),
-            };
-            Some(format!(".{key}{rest}"))
-        }),
-        (Value::Array(wanted), Value::Array(live)) if wanted.len() == live.len() => {
-            let pairs = wanted.iter().zip(live).enumerate();
-            pairs
-                .into_iter()
-                .find_map(|(i, (w, l))| Some(format!("[{i}]{}", difference(w, l)?)))
-        }
-        (wanted, live) if wanted == live => None,
-        _ => Some(String::new()),
+    match send(scope, &id, || api.patch(&id.name, &params, &patch)).await {
+        Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
+        Err(refusal) if refusal.status().is_some_and(|s| s.code == 409) => Ok(Err(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn defaults_of_the_server_are_no_difference() {
-        let wanted = json!({"spec": {"ports": [{"port": 9090}]}});
-        let live =
-            json!({"spec": {"ports": [{"port": 9090, "protocol": "TCP"}], "type": "ClusterIP"}});
-        assert_eq!(difference(&wanted, &live), None);
-    }
-
-    #[test]
-    fn the_first_difference_is_named() {
-        let live = json!({"spec": {"ports": [{"port": 9090}], "type": "ClusterIP"}});
-        let differs = |wanted: Value| difference(&wanted, &live);
-        assert_eq!(
-            differs(json!({"spec": {"ports": [{"port": 1}]}})).as_deref(),
-            Some(".spec.ports[0].port")
-        );
-        assert_eq!(
-            differs(json!({"spec": {"ports": []}})).as_deref(),
-            Some(".spec.ports")
-        );
-        assert_eq!(
-            differs(json!({"data": {"a": "b"}})).as_deref(),
-            Some(".data")
-        );
-    }
 
     #[test]
     fn a_summary_counts_what_was_done() {

@@ -103,7 +103,7 @@ async fn walk(
         let found = match found {
             Ok(found) => found.items,
             // A kind that may not even be listed holds nothing that we wrote.
-            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404 | 405) => continue,
+            Err(kube::Error::Api(status)) if matches!(status.code, 403..=405) => continue,
             Err(error) => {
                 return Err(error)
                     .with_context(|| format!("{}: list of {kind}", scope.cluster.name));

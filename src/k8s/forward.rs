@@ -1,5 +1,5 @@
-//! One HTTP GET to a pod through a port-forward of the API server: the one way that works wherever
-//! kubectl does, without exposing anything.
+//! HTTP to a pod through a port-forward of the API server: the one way that works wherever kubectl
+//! does, without exposing anything.
 
 use std::time::Duration;
 
@@ -7,10 +7,14 @@ use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
+use kube::api::Portforwarder;
 use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::Scope;
 use crate::problem;
@@ -25,40 +29,79 @@ pub struct Target {
     pub port: u16,
 }
 
-/// The status and body of one GET, bounded by `patience`.
-pub async fn get(
-    scope: &Scope<'_>,
-    target: &Target,
-    path: &str,
+/// A connection to a pod's port, for one question after another.
+pub struct Connection {
+    sender: SendRequest<Empty<Bytes>>,
+    connection: JoinHandle<()>,
+    forward: Portforwarder,
+    end: Instant,
     patience: Duration,
-) -> Result<(StatusCode, Bytes)> {
-    let patience = scope.deadline.at_most(patience);
-    match tokio::time::timeout(patience, request(scope, target, path)).await {
-        Ok(answer) => answer,
-        Err(_) => bail!(problem::no_answer(patience)),
+}
+
+impl Connection {
+    /// All questions together get `patience`.
+    pub async fn open(
+        scope: &Scope<'_>,
+        target: &Target,
+        patience: Duration,
+    ) -> Result<Connection> {
+        let patience = scope.deadline.at_most(patience);
+        let end = Instant::now() + patience;
+        let opened = tokio::time::timeout_at(end, connect(scope, target)).await;
+        let (sender, connection, forward) = opened.map_err(|_| silent(patience))??;
+        Ok(Connection {
+            sender,
+            connection,
+            forward,
+            end,
+            patience,
+        })
+    }
+
+    /// A JSON answer with status 200.
+    pub async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
+        let asked = tokio::time::timeout_at(self.end, ask(&mut self.sender, path)).await;
+        let (status, body) = asked.map_err(|_| silent(self.patience))??;
+        if status != StatusCode::OK {
+            let text = String::from_utf8_lossy(&body);
+            let line = text.lines().next().unwrap_or_default();
+            bail!(
+                "answered {status}: {}",
+                line.chars().take(300).collect::<String>()
+            );
+        }
+        serde_json::from_slice(&body).context("answered something that is not the JSON expected")
     }
 }
 
-/// A JSON answer with status 200.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.connection.abort();
+        self.forward.abort();
+    }
+}
+
+fn silent(patience: Duration) -> anyhow::Error {
+    anyhow!(problem::no_answer(patience))
+}
+
+/// One question.
 pub async fn get_json<T: DeserializeOwned>(
     scope: &Scope<'_>,
     target: &Target,
     path: &str,
     patience: Duration,
 ) -> Result<T> {
-    let (status, body) = get(scope, target, path, patience).await?;
-    if status != StatusCode::OK {
-        let text = String::from_utf8_lossy(&body);
-        let line = text.lines().next().unwrap_or_default();
-        bail!(
-            "answered {status}: {}",
-            line.chars().take(300).collect::<String>()
-        );
-    }
-    serde_json::from_slice(&body).context("answered something that is not the JSON expected")
+    Connection::open(scope, target, patience)
+        .await?
+        .get(path)
+        .await
 }
 
-async fn request(scope: &Scope<'_>, target: &Target, path: &str) -> Result<(StatusCode, Bytes)> {
+async fn connect(
+    scope: &Scope<'_>,
+    target: &Target,
+) -> Result<(SendRequest<Empty<Bytes>>, JoinHandle<()>, Portforwarder)> {
     let pods = Api::<Pod>::namespaced(scope.cluster.client.clone(), &target.namespace);
     let mut forward = pods
         .portforward(&target.pod, &[target.port])
@@ -73,24 +116,23 @@ async fn request(scope: &Scope<'_>, target: &Target, path: &str) -> Result<(Stat
     let stream = forward
         .take_stream(target.port)
         .context("port-forward without a stream")?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Its end is seen by the sender.
+    let connection = tokio::spawn(async move { drop(connection.await) });
+    Ok((sender, connection, forward))
+}
+
+async fn ask(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Result<(StatusCode, Bytes)> {
+    sender.ready().await?;
     let request = Request::get(path)
         .header("host", "localhost")
         .body(Empty::<Bytes>::new())?;
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        // By length or chunks, never to the end of the stream: the end may not be shown.
-        let body = Limited::new(response.into_body(), LARGEST)
-            .collect()
-            .await
-            .map_err(|e| anyhow!(e))?;
-        anyhow::Ok((status, body.to_bytes()))
-    }
-    .await;
-    connection.abort();
-    forward.abort();
-    answer
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    // By length or chunks, never to the end of the stream: the end may not be shown.
+    let body = Limited::new(response.into_body(), LARGEST)
+        .collect()
+        .await
+        .map_err(|e| anyhow!(e))?;
+    Ok((status, body.to_bytes()))
 }

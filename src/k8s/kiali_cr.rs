@@ -6,13 +6,15 @@ use std::time::Duration;
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use serde_json::Value;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
 
 use super::apply::{Applied, Outcome};
 use super::delete::{self, Removed};
 use super::health::{self, Health, Kiali, KialiFence};
+use super::request::send;
 use super::wait::{self, Wait};
-use super::{Scope, kinds};
+use super::{FIELD_MANAGER, Scope, kinds};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -24,8 +26,14 @@ const REMOVAL: Duration = Duration::from_secs(90);
 /// Until the operator has done what this apply asked for.
 pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result<()> {
     let read = |value: &Value| serde_json::from_value::<Kiali>(value.clone()).ok();
-    let mut fence = match applied.outcome {
-        Outcome::Changed => KialiFence::changed(applied.before.as_ref().and_then(read).as_ref()),
+    let (before, mut seen) = (applied.before.as_ref().and_then(read), read(&applied.live));
+    let stuck = before.as_ref().filter(|k| health::has_failed(k));
+    let mut fence = match (applied.outcome, stuck) {
+        (Outcome::Changed, _) => KialiFence::changed(before.as_ref()),
+        (Outcome::Unchanged, Some(stuck)) => {
+            seen = Some(again(scope, name, stuck).await?);
+            KialiFence::changed(Some(stuck))
+        }
         _ => KialiFence::default(),
     };
     let advice = format!(
@@ -33,13 +41,27 @@ pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result
         scope.cluster.context, scope.namespace
     );
     let wait = Wait {
-        seen: read(&applied.live),
+        seen,
         quiet: QUIET,
         advice: &advice,
         ..Wait::for_object(api(scope), ObjectId::new("Kiali", scope.namespace, name))
     };
     wait::until(scope, wait, |kiali| fence.judge(kiali)).await?;
     Ok(())
+}
+
+/// Has the operator try again at once what it failed to do: its cause may be gone, and its own pauses
+/// grow to a quarter of an hour.
+async fn again(scope: &Scope<'_>, name: &str, stuck: &Kiali) -> Result<Kiali> {
+    let any_new_value = &stuck.metadata.resource_version;
+    let touch = json!({"metadata": {"annotations": {"kiali.io/reconcile": any_new_value}}});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
+    let object = ObjectId::new("Kiali", scope.namespace, name);
+    let (api, touch) = (api(scope), Patch::Merge(touch));
+    Ok(send(scope, &object, || api.patch(name, &params, &touch)).await?)
 }
 
 fn api(scope: &Scope<'_>) -> Api<Kiali> {
@@ -65,6 +87,15 @@ pub async fn remove(scope: &Scope<'_>, cr: &Value) -> Result<Removed> {
     match tokio::time::timeout(scope.deadline.at_most(REMOVAL), gone).await {
         Ok(gone) => gone.map(|_| removed),
         Err(_) => Err(hangs(scope, &id).await.into()),
+    }
+}
+
+/// What became of the CR, for its line.
+pub fn said(removed: Removed) -> &'static str {
+    match removed {
+        Removed::Deleted => "removed with what the operator made for it",
+        Removed::Missing => "nothing there",
+        Removed::Foreign => "kept (not ours)",
     }
 }
 

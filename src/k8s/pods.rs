@@ -47,7 +47,7 @@ pub fn is_ready(pod: &Pod) -> bool {
         .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
-/// Until a Deployment is rolled out, as it then is; a pod that cannot start ends the wait at once.
+/// The Deployment as it was rolled out; a pod that cannot start ends the wait at once.
 pub async fn rolled_out(
     scope: &Scope<'_>,
     wait: Wait<'_, Deployment>,

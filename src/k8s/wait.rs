@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures::{StreamExt, TryFutureExt, pin_mut};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{WatchEvent, WatchParams};
-use kube::core::{ApiResource, Resource};
+use kube::core::{ApiResource, DynamicObject, Resource};
 use serde::de::DeserializeOwned;
 
 use super::Scope;
@@ -30,6 +31,8 @@ pub struct Wait<'a, K> {
     pub object: ObjectId,
     /// As the last write left it: saves the first look.
     pub seen: Option<K>,
+    /// Nothing is there to look at yet, most likely: watch first.
+    pub absent: bool,
     /// How long it must stay ready: for conditions that flicker.
     pub quiet: Duration,
     /// What usually lacks when this is never reached.
@@ -42,6 +45,7 @@ impl<K> Wait<'_, K> {
             api,
             object,
             seen: None,
+            absent: false,
             quiet: Duration::ZERO,
             advice: "",
         }
@@ -62,6 +66,7 @@ where
     loop {
         let looked = match wait.seen.take() {
             Some(seen) => Ok(Some(seen)),
+            None if std::mem::take(&mut wait.absent) => Ok(None),
             None => send_opt(scope, &wait.object, || wait.api.get(&wait.object.name)).await,
         };
         match looked {
@@ -161,32 +166,27 @@ fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
 }
 
 /// Until the object is gone.
-pub async fn until_gone(
-    scope: &Scope<'_>,
-    resource: &ApiResource,
-    object: ObjectId,
-    why: &str,
-) -> Result<()> {
+pub async fn until_gone(scope: &Scope<'_>, resource: &ApiResource, object: ObjectId) -> Result<()> {
     let client = scope.cluster.client.clone();
-    let api: Api<kube::core::DynamicObject> = match &object.namespace {
+    let api: Api<DynamicObject> = match &object.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, resource),
         None => Api::all_with(client, resource),
     };
-    let wait = Wait {
-        advice: why,
-        ..Wait::for_object(api, object)
-    };
-    until(scope, wait, |object| match object {
-        None => Health::Ready,
-        Some(object) => Health::InProgress(terminating(&object.metadata)),
-    })
+    until(
+        scope,
+        Wait::for_object(api, object),
+        |object| match object {
+            None => Health::Ready,
+            Some(object) => Health::InProgress(terminating(&object.metadata)),
+        },
+    )
     .await?;
     Ok(())
 }
 
-fn terminating(meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> String {
+fn terminating(meta: &ObjectMeta) -> String {
     match (&meta.deletion_timestamp, meta.finalizers.as_deref()) {
-        (None, _) => "not marked for deletion yet".into(),
+        (None, _) => "its owner is gone; the garbage collector has not come to it".into(),
         (Some(_), Some(finalizers)) if !finalizers.is_empty() => {
             format!("going; finalizer {} is not done", finalizers.join(", "))
         }

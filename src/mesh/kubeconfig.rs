@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use http::{HeaderValue, header::USER_AGENT};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use crate::problem::{self, Exit, Problem};
@@ -24,11 +24,8 @@ pub fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
         if !named && !file.exists() {
             continue;
         }
-        let one = Kubeconfig::read_from(file)
-            .with_context(|| format!("kubeconfig {}", file.display()))?;
-        merged = merged
-            .merge(one)
-            .with_context(|| format!("kubeconfig {}", file.display()))?;
+        let one = Kubeconfig::read_from(file).map_err(|e| unusable(file, &e))?;
+        merged = merged.merge(one).map_err(|e| unusable(file, &e))?;
         found += 1;
     }
     if found == 0 {
@@ -45,6 +42,16 @@ pub fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
         .into());
     }
     Ok(merged)
+}
+
+fn unusable(file: &Path, error: &KubeconfigError) -> Problem {
+    let cause = problem::root_cause(error);
+    // After its first line comes an excerpt of the file, which may be a token.
+    let cause = cause.lines().next().unwrap_or_default();
+    Problem::new(
+        Exit::Preflight,
+        format!("kubeconfig {}: {cause}", file.display()),
+    )
 }
 
 fn default_files() -> Vec<PathBuf> {

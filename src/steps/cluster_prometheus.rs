@@ -8,7 +8,7 @@ use kube::Api;
 use serde_json::{Value, json};
 
 use super::ISTIO_NAMESPACE;
-use crate::k8s::apply::{self, Before};
+use crate::k8s::apply::{self, Applied, Before, Claim, Outcome};
 use crate::k8s::health;
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::send_opt;
@@ -29,17 +29,25 @@ pub fn objects() -> Result<Vec<Value>> {
 }
 
 /// The port of the Service that the route has to name.
-pub async fn install(scope: &Scope<'_>) -> Result<u16> {
-    if let Some(service) = service(scope).await?
-        && !is_ours(&service)
-    {
-        let port = port(scope, &service)?;
-        scope.progress.done(format!(
-            "Service {ISTIO_NAMESPACE}/{NAME} was there before, reused"
-        ));
-        return Ok(port);
-    }
-    let applied = apply::apply_all(scope, &objects()?, Before::Unknown).await?;
+pub async fn install(scope: &Scope<'_>, before: Before) -> Result<u16> {
+    let (service, rest): (Vec<_>, Vec<_>) =
+        objects()?.into_iter().partition(|o| o["kind"] == "Service");
+    let mut applied = match apply::claim(scope, &service[0], before).await? {
+        Claim::Foreign(live) => {
+            let port = port(scope, &serde_json::from_value(live)?)?;
+            scope.progress.done(format!(
+                "Service {ISTIO_NAMESPACE}/{NAME} was there before, reused"
+            ));
+            return Ok(port);
+        }
+        Claim::Created(live) => vec![Applied {
+            outcome: Outcome::Created,
+            before: None,
+            live,
+        }],
+        Claim::Ours(_) => apply::apply_all(scope, &service, before).await?,
+    };
+    applied.extend(apply::apply_all(scope, &rest, before).await?);
     let mut wait = Wait::for_object(deployments(scope), deployment_id());
     wait.seen = deployment_of(&applied);
     pods::rolled_out(scope, wait, PODS, health::deployment).await?;
@@ -47,7 +55,7 @@ pub async fn install(scope: &Scope<'_>) -> Result<u16> {
     Ok(PORT)
 }
 
-fn deployment_of(applied: &[apply::Applied]) -> Option<Deployment> {
+fn deployment_of(applied: &[Applied]) -> Option<Deployment> {
     let live = applied.iter().find(|a| a.live["kind"] == "Deployment")?;
     serde_json::from_value(live.live.clone()).ok()
 }

@@ -26,8 +26,12 @@ pub fn objects(prometheus_port: u16) -> Result<Vec<Value>> {
     )
 }
 
-pub async fn install(scope: &Scope<'_>, prometheus_port: u16) -> Result<ScrapeTarget> {
-    let applied = apply::apply_all(scope, &objects(prometheus_port)?, Before::Unknown).await?;
+pub async fn install(
+    scope: &Scope<'_>,
+    prometheus_port: u16,
+    before: Before,
+) -> Result<ScrapeTarget> {
+    let applied = apply::apply_all(scope, &objects(prometheus_port)?, before).await?;
     let advice = advice(scope);
     let gateway = Wait {
         seen: serde_json::from_value(applied[0].live.clone()).ok(),
@@ -110,7 +114,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     if removed[0] == delete::Removed::Deleted {
         let service = json!({"apiVersion": "v1", "kind": "Service"});
         let id = ObjectId::new("Service", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"));
-        wait::until_gone(scope, &kinds::of(&service)?, id, "").await?;
+        wait::until_gone(scope, &kinds::of(&service)?, id).await?;
     }
     scope.progress.done(delete::summary(&removed));
     Ok(())

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use serde_json::{Value, json};
@@ -17,7 +16,7 @@ use crate::k8s::forward::Target;
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
 use crate::k8s::look::{Component, look};
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, delete, kiali_cr, kinds, pods};
+use crate::k8s::{Scope, kiali_cr, kinds, pods};
 use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
@@ -39,23 +38,16 @@ fn object(scope: &Scope<'_>, prometheus: &str) -> Result<Value> {
     Ok(manifests::render(manifests::KIALI, values)?.swap_remove(0))
 }
 
-/// Applies the CR at once: Kiali starts without remotes and is rolled when it is given them.
-pub async fn install(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<Applied> {
-    apply::apply(scope, &object(scope, prometheus)?, before).await
+/// Applies the CR at once, until the operator is done with it: Kiali starts without remotes and is
+/// rolled when it is given them, and what the operator refuses is known long before they are.
+pub async fn install(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<()> {
+    let cr = apply::apply(scope, &object(scope, prometheus)?, before).await?;
+    kiali_cr::settled(scope, NAME, &cr).await
 }
 
-/// Until the operator is done, Kiali runs with the remote Secret as it was last written, and Kiali
-/// itself names every cluster.
-pub async fn serving(
-    scope: &Scope<'_>,
-    cr: &Applied,
-    secret: &Applied,
-    clusters: &[ClusterName],
-) -> Result<()> {
-    tokio::try_join!(
-        kiali_cr::settled(scope, NAME, cr),
-        rolled_out_with(scope, secret)
-    )?;
+/// Until Kiali runs with the remote Secret as it was last written, and itself names every cluster.
+pub async fn serving(scope: &Scope<'_>, secret: &Applied, clusters: &[ClusterName]) -> Result<()> {
+    rolled_out_with(scope, secret).await?;
     let object = ObjectId::new("Deployment", scope.namespace, NAME);
     let asked = wait::poll(scope, &object, Duration::from_secs(60), || async {
         let Ok(Some(target)) = target(scope).await else {
@@ -99,20 +91,16 @@ async fn rolled_out_with(scope: &Scope<'_>, secret: &Applied) -> Result<()> {
                 _ => health::deployment(d),
             };
         let wait = Wait::for_object(deployments(scope), object);
-        let rolled = pods::rolled_out(scope, wait, PODS, newer).await?;
+        let rolled_out = pods::rolled_out(scope, wait, PODS, newer).await?;
         let pods = pods::labelled(scope, scope.namespace, PODS).await?;
-        let stale = |pod: &&Pod| {
-            pod.metadata
-                .creation_timestamp
-                .as_ref()
-                .zip(written.as_ref())
-                .is_some_and(|(c, w)| c < w)
-        };
-        if !pods.iter().any(|pod| stale(&pod)) {
+        if !pods
+            .iter()
+            .any(|pod| pod.metadata.creation_timestamp < written)
+        {
             return Ok(());
         }
-        // Not a newer look: the operator may have rolled it since.
-        older_than = rolled.and_then(|d| d.metadata.generation);
+        // Of the roll-out that was judged: a later one may have begun since.
+        older_than = rolled_out.and_then(|d| d.metadata.generation);
     }
 }
 
@@ -165,6 +153,8 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 }
 
 /// The CR, waited for: the operator removes the server with it.
-pub async fn remove(scope: &Scope<'_>) -> Result<delete::Removed> {
-    kiali_cr::remove(scope, &object(scope, "")?).await
+pub async fn remove(scope: &Scope<'_>) -> Result<()> {
+    let removed = kiali_cr::remove(scope, &object(scope, "")?).await?;
+    scope.progress.done(kiali_cr::said(removed));
+    Ok(())
 }

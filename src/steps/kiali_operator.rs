@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::k8s::apply::{self, Before};
+use crate::k8s::apply::{self, Before, Claim};
 use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Health, Kiali};
 use crate::k8s::look::{Component, look};
@@ -35,10 +35,8 @@ pub fn objects(namespace: &str) -> Result<Vec<Value>> {
 /// An operator that is there already serves: two of them would work on the same CR.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
     let crd = crd()?;
-    let id = kinds::id(&crd)?;
-    let live = apply::read(scope, &crd, &id).await?;
-    match &live {
-        Some(live) if !apply::is_ours(live) => {
+    match apply::claim(scope, &crd, before).await? {
+        Claim::Foreign(_) => {
             if let Some(other) = foreign(scope).await? {
                 scope
                     .progress
@@ -46,21 +44,22 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
                 return Ok(());
             }
         }
-        _ => {
-            let applied = match live {
-                None => apply::create(scope, &crd).await?,
-                Some(_) => apply::apply(scope, &crd, before).await?,
-            };
-            let wait = Wait {
-                seen: serde_json::from_value(applied.live).ok(),
-                ..Wait::for_object(crds(scope), id)
-            };
-            wait::until(scope, wait, health::crd).await?;
-        }
+        Claim::Ours(_) => established(scope, apply::apply(scope, &crd, before).await?.live).await?,
+        Claim::Created(live) => established(scope, live).await?,
     }
     let applied = apply::apply_all(scope, &objects(scope.namespace)?, before).await?;
     scope.progress.done(apply::summary(&applied));
     Ok(())
+}
+
+async fn established(scope: &Scope<'_>, crd: Value) -> Result<()> {
+    let api = Api::<CustomResourceDefinition>::all(scope.cluster.client.clone());
+    let id = ObjectId::cluster_wide("CustomResourceDefinition", CRD);
+    let wait = Wait {
+        seen: serde_json::from_value(crd).ok(),
+        ..Wait::for_object(api, id)
+    };
+    wait::until(scope, wait, health::crd).await.map(drop)
 }
 
 /// An operator that is not ours.
@@ -81,10 +80,6 @@ async fn foreign(scope: &Scope<'_>) -> Result<Option<ObjectId>> {
         (!ours).then(|| ObjectId::new("Deployment", &namespace, &name))
     };
     Ok(found.items.into_iter().find_map(id))
-}
-
-fn crds(scope: &Scope<'_>) -> Api<CustomResourceDefinition> {
-    Api::all(scope.cluster.client.clone())
 }
 
 fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
@@ -125,7 +120,6 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
             scope,
             &kinds::of(&crd)?,
             ObjectId::cluster_wide("CustomResourceDefinition", CRD),
-            "",
         )
         .await?;
     }

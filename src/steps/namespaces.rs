@@ -38,7 +38,7 @@ pub async fn install(scope: &Scope<'_>) -> Result<Before> {
             .done(format!("{} is {whose}", scope.namespace));
         return Ok(Before::Unknown);
     }
-    apply::create(scope, &object).await?;
+    apply::apply(scope, &object, Before::Nothing).await?;
     scope.progress.done(format!("{} created", scope.namespace));
     Ok(Before::Nothing)
 }
@@ -86,31 +86,35 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 
 /// Only ours goes, and only when nothing foreign is in it: says what kept it otherwise.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
+    let said = match kept_for(scope).await? {
+        Some(reason) => reason,
+        None => {
+            let object = object(scope.namespace)?;
+            if delete::delete(scope, &object).await? == Removed::Deleted {
+                wait::until_gone(scope, &kinds::of(&object)?, kinds::id(&object)?).await?;
+            }
+            format!("removed {}", scope.namespace)
+        }
+    };
+    scope.progress.done(said);
+    Ok(())
+}
+
+/// Why there is nothing to remove.
+async fn kept_for(scope: &Scope<'_>) -> Result<Option<String>> {
     let object = object(scope.namespace)?;
-    let id = kinds::id(&object)?;
-    match apply::read(scope, &object, &id).await? {
-        None => return Ok(scope.progress.done("nothing there")),
+    match apply::read(scope, &object, &kinds::id(&object)?).await? {
+        None => return Ok(Some("nothing there".into())),
         Some(live) if !apply::is_ours(&live) => {
-            return Ok(scope
-                .progress
-                .done(format!("kept {} (not ours)", scope.namespace)));
+            return Ok(Some(format!("kept {} (not ours)", scope.namespace)));
         }
         Some(_) => {}
     }
     let foreign = contents::of_namespace(scope, scope.namespace).await?;
-    if !foreign.is_empty() {
-        let named = foreign
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
-        return Ok(scope
-            .progress
-            .done(format!("kept {}: it holds {named}", scope.namespace)));
-    }
-    if delete::delete(scope, &object).await? == Removed::Deleted {
-        wait::until_gone(scope, &kinds::of(&object)?, id, "").await?;
-    }
-    scope.progress.done(format!("removed {}", scope.namespace));
-    Ok(())
+    let named = foreign
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    Ok((!foreign.is_empty()).then(|| format!("kept {}: it holds {named}", scope.namespace)))
 }

@@ -70,7 +70,11 @@ fn access(scope: &Scope<'_>, secret: Secret) -> Result<RemoteAccess> {
 pub async fn granted(scope: &Scope<'_>) -> Result<()> {
     let api = Api::<ClusterRoleBinding>::all(scope.cluster.client.clone());
     let object = ObjectId::cluster_wide("ClusterRoleBinding", RIGHTS);
-    wait::until(scope, Wait::for_object(api, object), health::present).await?;
+    let wait = Wait {
+        absent: true,
+        ..Wait::for_object(api, object)
+    };
+    wait::until(scope, wait, health::present).await?;
     Ok(())
 }
 
@@ -108,19 +112,12 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     vec![cr, token]
 }
 
-/// After the CR is gone: the operator removed the account, and with it the token.
+/// The CR first, waited for: its finalizer is the operator's work, which takes the account along, and
+/// with it the token.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let objects = objects(scope.namespace)?;
-    let removed = delete::delete_all(scope, &objects[..2]).await?;
-    scope.progress.done(delete::summary(&removed));
+    let removed = kiali_cr::remove(scope, &objects[2]).await?;
+    delete::delete_all(scope, &objects[..2]).await?;
+    scope.progress.done(kiali_cr::said(removed));
     Ok(())
-}
-
-/// The CR alone, waited for: its finalizer is the operator's work.
-pub async fn remove_cr(scope: &Scope<'_>) -> Result<delete::Removed> {
-    let cr = objects(scope.namespace)?
-        .into_iter()
-        .nth(2)
-        .context("the manifest has three objects")?;
-    kiali_cr::remove(scope, &cr).await
 }

@@ -1,4 +1,5 @@
-//! Each cluster's Prometheus as a target of the federating one.
+//! The hop from each cluster's Prometheus to the federating one: scraped where it is exposed now, and
+//! nothing else let through there.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use super::prometheus::{ActiveTarget, Federation};
-use super::{Finding, Hop};
+use super::{Finding, Hop, Verdict, exposure};
 use crate::guide::Step;
 use crate::install::Run;
 use crate::mesh::ClusterName;
@@ -19,26 +20,41 @@ const SCRAPED: Duration = Duration::from_secs(40);
 const SHOWN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 
-pub async fn scraped(
+/// Two findings for each cluster.
+pub async fn targets(
     run: &Run<'_>,
     federation: &Result<Federation<'_>>,
     expected: &[ClusterName],
 ) -> Vec<Finding> {
-    let federation = match federation {
-        Ok(federation) => federation,
-        Err(error) => {
-            let missing = Err(format!("{error:#}"));
-            return vec![Finding::on(Hop::ScrapeTarget, &run.mesh.home.name, missing)];
+    let found = expected.iter().map(|c| of_cluster(run, federation, c));
+    let (scraped, exposed): (Vec<_>, Vec<_>) = join_all(found).await.into_iter().unzip();
+    [scraped, exposed].concat()
+}
+
+async fn of_cluster(
+    run: &Run<'_>,
+    federation: &Result<Federation<'_>>,
+    cluster: &ClusterName,
+) -> (Finding, Finding) {
+    let address = exposed(run, cluster).await;
+    let scraped = async {
+        let address = address.as_ref().map_err(|e| format!("{e:#}"))?.as_deref();
+        let federation = federation.as_ref().map_err(|e| format!("{e:#}"))?;
+        up(run, federation, cluster, address).await
+    };
+    let exposure = async {
+        match &address {
+            Ok(Some(address)) => {
+                Finding::on(Hop::Exposure, cluster, exposure::closed(address).await)
+            }
+            _ => {
+                let why = "its Gateway's address is not known";
+                Finding::untried(Hop::Exposure, Some(cluster), Verdict::Unproven, why)
+            }
         }
     };
-    let judged = expected.iter().map(async |cluster| {
-        let seen = match exposed(run, cluster).await {
-            Ok(address) => up(run, federation, cluster, address).await,
-            Err(error) => Err(format!("{error:#}")),
-        };
-        Finding::on(Hop::ScrapeTarget, cluster, seen)
-    });
-    join_all(judged).await
+    let (scraped, exposure) = tokio::join!(scraped, exposure);
+    (Finding::on(Hop::ScrapeTarget, cluster, scraped), exposure)
 }
 
 /// Where a cluster says that its Prometheus is; None when it cannot say.
@@ -55,7 +71,7 @@ async fn up(
     run: &Run<'_>,
     federation: &Federation<'_>,
     cluster: &ClusterName,
-    address: Option<String>,
+    address: Option<&str>,
 ) -> Result<String, String> {
     let job = aggregate_metrics::job(cluster);
     let (begin, patience) = (Instant::now(), run.deadline.at_most(SCRAPED));
@@ -71,7 +87,7 @@ async fn up(
             }
             None => {}
             Some(target) => {
-                at(&target, address.as_deref())?;
+                at(&target, address)?;
                 let since = first.get_or_insert_with(|| target.last_scrape.clone());
                 if *since != target.last_scrape && target.health != "unknown" {
                     return judge(&target);

@@ -49,7 +49,14 @@ pub async fn flows(
 ) -> Vec<Finding> {
     let sender = match sender(run).await {
         Ok(Some(sender)) => sender,
-        Ok(None) => return vec![Finding::untried(Hop::Traffic, Verdict::Unproven, &nobody())],
+        Ok(None) => {
+            return vec![Finding::untried(
+                Hop::Traffic,
+                None,
+                Verdict::Unproven,
+                nobody(),
+            )];
+        }
         Err(broken) => return vec![broken],
     };
     let patience = run.deadline.at_most(PATIENCE);
@@ -124,7 +131,7 @@ impl Seen {
         let seen = match self.requests {
             0 => Err(format!("no answer within {} s", patience.as_secs())),
             requests => Ok(format!(
-                "{requests} requests answered by {}",
+                "{requests} requests answered: {}",
                 self.answers.iter().cloned().collect::<Vec<_>>().join(", ")
             )),
         };

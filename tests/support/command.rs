@@ -55,6 +55,8 @@ pub fn command(arguments: &[&str], kubeconfig: &Path, state: &Path) -> Command {
         .args(arguments)
         .env_remove("AMBIKIALI_CTX1")
         .env_remove("AMBIKIALI_CTX2")
+        .env_remove("COLUMNS")
+        .env_remove("CLICOLOR_FORCE")
         .env("KUBECONFIG", kubeconfig)
         .env("XDG_STATE_HOME", state)
         .stdin(Stdio::null())

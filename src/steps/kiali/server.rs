@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::WEB_ROOT;
 use crate::k8s::Scope;
-use crate::k8s::forward::{self, Target};
+use crate::k8s::forward::{Connection, Target};
 use crate::mesh::ClusterName;
 
 #[derive(Deserialize)]
@@ -30,35 +31,43 @@ struct Namespace {
 }
 
 /// What keeps Kiali from seeing these clusters, in words; None when it sees them all. Only the first
-/// of it: a cluster that it cannot reach has no namespaces either.
+/// of it: the others follow from it, and a remote that hangs makes Kiali hang.
 pub async fn blind_spot(
     scope: &Scope<'_>,
     target: &Target,
     clusters: &[ClusterName],
     patience: Duration,
 ) -> Option<String> {
-    let path = |path: &str| format!("{WEB_ROOT}{path}");
-    let (status, namespaces, istio) = (
-        path("/api/status"),
-        path("/api/namespaces"),
-        path("/api/istio/status"),
-    );
-    let (status, namespaces, istio) = tokio::join!(
-        forward::get_json::<Status>(scope, target, &status, patience),
-        forward::get_json::<Vec<Namespace>>(scope, target, &namespaces, patience),
-        forward::get_json::<Value>(scope, target, &istio, patience),
-    );
-    let failed = |path: &str, error| Some(format!("its {path}: {error:#}"));
-    let reached = status.map_or_else(
-        |error| failed("/api/status", error),
-        |status| unreachable(&status, clusters),
-    );
-    let listed = namespaces.map_or_else(
-        |error| failed("/api/namespaces", error),
-        |namespaces| without_namespaces(&namespaces, clusters),
-    );
-    let known = istio.map_or_else(|error| failed("/api/istio/status", error), |_| None);
-    reached.or(listed).or(known)
+    match look(scope, target, clusters, patience).await {
+        Ok(spot) => spot,
+        Err(error) => Some(format!("{error:#}")),
+    }
+}
+
+async fn look(
+    scope: &Scope<'_>,
+    target: &Target,
+    clusters: &[ClusterName],
+    patience: Duration,
+) -> Result<Option<String>> {
+    let mut kiali = Connection::open(scope, target, patience).await?;
+    let status = kiali.get(&path("/api/status")).await;
+    let spot = unreachable(&status.context("its /api/status")?, clusters);
+    if spot.is_some() {
+        return Ok(spot);
+    }
+    let namespaces = kiali.get::<Vec<_>>(&path("/api/namespaces")).await;
+    let spot = without_namespaces(&namespaces.context("its /api/namespaces")?, clusters);
+    if spot.is_some() {
+        return Ok(spot);
+    }
+    let istio = kiali.get::<Value>(&path("/api/istio/status")).await;
+    istio.context("its /api/istio/status")?;
+    Ok(None)
+}
+
+fn path(path: &str) -> String {
+    format!("{WEB_ROOT}{path}")
 }
 
 /// Kiali names a cluster only while the cluster's API server answers it.

@@ -21,6 +21,7 @@ use crate::tools::Tools;
 
 mod api_server;
 mod config;
+mod controllers;
 mod kubeconfig;
 mod kwokctl;
 mod ready;
@@ -77,7 +78,7 @@ impl Addresses {
 }
 
 impl Cluster {
-    /// An empty cluster with one ready node.
+    /// An empty cluster with one node; its controllers do not run yet.
     pub async fn start(run: &Run, tools: &Tools, name: &str, delays: Delays) -> Result<Cluster> {
         // Whoever links this may have done it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -98,7 +99,7 @@ impl Cluster {
         let agent = HeaderValue::from_static("sandbox");
         config.headers.push((USER_AGENT, agent));
         let client = Client::try_from(config.clone())?;
-        ready::node(&client, name, block.addresses).await?;
+        ready::add_node(&client, name, block.addresses).await?;
         let inner = Inner {
             name: name.into(),
             block,
@@ -113,6 +114,11 @@ impl Cluster {
         Ok(Cluster {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Waits until pods can be scheduled and created.
+    pub async fn takes_work(&self) -> Result<()> {
+        ready::takes_work(&self.client(), self.name()).await
     }
 
     /// `cluster1`: kubeconfig context and Istio cluster id alike.

@@ -1,7 +1,6 @@
 //! The mesh of a cluster: the Gateway API's kinds, Istio's charts as helm renders them, a real
 //! istiod and the sample apps of Istio's multi-cluster pages.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,8 +12,11 @@ use crate::cluster::Cluster;
 use crate::tools::Tools;
 use manifests::{CRD, apply, helm, namespace, objects_of, read_folder, served};
 
+pub use ready::ready;
+
 mod istiod;
 mod manifests;
+mod ready;
 mod sample;
 
 /// The version that istiod reports; the charts in the repository say `latest`.
@@ -24,7 +26,6 @@ const TAG: &str = "1.31-alpha";
 pub struct Shared {
     kinds: Vec<Value>,
     base: Vec<Value>,
-    pilot_discovery: PathBuf,
     tools: Tools,
 }
 
@@ -38,12 +39,7 @@ pub async fn prepare(tools: &Tools) -> Result<Shared> {
         let objects = objects_of(&rendered)?.into_iter();
         let (mut kinds, base): (Vec<_>, Vec<_>) = objects.partition(is_kind);
         kinds.extend(read_folder(&tools.gateway_api_crds)?);
-        Ok(Shared {
-            kinds,
-            base,
-            pilot_discovery: tools.pilot_discovery.clone(),
-            tools,
-        })
+        Ok(Shared { kinds, base, tools })
     })
     .await?
 }
@@ -62,18 +58,21 @@ pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result
     let charts = charts?;
     kinds?;
     served(&client, &shared.kinds).await?;
+    cluster.start_controllers(&shared.tools.kube_controller_manager)?;
     // Before the rest: it takes longest to become ready.
-    istiod::start(cluster, &shared.pilot_discovery, &charts)?;
+    istiod::start(cluster, &shared.tools.pilot_discovery, &charts)?;
     let rest = tokio::join!(
         apply(&client, "helm", &shared.base),
         apply(&client, "helm", &charts),
         sample::deploy(&client, index),
         istiod::forward(cluster),
+        cluster.takes_work(),
     );
     rest.0?;
     rest.1?;
     rest.2?;
     rest.3?;
+    rest.4?;
     let accepted = timeout(Duration::from_secs(60), gateway_class(cluster)).await;
     let log = istiod::log(cluster);
     let hint = || {

@@ -44,7 +44,7 @@ impl Sandbox {
         let (clusters, shared) = tokio::join!(try_join_all(starts), mesh::prepare(&tools));
         let (clusters, shared) = (clusters?, shared?);
         let names = names.join(", ");
-        say(&format!("{names}: ready after {:.1?}", begin.elapsed()));
+        say(&format!("{names}: up after {:.1?}", begin.elapsed()));
         let meshes = clusters
             .iter()
             .enumerate()
@@ -66,6 +66,8 @@ impl Sandbox {
         for cluster in &clusters {
             standins.spawn(watched(cluster.clone(), world.clone()));
         }
+        try_join_all(clusters.iter().map(mesh::ready)).await?;
+        say(&format!("all pods ready after {:.1?}", begin.elapsed()));
         Ok(Sandbox {
             _standins: standins,
             clusters,

@@ -8,7 +8,7 @@ use crate::tools::Tools;
 pub const API_SERVER: u16 = 0;
 const ETCD: u16 = 1;
 const ETCD_PEER: u16 = 2;
-const CONTROLLER_MANAGER: u16 = 3;
+pub const CONTROLLER_MANAGER: u16 = 3;
 const SCHEDULER: u16 = 4;
 const KWOK: u16 = 5;
 pub const ISTIOD_HTTP: u16 = 10;
@@ -32,15 +32,13 @@ rules:
 pub fn kwokctl(tools: &Tools, addresses: Addresses, audit_policy: &str) -> String {
     let port = |k| addresses.port(k);
     let (etcd, api_server) = (tools.etcd.display(), tools.kube_apiserver.display());
-    let manager = tools.kube_controller_manager.display();
     let (scheduler, kwok) = (tools.kube_scheduler.display(), tools.kwok.display());
     let (api_port, etcd_port, etcd_peer) = (port(API_SERVER), port(ETCD), port(ETCD_PEER));
-    let (manager_port, scheduler_port) = (port(CONTROLLER_MANAGER), port(SCHEDULER));
+    let scheduler_port = port(SCHEDULER);
     let kwok_port = port(KWOK);
     // The API server refuses to advertise a loopback address, and without a default route it finds
-    // no other: 192.0.2.1 is nobody's by definition. Data need not survive a power cut. Who loses an
-    // election ends, and nobody here starts it again as a kubelet would: an API server that was paused
-    // would have left a cluster that does nothing more.
+    // no other: 192.0.2.1 is nobody's by definition. Data need not survive a power cut. A
+    // scheduler that loses its lease to a paused API server ends, and here no kubelet starts it again.
     format!(
         r#"apiVersion: config.kwok.x-k8s.io/v1alpha1
 kind: KwokctlConfiguration
@@ -49,13 +47,12 @@ options:
   bindAddress: 127.0.0.1
   etcdBinary: "{etcd}"
   kubeApiserverBinary: "{api_server}"
-  kubeControllerManagerBinary: "{manager}"
+  disable: [kube-controller-manager]
   kubeSchedulerBinary: "{scheduler}"
   kwokControllerBinary: "{kwok}"
   kubeApiserverPort: {api_port}
   etcdPort: {etcd_port}
   etcdPeerPort: {etcd_peer}
-  kubeControllerManagerPort: {manager_port}
   kubeSchedulerPort: {scheduler_port}
   kwokControllerPort: {kwok_port}
   kubeAuditPolicy: "{audit_policy}"
@@ -68,9 +65,6 @@ componentsPatches:
     extraArgs:
       - {{key: audit-log-mode, value: blocking}}
       - {{key: advertise-address, value: 192.0.2.1}}
-  - name: kube-controller-manager
-    extraArgs:
-      - {{key: leader-elect, value: "false"}}
   - name: kube-scheduler
     extraArgs:
       - {{key: leader-elect, value: "false"}}

@@ -11,10 +11,9 @@ use tokio::time::{sleep, timeout};
 
 use super::Addresses;
 
-/// Adds the node and waits until pods can be scheduled on it and created in a namespace.
-pub async fn node(client: &Client, cluster: &str, addresses: Addresses) -> Result<()> {
+pub async fn add_node(client: &Client, cluster: &str, addresses: Addresses) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
-    let name = format!("{cluster}-node");
+    let name = node_name(cluster);
     // The pod range is loopback: every pod has an address that a process can really listen on.
     let range = addresses.kwok_pods();
     let node = from_value(json!({
@@ -30,6 +29,13 @@ pub async fn node(client: &Client, cluster: &str, addresses: Addresses) -> Resul
         "spec": {"podCIDR": range, "podCIDRs": [range]},
     }))?;
     nodes.create(&PostParams::default(), &node).await?;
+    Ok(())
+}
+
+/// Waits until pods can be scheduled on the node and created in a namespace.
+pub async fn takes_work(client: &Client, cluster: &str) -> Result<()> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let name = node_name(cluster);
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
     let wait = async {
         while !schedulable(nodes.get_opt(&name).await?) {
@@ -43,6 +49,10 @@ pub async fn node(client: &Client, cluster: &str, addresses: Addresses) -> Resul
     };
     let waited = timeout(Duration::from_secs(60), wait).await;
     waited.with_context(|| format!("{name} is not ready after a minute"))?
+}
+
+fn node_name(cluster: &str) -> String {
+    format!("{cluster}-node")
 }
 
 fn schedulable(node: Option<Node>) -> bool {

@@ -1,0 +1,115 @@
+//! The Kiali CR, whose conditions say less than they seem to.
+
+use kube::core::{NotUsed, Object};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Health, missing};
+
+pub type Kiali = Object<NotUsed, KialiStatus>;
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KialiStatus {
+    #[serde(default)]
+    pub conditions: Vec<KialiCondition>,
+    #[serde(default)]
+    pub progress: Value,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KialiCondition {
+    #[serde(rename = "type")]
+    pub type_: String,
+    pub status: String,
+    #[serde(default)]
+    pub reason: String,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub last_transition_time: String,
+    #[serde(default)]
+    pub ansible_result: Value,
+}
+
+impl KialiStatus {
+    fn condition(&self, name: &str) -> Option<&KialiCondition> {
+        self.conditions.iter().find(|c| c.type_ == name)
+    }
+
+    /// When the last run of the operator ended.
+    pub fn completion(&self) -> Option<String> {
+        let result = &self.condition("Running")?.ansible_result;
+        result["completion"].as_str().map(Into::into)
+    }
+
+    fn is_true(&self, name: &str) -> Option<&KialiCondition> {
+        self.condition(name).filter(|c| c.status == "True")
+    }
+}
+
+/// Whether the operator's last run failed, as far as it has told.
+pub fn has_failed(kiali: &Kiali) -> bool {
+    let status = kiali.status.as_ref();
+    status.is_some_and(|s| s.is_true("Failure").is_some())
+}
+
+/// Judges a Kiali CR after a change of it. Its conditions carry no generation, `Successful` of the
+/// run before stays until the operator notices, and `Failure` of an old run stays through the next
+/// one, so a change is only believed after a run that ended since.
+#[derive(Clone, Debug, Default)]
+pub struct KialiFence {
+    /// Completion of the last run before our change; None when nothing was changed.
+    pub before: Option<String>,
+    failures: Vec<String>,
+    /// How many failed runs prove nothing: those before the change, and the first one after it, which
+    /// may have begun before it.
+    tolerated: usize,
+}
+
+impl KialiFence {
+    pub fn changed(before: Option<&Kiali>) -> KialiFence {
+        let status = before.and_then(|k| k.status.as_ref());
+        let failure = status.and_then(|s| s.is_true("Failure"));
+        let failures = failure.map(failure_id).into_iter().collect::<Vec<_>>();
+        KialiFence {
+            before: status.and_then(KialiStatus::completion),
+            tolerated: failures.len() + usize::from(before.is_some()),
+            failures,
+        }
+    }
+
+    pub fn judge(&mut self, kiali: Option<&Kiali>) -> Health {
+        let Some(kiali) = kiali else { return missing() };
+        let Some(status) = kiali.status.as_ref().filter(|s| !s.conditions.is_empty()) else {
+            return Health::InProgress("the operator has not seen it yet".into());
+        };
+        if let Some(failure) = status.is_true("Failure") {
+            let id = failure_id(failure);
+            if self.failures.last() != Some(&id) {
+                self.failures.push(id);
+            }
+            let message = failure.message.lines().next().unwrap_or_default();
+            return match self.failures.len() > self.tolerated {
+                true => Health::Failed(message.into()),
+                false => Health::InProgress(format!("the operator tries again: {message}")),
+            };
+        }
+        match status.is_true("Successful") {
+            Some(_) if self.before.is_none() || self.before != status.completion() => Health::Ready,
+            Some(_) => Health::InProgress("the operator has not taken up the change".into()),
+            None => Health::InProgress(match status.progress["message"].as_str() {
+                Some(message) => format!("operator: {message}"),
+                None => "the operator is at work".into(),
+            }),
+        }
+    }
+}
+
+fn failure_id(failure: &KialiCondition) -> String {
+    let completion = failure.ansible_result["completion"]
+        .as_str()
+        .unwrap_or_default();
+    format!("{} {completion}", failure.last_transition_time)
+}

@@ -1,0 +1,40 @@
+//! When the apps of a cluster have started.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use kube::api::{Api, ListParams};
+use tokio::time::{sleep, timeout};
+
+use crate::cluster::Cluster;
+
+/// Returns when every Deployment and DaemonSet has what it wants. Needs the stand-ins.
+pub async fn ready(cluster: &Cluster) -> Result<()> {
+    let deployments: Api<Deployment> = Api::all(cluster.client());
+    let sets: Api<DaemonSet> = Api::all(cluster.client());
+    let any = ListParams::default();
+    let wait = async {
+        loop {
+            let (deployments, sets) = tokio::try_join!(deployments.list(&any), sets.list(&any))?;
+            if deployments.iter().all(available) && sets.iter().all(scheduled) {
+                return anyhow::Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let waited = timeout(Duration::from_secs(60), wait).await;
+    waited.with_context(|| format!("apps of {} are not ready after a minute", cluster.name()))?
+}
+
+fn available(deployment: &Deployment) -> bool {
+    let status = deployment.status.as_ref();
+    status.and_then(|status| status.available_replicas) == deployment.spec.replicas
+}
+
+fn scheduled(set: &DaemonSet) -> bool {
+    let Some(status) = &set.status else {
+        return false;
+    };
+    status.number_ready > 0 && status.number_ready == status.desired_number_scheduled
+}
