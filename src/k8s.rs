@@ -13,6 +13,7 @@ pub mod kinds;
 pub mod look;
 pub mod pods;
 pub mod request;
+pub mod retry;
 pub mod wait;
 
 use std::time::{Duration, Instant};

@@ -78,12 +78,18 @@ fn status_text(status: &kube::core::Status) -> String {
     match (status.code, message) {
         (401, _) => "the credentials were refused (401 Unauthorized)".into(),
         (404, "404 page not found") => "the API server does not know this kind".into(),
-        (code, "") => format!("answered {code} {}", status.reason)
-            .trim_end()
-            .into(),
-        (code, _) if html => format!("answered {code} {}", status.reason),
+        (code, _) if html || message.is_empty() => answered(code),
         (_, message) => message.lines().next().unwrap_or_default().into(),
     }
+}
+
+/// By the number's own name: the reason of such a Status is kube's, which could not read the answer.
+fn answered(code: u16) -> String {
+    let name = http::StatusCode::from_u16(code).ok();
+    let name = name.and_then(|code| code.canonical_reason());
+    format!("answered {code} {}", name.unwrap_or_default())
+        .trim_end()
+        .into()
 }
 
 /// The innermost cause: the outer ones only say "client error".
@@ -123,10 +129,11 @@ mod tests {
             "the credentials were refused (401 Unauthorized)"
         );
         assert_eq!(
-            answer(502, "Bad Gateway", "<html><body>oops"),
+            answer(502, "Failed to parse error data", "<html><body>oops"),
             "answered 502 Bad Gateway"
         );
-        assert_eq!(answer(500, "", ""), "answered 500");
+        assert_eq!(answer(500, "", ""), "answered 500 Internal Server Error");
+        assert_eq!(answer(599, "", ""), "answered 599");
     }
 
     #[test]

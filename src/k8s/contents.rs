@@ -2,7 +2,7 @@
 //! takes all of it along when it goes, and what is left of ours after a cleanup, which must not
 //! trust the list it worked from.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
@@ -10,6 +10,7 @@ use kube::api::ListParams;
 use kube::core::DynamicObject;
 use kube::discovery::{Discovery, Scope as Reach, verbs};
 
+use super::request::send;
 use super::{MANAGED_BY, Scope};
 use crate::progress::ObjectId;
 
@@ -73,9 +74,11 @@ async fn walk(
     params: ListParams,
 ) -> Result<Vec<(ObjectId, ObjectMeta)>> {
     let client = &scope.cluster.client;
-    let discovery = Discovery::new(client.clone()).run_aggregated().await;
-    let discovery =
-        discovery.with_context(|| format!("{}: kinds of the API server", scope.cluster.name))?;
+    let kinds = ObjectId::cluster_wide("kinds", "of the API server");
+    let discovery = send(scope, &kinds, || {
+        Discovery::new(client.clone()).run_aggregated()
+    });
+    let discovery = discovery.await?;
     let kinds = discovery
         .groups()
         .flat_map(|group| group.recommended_resources());
@@ -93,7 +96,9 @@ async fn walk(
                 }
                 None => Api::all_with(client.clone(), &kind),
             };
-            (kind.kind, api.list_metadata(params).await)
+            let list = ObjectId::cluster_wide("list of", &kind.kind);
+            let found = send(scope, &list, || api.list_metadata(params)).await;
+            (kind.kind, found)
         }
     });
     // Few at a time: a server with hundreds of kinds must not be flooded.
@@ -103,11 +108,14 @@ async fn walk(
         let found = match found {
             Ok(found) => found.items,
             // A kind that may not even be listed holds nothing that we wrote.
-            Err(kube::Error::Api(status)) if matches!(status.code, 403..=405) => continue,
-            Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("{}: list of {kind}", scope.cluster.name));
+            Err(refusal)
+                if refusal
+                    .status()
+                    .is_some_and(|s| matches!(s.code, 403..=405)) =>
+            {
+                continue;
             }
+            Err(refusal) => return Err(refusal.into()),
         };
         all.extend(found.into_iter().map(|object| {
             let meta = object.metadata;

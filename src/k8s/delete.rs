@@ -33,9 +33,18 @@ pub async fn delete(scope: &Scope<'_>, object: &Value) -> Result<Removed> {
     let api = kinds::api(&scope.cluster.client, object)?;
     match send(scope, &id, || api.delete(&id.name, &params)).await {
         Ok(_) => Ok(Removed::Deleted),
-        Err(refusal) if refusal.is_missing() => Ok(Removed::Missing),
-        // The precondition: same name, another UID.
-        Err(refusal) if refusal.status().is_some_and(Status::is_conflict) => Ok(Removed::Foreign),
+        // It was there: the answer to a first try may have been lost.
+        Err(refusal) if refusal.is_missing() => Ok(Removed::Deleted),
+        // Same name, another UID; or a namespace that is going already.
+        Err(refusal) if refusal.status().is_some_and(Status::is_conflict) => {
+            match apply::read(scope, object, &id).await? {
+                Some(now) if now["metadata"]["uid"] != live["metadata"]["uid"] => {
+                    Ok(Removed::Foreign)
+                }
+                Some(now) if now["metadata"]["deletionTimestamp"].is_null() => Err(refusal.into()),
+                _ => Ok(Removed::Deleted),
+            }
+        }
         Err(refusal) => Err(refusal.into()),
     }
 }

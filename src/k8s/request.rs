@@ -1,23 +1,14 @@
-//! One request to one cluster: bounded, retried when that is safe, and refused in words that name
-//! the cluster and the object. All requests here are idempotent: reads, server-side applies by
-//! name, and deletes by UID.
+//! One request to one cluster: sent by the policy of `retry`, and refused in words that name the
+//! cluster and the object.
 
 use std::future::Future;
-use std::time::Duration;
 
 use kube::core::Status;
 
 use super::Scope;
-use crate::problem::{Exit, Problem, kube_text};
+use super::retry::{Cause, persist};
+use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
-
-/// kube sets no read timeout: a server that accepts and never answers would hang the run.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSES: [Duration; 3] = [
-    Duration::from_millis(200),
-    Duration::from_millis(500),
-    Duration::from_millis(1500),
-];
 
 /// Why a request did not do what it should. Turned into an error with `?`.
 #[derive(Debug)]
@@ -29,17 +20,11 @@ pub struct Refusal {
     cause: Cause,
 }
 
-#[derive(Debug)]
-enum Cause {
-    Api(Box<Status>),
-    Unreachable(String),
-}
-
 impl Refusal {
     pub fn status(&self) -> Option<&Status> {
         match &self.cause {
             Cause::Api(status) => Some(status),
-            Cause::Unreachable(_) => None,
+            Cause::Broken(_) | Cause::Silent(_) => None,
         }
     }
 
@@ -49,16 +34,14 @@ impl Refusal {
     }
 
     pub fn is_unreachable(&self) -> bool {
-        match &self.cause {
-            Cause::Api(status) => transient(status.code),
-            Cause::Unreachable(_) => true,
-        }
+        self.cause.is_passing()
     }
 
     pub fn text(&self) -> String {
         match &self.cause {
-            Cause::Api(status) => kube_text(&kube::Error::Api(status.clone())),
-            Cause::Unreachable(cause) => format!("{} does not answer: {cause}", self.server),
+            Cause::Api(_) => self.cause.text(),
+            Cause::Broken(cause) => format!("{} does not answer: {cause}", self.server),
+            Cause::Silent(_) => format!("{}: {}", self.server, self.cause.text()),
         }
     }
 
@@ -70,13 +53,13 @@ impl Refusal {
             )
         };
         match &self.cause {
-            Cause::Unreachable(_) => problem(Exit::Unreachable).fix(format!(
+            Cause::Api(status) if status.code == 401 => problem(Exit::Unreachable)
+                .fix(format!("kubectl --context {} auth whoami", self.context)),
+            cause if cause.is_passing() => problem(Exit::Unreachable).fix(format!(
                 "kubectl --context {} get --raw /readyz",
                 self.context
             )),
-            Cause::Api(status) if status.code == 401 => problem(Exit::Unreachable)
-                .fix(format!("kubectl --context {} auth whoami", self.context)),
-            Cause::Api(_) => problem(Exit::Unexpected),
+            _ => problem(Exit::Unexpected),
         }
     }
 }
@@ -87,7 +70,6 @@ impl From<Refusal> for anyhow::Error {
     }
 }
 
-/// Sends until there is an answer worth having, the pauses are used up, or the deadline passes.
 pub async fn send<T, F>(
     scope: &Scope<'_>,
     object: &ObjectId,
@@ -96,27 +78,15 @@ pub async fn send<T, F>(
 where
     F: Future<Output = kube::Result<T>>,
 {
-    let mut pauses = PAUSES.iter();
-    loop {
-        let patience = scope.deadline.at_most(PATIENCE);
-        let cause = match tokio::time::timeout(patience, request()).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(kube::Error::Api(status))) => Cause::Api(status),
-            Ok(Err(error)) => Cause::Unreachable(kube_text(&error)),
-            Err(_) => Cause::Unreachable(format!("nothing for {} s", patience.as_secs())),
-        };
-        let again = match &cause {
-            Cause::Api(status) => transient(status.code),
-            Cause::Unreachable(_) => true,
-        };
-        match pauses
-            .next()
-            .filter(|pause| again && **pause < scope.deadline.left())
-        {
-            Some(pause) => tokio::time::sleep(*pause).await,
-            None => return Err(refusal(scope, object, cause)),
-        }
-    }
+    persist(scope.deadline, request)
+        .await
+        .map_err(|cause| Refusal {
+            cluster: scope.cluster.name.to_string(),
+            server: scope.cluster.server.clone(),
+            context: scope.cluster.context.clone(),
+            object: object.clone(),
+            cause,
+        })
 }
 
 /// Like `send`; what is not there is None.
@@ -133,19 +103,4 @@ where
         Err(refusal) if refusal.is_missing() => Ok(None),
         Err(refusal) => Err(refusal),
     }
-}
-
-fn refusal(scope: &Scope<'_>, object: &ObjectId, cause: Cause) -> Refusal {
-    Refusal {
-        cluster: scope.cluster.name.to_string(),
-        server: scope.cluster.server.clone(),
-        context: scope.cluster.context.clone(),
-        object: object.clone(),
-        cause,
-    }
-}
-
-/// Answers that a moment may change.
-fn transient(code: u16) -> bool {
-    matches!(code, 429 | 500 | 502 | 503 | 504)
 }

@@ -10,7 +10,9 @@ use kube::config::Kubeconfig;
 use kube::{Api, Client};
 
 use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, kubeconfig};
-use crate::problem::{Exit, Problem, no_answer};
+use crate::k8s::Deadline;
+use crate::k8s::retry::persist;
+use crate::problem::{Exit, Problem};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -20,17 +22,12 @@ pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Resul
     let (client, server) = kubeconfig::client(config, &member.context)
         .await
         .with_context(|| format!("context {}", member.context))?;
-    let asked = tokio::time::timeout(PATIENCE, async {
-        tokio::try_join!(system_uid(&client), istiods(&client))
-    });
-    let (uid, istiods) = match asked.await {
-        Ok(answer) => {
-            answer.map_err(|e| unreachable(member, &server, &crate::problem::kube_text(&e)))?
-        }
-        Err(_) => {
-            return Err(unreachable(member, &server, &no_answer(PATIENCE)).into());
-        }
-    };
+    let deadline = Deadline::after(PATIENCE);
+    let asked = tokio::try_join!(
+        persist(deadline, || system_uid(&client)),
+        persist(deadline, || istiods(&client))
+    );
+    let (uid, istiods) = asked.map_err(|cause| unreachable(member, &server, &cause.text()))?;
     check_uid(member, &uid)?;
     let name = name(member, &istiods, istiod)?;
     Ok(Cluster {

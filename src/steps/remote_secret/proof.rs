@@ -11,9 +11,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::{NAME, RemoteAccess, kubeconfig};
 use crate::k8s::health::Health;
-use crate::k8s::{Scope, pods, wait};
+use crate::k8s::retry::{Cause, persist};
+use crate::k8s::{Deadline, Scope, pods, wait};
 use crate::mesh::client_from;
-use crate::problem::{Exit, Problem, kube_text, no_answer};
+use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,13 +59,11 @@ pub async fn answer(kubeconfig: &str, patience: Duration) -> Result<(), Answer> 
         .await
         .map_err(|e| unusable(&e))?;
     let api = Api::<Namespace>::all(client);
-    match tokio::time::timeout(patience, api.list(&ListParams::default().limit(1))).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(kube::Error::Api(status))) => {
-            Err(Answer::Refused(kube_text(&kube::Error::Api(status))))
-        }
-        Ok(Err(error)) => Err(Answer::Unusable(kube_text(&error))),
-        Err(_) => Err(Answer::Unusable(no_answer(patience))),
+    let first = ListParams::default().limit(1);
+    match persist(Deadline::after(patience), || api.list(&first)).await {
+        Ok(_) => Ok(()),
+        Err(cause @ Cause::Api(_)) => Err(Answer::Refused(cause.text())),
+        Err(cause) => Err(Answer::Unusable(cause.text())),
     }
 }
 

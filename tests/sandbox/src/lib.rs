@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod cluster;
 pub mod delays;
+pub mod fault;
 pub mod mesh;
 pub mod run;
 pub mod sandbox;

@@ -1,0 +1,134 @@
+//! The one policy of sending again. Every request here may be sent twice: reads, server-side applies
+//! by name, and deletes by UID. kube's own retry is off: it pauses for minutes and knows no deadline.
+
+use std::collections::hash_map::RandomState;
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use kube::core::Status;
+
+use super::Deadline;
+use crate::problem::{kube_text, no_answer};
+
+/// kube sets no read timeout: a server that accepts and never answers would hang the run.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why there is no answer worth having.
+#[derive(Debug)]
+pub enum Cause {
+    Api(Box<Status>),
+    /// No connection, or one that broke, or what came over it is not an answer.
+    Broken(String),
+    Silent(Duration),
+}
+
+impl Cause {
+    /// A moment may change it.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Cause::Api(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
+            Cause::Broken(_) | Cause::Silent(_) => true,
+        }
+    }
+
+    pub fn text(&self) -> String {
+        match self {
+            Cause::Api(status) => kube_text(&kube::Error::Api(status.clone())),
+            Cause::Broken(cause) => cause.clone(),
+            Cause::Silent(waited) => no_answer(*waited),
+        }
+    }
+
+    /// In milliseconds, one for each further try. A busy server gets ten seconds to recover, a
+    /// connection two, and silence costs patience enough.
+    fn pauses(&self) -> &'static [u64] {
+        match self {
+            _ if !self.is_passing() => &[],
+            Cause::Api(_) => &[200, 500, 1500, 3000, 5000],
+            Cause::Broken(_) => &[200, 500, 1500],
+            Cause::Silent(_) => &[200, 500],
+        }
+    }
+
+    /// Before the next try after so many; None: no further one. A server that names a time gets it.
+    fn pause(&self, tries: usize) -> Option<Duration> {
+        let pause = Duration::from_millis(*self.pauses().get(tries - 1)?);
+        let asked = match self {
+            Cause::Api(status) => status.details.as_ref().map_or(0, |d| d.retry_after_seconds),
+            _ => 0,
+        };
+        Some(pause.max(Duration::from_secs(asked.into())))
+    }
+}
+
+/// Sends until there is an answer worth having, the pauses are used up, or the next one would go
+/// past the deadline.
+pub async fn persist<T, F>(deadline: Deadline, request: impl Fn() -> F) -> Result<T, Cause>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    for tries in 1.. {
+        let patience = deadline.at_most(PATIENCE);
+        let cause = match tokio::time::timeout(patience, request()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(kube::Error::Api(status))) => Cause::Api(status),
+            Ok(Err(error)) => Cause::Broken(kube_text(&error)),
+            Err(_) => Cause::Silent(patience),
+        };
+        let pause = cause.pause(tries).map(jittered);
+        match pause.filter(|pause| *pause < deadline.left()) {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return Err(cause),
+        }
+    }
+    unreachable!("there is no last number")
+}
+
+/// Up to a quarter longer: what failed together must not come back together.
+fn jittered(pause: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    pause + pause.mul_f64((random % 1000) as f64 / 4000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn answered(code: u16, retry_after: u32) -> Cause {
+        let status = json!({"code": code, "details": {"retryAfterSeconds": retry_after}});
+        Cause::Api(serde_json::from_value(status).unwrap())
+    }
+
+    fn tries(cause: &Cause) -> usize {
+        (1..).take_while(|n| cause.pause(*n).is_some()).count() + 1
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for code in [429, 500, 502, 503, 504] {
+            assert_eq!(tries(&answered(code, 0)), 6, "{code}");
+        }
+        for code in [400, 401, 403, 404, 409, 410, 422] {
+            assert_eq!(tries(&answered(code, 0)), 1, "{code}");
+        }
+        assert_eq!(tries(&Cause::Broken("reset".into())), 4);
+        assert_eq!(tries(&Cause::Silent(PATIENCE)), 3);
+    }
+
+    #[test]
+    fn a_server_that_names_a_time_gets_it() {
+        let pause = |after| answered(429, after).pause(1).unwrap();
+        assert_eq!(pause(0), Duration::from_millis(200));
+        assert_eq!(pause(1), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn jitter_only_adds_and_at_most_a_quarter() {
+        for _ in 0..100 {
+            let pause = jittered(Duration::from_secs(4));
+            assert!((4.0..5.0).contains(&pause.as_secs_f64()), "{pause:?}");
+        }
+    }
+}

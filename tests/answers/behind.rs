@@ -1,0 +1,100 @@
+//! The binary with a proxy in front of each cluster, and the proof that a disturbed install ended as
+//! an undisturbed one.
+
+use std::path::PathBuf;
+
+use ambikiali_sandbox::audit::Mark;
+use ambikiali_sandbox::fault::{Action, Entry, Fault, Proxy, Verb, When};
+
+use crate::support::{Clusters, Ended, ambikiali};
+
+pub struct Behind<'a> {
+    pub clusters: &'a Clusters,
+    pub home: Proxy,
+    pub remote: Proxy,
+    kubeconfig: PathBuf,
+    marks: [Mark; 2],
+}
+
+impl Behind<'_> {
+    pub async fn proxies(clusters: &Clusters) -> Behind<'_> {
+        let start = |cluster| Proxy::start(cluster, "ambikiali/");
+        let (home, remote) = tokio::join!(start(clusters.home()), start(clusters.remote()));
+        let (home, remote) = (home.expect("a proxy"), remote.expect("a proxy"));
+        let file = clusters.state().join("kubeconfig");
+        let file = home.kubeconfig(clusters.sandbox.kubeconfig(), file);
+        let file = file.expect("a kubeconfig");
+        let kubeconfig = remote.kubeconfig(&file, file.clone());
+        Behind {
+            clusters,
+            home,
+            remote,
+            kubeconfig: kubeconfig.expect("a kubeconfig"),
+            marks: clusters.marks(),
+        }
+    }
+
+    /// To both clusters.
+    pub fn both(&self, verbs: &'static [Verb], when: When, action: Action) {
+        for proxy in [&self.home, &self.remote] {
+            let action = action.clone();
+            proxy.add(Fault {
+                verbs,
+                path: "",
+                when,
+                action,
+            });
+        }
+    }
+
+    pub fn heal(&self) {
+        self.home.heal();
+        self.remote.heal();
+    }
+
+    pub async fn install(&self, timeout: &str) -> Ended {
+        let [home, remote] = [["--ctx1", "cluster1"], ["--ctx2", "cluster2"]];
+        let more = ["--allow-loopback", "--timeout", timeout];
+        self.run(&[&["install"][..], &home, &remote, &more].concat())
+            .await
+    }
+
+    pub async fn cleanup(&self) -> Ended {
+        self.run(&["cleanup", "--timeout", "120s"]).await
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Ended {
+        ambikiali(arguments, &self.kubeconfig, self.clusters.state()).await
+    }
+
+    /// Nothing was created twice, and an undisturbed install finds nothing to write.
+    pub async fn converged(&self) {
+        self.heal();
+        for mark in &self.marks {
+            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+            let created = writes.iter().filter(|request| request.code == 201);
+            let mut uris = created.map(|request| &request.uri).collect::<Vec<_>>();
+            let all = uris.len();
+            uris.sort();
+            uris.dedup();
+            assert!(all >= 10, "{uris:#?}");
+            assert_eq!(uris.len(), all, "created twice: {writes:#?}");
+        }
+        let marks = self.clusters.marks();
+        self.install("90s").await.succeeded();
+        for mark in marks {
+            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+            assert_eq!(writes.len(), 0, "{writes:#?}");
+        }
+    }
+
+    /// What was disturbed on each cluster: at least one such request on both.
+    pub fn disturbed(&self, verb: Verb) -> [Vec<Entry>; 2] {
+        [&self.home, &self.remote].map(|proxy| {
+            let mut entries = proxy.disturbed();
+            entries.retain(|entry| entry.verb == verb);
+            assert!(!entries.is_empty(), "no {verb:?} was disturbed");
+            entries
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! Rows 16 to 18: watches that end, lie or fall silent. After each the object is looked at again.
+
+use std::time::Duration;
+
+use ambikiali_sandbox::Delays;
+use ambikiali_sandbox::fault::{Action, Answer, Entry, Fault, Proxy, Verb, When};
+
+use super::behind::Behind;
+use crate::support::on_two_clusters;
+
+#[test]
+fn fault_16_a_watch_that_is_too_old_begins_with_a_new_look() {
+    on_two_clusters(async |clusters| {
+        let behind = Behind::proxies(clusters).await;
+        let gone = Action::Answer(Answer::expired_watch());
+        behind.both(Verb::WATCHES, When::FirstOfEach, gone);
+        behind.install("90s").await.succeeded();
+        behind.disturbed(Verb::Watch);
+        looked_again(&behind.home);
+        looked_again(&behind.remote);
+        behind.converged().await;
+        behind.cleanup().await.succeeded();
+    });
+}
+
+#[test]
+fn fault_17_watches_that_end_every_second_only_mean_more_looks() {
+    on_two_clusters(async |clusters| {
+        let behind = Behind::proxies(clusters).await;
+        let slow = Delays {
+            reconcile: Duration::from_secs(4),
+            ..Delays::NONE
+        };
+        let delays = &clusters.sandbox.world().delays;
+        *delays.write().unwrap() = slow;
+        let end = Action::EndAfter(Duration::from_secs(1));
+        behind.both(Verb::WATCHES, When::Always, end);
+        behind.install("90s").await.succeeded();
+        *delays.write().unwrap() = Delays::NONE;
+        for watches in behind.disturbed(Verb::Watch) {
+            let kiali = watches
+                .iter()
+                .filter(|watch| path(watch).ends_with("/kialis"));
+            let count = kiali.count();
+            assert!(count >= 3, "{count} watches of four seconds' work");
+        }
+        behind.converged().await;
+        behind.cleanup().await.succeeded();
+    });
+}
+
+#[test]
+fn fault_18_a_watch_that_falls_silent_is_left_for_a_new_look() {
+    on_two_clusters(async |clusters| {
+        let behind = Behind::proxies(clusters).await;
+        behind.remote.add(Fault {
+            verbs: Verb::WATCHES,
+            path: "/clusterrolebindings",
+            when: When::First(1),
+            action: Action::HalfOpen,
+        });
+        // A wait that only ended with the command would fail it.
+        behind.install("60s").await.succeeded();
+        assert_eq!(behind.remote.disturbed().len(), 1);
+        looked_again(&behind.remote);
+        behind.converged().await;
+        behind.cleanup().await.succeeded();
+    });
+}
+
+/// After the last disturbed watch of each object there was one more look at it.
+#[track_caller]
+fn looked_again(proxy: &Proxy) {
+    let journal = proxy.journal();
+    for (index, watch) in journal.iter().enumerate() {
+        if watch.verb != Verb::Watch || watch.done.is_none() {
+            continue;
+        }
+        let object = format!("{}/{}", path(watch), name(watch));
+        let again = |entry: &Entry| path(entry) == object;
+        assert!(journal[index + 1..].iter().any(again), "{object}");
+    }
+}
+
+fn path(entry: &Entry) -> &str {
+    entry.uri.split('?').next().unwrap_or_default()
+}
+
+/// Of the one object that is watched.
+fn name(watch: &Entry) -> &str {
+    let (_, after) = watch.uri.split_once("metadata.name%3D").expect("a name");
+    after.split('&').next().unwrap_or_default()
+}

@@ -1,0 +1,71 @@
+//! Answers that did not come from the API server.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::response::Response;
+use serde_json::json;
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub code: u16,
+    pub content_type: &'static str,
+    /// Seconds.
+    pub retry_after: Option<u32>,
+    pub body: String,
+}
+
+impl Answer {
+    /// As an API server refuses: a Status, in which Retry-After is said once more.
+    pub fn status(code: u16, reason: &str, message: &str, retry_after: Option<u32>) -> Answer {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": message, "reason": reason, "code": code,
+        });
+        if let Some(seconds) = retry_after {
+            status["details"] = json!({"retryAfterSeconds": seconds});
+        }
+        Answer {
+            code,
+            content_type: "application/json",
+            retry_after,
+            body: status.to_string(),
+        }
+    }
+
+    /// As nginx says that it got nothing from its backend.
+    pub fn html(code: u16, title: &str) -> Answer {
+        let head = format!("<html>\r\n<head><title>{code} {title}</title></head>\r\n");
+        let body = format!(
+            "<body>\r\n<center><h1>{code} {title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+        );
+        Answer {
+            code,
+            content_type: "text/html",
+            retry_after: None,
+            body: head + &body,
+        }
+    }
+
+    /// As an API server tells a watch that its version is too old to start from.
+    pub fn expired_watch() -> Answer {
+        let gone = Answer::status(410, "Expired", "too old resource version: 1 (2)", None);
+        Answer {
+            code: 200,
+            body: format!("{{\"type\":\"ERROR\",\"object\":{}}}\n", gone.body),
+            ..gone
+        }
+    }
+
+    pub(super) fn response(self) -> Response {
+        let mut response = Response::builder()
+            .status(self.code)
+            .header(CONTENT_TYPE, self.content_type);
+        if let Some(seconds) = self.retry_after {
+            response = response.header(RETRY_AFTER, seconds);
+        }
+        response
+            .body(Body::from(self.body))
+            .expect("a valid answer")
+    }
+}

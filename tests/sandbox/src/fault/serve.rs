@@ -1,0 +1,131 @@
+//! Connections to the proxy and the requests on them.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{AUTHORIZATION, UPGRADE, USER_AGENT};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::{Action, Shared, Verb, body};
+
+/// Connections end with the proxy.
+pub(super) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                connections.spawn(connection(stream, acceptor.clone(), shared.clone()));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// An error means that the program hung up, or that it was hung up on: neither is of interest.
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+    let _ = stream.set_nodelay(true);
+    let Ok(stream) = acceptor.accept(stream).await else {
+        return;
+    };
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let shared = shared.clone();
+        async move { handle(&shared, request.map(Body::new)).await }
+    });
+    let server = hyper::server::conn::http1::Builder::new();
+    let _ = server
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+}
+
+/// An error ends the connection without an answer.
+async fn handle(shared: &Arc<Shared>, request: Request) -> Result<Response> {
+    let agent = request.headers().get(USER_AGENT);
+    let agent = agent.and_then(|agent| agent.to_str().ok());
+    let action = match agent {
+        Some(agent) if agent.starts_with(&shared.agent) => {
+            let uri = request.uri().to_string();
+            shared.decide(verb(&request), request.method().as_str(), &uri)
+        }
+        _ => None,
+    };
+    let Some(action) = action else {
+        return forward(shared, request).await;
+    };
+    match action {
+        Action::Answer(answer) => Ok(answer.response()),
+        Action::Drop => bail!("dropped"),
+        Action::Silence => Ok(pending::<Result<Response, Infallible>>().await?),
+        Action::Delay(time) => {
+            tokio::time::sleep(time).await;
+            forward(shared, request).await
+        }
+        Action::AnswerAfter(answer) => {
+            whole(shared, request).await?;
+            Ok(answer.response())
+        }
+        Action::DropAfter => {
+            whole(shared, request).await?;
+            bail!("dropped after it was done")
+        }
+        Action::CutBody => body::cut(forward(shared, request).await?).await,
+        Action::EndAfter(time) => Ok(body::ended(forward(shared, request).await?, time)),
+        Action::HalfOpen => Ok(body::starved(forward(shared, request).await?)),
+    }
+}
+
+fn verb(request: &Request) -> Verb {
+    let query = request.uri().query().unwrap_or_default();
+    let watched = query
+        .split('&')
+        .any(|pair| matches!(pair, "watch=true" | "watch=1"));
+    match *request.method() {
+        _ if request.headers().contains_key(UPGRADE) => Verb::Stream,
+        Method::GET if watched => Verb::Watch,
+        Method::GET | Method::HEAD | Method::OPTIONS => Verb::Read,
+        Method::DELETE => Verb::Delete,
+        _ => Verb::Write,
+    }
+}
+
+/// Until the server has answered completely.
+async fn whole(shared: &Arc<Shared>, request: Request) -> Result<()> {
+    let response = forward(shared, request).await?;
+    http_body_util::BodyExt::collect(response.into_body()).await?;
+    Ok(())
+}
+
+/// The server's answer, streaming both ways; a switch of protocols is followed.
+async fn forward(shared: &Arc<Shared>, mut request: Request) -> Result<Response> {
+    let as_admin = !request.headers().contains_key(AUTHORIZATION);
+    let stream = shared.upstream.connect(as_admin).await;
+    let stream = stream.context("the API server is not there")?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the answer's body, or with the program that reads it.
+    tokio::spawn(connection.with_upgrades());
+    let theirs = hyper::upgrade::on(&mut request);
+    let mut response = sender.send_request(request).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let ours = hyper::upgrade::on(&mut response);
+        tokio::spawn(async move {
+            let (theirs, ours) = tokio::try_join!(theirs, ours)?;
+            let (mut theirs, mut ours) = (TokioIo::new(theirs), TokioIo::new(ours));
+            // Its end is the end of the exec or port-forward, in order or not.
+            let _ = tokio::io::copy_bidirectional(&mut theirs, &mut ours).await;
+            anyhow::Ok(())
+        });
+    }
+    Ok(response.map(Body::new))
+}
