@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::mesh::is_dns_label;
+
 /// One verified, removable multi-cluster Kiali over Istio ambient clusters
 ///
 /// Puts the guide "Kiali dashboard for ambient multi-network" into practice on two clusters: a
@@ -52,7 +54,8 @@ pub struct Global {
         short,
         global = true,
         value_name = "NAME",
-        default_value = "kiali"
+        default_value = "kiali",
+        value_parser = namespace
     )]
     pub namespace: String,
     /// Longest time for the whole command, like 90s, 10m or 1h
@@ -125,6 +128,19 @@ pub struct Dashboard {
     pub no_open: bool,
 }
 
+/// Istio's own namespace has objects of the same names.
+fn namespace(text: &str) -> Result<String, String> {
+    match text {
+        "istio-system" => {
+            Err("istio-system is Istio's own, with a Prometheus of the same name".into())
+        }
+        _ if is_dns_label(text) => Ok(text.into()),
+        _ => Err(format!(
+            "\"{text}\" is not the name of a namespace (lower-case letters, digits and '-')"
+        )),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("\"{text}\" is not a time like 90s, 10m or 1h");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -151,6 +167,22 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_namespace_is_a_label_and_not_istios() {
+        assert_eq!(namespace("kiali"), Ok("kiali".into()));
+        for bad in [
+            "",
+            "Kiali",
+            "a.b",
+            "-a",
+            "a-",
+            "istio-system",
+            &"x".repeat(64),
+        ] {
+            assert!(namespace(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

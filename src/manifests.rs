@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn a_missing_value_is_an_error() {
+        // The built-in functions are off: one of them is called namespace.
         assert!(render(NAMESPACE, json!({})).is_err());
+        assert!(render(KIALI, json!({"namespace": "kiali", "home": "a"})).is_err());
     }
 
     #[test]

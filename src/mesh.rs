@@ -18,6 +18,13 @@ pub use kubeconfig::client_from;
 
 use crate::problem::{self, Exit, Problem};
 
+/// What a namespace, a job and a volume may be called.
+pub fn is_dns_label(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let outer = |c: char| inner(c) && c != '-';
+    name.len() <= 63 && name.chars().all(inner) && name.starts_with(outer) && name.ends_with(outer)
+}
+
 /// Istio's cluster id: Kiali, Prometheus' `cluster` label and the key in Kiali's Secret must all
 /// carry this one string, so it is taken from istiod and never typed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
@@ -35,15 +42,12 @@ impl TryFrom<String> for ClusterName {
 impl ClusterName {
     /// Refuses what cannot be a DNS label: such a name can be neither a job nor a volume.
     pub fn new(name: &str) -> Result<ClusterName, String> {
-        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let outer = |c: Option<char>| c.is_some_and(|c| inner(c) && c != '-');
-        let fits = name.len() <= 63 && name.chars().all(inner);
-        if fits && outer(name.chars().next()) && outer(name.chars().next_back()) {
-            return Ok(ClusterName(name.into()));
+        match is_dns_label(name) {
+            true => Ok(ClusterName(name.into())),
+            false => Err(format!(
+                "cluster id \"{name}\" is not a DNS label (lower-case letters, digits and '-', at most 63)"
+            )),
         }
-        Err(format!(
-            "cluster id \"{name}\" is not a DNS label (lower-case letters, digits and '-', at most 63)"
-        ))
     }
 
     pub fn as_str(&self) -> &str {

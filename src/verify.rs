@@ -1,29 +1,29 @@
 //! `verify`: § Verify federated Prometheus, and what the guide leaves to the eye. Each hop is proven
 //! by itself, so that a failure names the one that broke.
 
+mod exposure;
 mod prometheus;
+mod targets;
 mod traffic;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use futures::future::{Either, join_all, select};
+use futures::future::{Either, select};
 use std::pin::pin;
 
-use self::prometheus::{ActiveTarget, Federation};
+use self::prometheus::Federation;
 use crate::guide::Step;
 use crate::install::Run;
 use crate::k8s::Scope;
 use crate::k8s::health::Health;
 use crate::mesh::ClusterName;
 use crate::status;
-use crate::steps::{aggregate_metrics, expose_prometheus, kiali, remote_secret};
+use crate::steps::{kiali, remote_secret};
 
 /// A remote that hangs makes Kiali hang with it, for a minute and more.
 const ANSWER: Duration = Duration::from_secs(10);
-/// Two scrapes of the federating Prometheus, and some air.
-const SCRAPED: Duration = Duration::from_secs(40);
 
 /// A hop of the way from a ztunnel to Kiali's graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub enum Hop {
     ApiServer,
     Components,
     ScrapeTarget,
+    Exposure,
     RemoteAccess,
     Kiali,
     Traffic,
@@ -42,6 +43,7 @@ impl Hop {
             Hop::ApiServer => "api server",
             Hop::Components => "components",
             Hop::ScrapeTarget => "scrape target",
+            Hop::Exposure => "exposure",
             Hop::RemoteAccess => "remote access",
             Hop::Kiali => "kiali",
             Hop::Traffic => "traffic",
@@ -134,7 +136,7 @@ async fn hops(
 ) -> Vec<Finding> {
     let (components, targets, access, view) = tokio::join!(
         components(run),
-        targets(run, federation),
+        targets::targets(run, federation),
         access(home, expected),
         view(home, expected),
     );
@@ -173,88 +175,6 @@ async fn components(run: &Run<'_>) -> Vec<Finding> {
         .all()
         .map(|c| Finding::new(Hop::Components, &c.name, of(&c.name)))
         .collect()
-}
-
-async fn targets(run: &Run<'_>, federation: Option<&Federation<'_>>) -> Vec<Finding> {
-    let Some(federation) = federation else {
-        let missing = Err("no pod of the federating Prometheus is ready".into());
-        return vec![Finding::new(
-            Hop::ScrapeTarget,
-            &run.mesh.home.name,
-            missing,
-        )];
-    };
-    let judged = run.mesh.all().map(async |cluster| {
-        let scope = run.on(Step::ExposePrometheus, cluster);
-        let address = match expose_prometheus::target(&scope).await {
-            Ok(target) => target.map(|t| t.address),
-            Err(error) => {
-                return Finding::new(Hop::ScrapeTarget, &cluster.name, Err(format!("{error:#}")));
-            }
-        };
-        let verdict = scraped(federation, &cluster.name, address).await;
-        Finding::new(Hop::ScrapeTarget, &cluster.name, verdict)
-    });
-    join_all(judged).await
-}
-
-/// Waits for a scrape that is newer than this question: the last one may be of before it broke.
-async fn scraped(
-    federation: &Federation<'_>,
-    cluster: &ClusterName,
-    address: Option<String>,
-) -> Result<String, String> {
-    let job = aggregate_metrics::job(cluster);
-    let end = tokio::time::Instant::now() + SCRAPED;
-    let mut first: Option<String> = None;
-    loop {
-        let targets = federation
-            .targets()
-            .await
-            .map_err(|e| format!("federating Prometheus: {e:#}"))?;
-        let target = targets.into_iter().find(|t| t.scrape_pool == job);
-        let late = tokio::time::Instant::now() > end;
-        match target {
-            // A Prometheus that has just started does not know its targets yet.
-            None if late => {
-                return Err(format!("the federating Prometheus has no scrape job {job}"));
-            }
-            None => {}
-            Some(target) => {
-                moved(&target, address.as_deref())?;
-                let since = first.get_or_insert_with(|| target.last_scrape.clone());
-                if *since != target.last_scrape && target.health != "unknown" {
-                    return judge(&target);
-                }
-                if late {
-                    return Err(format!(
-                        "{} was not scraped within {} s",
-                        target.scrape_url,
-                        SCRAPED.as_secs()
-                    ));
-                }
-            }
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-fn moved(target: &ActiveTarget, address: Option<&str>) -> Result<(), String> {
-    match address {
-        Some(address) if !target.scrape_url.contains(&format!("//{address}/")) => Err(format!(
-            "the Gateway's address is {address} now, but the federating Prometheus scrapes {}: run install again",
-            target.scrape_url
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn judge(target: &ActiveTarget) -> Result<String, String> {
-    let url = target.scrape_url.split('?').next().unwrap_or_default();
-    match target.health.as_str() {
-        "up" => Ok(format!("{url} up")),
-        _ => Err(format!("{url} is {}: {}", target.health, target.last_error)),
-    }
 }
 
 /// Each kubeconfig that Kiali was given, used.

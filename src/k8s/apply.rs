@@ -103,8 +103,9 @@ pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
     }
 }
 
-/// Deployments last, the rest at once; the result is in the order given. Pods of a Deployment that
-/// comes before its ServiceAccount are refused, which looks like a failure for good.
+/// What needs a ServiceAccount last, the rest at once; the result is in the order given. Pods of a
+/// Deployment that comes before its account are refused, which looks like a failure for good; a
+/// token Secret that comes before it is deleted by the token controller.
 pub async fn apply_all(
     scope: &Scope<'_>,
     objects: &[Value],
@@ -113,7 +114,7 @@ pub async fn apply_all(
     let (last, first): (Vec<_>, Vec<_>) = objects
         .iter()
         .enumerate()
-        .partition(|(_, o)| o["kind"] == "Deployment");
+        .partition(|(_, o)| matches!(o["kind"].as_str(), Some("Deployment" | "Secret")));
     let mut applied = Vec::new();
     for tier in [first, last] {
         let tier = tier

@@ -165,21 +165,21 @@ mod tests {
             r#"global:
   scrape_interval: 15s
 scrape_configs:
-  - job_name: federate-cluster1
-    honor_labels: true
-    track_timestamps_staleness: true
-    metrics_path: /federate
-    params:
-      match[]:
-        - '{job="kubernetes-pods"}'
-    static_configs:
-      - targets:
-          - 127.0.1.200:9090
-        labels:
-          cluster: cluster1
-    metric_relabel_configs:
-      - target_label: cluster
-        replacement: cluster1
+- job_name: federate-cluster1
+  honor_labels: true
+  track_timestamps_staleness: true
+  metrics_path: /federate
+  params:
+    "match[]":
+    - "{job=\"kubernetes-pods\"}"
+  static_configs:
+  - targets:
+    - 127.0.1.200:9090
+    labels:
+      cluster: cluster1
+  metric_relabel_configs:
+  - target_label: cluster
+    replacement: cluster1
 "#
         );
     }

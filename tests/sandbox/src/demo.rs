@@ -1,18 +1,13 @@
 //! `sandbox demo`: a whole life of ambikiali in two clusters, with its own output.
 
-use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
-use ambikiali_sandbox::Sandbox;
-use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::run::build;
-use anyhow::{Context, Result};
-use tokio::process::Command;
+use anyhow::Result;
 
+use crate::product::{CLUSTERS, Shown, show};
 use crate::signals::Signals;
-
-const CLUSTERS: [&str; 2] = ["cluster1", "cluster2"];
 
 /// In this order. The addresses here are loopback ones, which install refuses unless told.
 const COMMANDS: [&str; 4] = [
@@ -21,13 +16,6 @@ const COMMANDS: [&str; 4] = [
     "status --ctx1 cluster1 --ctx2 cluster2",
     "cleanup --ctx1 cluster1 --ctx2 cluster2",
 ];
-
-struct Shown {
-    command: &'static str,
-    took: Duration,
-    requests: Vec<usize>,
-    code: Option<i32>,
-}
 
 #[tokio::main]
 pub async fn run(delays: bool) -> Result<ExitCode> {
@@ -38,7 +26,9 @@ pub async fn run(delays: bool) -> Result<ExitCode> {
     let sandbox = signals.start(&names, delays).await?;
     let mut shown = Vec::new();
     for command in COMMANDS {
-        match signals.or(show(&sandbox, &program, command)).await {
+        println!("\n$ ambikiali {command}");
+        let output = (Stdio::inherit(), Stdio::inherit());
+        match signals.or(show(&sandbox, &program, command, output)).await {
             Ok(one) => shown.push(one),
             Err(err) => {
                 sandbox.stop().await?;
@@ -50,30 +40,6 @@ pub async fn run(delays: bool) -> Result<ExitCode> {
     summarize(&shown);
     let failed = shown.iter().any(|one| one.code != Some(0));
     Ok(ExitCode::from(u8::from(failed)))
-}
-
-async fn show(sandbox: &Sandbox, program: &Path, command: &'static str) -> Result<Shown> {
-    println!("\n$ ambikiali {command}");
-    let marks = sandbox.clusters().iter().map(Mark::now);
-    let marks: Vec<Mark> = marks.collect::<Result<_>>()?;
-    let begin = Instant::now();
-    let mut child = Command::new(program);
-    child
-        .args(command.split(' '))
-        .env("KUBECONFIG", sandbox.kubeconfig());
-    // What it remembers of its last install is a real user's.
-    child.env("XDG_STATE_HOME", sandbox.folder());
-    let status = child.kill_on_drop(true).status().await;
-    let status = status.with_context(|| format!("cannot start {}", program.display()))?;
-    let took = begin.elapsed();
-    let count = |mark: &Mark| Ok(mark.requests()?.by_agent("ambikiali").len());
-    let requests = marks.iter().map(count).collect::<Result<_>>()?;
-    Ok(Shown {
-        command,
-        took,
-        requests,
-        code: status.code(),
-    })
 }
 
 fn summarize(shown: &[Shown]) {

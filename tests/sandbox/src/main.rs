@@ -8,9 +8,11 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 mod background;
+mod bench;
 mod demo;
 mod foreground;
 mod kubectl;
+mod product;
 mod signals;
 
 /// Real control planes on a bare machine: two clusters in a mesh, in the background or around a
@@ -41,6 +43,17 @@ enum Command {
         /// Let the servers take as long as the real ones were measured to
         #[arg(long)]
         delays: bool,
+    },
+    /// Start two clusters and time first installs in them
+    Bench {
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// Let the servers take as long as the real ones were measured to
+        #[arg(long)]
+        delays: bool,
+        /// Seconds until a load balancer has an address
+        #[arg(long, value_name = "SECONDS")]
+        load_balancer: Option<u64>,
     },
     /// Start clusters and keep them until a signal comes
     #[command(hide = true)]
@@ -87,6 +100,11 @@ fn run(command: Command) -> Result<ExitCode> {
             foreground::run(&clusters.names, clusters.delays, &command)
         }
         Command::Demo { delays } => demo::run(delays),
+        Command::Bench {
+            runs,
+            delays,
+            load_balancer,
+        } => bench::run(runs, delays, load_balancer),
         Command::Serve(clusters) => background::serve(&clusters.names, clusters.delays).map(done),
         Command::Reap { folder } => {
             // Only the end counts; nothing is ever written.

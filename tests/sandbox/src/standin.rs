@@ -34,6 +34,11 @@ pub struct World {
 }
 
 impl World {
+    /// For what starts from now on.
+    pub fn change_delays(&self, change: impl FnOnce(&mut Delays)) {
+        change(&mut self.delays.write().unwrap_or_else(|e| e.into_inner()));
+    }
+
     pub fn delays(&self) -> Delays {
         *self.delays.read().unwrap_or_else(|e| e.into_inner())
     }

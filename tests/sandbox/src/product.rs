@@ -1,0 +1,50 @@
+//! One run of the real ambikiali on a sandbox: how long it took, and what it asked of each cluster.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use ambikiali_sandbox::Sandbox;
+use ambikiali_sandbox::audit::Mark;
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+pub const CLUSTERS: [&str; 2] = ["cluster1", "cluster2"];
+
+pub struct Shown {
+    pub command: &'static str,
+    pub took: Duration,
+    /// By the audit log of each cluster.
+    pub requests: Vec<usize>,
+    pub code: Option<i32>,
+}
+
+pub async fn show(
+    sandbox: &Sandbox,
+    program: &Path,
+    command: &'static str,
+    (stdout, stderr): (Stdio, Stdio),
+) -> Result<Shown> {
+    let marks = sandbox.clusters().iter().map(Mark::now);
+    let marks: Vec<Mark> = marks.collect::<Result<_>>()?;
+    let begin = Instant::now();
+    let mut child = Command::new(program);
+    child
+        .args(command.split(' '))
+        .env("KUBECONFIG", sandbox.kubeconfig())
+        .stdout(stdout)
+        .stderr(stderr);
+    // What it remembers of its last install is a real user's.
+    child.env("XDG_STATE_HOME", sandbox.folder());
+    let status = child.kill_on_drop(true).status().await;
+    let status = status.with_context(|| format!("cannot start {}", program.display()))?;
+    let took = begin.elapsed();
+    let count = |mark: &Mark| Ok(mark.requests()?.by_agent("ambikiali").len());
+    let requests = marks.iter().map(count).collect::<Result<_>>()?;
+    Ok(Shown {
+        command,
+        took,
+        requests,
+        code: status.code(),
+    })
+}
