@@ -36,11 +36,18 @@ pub enum Command {
     Verify(Verify),
     /// Show each component and how it is
     Status(Clusters),
-    /// Forward a local port to Kiali and open it in the browser
+    /// Forward a local port to Kiali and open it in the browser, until Ctrl-C
     Dashboard(Dashboard),
     /// Remove what install made, and nothing else
     #[command(visible_alias = "uninstall")]
     Cleanup(Clusters),
+}
+
+impl Command {
+    /// Whether it changes clusters.
+    pub fn writes(&self) -> bool {
+        matches!(self, Command::Install(_) | Command::Cleanup(_))
+    }
 }
 
 #[derive(Args, Debug)]

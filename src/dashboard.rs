@@ -1,27 +1,41 @@
-//! § Deploy Kiali, the last command: a local port that leads to Kiali. Each connection finds the pod
-//! anew, so the port outlives a restart of Kiali.
+//! § Deploy Kiali, the last command: a local port that leads to Kiali. Its pod is looked for all the
+//! time, because a forward to a pod that is gone never says so; so the port outlives a restart.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
+use kube::{Api, Client};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
+use crate::k8s::forward::Target;
 use crate::k8s::{Deadline, Scope};
-use crate::mesh::Cluster;
-use crate::progress::Progress;
+use crate::problem::{Exit, Problem, kube_text};
 use crate::steps::kiali;
+
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a connection waits for a restart of Kiali.
+const RESTART: Duration = Duration::from_secs(60);
 
 /// A bound port; `taken` when it is not the one asked for.
 pub struct Dashboard {
     listener: TcpListener,
+    target: Target,
     pub url: String,
     pub taken: bool,
 }
 
 impl Dashboard {
-    pub async fn bind(port: u16) -> Result<Dashboard> {
+    /// Only where a Kiali is ready: a port that leads nowhere is of no use.
+    pub async fn open(scope: &Scope<'_>, port: u16) -> Result<Dashboard> {
+        let missing = || {
+            let cause = format!("{}: no pod of Kiali is ready", scope.cluster.name);
+            Problem::new(Exit::Unexpected, cause).fix("ambikiali status")
+        };
+        let target = kiali::target(scope).await?.ok_or_else(missing)?;
         let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
         let (listener, taken) = match bind(port).await {
             Ok(listener) => (listener, false),
@@ -32,6 +46,7 @@ impl Dashboard {
         let url = format!("http://localhost:{port}{}", kiali::WEB_ROOT);
         Ok(Dashboard {
             listener,
+            target,
             url,
             taken,
         })
@@ -40,49 +55,70 @@ impl Dashboard {
     /// Serves until the process ends. `trouble` hears why a connection came to nothing.
     pub async fn serve(
         self,
-        home: Cluster,
-        namespace: String,
-        progress: Progress,
-        patience: Deadline,
+        scope: &Scope<'_>,
         trouble: impl Fn(String) + Clone + Send + 'static,
     ) -> Result<()> {
-        loop {
-            let (local, _) = self.listener.accept().await?;
-            let (home, namespace, progress, trouble) = (
-                home.clone(),
-                namespace.clone(),
-                progress.clone(),
-                trouble.clone(),
-            );
-            tokio::spawn(async move {
-                let deadline = Deadline::after(patience.whole);
-                let scope = Scope {
-                    cluster: &home,
-                    namespace: &namespace,
-                    progress,
-                    deadline,
-                };
-                if let Err(error) = connect(&scope, local).await {
-                    trouble(format!("{error:#}"));
-                }
+        let (found, target) = watch::channel(Some(self.target));
+        let accept = async {
+            loop {
+                let (local, _) = self.listener.accept().await?;
+                let (client, target) = (scope.cluster.client.clone(), target.clone());
+                let trouble = trouble.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = forward(client, target, local).await {
+                        trouble(format!("{error:#}"));
+                    }
+                });
+            }
+        };
+        tokio::select! {
+            failed = accept => failed,
+            () = look(scope, found) => Ok(()),
+        }
+    }
+}
+
+/// Never returns.
+async fn look(scope: &Scope<'_>, found: watch::Sender<Option<Target>>) {
+    loop {
+        sleep(LOOK).await;
+        let scope = Scope {
+            deadline: Deadline::after(scope.deadline.whole),
+            ..scope.clone()
+        };
+        // An API server that does not answer says nothing about the pod.
+        if let Ok(now) = kiali::target(&scope).await {
+            found.send_if_modified(|last| {
+                let changed = *last != now;
+                *last = now;
+                changed
             });
         }
     }
 }
 
-async fn connect(scope: &Scope<'_>, mut local: TcpStream) -> Result<()> {
-    let target = kiali::target(scope)
-        .await?
-        .context("no pod of Kiali is ready; reload in a moment")?;
-    let pods = Api::<Pod>::namespaced(scope.cluster.client.clone(), &target.namespace);
-    let mut forward = pods.portforward(&target.pod, &[target.port]).await;
-    let forward = forward
-        .as_mut()
-        .map_err(|e| anyhow::anyhow!(crate::problem::kube_text(e)))?;
+/// One connection, until either end closes it or the pod is gone.
+async fn forward(
+    client: Client,
+    mut target: watch::Receiver<Option<Target>>,
+    mut local: TcpStream,
+) -> Result<()> {
+    let found = timeout(RESTART, target.wait_for(Option::is_some)).await;
+    let found = found.map(|found| found.ok().and_then(|target| target.clone()));
+    let to = found.ok().flatten();
+    let to = to.context("no pod of Kiali is ready; reload in a moment")?;
+    let pods = Api::<Pod>::namespaced(client, &to.namespace);
+    let mut forward = pods
+        .portforward(&to.pod, &[to.port])
+        .await
+        .map_err(|e| anyhow!(kube_text(&e)))?;
     let mut remote = forward
-        .take_stream(target.port)
+        .take_stream(to.port)
         .context("port-forward without a stream")?;
-    // A browser that closes early is nobody's trouble.
-    let _ = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
+    tokio::select! {
+        // A browser that closes early is nobody's trouble.
+        _ = tokio::io::copy_bidirectional(&mut local, &mut remote) => {}
+        _ = target.wait_for(|now| now.as_ref() != Some(&to)) => {}
+    }
     Ok(())
 }

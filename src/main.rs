@@ -25,9 +25,10 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::cli::{Cli, Clusters, Command, Global};
+use self::dashboard::Dashboard;
 use self::guide::Step;
 use self::install::Run;
-use self::k8s::Deadline;
+use self::k8s::{Deadline, Scope};
 use self::mesh::{Istiod, Member, Members, Mesh};
 use self::problem::Exit;
 use self::verify::{Finding, Hop};
@@ -47,7 +48,8 @@ fn main() -> ExitCode {
             return ExitCode::from(Exit::Unexpected as u8);
         }
     };
-    let ended = runtime.block_on(until_interrupted(run(cli)));
+    let writes = cli.command.writes();
+    let ended = runtime.block_on(until_interrupted(run(cli), writes));
     // Requests that still hang must not hold the process.
     runtime.shutdown_background();
     match ended {
@@ -59,13 +61,18 @@ fn main() -> ExitCode {
     }
 }
 
-async fn until_interrupted(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+async fn until_interrupted(
+    command: impl Future<Output = Result<ExitCode>>,
+    writes: bool,
+) -> Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stopped = |code: u8| {
-        ui::note(
-            "interrupted; what was written stays, and the same command again goes on from here",
-        );
+        if writes {
+            ui::note(
+                "interrupted; what was written stays, and the same command again goes on from here",
+            );
+        }
         Ok(ExitCode::from(code))
     };
     tokio::select! {
@@ -173,7 +180,7 @@ async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
     let with_traffic = args.traffic == cli::Traffic::Sample;
     let mut findings = absent
         .iter()
-        .map(|a| Finding::new(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
+        .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
         .collect::<Vec<_>>();
     findings.extend(
         shown(&mesh, global, async |run| {
@@ -189,14 +196,25 @@ async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
 
 async fn status(args: Clusters, global: &Global) -> Result<ExitCode> {
     let (mesh, absent) = mesh::connect_reachable(&members(args, global)?, Istiod::Optional).await?;
-    let rows = shown(&mesh, global, async |run| status::status(run).await).await?;
+    let rows = shown(&mesh, global, async |run| status::status(run).await).await;
     Ok(exit(ui::statuses(&rows, &absent), Exit::Unexpected))
 }
 
 async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {
-    let (mesh, _) =
-        mesh::connect_reachable(&members(args.clusters, global)?, Istiod::Optional).await?;
-    let dashboard = dashboard::Dashboard::bind(args.port).await?;
+    // The way to the remotes is Kiali's own.
+    let home_alone = Members {
+        remotes: Vec::new(),
+        ..members(args.clusters, global)?
+    };
+    let mesh = mesh::connect(&home_alone, Istiod::Optional).await?;
+    let (events, _quiet) = progress::channel();
+    let scope = Scope {
+        cluster: &mesh.home,
+        namespace: &global.namespace,
+        progress: events.of(Step::Kiali, &mesh.home.name),
+        deadline: Deadline::after(global.timeout),
+    };
+    let dashboard = Dashboard::open(&scope, args.port).await?;
     if dashboard.taken {
         ui::note(&format!("port {} is taken; using a free one", args.port));
     }
@@ -204,17 +222,8 @@ async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {
     if !args.no_open && open::that_detached(&dashboard.url).is_err() {
         ui::note("no browser could be opened");
     }
-    let (events, _quiet) = progress::channel();
-    let progress = events.of(Step::Kiali, &mesh.home.name);
-    let patience = Deadline::after(global.timeout);
     dashboard
-        .serve(
-            mesh.home,
-            global.namespace.clone(),
-            progress,
-            patience,
-            |trouble| ui::note(&trouble),
-        )
+        .serve(&scope, |trouble| ui::note(&trouble))
         .await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,8 @@
 //! it. Everything else is `anyhow` with a chain of causes.
 
 use std::fmt;
+use std::io;
+use std::time::Duration;
 
 /// Why a command ends without success. The numbers are a contract with scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,13 @@ pub fn find(error: &anyhow::Error) -> Option<&Problem> {
     error.chain().find_map(|cause| cause.downcast_ref())
 }
 
+/// How long a server may take to accept a connection.
+pub const CONNECT: Duration = Duration::from_secs(10);
+
+pub fn no_answer(waited: Duration) -> String {
+    format!("no answer in {} s", waited.as_secs())
+}
+
 /// What an API server or the way to it said, in one line. kube's own text repeats the answer in
 /// debug form, and a load balancer's HTML page is of no use to anybody.
 pub fn kube_text(error: &kube::Error) -> String {
@@ -78,12 +87,18 @@ fn status_text(status: &kube::core::Status) -> String {
 }
 
 /// The innermost cause: the outer ones only say "client error".
-pub fn root_cause(error: &dyn std::error::Error) -> String {
+pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;
     }
-    cause.to_string()
+    match cause.downcast_ref::<io::Error>() {
+        // Not the system's own time limit but ours, which says "deadline has elapsed".
+        Some(e) if e.kind() == io::ErrorKind::TimedOut && e.raw_os_error().is_none() => {
+            no_answer(CONNECT)
+        }
+        _ => cause.to_string(),
+    }
 }
 
 #[cfg(test)]

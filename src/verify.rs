@@ -5,13 +5,11 @@ mod exposure;
 mod prometheus;
 mod targets;
 mod traffic;
+mod view;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use anyhow::Result;
-use futures::future::{Either, select};
 use std::pin::pin;
+
+use futures::future::{Either, select};
 
 use self::prometheus::Federation;
 use crate::guide::Step;
@@ -19,11 +17,7 @@ use crate::install::Run;
 use crate::k8s::Scope;
 use crate::k8s::health::Health;
 use crate::mesh::ClusterName;
-use crate::status;
-use crate::steps::{kiali, remote_secret};
-
-/// A remote that hangs makes Kiali hang with it, for a minute and more.
-const ANSWER: Duration = Duration::from_secs(10);
+use crate::status::{self, Row};
 
 /// A hop of the way from a ztunnel to Kiali's graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +29,7 @@ pub enum Hop {
     RemoteAccess,
     Kiali,
     Traffic,
+    Metrics,
 }
 
 impl Hop {
@@ -47,29 +42,57 @@ impl Hop {
             Hop::RemoteAccess => "remote access",
             Hop::Kiali => "kiali",
             Hop::Traffic => "traffic",
+            Hop::Metrics => "metrics",
         }
     }
 }
 
-/// One hop on one cluster: what was seen, or how it broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Holds,
+    Broken,
+    /// It could not be tried, so nothing is said for it and nothing against it.
+    Unproven,
+    /// The user did not want to know.
+    Skipped,
+}
+
+/// One hop and how it is: what was seen, or why not.
 #[derive(Clone, Debug)]
 pub struct Finding {
     pub hop: Hop,
-    pub cluster: ClusterName,
-    pub verdict: Result<String, String>,
+    /// None: no single one.
+    pub cluster: Option<ClusterName>,
+    pub verdict: Verdict,
+    pub text: String,
 }
 
 impl Finding {
-    pub fn new(hop: Hop, cluster: &ClusterName, verdict: Result<String, String>) -> Finding {
+    pub fn on(hop: Hop, cluster: &ClusterName, seen: Result<String, String>) -> Finding {
+        let (verdict, text) = match seen {
+            Ok(text) => (Verdict::Holds, text),
+            Err(text) => (Verdict::Broken, text),
+        };
         Finding {
             hop,
-            cluster: cluster.clone(),
+            cluster: Some(cluster.clone()),
             verdict,
+            text,
         }
     }
 
-    pub fn failed(&self) -> bool {
-        self.verdict.is_err()
+    fn untried(
+        hop: Hop,
+        cluster: Option<&ClusterName>,
+        verdict: Verdict,
+        why: impl Into<String>,
+    ) -> Finding {
+        Finding {
+            hop,
+            cluster: cluster.cloned(),
+            verdict,
+            text: why.into(),
+        }
     }
 }
 
@@ -77,156 +100,74 @@ impl Finding {
 /// that do not answer here included.
 pub async fn verify(run: &Run<'_>, expected: &[ClusterName], with_traffic: bool) -> Vec<Finding> {
     let home = run.on(Step::AggregateMetrics, &run.mesh.home);
-    let name = &home.cluster.name;
     let federation = Federation::find(&home).await;
-    let (Ok(federation), true) = (&federation, with_traffic) else {
-        let mut findings = hops(run, &home, federation.as_ref().ok(), expected).await;
-        if with_traffic {
-            findings.push(Finding::new(
-                Hop::Traffic,
-                name,
-                Err("not proven: the federating Prometheus is not there".into()),
-            ));
-        } else {
-            findings.push(Finding::new(Hop::Traffic, name, Ok("not asked for".into())));
-        }
-        return findings;
+    let hops = hops(run, &home, &federation, expected);
+    let untried = |verdict, why| vec![Finding::untried(Hop::Traffic, None, verdict, why)];
+    let (mut findings, traffic) = match &federation {
+        _ if !with_traffic => (hops.await, untried(Verdict::Skipped, "not asked for")),
+        Ok(federation) => with_flows(hops, traffic::flows(run, federation, expected)).await,
+        Err(_) => (
+            hops.await,
+            untried(Verdict::Unproven, "nothing would show it"),
+        ),
     };
-    let hops = pin!(hops(run, &home, Some(federation), expected));
-    let flows = pin!(traffic::flows(run, federation, expected));
-    let (mut findings, flows) = match select(hops, flows).await {
-        // A broken hop is the answer; what it does to the traffic only takes time to see.
-        Either::Left((findings, _)) if findings.iter().any(Finding::failed) => (findings, None),
-        Either::Left((findings, flows)) => (findings, Some(flows.await)),
-        Either::Right((flows, findings)) => (findings.await, Some(flows)),
-    };
-    let verdict = match flows {
-        None => Err("not proven: a hop before it is broken".into()),
-        Some(Err(error)) => Err(format!("{error:#}")),
-        Some(Ok(seen)) => Ok(flowed(&seen)),
-    };
-    findings.push(Finding::new(Hop::Traffic, name, verdict));
+    findings.extend(traffic);
     findings
 }
 
-fn flowed(seen: &traffic::Seen) -> String {
-    let answers = seen
-        .answers
-        .iter()
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(" and ");
-    let grown = seen
-        .grown
-        .iter()
-        .map(|(c, bytes)| format!("{c} +{bytes} B"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    format!(
-        "{} requests, {answers}; received bytes grew: {grown}",
-        seen.requests
-    )
+/// Traffic takes longer than the hops before it, and comes to nothing when one of them is broken.
+async fn with_flows(
+    hops: impl Future<Output = Vec<Finding>>,
+    flows: impl Future<Output = Vec<Finding>>,
+) -> (Vec<Finding>, Vec<Finding>) {
+    let broken = |findings: &[Finding]| findings.iter().any(|f| f.verdict != Verdict::Holds);
+    match select(pin!(hops), pin!(flows)).await {
+        Either::Left((findings, _)) if broken(&findings) => {
+            let why = "a hop before it is broken";
+            let untried = Finding::untried(Hop::Traffic, None, Verdict::Unproven, why);
+            (findings, vec![untried])
+        }
+        Either::Left((findings, flows)) => (findings, flows.await),
+        Either::Right((seen, hops)) => (hops.await, seen),
+    }
 }
 
 async fn hops(
     run: &Run<'_>,
     home: &Scope<'_>,
-    federation: Option<&Federation<'_>>,
+    federation: &anyhow::Result<Federation<'_>>,
     expected: &[ClusterName],
 ) -> Vec<Finding> {
     let (components, targets, access, view) = tokio::join!(
         components(run),
-        targets::targets(run, federation),
-        access(home, expected),
-        view(home, expected),
+        targets::targets(run, federation, expected),
+        view::access(home, expected),
+        view::view(home, expected),
     );
     [components, targets, access, view].concat()
 }
 
 async fn components(run: &Run<'_>) -> Vec<Finding> {
-    let rows = match status::status(run).await {
-        Ok(rows) => rows,
-        Err(error) => {
-            return vec![Finding::new(
-                Hop::Components,
-                &run.mesh.home.name,
-                Err(format!("{error:#}")),
-            )];
-        }
+    let rows = status::status(run).await;
+    let of = |name: &ClusterName| {
+        let rows = rows.iter().filter(|row| row.cluster == *name);
+        Finding::on(Hop::Components, name, all_ready(rows))
     };
-    let of = |cluster: &ClusterName| {
-        let rows = rows
-            .iter()
-            .filter(|r| r.cluster == *cluster)
-            .collect::<Vec<_>>();
-        let broken = rows.iter().filter_map(|row| match &row.component.health {
-            Health::Ready => None,
+    run.mesh.all().map(|cluster| of(&cluster.name)).collect()
+}
+
+fn all_ready<'a>(rows: impl Iterator<Item = &'a Row>) -> Result<String, String> {
+    let (mut ready, mut broken) = (0, Vec::new());
+    for row in rows {
+        match &row.component.health {
+            Health::Ready => ready += 1,
             Health::InProgress(why) | Health::Failed(why) => {
-                Some(format!("{}: {why}", row.component.object))
+                broken.push(format!("{}: {why}", row.component.object));
             }
-        });
-        let broken = broken.collect::<Vec<_>>();
-        match broken.as_slice() {
-            [] => Ok(format!("{} ready", rows.len())),
-            broken => Err(broken.join("; ")),
         }
-    };
-    run.mesh
-        .all()
-        .map(|c| Finding::new(Hop::Components, &c.name, of(&c.name)))
-        .collect()
-}
-
-/// Each kubeconfig that Kiali was given, used.
-async fn access(home: &Scope<'_>, expected: &[ClusterName]) -> Vec<Finding> {
-    let name = &home.cluster.name;
-    let said: BTreeMap<_, _> = match remote_secret::answers(home, ANSWER).await {
-        Ok(said) => said,
-        Err(error) => {
-            return vec![Finding::new(
-                Hop::RemoteAccess,
-                name,
-                Err(format!("{error:#}")),
-            )];
-        }
-    };
-    let remotes = expected.iter().filter(|c| *c != name);
-    remotes
-        .map(|remote| {
-            let verdict = match said.get(remote.as_str()) {
-                Some(Ok(())) => Ok("Kiali's token works".into()),
-                Some(Err(cause)) => {
-                    Err(format!("Kiali's kubeconfig for it does not work: {cause}"))
-                }
-                None => Err(format!(
-                    "Secret {}/{} on {name} has no kubeconfig for it",
-                    home.namespace,
-                    remote_secret::NAME
-                )),
-            };
-            Finding::new(Hop::RemoteAccess, remote, verdict)
-        })
-        .collect()
-}
-
-async fn view(home: &Scope<'_>, expected: &[ClusterName]) -> Vec<Finding> {
-    let verdict = match kiali::target(home).await {
-        Err(error) => Err(format!("{error:#}")),
-        Ok(None) => Err("no pod of Kiali is ready".into()),
-        Ok(Some(target)) => match kiali::server::blind_spots(home, &target, expected, ANSWER)
-            .await
-            .as_slice()
-        {
-            [] => Ok(format!(
-                "sees {}",
-                expected
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )),
-            spots => Err(spots.join("; ")),
-        },
-    };
-    vec![Finding::new(Hop::Kiali, &home.cluster.name, verdict)]
+    }
+    match broken.as_slice() {
+        [] => Ok(format!("{ready} ready")),
+        broken => Err(broken.join("; ")),
+    }
 }

@@ -17,11 +17,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Scope;
+use crate::problem;
 
 const LARGEST: usize = 32 << 20;
 
 /// A pod's port.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     pub namespace: String,
     pub pod: String,
@@ -81,7 +82,7 @@ impl Drop for Connection {
 }
 
 fn silent(patience: Duration) -> anyhow::Error {
-    anyhow!("no answer in {} s", patience.as_secs())
+    anyhow!(problem::no_answer(patience))
 }
 
 /// One question.
@@ -109,7 +110,7 @@ async fn connect(
             anyhow!(
                 "port-forward to pod {}: {}",
                 target.pod,
-                crate::problem::kube_text(&e)
+                problem::kube_text(&e)
             )
         })?;
     let stream = forward

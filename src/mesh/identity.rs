@@ -10,7 +10,7 @@ use kube::config::Kubeconfig;
 use kube::{Api, Client};
 
 use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, kubeconfig};
-use crate::problem::{Exit, Problem};
+use crate::problem::{Exit, Problem, no_answer};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -28,12 +28,7 @@ pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Resul
             answer.map_err(|e| unreachable(member, &server, &crate::problem::kube_text(&e)))?
         }
         Err(_) => {
-            return Err(unreachable(
-                member,
-                &server,
-                &format!("no answer in {} s", PATIENCE.as_secs()),
-            )
-            .into());
+            return Err(unreachable(member, &server, &no_answer(PATIENCE)).into());
         }
     };
     check_uid(member, &uid)?;

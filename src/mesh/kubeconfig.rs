@@ -2,7 +2,6 @@
 //! missing is skipped, and every context is named, never the current one.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use http::{HeaderValue, header::USER_AGENT};
@@ -126,7 +125,7 @@ pub async fn client_from(
 ) -> Result<(Client, String)> {
     let mut config = Config::from_custom_kubeconfig(config, &options).await?;
     config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(10));
+    config.connect_timeout = Some(problem::CONNECT);
     let host = config.cluster_url.host().unwrap_or_default().to_string();
     if !through_proxy(
         &host,

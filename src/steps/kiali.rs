@@ -53,12 +53,9 @@ pub async fn serving(scope: &Scope<'_>, secret: &Applied, clusters: &[ClusterNam
         let Ok(Some(target)) = target(scope).await else {
             return Health::InProgress("no pod is ready".into());
         };
-        match server::blind_spots(scope, &target, clusters, ANSWER)
-            .await
-            .first()
-        {
+        match server::blind_spot(scope, &target, clusters, ANSWER).await {
             None => Health::Ready,
-            Some(spot) => Health::InProgress(spot.clone()),
+            Some(spot) => Health::InProgress(spot),
         }
     });
     asked.await.map_err(|reason| {

@@ -7,10 +7,10 @@ use anstyle::{AnsiColor, Style};
 use crate::cleanup::Report;
 use crate::guide::Step;
 use crate::k8s::health::Health;
-use crate::mesh::{Absent, Mesh};
+use crate::mesh::{Absent, ClusterName, Mesh};
 use crate::problem;
 use crate::status::Row;
-use crate::verify::Finding;
+use crate::verify::{Finding, Verdict};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -52,13 +52,13 @@ pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
         let shown = if cluster == last { "" } else { &cluster };
         let (style, state, why) = match &row.component.health {
             Health::Ready => (GOOD, "ready", ""),
-            Health::InProgress(why) => (BAD, "waiting", why.as_str()),
+            Health::InProgress(why) => (BAD, "not ready", why.as_str()),
             Health::Failed(why) => (BAD, "failed", why.as_str()),
         };
         let width = Step::WIDTH;
         let object = row.component.object.to_string();
         let text = format!(
-            "{shown:<12}  {:<width$}  {style}{state:<7}{style:#}  {object}",
+            "{shown:<12}  {:<width$}  {style}{state:<9}{style:#}  {object}",
             row.step
         );
         let text = if why.is_empty() {
@@ -82,30 +82,36 @@ pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
 /// A line for each hop; whether every hop holds.
 pub fn verified(findings: &[Finding], took: Duration) -> bool {
     for finding in findings {
-        let (style, word, text) = match &finding.verdict {
-            Ok(text) => (GOOD, "ok", text),
-            Err(text) => (BAD, "broken", text),
+        let (style, word) = match finding.verdict {
+            Verdict::Holds => (GOOD, "ok"),
+            Verdict::Broken => (BAD, "broken"),
+            Verdict::Unproven => (BAD, "unproven"),
+            Verdict::Skipped => (DIM, "skipped"),
         };
-        anstream::println!(
-            "{style}{word:<6}{style:#}  {:<13}  {:<12}  {text}",
-            finding.hop.title(),
-            finding.cluster
-        );
+        let (hop, text) = (finding.hop.title(), &finding.text);
+        let cluster = finding.cluster.as_ref().map_or("all", ClusterName::as_str);
+        anstream::println!("{style}{word:<8}{style:#}  {hop:<13}  {cluster:<12}  {text}");
     }
-    let broken = findings.iter().filter(|f| f.failed()).count();
-    let held = findings.len() - broken;
-    match broken {
-        0 => anstream::println!(
-            "{GOOD}Verified{GOOD:#} in {:.1}s: {held} checks hold",
-            took.as_secs_f64()
-        ),
-        _ => anstream::println!(
-            "{BAD}Not verified{BAD:#} in {:.1}s: {broken} of {} checks broken",
-            took.as_secs_f64(),
-            findings.len()
-        ),
-    }
-    broken == 0
+    let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
+    let counts = [
+        (count(Verdict::Broken), "broken"),
+        (count(Verdict::Unproven), "unproven"),
+        (count(Verdict::Skipped), "skipped"),
+        (count(Verdict::Holds), "ok"),
+    ];
+    let verified = counts[0].0 + counts[1].0 == 0;
+    let (style, word) = match verified {
+        true => (GOOD, "Verified"),
+        false => (BAD, "Not verified"),
+    };
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts = counts.map(|(count, word)| format!("{count} {word}"));
+    anstream::println!(
+        "{style}{word}{style:#} in {:.1}s: {}",
+        took.as_secs_f64(),
+        counts.collect::<Vec<_>>().join(", ")
+    );
+    verified
 }
 
 /// What is left; whether nothing is.

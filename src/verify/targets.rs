@@ -3,118 +3,130 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use futures::future::join_all;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::prometheus::{ActiveTarget, Federation};
-use super::{Finding, Hop, exposure};
+use super::{Finding, Hop, Verdict, exposure};
 use crate::guide::Step;
 use crate::install::Run;
-use crate::mesh::{Cluster, ClusterName};
+use crate::mesh::ClusterName;
 use crate::steps::{aggregate_metrics, expose_prometheus};
 
 /// Two scrapes of the federating Prometheus, and some air.
 const SCRAPED: Duration = Duration::from_secs(40);
+/// Prometheus shows its jobs up to 5 s after it says that it is ready.
+const SHOWN: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Two findings for each cluster.
-pub async fn targets(run: &Run<'_>, federation: Option<&Federation<'_>>) -> Vec<Finding> {
-    let found = join_all(
-        run.mesh
-            .all()
-            .map(|cluster| of_cluster(run, cluster, federation)),
-    )
-    .await;
-    let (scraped, exposed): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+pub async fn targets(
+    run: &Run<'_>,
+    federation: &Result<Federation<'_>>,
+    expected: &[ClusterName],
+) -> Vec<Finding> {
+    let found = expected.iter().map(|c| of_cluster(run, federation, c));
+    let (scraped, exposed): (Vec<_>, Vec<_>) = join_all(found).await.into_iter().unzip();
     [scraped, exposed].concat()
 }
 
 async fn of_cluster(
     run: &Run<'_>,
-    cluster: &Cluster,
-    federation: Option<&Federation<'_>>,
+    federation: &Result<Federation<'_>>,
+    cluster: &ClusterName,
 ) -> (Finding, Finding) {
-    let scope = run.on(Step::ExposePrometheus, cluster);
-    let address = match expose_prometheus::target(&scope).await {
-        Ok(target) => target.map(|t| t.address),
-        Err(error) => {
-            let broken = |hop| Finding::new(hop, &cluster.name, Err(format!("{error:#}")));
-            return (broken(Hop::ScrapeTarget), broken(Hop::Exposure));
-        }
-    };
+    let address = exposed(run, cluster).await;
     let scraped = async {
-        match federation {
-            Some(federation) => scraped(federation, &cluster.name, address.as_deref()).await,
-            None => Err("no pod of the federating Prometheus is ready".into()),
-        }
+        let address = address.as_ref().map_err(|e| format!("{e:#}"))?.as_deref();
+        let federation = federation.as_ref().map_err(|e| format!("{e:#}"))?;
+        up(run, federation, cluster, address).await
     };
-    let exposed = async {
+    let exposure = async {
         match &address {
-            Some(address) => exposure::closed(address).await,
-            None => Ok("no address".into()),
+            Ok(Some(address)) => {
+                Finding::on(Hop::Exposure, cluster, exposure::closed(address).await)
+            }
+            _ => {
+                let why = "its Gateway's address is not known";
+                Finding::untried(Hop::Exposure, Some(cluster), Verdict::Unproven, why)
+            }
         }
     };
-    let (scraped, exposed) = tokio::join!(scraped, exposed);
-    (
-        Finding::new(Hop::ScrapeTarget, &cluster.name, scraped),
-        Finding::new(Hop::Exposure, &cluster.name, exposed),
-    )
+    let (scraped, exposure) = tokio::join!(scraped, exposure);
+    (Finding::on(Hop::ScrapeTarget, cluster, scraped), exposure)
+}
+
+/// Where a cluster says that its Prometheus is; None when it cannot say.
+async fn exposed(run: &Run<'_>, cluster: &ClusterName) -> Result<Option<String>> {
+    let Some(cluster) = run.mesh.all().find(|c| c.name == *cluster) else {
+        return Ok(None);
+    };
+    let target = expose_prometheus::target(&run.on(Step::ExposePrometheus, cluster)).await?;
+    Ok(target.map(|target| target.address))
 }
 
 /// Waits for a scrape that is newer than this question: the last one may be of before it broke.
-async fn scraped(
+async fn up(
+    run: &Run<'_>,
     federation: &Federation<'_>,
     cluster: &ClusterName,
     address: Option<&str>,
 ) -> Result<String, String> {
     let job = aggregate_metrics::job(cluster);
-    let end = Instant::now() + SCRAPED;
+    let (begin, patience) = (Instant::now(), run.deadline.at_most(SCRAPED));
     let mut first: Option<String> = None;
     loop {
-        let targets = federation
-            .targets()
-            .await
-            .map_err(|e| format!("federating Prometheus: {e:#}"))?;
-        let target = targets.into_iter().find(|t| t.scrape_pool == job);
-        let late = Instant::now() > end;
-        match target {
-            // A Prometheus that has just started does not know its targets yet.
-            None if late => {
-                return Err(format!("the federating Prometheus has no scrape job {job}"));
+        let targets = federation.targets().await;
+        let targets = targets.map_err(|e| format!("federating Prometheus: {e:#}"))?;
+        match targets.into_iter().find(|t| t.scrape_pool == job) {
+            None if begin.elapsed() > SHOWN => {
+                return Err(format!(
+                    "the federating Prometheus has no scrape job {job}: run install again"
+                ));
             }
             None => {}
             Some(target) => {
-                moved(&target, address)?;
+                at(&target, address)?;
                 let since = first.get_or_insert_with(|| target.last_scrape.clone());
                 if *since != target.last_scrape && target.health != "unknown" {
                     return judge(&target);
                 }
-                if late {
+                if begin.elapsed() > patience {
+                    let waited = patience.as_secs();
                     return Err(format!(
-                        "{} was not scraped within {} s",
-                        target.scrape_url,
-                        SCRAPED.as_secs()
+                        "{} was not scraped within {waited} s",
+                        url(&target)
                     ));
                 }
             }
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        sleep(PAUSE).await;
     }
 }
 
-fn moved(target: &ActiveTarget, address: Option<&str>) -> Result<(), String> {
+fn at(target: &ActiveTarget, address: Option<&str>) -> Result<(), String> {
     match address {
         Some(address) if !target.scrape_url.contains(&format!("//{address}/")) => Err(format!(
-            "the Gateway's address is {address} now, but the federating Prometheus scrapes {}: run install again",
-            target.scrape_url
+            "the Gateway's address is {address}, but the federating Prometheus scrapes {}: run install again",
+            url(target)
         )),
         _ => Ok(()),
     }
 }
 
 fn judge(target: &ActiveTarget) -> Result<String, String> {
-    let url = target.scrape_url.split('?').next().unwrap_or_default();
     match target.health.as_str() {
-        "up" => Ok(format!("{url} up")),
-        _ => Err(format!("{url} is {}: {}", target.health, target.last_error)),
+        "up" => Ok(format!("{} up", url(target))),
+        health => Err(format!(
+            "{} is {health}: {}",
+            url(target),
+            target.last_error
+        )),
     }
+}
+
+/// Without what is asked for there.
+fn url(target: &ActiveTarget) -> &str {
+    target.scrape_url.split('?').next().unwrap_or_default()
 }

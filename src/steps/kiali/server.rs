@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,31 +30,40 @@ struct Namespace {
     cluster: String,
 }
 
-/// What keeps Kiali from seeing these clusters, in words; empty when it sees them all. A remote that
-/// hangs makes Kiali hang, so the first question without an answer is the last one.
-pub async fn blind_spots(
+/// What keeps Kiali from seeing these clusters, in words; None when it sees them all. Only the first
+/// of it: the others follow from it, and a remote that hangs makes Kiali hang.
+pub async fn blind_spot(
     scope: &Scope<'_>,
     target: &Target,
     clusters: &[ClusterName],
     patience: Duration,
-) -> Vec<String> {
-    let mut kiali = match Connection::open(scope, target, patience).await {
-        Ok(kiali) => kiali,
-        Err(error) => return vec![format!("{error:#}")],
-    };
-    let mut spots = Vec::new();
-    match kiali.get::<Status>(&path("/api/status")).await {
-        Ok(status) => spots.extend(unreachable(&status, clusters)),
-        Err(error) => return vec![format!("its /api/status: {error:#}")],
+) -> Option<String> {
+    match look(scope, target, clusters, patience).await {
+        Ok(spot) => spot,
+        Err(error) => Some(format!("{error:#}")),
     }
-    match kiali.get::<Vec<Namespace>>(&path("/api/namespaces")).await {
-        Ok(namespaces) => spots.extend(without_namespaces(&namespaces, clusters)),
-        Err(error) => spots.push(format!("its /api/namespaces: {error:#}")),
+}
+
+async fn look(
+    scope: &Scope<'_>,
+    target: &Target,
+    clusters: &[ClusterName],
+    patience: Duration,
+) -> Result<Option<String>> {
+    let mut kiali = Connection::open(scope, target, patience).await?;
+    let status = kiali.get(&path("/api/status")).await;
+    let spot = unreachable(&status.context("its /api/status")?, clusters);
+    if spot.is_some() {
+        return Ok(spot);
     }
-    if let Err(error) = kiali.get::<Value>(&path("/api/istio/status")).await {
-        spots.push(format!("its /api/istio/status: {error:#}"));
+    let namespaces = kiali.get::<Vec<_>>(&path("/api/namespaces")).await;
+    let spot = without_namespaces(&namespaces.context("its /api/namespaces")?, clusters);
+    if spot.is_some() {
+        return Ok(spot);
     }
-    spots
+    let istio = kiali.get::<Value>(&path("/api/istio/status")).await;
+    istio.context("its /api/istio/status")?;
+    Ok(None)
 }
 
 fn path(path: &str) -> String {

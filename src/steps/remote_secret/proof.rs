@@ -13,7 +13,7 @@ use super::{NAME, RemoteAccess, kubeconfig};
 use crate::k8s::health::Health;
 use crate::k8s::{Scope, pods, wait};
 use crate::mesh::client_from;
-use crate::problem::{Exit, Problem, kube_text};
+use crate::problem::{Exit, Problem, kube_text, no_answer};
 use crate::progress::ObjectId;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,10 +64,7 @@ pub async fn answer(kubeconfig: &str, patience: Duration) -> Result<(), Answer> 
             Err(Answer::Refused(kube_text(&kube::Error::Api(status))))
         }
         Ok(Err(error)) => Err(Answer::Unusable(kube_text(&error))),
-        Err(_) => Err(Answer::Unusable(format!(
-            "no answer in {} s",
-            patience.as_secs()
-        ))),
+        Err(_) => Err(Answer::Unusable(no_answer(patience))),
     }
 }
 

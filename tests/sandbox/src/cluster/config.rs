@@ -37,7 +37,8 @@ pub fn kwokctl(tools: &Tools, addresses: Addresses, audit_policy: &str) -> Strin
     let scheduler_port = port(SCHEDULER);
     let kwok_port = port(KWOK);
     // The API server refuses to advertise a loopback address, and without a default route it finds
-    // no other: 192.0.2.1 is nobody's by definition. Data need not survive a power cut.
+    // no other: 192.0.2.1 is nobody's by definition. Data need not survive a power cut. A
+    // scheduler that loses its lease to a paused API server ends, and here no kubelet starts it again.
     format!(
         r#"apiVersion: config.kwok.x-k8s.io/v1alpha1
 kind: KwokctlConfiguration
@@ -64,6 +65,9 @@ componentsPatches:
     extraArgs:
       - {{key: audit-log-mode, value: blocking}}
       - {{key: advertise-address, value: 192.0.2.1}}
+  - name: kube-scheduler
+    extraArgs:
+      - {{key: leader-elect, value: "false"}}
   - name: kwok-controller
     extraArgs:
       - {{key: node-ip, value: 127.0.0.1, override: true}}

@@ -3,6 +3,7 @@
 //!
 //! What it cannot show: a ClusterIP, session affinity, EndpointSlices written by hand.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +11,7 @@ use anyhow::Result;
 use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 
 /// A ready pod behind `name.namespace[.svc[.cluster.local]]` and the target port of `port`.
 pub async fn resolve(client: &Client, host: &str, port: u16) -> Result<SocketAddr> {
@@ -62,26 +63,46 @@ pub async fn backend(
         .await
         .map_err(Missing::Api)?
         .ok_or(Missing::Service)?;
-    let spec = service.spec.unwrap_or_default();
-    let ports = spec.ports.unwrap_or_default();
-    let wanted = ports
-        .iter()
-        .find(|p| p.port == i32::from(port) && tcp(p.protocol.as_deref()))
-        .ok_or(Missing::Port)?;
-    let selector = spec.selector.unwrap_or_default();
-    if selector.is_empty() {
-        return Err(Missing::Pod);
-    }
-    let labels: Vec<String> = selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let labels: Vec<String> = selector(&service)
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
     let pods = Api::<Pod>::namespaced(client.clone(), namespace)
         .list(&ListParams::default().labels(&labels.join(",")))
         .await
         .map_err(Missing::Api)?;
-    pods.items
-        .iter()
-        .filter(|pod| ready(pod))
+    among(&service, port, &pods.items)
+}
+
+/// The same, of the pods that somebody knows.
+pub fn among(
+    service: &Service,
+    port: u16,
+    pods: &[impl Borrow<Pod>],
+) -> Result<SocketAddr, Missing> {
+    let spec = service.spec.as_ref();
+    let wanted = spec
+        .and_then(|spec| spec.ports.as_ref())
+        .into_iter()
+        .flatten()
+        .find(|p| p.port == i32::from(port) && tcp(p.protocol.as_deref()))
+        .ok_or(Missing::Port)?;
+    if selector(service).next().is_none() {
+        return Err(Missing::Pod);
+    }
+    let behind = |pod: &&Pod| {
+        pod.metadata.namespace == service.metadata.namespace
+            && selector(service).all(|(k, v)| pod.labels().get(k) == Some(v))
+    };
+    pods.iter()
+        .map(Borrow::borrow)
+        .filter(|pod| behind(pod) && ready(pod))
         .find_map(|pod| Some(SocketAddr::new(address(pod)?, target(pod, wanted)?)))
         .ok_or(Missing::Pod)
+}
+
+fn selector(service: &Service) -> impl Iterator<Item = (&String, &String)> {
+    let spec = service.spec.iter();
+    spec.filter_map(|spec| spec.selector.as_ref()).flatten()
 }
 
 /// Name and namespace of a Service's host name. A bare name depends on the pod that asks, which

@@ -1,5 +1,6 @@
 //! The data plane of every Gateway of class `istio`: listens on the address that its Service got,
-//! and passes requests on by the HTTPRoutes that are in the cluster at that moment.
+//! and passes requests on by the HTTPRoutes that are in the cluster at that moment, or were when the
+//! API server still answered.
 //!
 //! What it cannot show: TLS and TCP listeners, filters, retries and time limits of Envoy, Istio's own
 //! routing and policies.
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::World;
+use super::service::{self, Missing};
 use super::watch::Mirror;
 use crate::Cluster;
 use api::Listener;
@@ -59,6 +61,7 @@ pub async fn run(cluster: Cluster, _world: World) {
         let (services, pods) = (mirrors.services.all(), mirrors.pods.all());
         let services: Vec<(&Service, bool)> = services
             .iter()
+            .filter(|service| service.labels().contains_key(OF_GATEWAY))
             .map(|service| (service.as_ref(), endpoints::ready(service, &pods)))
             .collect();
         endpoints.update(&cluster, &services).await;
@@ -102,13 +105,21 @@ impl Mirrors {
         };
         let services = Api::all(cluster.client());
         let pods = Api::all(cluster.client());
-        let made = || Config::default().labels(OF_GATEWAY);
         Mirrors {
-            services: Mirror::start(services, made(), (), changed.clone()),
-            pods: Mirror::start(pods, made(), (), changed.clone()),
+            services: Mirror::start(services, Config::default(), (), changed.clone()),
+            pods: Mirror::start(pods, Config::default(), (), changed.clone()),
             gateways: mirror(kind("Gateway")),
             routes: mirror(kind("HTTPRoute")),
         }
+    }
+
+    /// A ready pod of one Service.
+    fn backend(&self, namespace: &str, name: &str, port: u16) -> Result<SocketAddr, Missing> {
+        let services = self.services.all();
+        let service = services
+            .iter()
+            .find(|s| s.name_any() == name && s.namespace().as_deref() == Some(namespace));
+        service::among(service.ok_or(Missing::Service)?, port, &self.pods.all())
     }
 
     /// Every socket that there should be now: none of a Gateway without a ready pod.

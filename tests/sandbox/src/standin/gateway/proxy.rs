@@ -63,7 +63,7 @@ async fn answer(
             port,
         } => (namespace, name, port),
     };
-    let to = match service::backend(&cluster.client(), &namespace, &name, port).await {
+    let to = match mirrors.backend(&namespace, &name, port) {
         Ok(to) => to,
         Err(service::Missing::Service | service::Missing::Port) => {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
