@@ -1,5 +1,6 @@
 //! What the tool promises, through its binary, on real control planes.
 
+mod cleanup;
 mod cli;
 mod install;
 mod support;
