@@ -6,8 +6,8 @@ use anyhow::Result;
 use futures::future::join_all;
 
 use crate::guide::Step;
-use crate::install::Run;
-use crate::k8s::{Scope, contents};
+use crate::install::{Run, step};
+use crate::k8s::contents;
 use crate::mesh::Cluster;
 use crate::progress::ObjectId;
 use crate::steps::{
@@ -66,15 +66,6 @@ fn keep(report: &mut Report, results: impl IntoIterator<Item = Result<()>>) {
         .extend(results.into_iter().filter_map(Result::err));
 }
 
-async fn step<'a>(
-    run: &Run<'a>,
-    step: Step,
-    cluster: &'a Cluster,
-    work: impl AsyncFnOnce(Scope<'a>) -> Result<()>,
-) -> Result<()> {
-    crate::install::step(run, step, cluster, work).await
-}
-
 async fn kiali_cr<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<()> {
     match cluster.uid == run.mesh.home.uid {
         true => step(run, Step::Kiali, cluster, async |s| kiali::remove(&s).await).await,
@@ -109,12 +100,17 @@ async fn metrics(run: &Run<'_>) -> Vec<Result<()>> {
 }
 
 async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
-    step(run, Step::KialiOperator, cluster, async |s| {
+    let needed = step(run, Step::KialiOperator, cluster, async |s| {
         kiali_operator::remove(&s).await
     })
     .await?;
-    step(run, Step::Namespace, cluster, async |s| {
-        namespaces::remove(&s).await
+    step(run, Step::Namespace, cluster, async |s| match needed {
+        true => {
+            let kept = format!("kept {}: its operator is needed", s.namespace);
+            s.progress.done(kept);
+            Ok(())
+        }
+        false => namespaces::remove(&s).await,
     })
     .await
 }

@@ -2,7 +2,7 @@
 //! removes what a Kiali CR asks for. Nothing waits for its pod: a CR that is there when it starts is
 //! taken up at once.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
@@ -97,34 +97,41 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     vec![look(scope, &deployments(scope), object, health::deployment).await]
 }
 
-/// The operator itself stays while a foreign Kiali CR is there: nobody else would run its finalizer.
-/// Ours are gone when this runs. So does the CRD, whose deletion would delete every CR.
-pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let left = crs(scope).await?;
-    if !left.is_empty() {
-        let named = left
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
-        scope
-            .progress
-            .done(format!("kept with its CRD, for {named}"));
-        return Ok(());
+/// Whether an operator of ours is still needed: while another Kiali CR is there nobody else would run
+/// its finalizer. The CRD stays too, as its deletion would delete every CR. Our own CRs are gone when
+/// this runs.
+pub async fn remove(scope: &Scope<'_>) -> Result<bool> {
+    let others = crs(scope).await?;
+    let named = others.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let named = named.join(", ");
+    let objects = objects(scope.namespace)?;
+    if !others.is_empty() && is_ours(scope, &objects).await? {
+        let kept = format!("kept with its CRD, for {named}");
+        scope.progress.done(kept);
+        return Ok(true);
     }
-    let mut removed = delete::delete_all(scope, &objects(scope.namespace)?).await?;
+    let mut removed = delete::delete_all(scope, &objects).await?;
+    if !others.is_empty() {
+        let removed = delete::summary(&removed);
+        let done = format!("{removed}; the CRD is kept, for {named}");
+        scope.progress.done(done);
+        return Ok(false);
+    }
     let crd = crd()?;
     removed.push(delete::delete(scope, &crd).await?);
     if removed.last() == Some(&Removed::Deleted) {
-        wait::until_gone(
-            scope,
-            &kinds::of(&crd)?,
-            ObjectId::cluster_wide("CustomResourceDefinition", CRD),
-        )
-        .await?;
+        let id = ObjectId::cluster_wide("CustomResourceDefinition", CRD);
+        wait::until_gone(scope, &kinds::of(&crd)?, id).await?;
     }
     scope.progress.done(delete::summary(&removed));
-    Ok(())
+    Ok(false)
+}
+
+async fn is_ours(scope: &Scope<'_>, objects: &[Value]) -> Result<bool> {
+    let operator = objects.iter().find(|o| o["kind"] == "Deployment");
+    let operator = operator.context("the manifest has an operator")?;
+    let live = apply::read(scope, operator, &kinds::id(operator)?).await?;
+    Ok(live.as_ref().is_some_and(apply::is_ours))
 }
 
 /// All Kiali CRs of the cluster.

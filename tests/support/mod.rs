@@ -3,19 +3,21 @@
 
 mod command;
 mod masked;
+mod objects;
 
-use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::snapshot::Snapshot;
 use ambikiali_sandbox::{Cluster, Delays, Sandbox};
 use tempfile::TempDir;
+use tokio::process::Child;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use command::{Ended, ambikiali};
+pub use command::{Ended, ambikiali, command};
 pub use masked::{masked, progress};
+pub use objects::{Foreign, get, patch};
 
 /// Stand-ins work beside the tests, so the runtime outlives each of them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
@@ -23,6 +25,18 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a to
 static IDLE: Mutex<Vec<Sandbox>> = Mutex::new(Vec::new());
 /// A pair is ten processes and a gigabyte; two are what two cores carry.
 static PAIRS: Semaphore = Semaphore::const_new(2);
+
+/// `install` as a user of local processes types it.
+pub const INSTALL: [&str; 8] = [
+    "install",
+    "--ctx1",
+    "cluster1",
+    "--ctx2",
+    "cluster2",
+    "--allow-loopback",
+    "--timeout",
+    "90s",
+];
 
 /// `cluster1` as home and `cluster2` as remote, in a mesh, with the sample apps.
 pub struct Clusters {
@@ -66,10 +80,21 @@ impl Clusters {
     }
 
     async fn give_back(self) {
-        let after = snapshots(&self.sandbox).await;
-        for ((cluster, before), after) in
-            self.sandbox.clusters().iter().zip(&self.before).zip(&after)
-        {
+        self.assert_unchanged(&self.before).await;
+        IDLE.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.sandbox);
+    }
+
+    /// All there is in both.
+    pub async fn snapshots(&self) -> [Snapshot; 2] {
+        snapshots(&self.sandbox).await
+    }
+
+    /// By uid and content, of every kind there is.
+    pub async fn assert_unchanged(&self, before: &[Snapshot; 2]) {
+        let after = self.snapshots().await;
+        for ((cluster, before), after) in self.sandbox.clusters().iter().zip(before).zip(&after) {
             let changes = before.diff(after);
             assert!(
                 changes.is_empty(),
@@ -78,9 +103,6 @@ impl Clusters {
                 changes.join("\n")
             );
         }
-        IDLE.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(self.sandbox);
     }
 
     pub fn home(&self) -> &Cluster {
@@ -101,19 +123,9 @@ impl Clusters {
         ambikiali(arguments, self.sandbox.kubeconfig(), self.state.path()).await
     }
 
-    /// `install` as a user of local processes types it, with more arguments.
+    /// `INSTALL` with more arguments.
     pub async fn install(&self, more: &[&str]) -> Ended {
-        let usual = [
-            "install",
-            "--ctx1",
-            "cluster1",
-            "--ctx2",
-            "cluster2",
-            "--allow-loopback",
-            "--timeout",
-            "90s",
-        ];
-        self.run(&[&usual, more].concat()).await
+        self.run(&[&INSTALL, more].concat()).await
     }
 
     /// Installs, for a test about what comes after.
@@ -127,8 +139,10 @@ impl Clusters {
             .succeeded();
     }
 
-    pub fn state(&self) -> &Path {
-        self.state.path()
+    /// The binary under way, for tests that do something to it or its clusters.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = command(arguments, self.sandbox.kubeconfig(), self.state.path());
+        command.spawn().expect("the binary starts")
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Mark {
 /// One request, answered or under way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
+    /// When it came, as RFC 3339 with microseconds: sorts as text, also between clusters.
+    pub at: String,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`; the
     /// HTTP method where no object is meant.
     pub verb: String,
@@ -131,6 +133,7 @@ fn parse(text: &str) -> Result<Requests> {
 struct Event {
     #[serde(rename = "auditID")]
     audit_id: String,
+    request_received_timestamp: String,
     verb: String,
     #[serde(rename = "requestURI")]
     request_uri: String,
@@ -170,6 +173,7 @@ impl From<Event> for Request {
         let query = event.request_uri.split_once('?').map(|parts| parts.1);
         let dry_run = query.is_some_and(|query| query.split('&').any(|p| p == "dryRun=All"));
         Request {
+            at: event.request_received_timestamp,
             verb: event.verb,
             user: event.user.username,
             user_agent: event.user_agent,

@@ -6,6 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -106,8 +107,11 @@ fn lock_path(folder: &Path) -> PathBuf {
 }
 
 fn create(runs: &Path) -> Result<(PathBuf, File)> {
+    // Two threads of a test start their clusters in the same millisecond.
+    static STARTED: AtomicU32 = AtomicU32::new(1);
+    let nth = STARTED.fetch_add(1, Ordering::Relaxed);
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let id = format!("{}-{}", now.as_millis(), std::process::id());
+    let id = format!("{}-{}-{nth}", now.as_millis(), std::process::id());
     let folder = runs.join(id);
     let new = folder.with_extension("new");
     let lock = File::create(&new).with_context(|| format!("cannot create {}", new.display()))?;

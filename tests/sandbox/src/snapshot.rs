@@ -39,11 +39,13 @@ struct Object {
 }
 
 /// What comes and goes by itself, or only mirrors another object.
-const LEFT_OUT: [&str; 6] = [
+const LEFT_OUT: [&str; 7] = [
     "Event",
     "Lease",
     "Endpoints",
     "EndpointSlice",
+    // Of a Service; one whose creation was cut short keeps it for minutes.
+    "IPAddress",
     "APIService",
     "ComponentStatus",
 ];

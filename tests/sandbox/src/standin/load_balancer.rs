@@ -1,5 +1,8 @@
 //! A cloud's load balancer controller: gives each Service of type LoadBalancer an address after the
-//! delay that a cloud was measured to take. The address itself is served by `gateway`.
+//! delay that a cloud was measured to take, but never before its pod is ready, as in a cloud the pod
+//! is the quicker one. In the other order istiod can miss the pod: when the Service is not the first
+//! of its name, no endpoint makes it look at the Gateway again. The address itself is served by
+//! `gateway`.
 //!
 //! What it cannot show: a load balancer for anything but a Gateway, health checks, node ports.
 
@@ -9,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
@@ -16,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::World;
+use super::gateway;
 use super::watch::Mirror;
 use crate::Cluster;
 
@@ -45,6 +50,12 @@ pub async fn run(cluster: Cluster, world: World) {
         (),
         changed.clone(),
     );
+    let slices = Mirror::start(
+        Api::<EndpointSlice>::all(cluster.client()),
+        watcher::Config::default().labels(gateway::ENDPOINTS),
+        (),
+        changed.clone(),
+    );
     let mut addresses = Pool::default();
     let mut seen: HashMap<String, Instant> = HashMap::new();
     loop {
@@ -52,10 +63,13 @@ pub async fn run(cluster: Cluster, world: World) {
         let waiting: Vec<_> = waiting.iter().filter(|s| balanced(s)).collect();
         seen.retain(|uid, _| waiting.iter().any(|s| s.uid().as_ref() == Some(uid)));
         addresses.retain(|uid| seen.contains_key(uid));
+        let slices = slices.all();
         for service in waiting {
             let uid = service.uid().unwrap_or_default();
             let since = *seen.entry(uid.clone()).or_insert_with(Instant::now);
+            let ready = slices.iter().any(|s| belongs(s, &uid));
             if addressed(service)
+                || !ready
                 || world.load_balancers.held_back()
                 || since.elapsed() < world.delays().load_balancer
             {
@@ -95,6 +109,11 @@ async fn assign(cluster: &Cluster, service: &Service, ingress: Value) -> kube::R
 fn balanced(service: &Service) -> bool {
     let kind = service.spec.as_ref().and_then(|spec| spec.type_.as_deref());
     kind == Some("LoadBalancer") && service.metadata.deletion_timestamp.is_none()
+}
+
+/// Not to an earlier Service of the same name.
+fn belongs(slice: &EndpointSlice, uid: &str) -> bool {
+    slice.owner_references().iter().any(|o| o.uid == uid)
 }
 
 fn addressed(service: &Service) -> bool {

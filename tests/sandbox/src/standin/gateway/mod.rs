@@ -30,6 +30,8 @@ mod endpoints;
 mod proxy;
 mod routes;
 
+/// On the EndpointSlices of Gateways that have a ready pod.
+pub(super) const ENDPOINTS: &str = "endpointslice.kubernetes.io/managed-by=sandbox";
 /// On what istiod makes for a Gateway.
 const OF_GATEWAY: &str = "gateway.networking.k8s.io/gateway-name";
 

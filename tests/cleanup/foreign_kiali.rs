@@ -1,0 +1,126 @@
+//! Another Kiali in the same cluster: its kind, its CR and its operator are not ours to remove.
+
+use super::CLEAN;
+use crate::support::{Foreign, get, masked, on_two_clusters, progress};
+
+const CRD: &str = include_str!("../../manifests/kiali-crd.yaml");
+const OPERATOR: &str = include_str!("../../manifests/kiali-operator.yaml");
+
+const OPERATORS: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: operators}
+";
+
+/// For remotes of another home, under another instance name: two of one name cannot be in a cluster.
+const CR: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: other}
+---
+apiVersion: kiali.io/v1alpha1
+kind: Kiali
+metadata: {name: other, namespace: other}
+spec:
+  auth: {strategy: anonymous}
+  deployment: {instance_name: other, remote_cluster_resources_only: true}
+";
+
+/// The same operator as another tool would install it.
+fn operator() -> String {
+    let filled = OPERATOR
+        .replace("{{ namespace }}", "operators")
+        .replace("{{ kiali_version }}", "v2.29.0")
+        .replace(
+            "{{ images.kiali_operator }}",
+            "quay.io/kiali/kiali-operator:v2.29.0",
+        );
+    assert!(!filled.contains("{{"), "{filled}");
+    filled
+}
+
+#[test]
+fn a_crd_that_was_there_is_used_and_kept_and_the_operator_is_ours() {
+    on_two_clusters(async |clusters| {
+        let crd = Foreign::apply(clusters.home(), CRD).await;
+        let before = clusters.snapshots().await;
+        let installed = clusters.install(&[]).await.succeeded();
+        let said = progress(&installed.stderr);
+        assert!(
+            said.contains("cluster1      kiali operator      done     created 4\n"),
+            "{said}"
+        );
+
+        let cleaned = clusters.run(&["cleanup"]).await.succeeded();
+        assert_eq!(masked(&cleaned.stdout), CLEAN);
+        let said = progress(&cleaned.stderr);
+        let kept = "cluster1      kiali operator      done     removed 4, kept 1 (not ours)\n";
+        assert!(said.contains(kept), "{said}");
+        clusters.assert_unchanged(&before).await;
+        crd.removed().await;
+    });
+}
+
+#[test]
+fn an_operator_that_was_there_does_the_work_and_is_kept_with_its_crs() {
+    on_two_clusters(async |clusters| {
+        let crd = Foreign::apply(clusters.home(), CRD).await;
+        let namespace = Foreign::apply(clusters.home(), OPERATORS).await;
+        let operator = Foreign::apply(clusters.home(), &operator()).await;
+        let cr = Foreign::apply(clusters.home(), CR).await;
+        cr.is("Successful").await;
+        let before = clusters.snapshots().await;
+        let installed = clusters.install(&[]).await.succeeded();
+        let said = progress(&installed.stderr);
+        let reused = "cluster1      kiali operator      done     Deployment operators/kiali-operator was there before, reused\n";
+        assert!(said.contains(reused), "{said}");
+
+        let cleaned = clusters.run(&["cleanup"]).await.succeeded();
+        assert_eq!(masked(&cleaned.stdout), CLEAN);
+        let said = progress(&cleaned.stderr);
+        let kept = "cluster1      kiali operator      done     kept 2 (not ours); the CRD is kept, for Kiali other/other\n";
+        assert!(said.contains(kept), "{said}");
+        clusters.assert_unchanged(&before).await;
+        cr.removed().await;
+        operator.removed().await;
+        namespace.removed().await;
+        crd.removed().await;
+    });
+}
+
+#[test]
+fn our_operator_stays_as_long_as_another_cr_needs_it() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let cr = Foreign::apply(clusters.home(), CR).await;
+        cr.is("Successful").await;
+        let other = get(clusters.home(), "kiali.io/v1alpha1", "Kiali", "other/other").await;
+        for _ in 0..2 {
+            let cleaned = clusters.run(&["cleanup"]).await.exited(6);
+            assert_eq!(
+                cleaned.stdout,
+                "\
+left  cluster1      ClusterRole kiali-operator
+left  cluster1      ClusterRoleBinding kiali-operator
+left  cluster1      CustomResourceDefinition kialis.kiali.io
+left  cluster1      Deployment kiali/kiali-operator
+left  cluster1      Namespace kiali
+left  cluster1      ServiceAccount kiali/kiali-operator
+"
+            );
+            let said = progress(&cleaned.stderr);
+            let kept = "cluster1      kiali operator      done     kept with its CRD, for Kiali other/other\n";
+            assert!(said.contains(kept), "{said}");
+            let kept =
+                "cluster1      namespace           done     kept kiali: its operator is needed\n";
+            assert!(said.contains(kept), "{said}");
+            assert_eq!(
+                get(clusters.home(), "kiali.io/v1alpha1", "Kiali", "other/other").await,
+                other
+            );
+        }
+        cr.removed().await;
+        let cleaned = clusters.run(&["cleanup"]).await.succeeded();
+        assert_eq!(masked(&cleaned.stdout), CLEAN);
+    });
+}

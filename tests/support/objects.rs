@@ -1,0 +1,119 @@
+//! Objects in the clusters as plain data: those that somebody else made, and a look at any.
+
+use std::time::{Duration, Instant};
+
+use ambikiali_sandbox::Cluster;
+use kube::Api;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use serde_json::Value;
+
+/// Who made them.
+const SOMEBODY: &str = "somebody";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Objects that were there before us, or came while we were.
+pub struct Foreign<'a> {
+    cluster: &'a Cluster,
+    objects: Vec<Value>,
+}
+
+impl<'a> Foreign<'a> {
+    /// Applies YAML documents in their order.
+    pub async fn apply(cluster: &'a Cluster, yaml: &str) -> Foreign<'a> {
+        let objects: Vec<Value> = serde_yaml::from_multiple(yaml).expect("YAML");
+        let params = PatchParams::apply(SOMEBODY).force();
+        for object in &objects {
+            let (api, name) = api(cluster, object);
+            let applied = retried(async || api.patch(&name, &params, &Patch::Apply(object)).await);
+            applied.await.expect("a foreign object");
+        }
+        Foreign { cluster, objects }
+    }
+
+    /// Waits until the last one has a condition.
+    pub async fn is(&self, condition: &str) {
+        let (api, name) = api(self.cluster, self.objects.last().expect("an object"));
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let live = api.get(&name).await.expect("the object");
+            let conditions = live.data["status"]["conditions"].as_array();
+            let mut conditions = conditions.into_iter().flatten();
+            if conditions.any(|c| c["type"] == condition && c["status"] == "True") {
+                return;
+            }
+            assert!(Instant::now() < end, "{name} is not {condition}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Deletes them, the last one first, and waits until each is gone.
+    pub async fn removed(self) {
+        for object in self.objects.iter().rev() {
+            delete(self.cluster, object).await;
+        }
+    }
+}
+
+/// The kind of an object that was made a moment ago may not be served yet.
+async fn retried<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube::Result<T> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Err(kube::Error::Api(status)) if status.code == 404 && Instant::now() < end => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// `get(cluster, "v1", "Service", "kiali/prometheus")`; None when it is not there.
+pub async fn get(cluster: &Cluster, api_version: &str, kind: &str, name: &str) -> Option<Value> {
+    let (api, name) = api(cluster, &named(api_version, kind, name));
+    let found = api.get_opt(&name).await.expect("an answer");
+    found.map(|object| serde_json::to_value(object).expect("JSON"))
+}
+
+/// A strategic merge, as `kubectl patch`.
+pub async fn patch(cluster: &Cluster, api_version: &str, kind: &str, name: &str, patch: &Value) {
+    let (api, name) = api(cluster, &named(api_version, kind, name));
+    let params = PatchParams {
+        field_manager: Some(SOMEBODY.into()),
+        ..PatchParams::default()
+    };
+    let patched = api.patch(&name, &params, &Patch::Strategic(patch)).await;
+    patched.expect("a patched object");
+}
+
+/// Deletes an object and waits until it is gone.
+async fn delete(cluster: &Cluster, object: &Value) {
+    let (api, name) = api(cluster, object);
+    let end = Instant::now() + PATIENCE;
+    let _ = api.delete(&name, &DeleteParams::background()).await;
+    while api.get_opt(&name).await.expect("an answer").is_some() {
+        assert!(Instant::now() < end, "{name} does not go");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn named(api_version: &str, kind: &str, name: &str) -> Value {
+    let (namespace, name) = match name.split_once('/') {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, name),
+    };
+    let metadata = serde_json::json!({"namespace": namespace, "name": name});
+    serde_json::json!({"apiVersion": api_version, "kind": kind, "metadata": metadata})
+}
+
+fn api(cluster: &Cluster, object: &Value) -> (Api<DynamicObject>, String) {
+    let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
+    let api_version = text("/apiVersion").expect("apiVersion");
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let gvk = GroupVersionKind::gvk(group, version, text("/kind").expect("kind"));
+    let resource = ApiResource::from_gvk(&gvk);
+    let api = match text("/metadata/namespace") {
+        Some(namespace) => Api::namespaced_with(cluster.client(), namespace, &resource),
+        None => Api::all_with(cluster.client(), &resource),
+    };
+    (api, text("/metadata/name").expect("a name").to_string())
+}
