@@ -5,6 +5,7 @@ mod command;
 mod masked;
 mod objects;
 
+use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use ambikiali_sandbox::audit::Mark;
@@ -116,6 +117,11 @@ impl Clusters {
     /// The end of both audit logs.
     pub fn marks(&self) -> [Mark; 2] {
         [self.home(), self.remote()].map(|cluster| Mark::now(cluster).expect("an audit log"))
+    }
+
+    /// Where the binary keeps its state for this test.
+    pub fn state(&self) -> &Path {
+        self.state.path()
     }
 
     /// The binary with these clusters' kubeconfig and a state folder of its own.
