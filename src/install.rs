@@ -112,11 +112,18 @@ async fn metrics(run: &Run<'_>, before: &[Before], scraping: oneshot::Sender<()>
     Ok(())
 }
 
+/// The load balancer takes its time beside the server it leads to.
 async fn expose(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<ScrapeTarget> {
-    let prometheus = async |scope: Scope<'_>| cluster_prometheus::install(&scope, before).await;
-    let port = step(run, Step::ClusterPrometheus, cluster, prometheus).await?;
-    let gateway = async |scope: Scope<'_>| expose_prometheus::install(&scope, port, before).await;
-    step(run, Step::ExposePrometheus, cluster, gateway).await
+    let apply = async |scope: Scope<'_>| cluster_prometheus::install(&scope, before).await;
+    let prometheus = step(run, Step::ClusterPrometheus, cluster, apply).await?;
+    let serving = async |scope: Scope<'_>| cluster_prometheus::serving(&scope, &prometheus).await;
+    let gateway =
+        async |scope: Scope<'_>| expose_prometheus::install(&scope, prometheus.port, before).await;
+    let ((), target) = tokio::try_join!(
+        step(run, Step::ClusterPrometheus, cluster, serving),
+        step(run, Step::ExposePrometheus, cluster, gateway),
+    )?;
+    Ok(target)
 }
 
 /// A proven way into a remote is of use before the operator there is done.

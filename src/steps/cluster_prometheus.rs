@@ -28,17 +28,25 @@ pub fn objects() -> Result<Vec<Value>> {
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)
 }
 
-/// The port of the Service that the route has to name.
-pub async fn install(scope: &Scope<'_>, before: Before) -> Result<u16> {
+/// What was found or made.
+pub struct Prometheus {
+    /// Of the Service, for the route.
+    pub port: u16,
+    /// None for one that was there before.
+    applied: Option<Vec<Applied>>,
+}
+
+/// Applies; `serving` waits. The route needs the Service, not the server.
+pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
     let (service, rest): (Vec<_>, Vec<_>) =
         objects()?.into_iter().partition(|o| o["kind"] == "Service");
     let mut applied = match apply::claim(scope, &service[0], before).await? {
         Claim::Foreign(live) => {
             let port = port(scope, &serde_json::from_value(live)?)?;
-            scope.progress.done(format!(
-                "Service {ISTIO_NAMESPACE}/{NAME} was there before, reused"
-            ));
-            return Ok(port);
+            return Ok(Prometheus {
+                port,
+                applied: None,
+            });
         }
         Claim::Created(live) => vec![Applied {
             outcome: Outcome::Created,
@@ -48,11 +56,25 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<u16> {
         Claim::Ours(_) => apply::apply_all(scope, &service, before).await?,
     };
     applied.extend(apply::apply_all(scope, &rest, before).await?);
+    Ok(Prometheus {
+        port: PORT,
+        applied: Some(applied),
+    })
+}
+
+/// Until ours is rolled out; one that was there before is taken as it is.
+pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
+    let Some(applied) = &prometheus.applied else {
+        scope.progress.done(format!(
+            "Service {ISTIO_NAMESPACE}/{NAME} was there before, reused"
+        ));
+        return Ok(());
+    };
     let mut wait = Wait::for_object(deployments(scope), deployment_id());
-    wait.seen = deployment_of(&applied);
+    wait.seen = deployment_of(applied);
     pods::rolled_out(scope, wait, PODS, health::deployment).await?;
-    scope.progress.done(apply::summary(&applied));
-    Ok(PORT)
+    scope.progress.done(apply::summary(applied));
+    Ok(())
 }
 
 fn deployment_of(applied: &[Applied]) -> Option<Deployment> {
