@@ -3,4 +3,5 @@
 mod cleanup;
 mod cli;
 mod install;
+mod parity;
 mod support;
