@@ -4,4 +4,5 @@ mod answers;
 mod cleanup;
 mod cli;
 mod install;
+mod parity;
 mod support;
