@@ -2,5 +2,8 @@
 
 mod cleanup;
 mod cli;
+mod dashboard;
 mod install;
+mod status;
 mod support;
+mod verify;
