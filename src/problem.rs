@@ -98,12 +98,14 @@ pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
+    let text = cause.to_string();
     match cause.downcast_ref::<io::Error>() {
         // Not the system's own time limit but ours, which says "deadline has elapsed".
         Some(e) if e.kind() == io::ErrorKind::TimedOut && e.raw_os_error().is_none() => {
             no_answer(CONNECT)
         }
-        _ => cause.to_string(),
+        Some(_) => text.split(" (os error").next().unwrap_or(&text).into(),
+        None => text,
     }
 }
 

@@ -3,6 +3,9 @@
 mod answers;
 mod cleanup;
 mod cli;
+mod dashboard;
 mod install;
 mod parity;
+mod status;
 mod support;
+mod verify;

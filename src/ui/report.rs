@@ -67,7 +67,7 @@ pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
     }
     for absent in absent {
         anstream::println!(
-            "{:<12}  {BAD}does not answer{BAD:#}: {:#}",
+            "{:<12}  {BAD}no access{BAD:#}: {:#}",
             absent.name,
             absent.error
         );

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
 /// Longer than any command here may take.
@@ -36,16 +37,31 @@ impl Ended {
 
 /// Runs to the end, with no terminal and nothing of this user's own settings.
 pub async fn ambikiali(arguments: &[&str], kubeconfig: &Path, state: &Path) -> Ended {
-    let child = command(arguments, kubeconfig, state)
+    let mut child = command(arguments, kubeconfig, state)
         .spawn()
         .expect("the binary starts");
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
-    let output = output.expect("the binary ends").expect("its output");
-    Ended {
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-        code: output.status.code().unwrap_or(-1),
-    }
+    let stdout = tokio::spawn(text(child.stdout.take()));
+    let stderr = tokio::spawn(text(child.stderr.take()));
+    let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
+    // One that does not end is ended, to see what it said.
+    child.start_kill().expect("a signal");
+    let ended_by_itself = ended.is_ok();
+    let status = child.wait().await.expect("its end");
+    let ended = Ended {
+        stdout: stdout.await.expect("text"),
+        stderr: stderr.await.expect("text"),
+        code: status.code().unwrap_or(-1),
+    };
+    assert!(ended_by_itself, "{arguments:?} does not end: {ended:#?}");
+    ended
+}
+
+/// All that is left to read.
+pub async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let mut text = String::new();
+    let mut stream = stream.expect("a pipe");
+    stream.read_to_string(&mut text).await.expect("text");
+    text
 }
 
 /// The command itself, for tests that signal it.

@@ -1,10 +1,12 @@
 //! Output with what differs from run to run replaced: times, counts of bytes, addresses.
 
-/// Replaces `4.8s`, `127.10.255.1`, the API servers' ports and `+1764 B` by words.
+/// Replaces `4.8s`, `127.10.255.1`, the API servers' ports, `1764 B` and `25 requests` by words.
 pub fn masked(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
-        let words = line.split(' ').map(word).collect::<Vec<_>>();
+        let next = line.split(' ').skip(1).chain([""]);
+        let words = line.split(' ').zip(next);
+        let words = words.map(|pair| word(pair.0, pair.1)).collect::<Vec<_>>();
         out.push_str(words.join(" ").trim_end());
         out.push('\n');
     }
@@ -23,13 +25,15 @@ pub fn progress(stderr: &str) -> String {
     lines.concat()
 }
 
-fn word(word: &str) -> String {
+fn word(word: &str, next: &str) -> String {
     let (body, tail) = word.split_at(word.trim_end_matches([',', ':', ';', ')']).len());
     let numeric =
         |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
     let masked = match body {
         _ if body.strip_suffix('s').is_some_and(numeric) => "TIME".to_string(),
-        _ if body.strip_prefix('+').is_some_and(numeric) => "+N".to_string(),
+        _ if numeric(body) && ["B", "requests"].contains(&next.trim_end_matches(',')) => {
+            "N".to_string()
+        }
         _ if body.starts_with("https://127.0.0.1:") => "https://127.0.0.1:PORT".to_string(),
         _ if body.starts_with("http://127.") => match body.split_once(":9090") {
             Some((_, path)) => format!("http://ADDRESS:9090{path}"),
@@ -52,7 +56,7 @@ fn only_what_differs_is_masked() {
         "http://ADDRESS:9090/federate up\n"
     );
     assert_eq!(
-        masked("9 ready, cluster1 +1764 B"),
-        "9 ready, cluster1 +N B\n"
+        masked("9 ready, 25 requests, grew by 1764 B"),
+        "9 ready, N requests, grew by N B\n"
     );
 }

@@ -4,6 +4,7 @@
 mod command;
 mod masked;
 mod objects;
+mod waiting;
 
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -16,9 +17,10 @@ use tokio::process::Child;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use command::{Ended, ambikiali, command};
+pub use command::{Ended, ambikiali, command, text};
 pub use masked::{masked, progress};
-pub use objects::{Foreign, get, patch};
+pub use objects::{Foreign, get, patch, patch_status, remove, scale};
+pub use waiting::until;
 
 /// Stand-ins work beside the tests, so the runtime outlives each of them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));

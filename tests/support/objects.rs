@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use ambikiali_sandbox::Cluster;
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use super::until;
 
 /// Who made them.
 const SOMEBODY: &str = "somebody";
@@ -85,7 +87,40 @@ pub async fn patch(cluster: &Cluster, api_version: &str, kind: &str, name: &str,
     patched.expect("a patched object");
 }
 
+/// The same for its status, as a controller does.
+pub async fn patch_status(
+    cluster: &Cluster,
+    api_version: &str,
+    kind: &str,
+    name: &str,
+    status: &Value,
+) {
+    let (api, name) = api(cluster, &named(api_version, kind, name));
+    let change = Patch::Merge(json!({"status": status}));
+    let params = PatchParams::default();
+    let patched = api.patch_status(&name, &params, &change).await;
+    patched.expect("an object with another status");
+}
+
+/// A Deployment to so many pods, which are ready, or gone, when this returns.
+pub async fn scale(cluster: &Cluster, name: &str, replicas: i64) {
+    let spec = json!({"spec": {"replicas": replicas}});
+    patch(cluster, "apps/v1", "Deployment", name, &spec).await;
+    until(&format!("{name} with {replicas} pods"), async || {
+        let live = get(cluster, "apps/v1", "Deployment", name).await;
+        let live = live.expect("a Deployment");
+        let count = |field: &str| live["status"][field].as_i64().unwrap_or(0);
+        live["status"]["observedGeneration"] == live["metadata"]["generation"]
+            && ["replicas", "readyReplicas"].map(count) == [replicas, replicas]
+    })
+    .await;
+}
+
 /// Deletes an object and waits until it is gone.
+pub async fn remove(cluster: &Cluster, api_version: &str, kind: &str, name: &str) {
+    delete(cluster, &named(api_version, kind, name)).await;
+}
+
 async fn delete(cluster: &Cluster, object: &Value) {
     let (api, name) = api(cluster, object);
     let end = Instant::now() + PATIENCE;
@@ -101,8 +136,8 @@ fn named(api_version: &str, kind: &str, name: &str) -> Value {
         Some((namespace, name)) => (Some(namespace), name),
         None => (None, name),
     };
-    let metadata = serde_json::json!({"namespace": namespace, "name": name});
-    serde_json::json!({"apiVersion": api_version, "kind": kind, "metadata": metadata})
+    let metadata = json!({"namespace": namespace, "name": name});
+    json!({"apiVersion": api_version, "kind": kind, "metadata": metadata})
 }
 
 fn api(cluster: &Cluster, object: &Value) -> (Api<DynamicObject>, String) {

@@ -1,0 +1,166 @@
+//! `dashboard`: a local port that leads to Kiali for as long as somebody looks.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ambikiali_sandbox::Cluster;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::support::{Clusters, on_two_clusters, remove, text};
+
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// One under way, and the URL that it printed.
+struct Dashboard {
+    process: Child,
+    stdout: BufReader<ChildStdout>,
+    url: String,
+}
+
+impl Dashboard {
+    async fn start(clusters: &Clusters, port: u16) -> Dashboard {
+        let port = port.to_string();
+        let mut process = clusters.start(&["dashboard", "--no-open", "--port", &port]);
+        let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut url = String::new();
+        let read = timeout(ANSWER, stdout.read_line(&mut url)).await;
+        read.expect("a line").expect("text");
+        Dashboard {
+            process,
+            stdout,
+            url: url.trim_end().to_string(),
+        }
+    }
+
+    /// The first lines to come on a new connection.
+    async fn get(&self, path: &str) -> Option<String> {
+        let mut connection = Connection::open(&self.url).await;
+        connection.get(path).await
+    }
+
+    /// Ctrl-C; what it said besides the URL.
+    async fn interrupted(mut self) -> String {
+        let pid = self.process.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-INT", &pid]).status().await;
+        assert!(sent.expect("kill").success());
+        let ended = timeout(Duration::from_secs(2), self.process.wait()).await;
+        assert_eq!(ended.expect("an end").expect("a status").code(), Some(130));
+        let mut rest = text(self.process.stderr.take()).await;
+        self.stdout.read_to_string(&mut rest).await.expect("text");
+        rest
+    }
+}
+
+/// A browser keeps its connection for the next request.
+struct Connection(TcpStream);
+
+impl Connection {
+    async fn open(url: &str) -> Connection {
+        let address = url.strip_prefix("http://").expect("http");
+        let address = address.strip_suffix("/kiali").expect("Kiali's folder");
+        Connection(TcpStream::connect(address).await.expect("a connection"))
+    }
+
+    /// What comes first of the answer; None when the other end closes without one.
+    async fn get(&mut self, path: &str) -> Option<String> {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        self.0.write_all(request.as_bytes()).await.ok()?;
+        self.read().await
+    }
+
+    async fn read(&mut self) -> Option<String> {
+        let mut answer = vec![0; 4096];
+        let read = timeout(ANSWER, self.0.read(&mut answer)).await;
+        let read = read.expect("an answer or an end").unwrap_or(0);
+        answer.truncate(read);
+        (read > 0).then(|| String::from_utf8(answer).expect("text"))
+    }
+}
+
+/// One that was free a moment ago.
+async fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    listener
+        .expect("a port")
+        .local_addr()
+        .expect("an address")
+        .port()
+}
+
+#[test]
+fn a_dashboard_leads_to_kiali_and_outlives_a_restart_of_it() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let port = free_port().await;
+        let dashboard = Dashboard::start(clusters, port).await;
+        assert_eq!(dashboard.url, format!("http://localhost:{port}/kiali"));
+        let mut kept = Connection::open(&dashboard.url).await;
+        let answer = kept.get("/kiali/api/status").await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        assert!(answer.contains("\"Kiali state\":\"running\""), "{answer}");
+
+        restarted(clusters.home()).await;
+        assert_eq!(
+            kept.read().await,
+            None,
+            "a connection to a pod that is gone"
+        );
+        let answer = dashboard.get("/kiali/api/status").await;
+        let answer = answer.expect("an answer of the new pod");
+        assert!(answer.contains("\"Kiali state\":\"running\""), "{answer}");
+
+        beside_another(clusters, port).await;
+        assert_eq!(dashboard.interrupted().await, "");
+        clusters.cleaned().await;
+    });
+}
+
+/// With a taken port, and a remote that does not answer, of which only Kiali needs to know.
+async fn beside_another(clusters: &Clusters, taken: u16) {
+    clusters.remote().pause_api_server().expect("paused");
+    let second = Dashboard::start(clusters, taken).await;
+    let health = second.get("/kiali/healthz").await;
+    clusters.remote().resume_api_server().expect("resumed");
+    assert_ne!(second.url, format!("http://localhost:{taken}/kiali"));
+    let health = health.expect("an answer");
+    assert!(health.starts_with("HTTP/1.1 200 OK"), "{health}");
+    assert_eq!(
+        second.interrupted().await,
+        format!("port {taken} is taken; using a free one\n")
+    );
+}
+
+/// Its pods are gone; the next ones come by themselves.
+async fn restarted(home: &Cluster) {
+    let pods: Api<Pod> = Api::namespaced(home.client(), "kiali");
+    let kiali = ListParams::default().labels("app.kubernetes.io/name=kiali");
+    for pod in pods.list(&kiali).await.expect("pods") {
+        let name = format!("kiali/{}", pod.name_any());
+        remove(home, "v1", "Pod", &name).await;
+    }
+}
+
+#[test]
+fn without_a_kiali_there_is_no_dashboard() {
+    on_two_clusters(async |clusters| {
+        let contexts = ["--ctx1", "cluster1", "--ctx2", "cluster2"];
+        let refused = clusters
+            .run(&[&["dashboard"], &contexts[..]].concat())
+            .await;
+        let refused = refused.exited(1);
+        assert_eq!(refused.stdout, "");
+        assert_eq!(
+            refused.stderr,
+            "\
+error: cluster1: no pod of Kiali is ready
+  fix: ambikiali status
+"
+        );
+    });
+}

@@ -1,0 +1,124 @@
+//! `status`: one look at every component, with or without an install, at a whole one and a broken.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::support::{Clusters, Ended, masked, on_two_clusters, remove, scale};
+
+/// Home's lines when all is well there.
+const HOME: &str = "\
+cluster1      namespace           ready      Namespace kiali
+              cluster prometheus  ready      Deployment istio-system/prometheus
+              expose prometheus   ready      Gateway istio-system/prometheus-gateway
+              expose prometheus   ready      HTTPRoute istio-system/prometheus
+              aggregate metrics   ready      Deployment kiali/prometheus
+              kiali operator      ready      Deployment kiali/kiali-operator
+              remote secret       ready      Secret kiali/kiali-multi-cluster-secret
+              kiali               ready      Kiali kiali/kiali
+              kiali               ready      Deployment kiali/kiali
+";
+
+#[test]
+fn every_component_is_shown_and_what_is_broken_with_its_reason() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let marks = clusters.marks();
+        let whole = clusters.run(&["status"]).await.succeeded();
+        assert_eq!(
+            whole.stdout,
+            HOME.to_string()
+                + "\
+cluster2      namespace           ready      Namespace kiali
+              cluster prometheus  ready      Deployment istio-system/prometheus
+              expose prometheus   ready      Gateway istio-system/prometheus-gateway
+              expose prometheus   ready      HTTPRoute istio-system/prometheus
+              kiali operator      ready      Deployment kiali/kiali-operator
+              remote cluster      ready      Kiali kiali/kiali
+              remote cluster      ready      Secret kiali/kiali
+"
+        );
+        for mark in marks {
+            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+            assert_eq!(writes.len(), 0, "{writes:#?}");
+        }
+        broken(clusters).await;
+        unreachable(clusters).await;
+        clusters.cleaned().await;
+    });
+}
+
+async fn broken(clusters: &Clusters) {
+    let remote = clusters.remote();
+    scale(remote, "istio-system/prometheus", 0).await;
+    remove(remote, "v1", "Secret", "kiali/kiali").await;
+    let broken = clusters.run(&["status"]).await.exited(1);
+    assert_eq!(
+        broken.stdout,
+        HOME.to_string()
+            + "\
+cluster2      namespace           ready      Namespace kiali
+              cluster prometheus  not ready  Deployment istio-system/prometheus: scaled to 0
+              expose prometheus   ready      Gateway istio-system/prometheus-gateway
+              expose prometheus   ready      HTTPRoute istio-system/prometheus
+              kiali operator      ready      Deployment kiali/kiali-operator
+              remote cluster      ready      Kiali kiali/kiali
+              remote cluster      not ready  Secret kiali/kiali: not there
+"
+    );
+}
+
+async fn unreachable(clusters: &Clusters) {
+    let remote = clusters.remote();
+    remote.pause_api_server().expect("paused");
+    let hanging = soon(clusters).await.exited(1);
+    remote.resume_api_server().expect("resumed");
+    let why = "no access: context cluster2 at https://127.0.0.1:PORT";
+    assert_eq!(
+        masked(&hanging.stdout),
+        format!("{HOME}cluster2      {why}: no answer in 10 s\n")
+    );
+    remote.kill_api_server().expect("killed");
+    let killed = soon(clusters).await.exited(1);
+    remote.restart_api_server().await.expect("back");
+    assert_eq!(
+        masked(&killed.stdout),
+        format!("{HOME}cluster2      {why}: Connection refused\n")
+    );
+}
+
+/// Within a time that a person would wait.
+async fn soon(clusters: &Clusters) -> Ended {
+    let ended = timeout(Duration::from_secs(30), clusters.run(&["status"])).await;
+    ended.expect("an end")
+}
+
+#[test]
+fn nothing_is_there_before_an_install() {
+    on_two_clusters(async |clusters| {
+        let arguments = ["status", "--ctx1", "cluster1", "--ctx2", "cluster2"];
+        let nothing = clusters.run(&arguments).await.exited(1);
+        assert_eq!(
+            nothing.stdout,
+            "\
+cluster1      namespace           not ready  Namespace kiali: not there
+              cluster prometheus  not ready  Deployment istio-system/prometheus: not there
+              expose prometheus   not ready  Gateway istio-system/prometheus-gateway: not there
+              expose prometheus   not ready  HTTPRoute istio-system/prometheus: not there
+              aggregate metrics   not ready  Deployment kiali/prometheus: not there
+              kiali operator      not ready  Deployment kiali/kiali-operator: not there
+              remote secret       not ready  Secret kiali/kiali-multi-cluster-secret: not there
+              kiali               not ready  Kiali kiali/kiali: not there
+              kiali               not ready  Deployment kiali/kiali: not there
+cluster2      namespace           not ready  Namespace kiali: not there
+              cluster prometheus  not ready  Deployment istio-system/prometheus: not there
+              expose prometheus   not ready  Gateway istio-system/prometheus-gateway: not there
+              expose prometheus   not ready  HTTPRoute istio-system/prometheus: not there
+              kiali operator      not ready  Deployment kiali/kiali-operator: not there
+              remote cluster      not ready  Kiali kiali/kiali: not there
+              remote cluster      not ready  Secret kiali/kiali: not there
+"
+        );
+        assert_eq!(nothing.stderr, "");
+    });
+}

@@ -1,0 +1,98 @@
+//! `verify`: proves every hop, names the one that broke, and claims nothing that it did not see.
+
+mod metrics;
+mod remotes;
+
+use crate::support::{Clusters, masked, on_two_clusters, scale};
+
+/// Where the traffic might be seen in time or not.
+const WITHOUT_TRAFFIC: [&str; 3] = ["verify", "--traffic", "none"];
+
+#[test]
+fn every_hop_is_proven_after_an_install_and_nothing_is_written() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let marks = clusters.marks();
+        let verified = clusters.run(&["verify"]).await.succeeded();
+        assert_eq!(
+            masked(&verified.stdout),
+            "\
+ok        components     cluster1      9 ready
+ok        components     cluster2      7 ready
+ok        scrape target  cluster1      http://ADDRESS:9090/federate up
+ok        scrape target  cluster2      http://ADDRESS:9090/federate up
+ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
+ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
+ok        remote access  cluster2      Kiali's token works
+ok        kiali          cluster1      sees cluster1, cluster2
+ok        traffic        cluster1      N requests answered: Hello version: v1, Hello version: v2
+ok        metrics        cluster1      received bytes grew by N B
+ok        metrics        cluster2      received bytes grew by N B
+Verified in TIME: 11 ok
+"
+        );
+        for mark in marks {
+            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+            assert_eq!(writes.len(), 0, "{writes:#?}");
+        }
+        without_the_sample(clusters).await;
+        clusters.cleaned().await;
+    });
+}
+
+async fn without_the_sample(clusters: &Clusters) {
+    for cluster in clusters.sandbox.clusters() {
+        scale(cluster, "sample/curl", 0).await;
+    }
+    let unproven = clusters.run(&["verify"]).await.exited(5);
+    assert_eq!(
+        last_lines(&unproven.stdout, 2),
+        "\
+unproven  traffic        all           no cluster has a ready pod with label app=curl in namespace sample to send from; --traffic none goes without
+Not verified in TIME: 1 unproven, 8 ok
+"
+    );
+    let without = clusters.run(&WITHOUT_TRAFFIC).await;
+    assert_eq!(
+        last_lines(&without.succeeded().stdout, 2),
+        "\
+skipped   traffic        all           not asked for
+Verified in TIME: 1 skipped, 8 ok
+"
+    );
+    for cluster in clusters.sandbox.clusters() {
+        scale(cluster, "sample/curl", 1).await;
+    }
+}
+
+#[test]
+fn counters_that_stand_still_prove_nothing() {
+    on_two_clusters(async |clusters| {
+        let traffic = &clusters.sandbox.world().traffic;
+        // One to each version, of a time before the Prometheus servers.
+        for _ in 0..2 {
+            traffic.request("cluster1").await.expect("an answer");
+        }
+        traffic.freeze(true);
+        clusters.installed().await;
+        let still = clusters.run(&["verify"]).await.exited(5);
+        assert_eq!(
+            last_lines(&still.stdout, 4),
+            "\
+ok        traffic        cluster1      N requests answered: Hello version: v1, Hello version: v2
+broken    metrics        cluster1      received bytes stayed at N B within 75 s of traffic
+broken    metrics        cluster2      received bytes stayed at N B within 75 s of traffic
+Not verified in TIME: 2 broken, 9 ok
+"
+        );
+        traffic.freeze(false);
+        clusters.cleaned().await;
+    });
+}
+
+/// What the lines before it say is shown elsewhere.
+fn last_lines(stdout: &str, count: usize) -> String {
+    let masked = masked(stdout);
+    let lines = masked.lines().collect::<Vec<_>>();
+    lines[lines.len().saturating_sub(count)..].join("\n") + "\n"
+}
