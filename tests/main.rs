@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod cli;
+mod faults;
 mod install;
 mod parity;
 mod support;

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+
+use super::masked;
 
 /// Longer than any command here may take.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -18,6 +20,17 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// What follows `error: `, with what differs from run to run masked.
+    #[track_caller]
+    pub fn error(&self) -> String {
+        let error = self.stderr.split_once("error: ");
+        masked(
+            error
+                .unwrap_or_else(|| panic!("no error in {}", self.stderr))
+                .1,
+        )
+    }
+
     #[track_caller]
     pub fn succeeded(self) -> Ended {
         self.exited(0)
@@ -36,9 +49,12 @@ impl Ended {
 
 /// Runs to the end, with no terminal and nothing of this user's own settings.
 pub async fn ambikiali(arguments: &[&str], kubeconfig: &Path, state: &Path) -> Ended {
-    let child = command(arguments, kubeconfig, state)
-        .spawn()
-        .expect("the binary starts");
+    let child = command(arguments, kubeconfig, state).spawn();
+    output(child.expect("the binary starts")).await
+}
+
+/// The end of one that was started.
+pub async fn output(child: Child) -> Ended {
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
     let output = output.expect("the binary ends").expect("its output");
     Ended {

@@ -15,9 +15,9 @@ use tokio::process::Child;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use command::{Ended, ambikiali, command};
+pub use command::{Ended, ambikiali, command, output};
 pub use masked::{masked, progress};
-pub use objects::{Foreign, get, patch};
+pub use objects::{Foreign, get, patch, until};
 
 /// Stand-ins work beside the tests, so the runtime outlives each of them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));

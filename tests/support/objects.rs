@@ -96,6 +96,15 @@ async fn delete(cluster: &Cluster, object: &Value) {
     }
 }
 
+/// Asks until it is so.
+pub async fn until(what: &str, is: impl AsyncFn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is().await {
+        assert!(Instant::now() < end, "it never came that {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 fn named(api_version: &str, kind: &str, name: &str) -> Value {
     let (namespace, name) = match name.split_once('/') {
         Some((namespace, name)) => (Some(namespace), name),
