@@ -92,6 +92,12 @@ impl Mesh {
     pub fn all(&self) -> impl Iterator<Item = &Cluster> {
         std::iter::once(&self.home).chain(&self.remotes)
     }
+
+    /// For people: "cluster1, cluster2".
+    pub fn names(&self) -> String {
+        let names = self.all().map(|c| c.name.as_str()).collect::<Vec<_>>();
+        names.join(", ")
+    }
 }
 
 /// One cluster as the user named it.

@@ -30,11 +30,7 @@ pub fn error(error: &anyhow::Error) {
 }
 
 pub fn installed(mesh: &Mesh, took: Duration) {
-    let names = mesh
-        .all()
-        .map(|c| c.name.to_string())
-        .collect::<Vec<_>>()
-        .join(", ");
+    let names = mesh.names();
     anstream::println!(
         "{GOOD}Ready{GOOD:#} in {:.1}s: Kiali in {} sees {names}",
         took.as_secs_f64(),
@@ -124,11 +120,7 @@ pub fn cleaned(mesh: &Mesh, report: &Report, took: Duration) -> bool {
     }
     let done = report.failures.is_empty() && report.left.is_empty();
     if done {
-        let names = mesh
-            .all()
-            .map(|c| c.name.to_string())
-            .collect::<Vec<_>>()
-            .join(", ");
+        let names = mesh.names();
         anstream::println!(
             "{GOOD}Clean{GOOD:#} in {:.1}s: nothing of ambikiali is left in {names}",
             took.as_secs_f64()

@@ -40,28 +40,13 @@ pub fn gateway(gateway: Option<&Gateway>) -> Health {
     let Some(gateway) = gateway else {
         return missing();
     };
-    let status = gateway.status.clone().unwrap_or_default();
-    let generation = gateway.metadata.generation;
-    let find = |name: &str| status.conditions.iter().find(|c| c.type_ == name);
-    for name in ["Accepted", "Programmed"] {
-        match find(name) {
-            Some(c) if c.observed_generation < generation => {
-                return Health::InProgress(format!("{name} is of the generation before"));
-            }
-            Some(c) if c.status == "True" => {}
-            // Until a controller has looked, the API server's default says Unknown/Pending.
-            Some(c) => {
-                return Health::InProgress(format!(
-                    "{name}={} {}: {}",
-                    c.status, c.reason, c.message
-                ));
-            }
-            None => {
-                return Health::InProgress(format!(
-                    "no condition {name} yet: no controller has looked at it"
-                ));
-            }
-        }
+    let conditions = gateway.status.iter().flat_map(|s| &s.conditions);
+    if let Some(why) = unmet(
+        &["Accepted", "Programmed"],
+        conditions,
+        gateway.metadata.generation,
+    ) {
+        return Health::InProgress(why);
     }
     match address(gateway) {
         Some(_) => Health::Ready,
@@ -85,33 +70,38 @@ pub struct RouteParent {
 
 pub fn http_route(route: Option<&HttpRoute>) -> Health {
     let Some(route) = route else { return missing() };
-    let parents = route
+    let conditions = route
         .status
-        .as_ref()
-        .map(|s| s.parents.as_slice())
-        .unwrap_or_default();
-    let conditions = parents
         .iter()
-        .flat_map(|p| &p.conditions)
-        .collect::<Vec<_>>();
-    for name in ["Accepted", "ResolvedRefs"] {
-        match conditions.iter().find(|c| c.type_ == name) {
-            Some(c) if c.observed_generation < route.metadata.generation => {
-                return Health::InProgress(format!("{name} is of the generation before"));
-            }
-            Some(c) if c.status == "True" => {}
-            Some(c) => {
-                return Health::InProgress(format!(
-                    "{name}={} {}: {}",
-                    c.status, c.reason, c.message
-                ));
-            }
-            None => {
-                return Health::InProgress(format!(
-                    "no condition {name} yet: no controller has looked at it"
-                ));
-            }
-        }
+        .flat_map(|s| &s.parents)
+        .flat_map(|p| &p.conditions);
+    match unmet(
+        &["Accepted", "ResolvedRefs"],
+        conditions,
+        route.metadata.generation,
+    ) {
+        Some(why) => Health::InProgress(why),
+        None => Health::Ready,
     }
-    Health::Ready
+}
+
+/// Why the first of these conditions does not hold for this generation. Until a controller has
+/// looked, the API server's default says Unknown.
+fn unmet<'a>(
+    names: &[&str],
+    conditions: impl Iterator<Item = &'a Condition> + Clone,
+    generation: Option<i64>,
+) -> Option<String> {
+    names
+        .iter()
+        .find_map(|name| match conditions.clone().find(|c| c.type_ == *name) {
+            Some(c) if c.observed_generation < generation => {
+                Some(format!("{name} is of the generation before"))
+            }
+            Some(c) if c.status == "True" => None,
+            Some(c) => Some(format!("{name}={} {}: {}", c.status, c.reason, c.message)),
+            None => Some(format!(
+                "no condition {name} yet: no controller has looked at it"
+            )),
+        })
 }
