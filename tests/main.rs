@@ -4,6 +4,7 @@ mod answers;
 mod cleanup;
 mod cli;
 mod dashboard;
+mod faults;
 mod install;
 mod parity;
 mod status;

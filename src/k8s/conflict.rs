@@ -37,7 +37,9 @@ pub fn foreign(scope: &Scope<'_>, id: &ObjectId, live: &Value, field: &str) -> P
         .as_array()
         .into_iter()
         .flatten();
+    // Who writes its status did not make it.
     let mut managers = managers
+        .filter(|m| m["subresource"].is_null())
         .filter_map(|m| m["manager"].as_str())
         .collect::<Vec<_>>();
     managers.sort_unstable();

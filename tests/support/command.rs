@@ -5,7 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+
+use super::masked;
 
 /// Longer than any command here may take.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -19,6 +21,17 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// What follows `error: `, with what differs from run to run masked.
+    #[track_caller]
+    pub fn error(&self) -> String {
+        let error = self.stderr.split_once("error: ");
+        masked(
+            error
+                .unwrap_or_else(|| panic!("no error in {}", self.stderr))
+                .1,
+        )
+    }
+
     #[track_caller]
     pub fn succeeded(self) -> Ended {
         self.exited(0)
@@ -37,9 +50,12 @@ impl Ended {
 
 /// Runs to the end, with no terminal and nothing of this user's own settings.
 pub async fn ambikiali(arguments: &[&str], kubeconfig: &Path, state: &Path) -> Ended {
-    let mut child = command(arguments, kubeconfig, state)
-        .spawn()
-        .expect("the binary starts");
+    let child = command(arguments, kubeconfig, state).spawn();
+    output(child.expect("the binary starts")).await
+}
+
+/// The end of one that was started.
+pub async fn output(mut child: Child) -> Ended {
     let stdout = tokio::spawn(text(child.stdout.take()));
     let stderr = tokio::spawn(text(child.stderr.take()));
     let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
@@ -52,7 +68,7 @@ pub async fn ambikiali(arguments: &[&str], kubeconfig: &Path, state: &Path) -> E
         stderr: stderr.await.expect("text"),
         code: status.code().unwrap_or(-1),
     };
-    assert!(ended_by_itself, "{arguments:?} does not end: {ended:#?}");
+    assert!(ended_by_itself, "it does not end: {ended:#?}");
     ended
 }
 

@@ -17,7 +17,7 @@ use tokio::process::Child;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use command::{Ended, ambikiali, command, text};
+pub use command::{Ended, ambikiali, command, output, text};
 pub use masked::{masked, progress};
 pub use objects::{Foreign, get, patch, patch_status, remove, scale};
 pub use waiting::until;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Asks until it holds.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {

@@ -1,0 +1,6 @@
+//! `install` where something is in its way: it says what and where, and goes on when it is mended.
+
+mod api_server;
+mod kiali;
+mod load_balancer;
+mod refused;

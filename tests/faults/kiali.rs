@@ -1,0 +1,156 @@
+//! What the operator refuses, Kiali that does not start, and objects of others in the way.
+
+use serde_json::json;
+
+use crate::support::{Foreign, get, on_two_clusters, patch, until};
+
+const BINDING: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: kiali}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
+subjects: [{kind: ServiceAccount, name: kiali, namespace: istio-system}]
+";
+
+const GATEWAY: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: prometheus-gateway, namespace: istio-system}
+spec:
+  gatewayClassName: istio
+  listeners: [{name: http, port: 8080, protocol: HTTP}]
+";
+
+/// A Secret of another remote, as the guide makes it, whose server is gone.
+const DEAD_REMOTE: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: kiali}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: kiali-remote-cluster-secret-cluster3
+  namespace: kiali
+  labels: {kiali.io/multiCluster: 'true'}
+  annotations: {kiali.io/cluster: cluster3}
+stringData:
+  cluster3: |
+    apiVersion: v1
+    kind: Config
+    clusters: [{name: cluster3, cluster: {server: 'https://127.0.0.1:1'}}]
+    users: [{name: cluster3, user: {token: t}}]
+    contexts: [{name: cluster3, context: {cluster: cluster3, user: cluster3}}]
+    current-context: cluster3
+";
+
+/// Without the random parts of a pod's name and its uid.
+fn nameless(error: &str) -> String {
+    let pod = error.split_once("cannot start: pod ").expect("a pod").1;
+    let pod = pod.split_once(':').expect("a reason").0;
+    let error = error.replace(pod, "POD");
+    match error.split_once("pod=POD_kiali(") {
+        Some((before, after)) => {
+            let after = after.split_once(')').expect("a uid").1;
+            format!("{before}pod=POD{after}")
+        }
+        None => error,
+    }
+}
+
+#[test]
+fn what_the_operator_refuses_is_told_at_once_and_mended_by_another_install() {
+    on_two_clusters(async |clusters| {
+        for (cluster, step) in [
+            (clusters.home(), "kiali"),
+            (clusters.remote(), "remote cluster"),
+        ] {
+            let foreign = Foreign::apply(cluster, BINDING).await;
+            let ended = clusters.install(&[]).await.exited(1);
+            let name = cluster.name();
+            assert_eq!(
+                ended.error(),
+                format!(
+                    "{step}: {name}: Kiali kiali/kiali failed: There is already a Kiali Server installed with `deployment.instance_name` of [kiali] that has 'deployment.cluster_wide_access' set to true. You must use a different instance name.\n"
+                )
+            );
+            foreign.removed().await;
+            clusters.installed().await;
+            clusters.cleaned().await;
+        }
+    });
+}
+
+#[test]
+fn a_gateway_of_somebody_else_under_our_name_is_left_as_it_is_and_its_maker_named() {
+    on_two_clusters(async |clusters| {
+        let foreign = Foreign::apply(clusters.remote(), GATEWAY).await;
+        let gateway = (
+            "gateway.networking.k8s.io/v1",
+            "Gateway",
+            "istio-system/prometheus-gateway",
+        );
+        let spec = async || {
+            let live = get(clusters.remote(), gateway.0, gateway.1, gateway.2).await;
+            let live = live.expect("the Gateway");
+            (live["metadata"]["uid"].clone(), live["spec"].clone())
+        };
+        let before = spec().await;
+        let ended = clusters.install(&[]).await.exited(9);
+        assert_eq!(
+            ended.error(),
+            "\
+expose prometheus: cluster2: Gateway istio-system/prometheus-gateway is there already, made by somebody, and differs from what is needed at .spec.listeners[0].port; it was left as it is
+  fix: kubectl --context cluster2 -n istio-system get gateway prometheus-gateway -o yaml --show-managed-fields
+"
+        );
+        clusters.cleaned().await;
+        assert_eq!(spec().await, before);
+        foreign.removed().await;
+        until("what istiod made for it is collected", async || {
+            let name = "istio-system/prometheus-gateway-istio";
+            let made = get(clusters.remote(), "apps/v1", "Deployment", name).await;
+            made.is_none()
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_kiali_that_crashes_ends_the_wait_at_once_with_its_last_words() {
+    on_two_clusters(async |clusters| {
+        let foreign = Foreign::apply(clusters.home(), DEAD_REMOTE).await;
+        let ended = clusters.install(&[]).await.exited(1);
+        assert_eq!(
+            nameless(&ended.error()),
+            "\
+kiali: cluster1: Deployment kiali/kiali cannot start: pod POD: container kiali: CrashLoopBackOff back-off TIME restarting failed container=kiali pod=POD; its last log line: FTL failed to determine if *v1.Pod is namespaced: failed to get restmapping: failed to get server groups: Get \"https://127.0.0.1:1/api\": dial tcp 127.0.0.1:1: connect: Connection refused (os error 111)
+  fix: kubectl --context cluster1 -n kiali describe pods -l app.kubernetes.io/name=kiali,app.kubernetes.io/instance=kiali
+"
+        );
+        clusters.cleaned().await;
+        foreign.removed().await;
+    });
+}
+
+#[test]
+fn a_pod_that_no_node_takes_ends_the_wait_at_once_with_the_schedulers_words() {
+    on_two_clusters(async |clusters| {
+        let cordon = async |on: bool| {
+            let spec = json!({"spec": {"unschedulable": on}});
+            patch(clusters.home(), "v1", "Node", "cluster1-node", &spec).await;
+        };
+        cordon(true).await;
+        let ended = clusters.install(&[]).await.exited(1);
+        cordon(false).await;
+        assert_eq!(
+            nameless(&ended.error()),
+            "\
+cluster prometheus: cluster1: Deployment istio-system/prometheus cannot start: pod POD: unschedulable: 0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.
+  fix: kubectl --context cluster1 -n istio-system describe pods -l app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server
+"
+        );
+        clusters.installed().await;
+        clusters.cleaned().await;
+    });
+}

@@ -1,0 +1,107 @@
+//! A Gateway's address that is late, never comes, or is a name.
+
+use std::time::Duration;
+
+use ambikiali_sandbox::Cluster;
+use serde_json::{Value, json};
+
+use crate::support::{Clusters, INSTALL, get, on_two_clusters, output, patch, until};
+
+const GATEWAY: (&str, &str, &str) = (
+    "gateway.networking.k8s.io/v1",
+    "Gateway",
+    "istio-system/prometheus-gateway",
+);
+const SERVICE: (&str, &str, &str) = ("v1", "Service", "istio-system/prometheus-gateway-istio");
+
+/// istiod's words.
+const PENDING: &str = "Programmed=False AddressNotAssigned: Assigned to service(s) prometheus-gateway-istio.istio-system.svc.cluster.local:9090, but failed to assign to all requested addresses: address pending for hostname \"prometheus-gateway-istio.istio-system.svc.cluster.local\"";
+
+async fn is(cluster: &Cluster, what: (&str, &str, &str)) -> Option<Value> {
+    get(cluster, what.0, what.1, what.2).await
+}
+
+/// prometheus.yml of the federating Prometheus; None when it was never written.
+async fn configuration(clusters: &Clusters) -> Option<String> {
+    let map = is(
+        clusters.home(),
+        ("v1", "ConfigMap", "kiali/prometheus-config"),
+    )
+    .await?;
+    map["data"]["prometheus.yml"].as_str().map(String::from)
+}
+
+#[test]
+fn a_load_balancer_that_never_comes_is_named_at_the_deadline_and_no_empty_target_is_written() {
+    on_two_clusters(async |clusters| {
+        clusters.sandbox.world().load_balancers.hold_back(true);
+        let short = [&INSTALL[..6], &["--timeout", "15s"]].concat();
+        let ended = clusters.run(&short).await.exited(4);
+        // Both wait, and whichever is first past the deadline is named.
+        assert_eq!(
+            ended.error().replace("cluster2", "cluster1"),
+            format!("expose prometheus: cluster1: Gateway istio-system/prometheus-gateway is not ready after 15 s: {PENDING}
+  fix: Service istio-system/prometheus-gateway-istio of type LoadBalancer got no address: this cluster usually lacks a load balancer (MetalLB, cloud-provider-kind, the cloud's controller); see kubectl --context cluster1 -n istio-system describe service prometheus-gateway-istio
+")
+        );
+        assert_eq!(configuration(clusters).await, None);
+
+        clusters.sandbox.world().load_balancers.hold_back(false);
+        clusters.installed().await;
+        let written = configuration(clusters).await.expect("a configuration");
+        for cluster in clusters.sandbox.clusters() {
+            let gateway = is(cluster, GATEWAY).await.expect("the Gateway");
+            let address = gateway["status"]["addresses"][0]["value"].as_str();
+            let target = format!("- {}:9090\n", address.expect("an address"));
+            assert!(written.contains(&target), "{written}");
+        }
+        clusters.cleaned().await;
+    });
+}
+
+#[test]
+fn a_late_load_balancer_is_waited_for_with_its_reason() {
+    on_two_clusters(async |clusters| {
+        let set = |delay| {
+            let mut delays = clusters.sandbox.world().delays.write().unwrap();
+            delays.load_balancer = delay;
+        };
+        set(Duration::from_secs(5));
+        let ended = clusters.install(&[]).await.succeeded();
+        set(Duration::ZERO);
+        for cluster in ["cluster1", "cluster2"] {
+            let waits = |line: &str| {
+                line.contains(&format!("{cluster}      expose prometheus   waiting "))
+                    && line.ends_with(&format!(": {PENDING}"))
+            };
+            assert!(ended.stderr.lines().any(waits), "{}", ended.stderr);
+        }
+        clusters.cleaned().await;
+    });
+}
+
+#[test]
+fn a_load_balancer_with_a_name_is_scraped_by_that_name() {
+    on_two_clusters(async |clusters| {
+        let world = clusters.sandbox.world();
+        world.load_balancers.hold_back(true);
+        let install = clusters.start(&INSTALL);
+        until("the Gateway has its Service", async || {
+            is(clusters.remote(), SERVICE).await.is_some()
+        })
+        .await;
+        let name =
+            json!({"metadata": {"annotations": {"sandbox/hostname": "lb.example.internal"}}});
+        patch(clusters.remote(), SERVICE.0, SERVICE.1, SERVICE.2, &name).await;
+        world.load_balancers.hold_back(false);
+        let ended = output(install).await.succeeded();
+        let line = "expose prometheus   done     http://lb.example.internal:9090/federate\n";
+        assert!(ended.stderr.contains(line), "{}", ended.stderr);
+        let written = configuration(clusters).await.expect("a configuration");
+        assert!(
+            written.contains("- lb.example.internal:9090\n"),
+            "{written}"
+        );
+        clusters.cleaned().await;
+    });
+}
