@@ -146,7 +146,7 @@ error: no contexts named and no install remembered in FOLDER/ambikiali/last.json
 #[tokio::test]
 async fn a_kubeconfig_that_is_not_there_or_not_one_is_named() {
     for (file, cause) in [
-        ("/nowhere/config", "No such file or directory (os error 2)"),
+        ("/nowhere/config", "No such file or directory"),
         (
             "/proc/self/limits",
             "failed to parse kubeconfig YAML: error: line 1 column 1: expected mapping start",
@@ -167,7 +167,7 @@ async fn a_home_that_does_not_answer_is_named_with_its_address() {
     assert_eq!(
         ended.exited(8).stderr,
         "\
-error: context east at https://127.0.0.1:1: Connection refused (os error 111)
+error: context east at https://127.0.0.1:1: Connection refused
   fix: kubectl --context east version
 "
     );

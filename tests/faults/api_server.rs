@@ -11,7 +11,7 @@ fn a_remote_that_is_dead_before_the_first_write_is_named_and_nothing_is_written(
         assert_eq!(
             ended.error(),
             "\
-context cluster2 at https://127.0.0.1:PORT: Connection refused (os error 111)
+context cluster2 at https://127.0.0.1:PORT: Connection refused
   fix: kubectl --context cluster2 version
 "
         );
