@@ -60,7 +60,8 @@ pub fn find(error: &anyhow::Error) -> Option<&Problem> {
 pub const CONNECT: Duration = Duration::from_secs(10);
 
 pub fn no_answer(waited: Duration) -> String {
-    format!("no answer in {} s", waited.as_secs())
+    // What is left of a deadline is always a little less than it was.
+    format!("no answer in {:.0} s", waited.as_secs_f64())
 }
 
 /// What an API server or the way to it said, in one line. kube's own text repeats the answer in

@@ -49,14 +49,7 @@ pub async fn flows(
 ) -> Vec<Finding> {
     let sender = match sender(run).await {
         Ok(Some(sender)) => sender,
-        Ok(None) => {
-            return vec![Finding::untried(
-                Hop::Traffic,
-                None,
-                Verdict::Unproven,
-                nobody(),
-            )];
-        }
+        Ok(None) => return vec![nobody()],
         Err(broken) => return vec![broken],
     };
     let patience = run.deadline.at_most(PATIENCE);
@@ -74,10 +67,11 @@ pub async fn flows(
         .collect()
 }
 
-fn nobody() -> String {
-    format!(
+fn nobody() -> Finding {
+    let why = format!(
         "no cluster has a ready pod with label {PODS} in namespace {NAMESPACE} to send from; --traffic none goes without"
-    )
+    );
+    Finding::untried(Hop::Traffic, None, Verdict::Unproven, why)
 }
 
 async fn sender<'a>(run: &Run<'a>) -> Result<Option<Sender<'a>>, Finding> {
