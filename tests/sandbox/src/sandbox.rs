@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
@@ -49,7 +49,9 @@ impl Sandbox {
             .iter()
             .enumerate()
             .map(|(index, cluster)| mesh::install(cluster, &shared, index));
-        try_join_all(meshes).await?;
+        // A start that hangs is told, not waited for without an end.
+        let meshed = tokio::time::timeout(Duration::from_secs(120), try_join_all(meshes)).await;
+        meshed.with_context(|| format!("{names}: not in the mesh after 120 s"))??;
         say(&format!(
             "{names}: in the mesh after {:.1?}",
             begin.elapsed()
