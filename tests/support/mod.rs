@@ -26,8 +26,8 @@ pub use waiting::until;
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
 /// Clean pairs of clusters. They end with the process: the sandbox sees to that.
 static IDLE: Mutex<Vec<Sandbox>> = Mutex::new(Vec::new());
-/// A pair is ten processes and a gigabyte; two are what two cores carry.
-static PAIRS: Semaphore = Semaphore::const_new(2);
+/// A pair is ten processes and two gigabytes; three are what two cores carry.
+static PAIRS: Semaphore = Semaphore::const_new(3);
 
 /// `install` as a user of local processes types it.
 pub const INSTALL: [&str; 8] = [
