@@ -28,7 +28,9 @@ use self::cli::{Cli, Clusters, Command, Global};
 use self::dashboard::Dashboard;
 use self::guide::Step;
 use self::install::Run;
-use self::k8s::{Deadline, Scope};
+use self::k8s::lease::Lease;
+use self::k8s::record::Record;
+use self::k8s::{Choices, Deadline, Scope};
 use self::mesh::{Istiod, Member, Members, Mesh};
 use self::problem::Exit;
 use self::verify::{Finding, Hop};
@@ -94,19 +96,37 @@ async fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 /// Runs a command's work while its events are shown.
-async fn shown<T>(mesh: &Mesh, global: &Global, work: impl AsyncFnOnce(&Run<'_>) -> T) -> T {
+async fn shown<T>(
+    mesh: &Mesh,
+    global: &Global,
+    choices: Choices,
+    work: impl AsyncFnOnce(&Run<'_>) -> T,
+) -> T {
     let (events, receiver) = progress::channel();
     let screen = tokio::spawn(ui::show(receiver));
+    let (records, lease) = bookkeeping(mesh, &global.namespace);
     let run = Run {
         mesh,
         namespace: &global.namespace,
         deadline: Deadline::after(global.timeout),
         events,
+        records: &records,
+        lease: &lease,
+        choices,
     };
     let result = work(&run).await;
     drop(run);
+    lease.release().await;
     let _ = screen.await;
     result
+}
+
+/// Empty until a command opens or fills them.
+fn bookkeeping(mesh: &Mesh, namespace: &str) -> (Vec<Record>, Lease) {
+    let records = mesh.all().map(|_| Record::of(mesh, namespace));
+    let records = records.collect::<Vec<_>>();
+    let lease = Lease::on(&mesh.home, namespace, &records[0].id);
+    (records, lease)
 }
 
 fn exit(done: bool, otherwise: Exit) -> ExitCode {
@@ -144,6 +164,7 @@ async fn install(args: cli::Install, global: &Global) -> Result<ExitCode> {
         ctx2,
         api_server2,
         allow_loopback,
+        force_conflicts,
     } = args;
     let started = Instant::now();
     let members = named(ctx1, ctx2, api_server2, global);
@@ -163,7 +184,14 @@ async fn install(args: cli::Install, global: &Global) -> Result<ExitCode> {
     // Before the first write: an install that is interrupted can be cleaned up like any other.
     last_install::remember(&global.kubeconfig, &mesh)
         .context("nothing was done: the clusters could not be remembered")?;
-    shown(&mesh, global, async |run| install::install(run).await).await?;
+    let choices = Choices {
+        force_conflicts,
+        ..Choices::default()
+    };
+    shown(&mesh, global, choices, async |run| {
+        install::install(run).await
+    })
+    .await?;
     ui::installed(&mesh, started.elapsed());
     Ok(ExitCode::SUCCESS)
 }
@@ -183,7 +211,7 @@ async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
         .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
         .collect::<Vec<_>>();
     findings.extend(
-        shown(&mesh, global, async |run| {
+        shown(&mesh, global, Choices::default(), async |run| {
             verify::verify(run, &expected, with_traffic).await
         })
         .await,
@@ -196,7 +224,13 @@ async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
 
 async fn status(args: Clusters, global: &Global) -> Result<ExitCode> {
     let (mesh, absent) = mesh::connect_reachable(&members(args, global)?, Istiod::Optional).await?;
-    let rows = shown(&mesh, global, async |run| status::status(run).await).await;
+    let none = Choices::default();
+    // A cluster that hangs in the middle must not keep the others from being seen.
+    let global = &Global {
+        timeout: global.timeout.min(status::PATIENCE),
+        ..global.clone()
+    };
+    let rows = shown(&mesh, global, none, async |run| status::status(run).await).await;
     Ok(exit(ui::statuses(&rows, &absent), Exit::Unexpected))
 }
 
@@ -208,8 +242,12 @@ async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {
     };
     let mesh = mesh::connect(&home_alone, Istiod::Optional).await?;
     let (events, _quiet) = progress::channel();
+    let (records, lease) = bookkeeping(&mesh, &global.namespace);
     let scope = Scope {
         cluster: &mesh.home,
+        record: &records[0],
+        lease: &lease,
+        choices: Choices::default(),
         namespace: &global.namespace,
         progress: events.of(Step::Kiali, &mesh.home.name),
         deadline: Deadline::after(global.timeout),
@@ -228,12 +266,21 @@ async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn cleanup(args: Clusters, global: &Global) -> Result<ExitCode> {
+async fn cleanup(args: cli::Cleanup, global: &Global) -> Result<ExitCode> {
     let started = Instant::now();
-    let mesh = mesh::connect(&members(args, global)?, Istiod::Optional).await?;
-    let report = shown(&mesh, global, async |run| cleanup::cleanup(run).await).await;
+    let choices = Choices {
+        dry_run: args.dry_run,
+        adopted: args.adopted,
+        force_finalizers: args.force_finalizers,
+        ..Choices::default()
+    };
+    let mesh = mesh::connect(&members(args.clusters, global)?, Istiod::Optional).await?;
+    let report = shown(&mesh, global, choices, async |run| {
+        cleanup::cleanup(run).await
+    })
+    .await;
     Ok(exit(
-        ui::cleaned(&mesh, &report, started.elapsed()),
+        ui::cleaned(&mesh, &report, args.dry_run, started.elapsed()),
         Exit::Leftovers,
     ))
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use futures::future::{join_all, try_join_all};
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,13 @@ pub struct Cluster {
     pub client: Client,
     /// As pods of another cluster reach it.
     pub endpoint: Endpoint,
+}
+
+impl Cluster {
+    /// By its own clock.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        None
+    }
 }
 
 impl fmt::Debug for Cluster {

@@ -50,6 +50,8 @@ pub enum Event {
         object: ObjectId,
         reason: String,
     },
+    /// Said once, in the middle.
+    Noted(String),
     Done(String),
     Failed,
 }
@@ -98,6 +100,10 @@ impl Progress {
             object: object.clone(),
             reason: reason.into(),
         });
+    }
+
+    pub fn noted(&self, text: impl Into<String>) {
+        self.send(Event::Noted(text.into()));
     }
 
     pub fn done(&self, summary: impl Into<String>) {

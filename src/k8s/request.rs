@@ -3,10 +3,12 @@
 
 use std::future::Future;
 
+use anyhow::Result as Anyhow;
 use kube::core::Status;
 
-use super::Scope;
 use super::retry::{Cause, persist};
+use super::{Deadline, Scope};
+use crate::mesh::Cluster;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -78,15 +80,26 @@ pub async fn send<T, F>(
 where
     F: Future<Output = kube::Result<T>>,
 {
-    persist(scope.deadline, request)
-        .await
-        .map_err(|cause| Refusal {
-            cluster: scope.cluster.name.to_string(),
-            server: scope.cluster.server.clone(),
-            context: scope.cluster.context.clone(),
-            object: object.clone(),
-            cause,
-        })
+    send_to(scope.cluster, scope.deadline, object, request).await
+}
+
+/// Outside of any step.
+pub async fn send_to<T, F>(
+    cluster: &Cluster,
+    deadline: Deadline,
+    object: &ObjectId,
+    request: impl Fn() -> F,
+) -> Result<T, Refusal>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    persist(deadline, request).await.map_err(|cause| Refusal {
+        cluster: cluster.name.to_string(),
+        server: cluster.server.clone(),
+        context: cluster.context.clone(),
+        object: object.clone(),
+        cause,
+    })
 }
 
 /// Like `send`; what is not there is None.
@@ -103,4 +116,17 @@ where
         Err(refusal) if refusal.is_missing() => Ok(None),
         Err(refusal) => Err(refusal),
     }
+}
+
+/// A write: not before this run holds the Lease.
+pub async fn change<T, F>(
+    scope: &Scope<'_>,
+    object: &ObjectId,
+    request: impl Fn() -> F,
+) -> Anyhow<Result<T, Refusal>>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    scope.lease.hold(scope.deadline).await?;
+    Ok(send(scope, object, request).await)
 }

@@ -25,6 +25,13 @@ const SILENCE: Duration = Duration::from_secs(25);
 const OUTAGE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What the object shall become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    Ready,
+    Gone,
+}
+
 /// What is waited for.
 pub struct Wait<'a, K> {
     pub api: Api<K>,
@@ -35,6 +42,7 @@ pub struct Wait<'a, K> {
     pub absent: bool,
     /// How long it must stay ready: for conditions that flicker.
     pub quiet: Duration,
+    pub goal: Goal,
     /// What usually lacks when this is never reached.
     pub advice: &'a str,
 }
@@ -47,6 +55,7 @@ impl<K> Wait<'_, K> {
             seen: None,
             absent: false,
             quiet: Duration::ZERO,
+            goal: Goal::Ready,
             advice: "",
         }
     }
@@ -155,8 +164,13 @@ fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
     let problem = Problem::new(
         Exit::TimedOut,
         format!(
-            "{}: {} is not ready after {whole} s: {reason}",
-            scope.cluster.name, wait.object
+            "{}: {} is not {} after {whole} s: {reason}",
+            scope.cluster.name,
+            wait.object,
+            match wait.goal {
+                Goal::Ready => "ready",
+                Goal::Gone => "gone",
+            }
         ),
     );
     match wait.advice {
@@ -167,6 +181,9 @@ fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
 
 /// Until the object is gone.
 pub async fn until_gone(scope: &Scope<'_>, resource: &ApiResource, object: ObjectId) -> Result<()> {
+    if scope.choices.dry_run {
+        return Ok(());
+    }
     let client = scope.cluster.client.clone();
     let api: Api<DynamicObject> = match &object.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, resource),
@@ -174,7 +191,10 @@ pub async fn until_gone(scope: &Scope<'_>, resource: &ApiResource, object: Objec
     };
     until(
         scope,
-        Wait::for_object(api, object),
+        Wait {
+            goal: Goal::Gone,
+            ..Wait::for_object(api, object)
+        },
         |object| match object {
             None => Health::Ready,
             Some(object) => Health::InProgress(terminating(&object.metadata)),

@@ -73,6 +73,6 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let removed = delete::delete_all(scope, &objects(scope.namespace, &[])?).await?;
-    scope.progress.done(delete::summary(&removed));
+    scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }

@@ -100,15 +100,24 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
         &kinds::kiali(),
     );
     let secrets = secrets(scope);
-    let (cr, token) = tokio::join!(
+    let mut made = None;
+    let (cr, mut token) = tokio::join!(
         look(
             scope,
             &crs,
             ObjectId::new("Kiali", scope.namespace, CR),
             |k| KialiFence::default().judge(k)
         ),
-        look(scope, &secrets, token_id(scope), health::token),
+        look(scope, &secrets, token_id(scope), |secret| {
+            made = secret.and_then(|s| s.metadata.creation_timestamp.as_ref().map(|time| time.0));
+            health::token(secret)
+        }),
     );
+    token.note = scope.cluster.server_time().zip(made).map(|(now, made)| {
+        // It never expires: whoever rotates tokens wants to know.
+        let days = now.duration_since(made).as_hours() / 24;
+        format!("the token is {days} days old")
+    });
     vec![cr, token]
 }
 
@@ -118,6 +127,6 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let objects = objects(scope.namespace)?;
     let removed = kiali_cr::remove(scope, &objects[2]).await?;
     delete::delete_all(scope, &objects[..2]).await?;
-    scope.progress.done(kiali_cr::said(removed));
+    scope.progress.done(kiali_cr::said(scope, removed));
     Ok(())
 }
