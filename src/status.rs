@@ -46,20 +46,21 @@ pub async fn status(run: &Run<'_>) -> Vec<Row> {
 /// The record, and each object that is not as the record says.
 async fn drifted(run: &Run<'_>, cluster: &Cluster) -> Vec<Row> {
     let scope = run.on(Step::Namespace, cluster);
-    let row = |step, component| Row {
+    let row = |step, component, drifted| Row {
         cluster: cluster.name.clone(),
         step,
         component,
-        drifted: true,
+        drifted,
     };
     let object = ObjectId::new("ConfigMap", run.namespace, record::NAME);
-    match record::look(&scope).await {
-        Ok(Health::Ready) => {}
-        Ok(health) => return vec![row(Step::Namespace, Component::new(object, health))],
-        Err(error) => {
-            let health = Health::Failed(format!("{error:#}"));
-            return vec![row(Step::Namespace, Component::new(object, health))];
-        }
+    let health = match record::look(&scope).await {
+        Ok(health) => health,
+        Err(error) => Health::Failed(format!("{error:#}")),
+    };
+    let whole = health == Health::Ready;
+    let mut rows = vec![row(Step::Namespace, Component::new(object, health), false)];
+    if !whole {
+        return rows;
     }
     let planned = planned(run, cluster).unwrap_or_default();
     let step = |key: &Key| {
@@ -67,11 +68,11 @@ async fn drifted(run: &Run<'_>, cluster: &Cluster) -> Vec<Row> {
         of.map_or(Step::Namespace, |(step, _)| *step)
     };
     let drifts = drift::all(&scope).await.into_iter();
-    let drifts = drifts.map(|(key, what)| {
+    rows.extend(drifts.map(|(key, what)| {
         let health = Health::Failed(what);
-        row(step(&key), Component::new(key.id(), health))
-    });
-    drifts.collect()
+        row(step(&key), Component::new(key.id(), health), true)
+    }));
+    rows
 }
 
 async fn components(run: &Run<'_>) -> Vec<Row> {

@@ -62,7 +62,9 @@ pub async fn left(scope: &Scope<'_>) -> Result<Vec<ObjectId>> {
     };
     let found = labelled(scope).await?.into_iter();
     let left = found.filter(|(_, meta)| stays(meta));
-    Ok(left.map(|(key, _)| key.id()).collect())
+    let mut left = left.map(|(key, _)| key.id()).collect::<Vec<_>>();
+    left.sort();
+    Ok(left)
 }
 
 fn is_owned(meta: &ObjectMeta) -> bool {
