@@ -6,6 +6,7 @@ mod cli;
 mod dashboard;
 mod guide;
 mod install;
+mod interrupt;
 mod k8s;
 mod last_install;
 mod manifests;
@@ -22,15 +23,25 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::cli::{Cli, Clusters, Command, Global};
 use self::dashboard::Dashboard;
 use self::guide::Step;
 use self::install::Run;
-use self::k8s::lease::Lease;
-use self::k8s::record::Record;
-use self::k8s::{Choices, Deadline, Scope};
+async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<ExitCode> {
+    let started = Instant::now();
+    let choices = Choices {
+        dry_run: args.dry_run,
+        adopted: args.adopted,
+        force_finalizers: args.force_finalizers,
+        ..Choices::default()
+    };
+    let mesh = mesh::connect(&members(args.clusters, global)?, Istiod::Optional).await?;
+    work.begins(&mesh);
+    let report = shown(&mesh, global, choices, async |run| {
+        cleanup::cleanup(run).await
+    })
+    .await;
 use self::mesh::{Istiod, Member, Members, Mesh};
 use self::problem::Exit;
 use self::verify::{Finding, Hop};
@@ -50,8 +61,8 @@ fn main() -> ExitCode {
             return ExitCode::from(Exit::Unexpected as u8);
         }
     };
-    let writes = cli.command.writes();
-    let ended = runtime.block_on(until_interrupted(run(cli), writes));
+    let work = Work::new(cli.command.writes());
+    let ended = runtime.block_on(work.until_interrupted(run(cli, &work)));
     // Requests that still hang must not hold the process.
     runtime.shutdown_background();
     match ended {
@@ -63,35 +74,14 @@ fn main() -> ExitCode {
     }
 }
 
-async fn until_interrupted(
-    command: impl Future<Output = Result<ExitCode>>,
-    writes: bool,
-) -> Result<ExitCode> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let stopped = |code: u8| {
-        if writes {
-            ui::note(
-                "interrupted; what was written stays, and the same command again goes on from here",
-            );
-        }
-        Ok(ExitCode::from(code))
-    };
-    tokio::select! {
-        ended = command => ended,
-        _ = interrupt.recv() => stopped(130),
-        _ = terminate.recv() => stopped(143),
-    }
-}
-
-async fn run(cli: Cli) -> Result<ExitCode> {
+async fn run(cli: Cli, work: &Work) -> Result<ExitCode> {
     let Cli { command, global } = cli;
     match command {
-        Command::Install(args) => install(args, &global).await,
+        Command::Install(args) => install(args, &global, work).await,
         Command::Verify(args) => verify(args, &global).await,
         Command::Status(args) => status(args, &global).await,
         Command::Dashboard(args) => dashboard(args, &global).await,
-        Command::Cleanup(args) => cleanup(args, &global).await,
+        Command::Cleanup(args) => cleanup(args, &global, work).await,
     }
 }
 
@@ -118,6 +108,7 @@ async fn shown<T>(
     drop(run);
     lease.release().await;
     let _ = screen.await;
+    ui::put_off(mesh);
     result
 }
 
@@ -158,7 +149,7 @@ fn named(home: String, remote: String, api_server: Option<String>, global: &Glob
     }
 }
 
-async fn install(args: cli::Install, global: &Global) -> Result<ExitCode> {
+async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<ExitCode> {
     let cli::Install {
         ctx1,
         ctx2,
@@ -184,6 +175,7 @@ async fn install(args: cli::Install, global: &Global) -> Result<ExitCode> {
     // Before the first write: an install that is interrupted can be cleaned up like any other.
     last_install::remember(&global.kubeconfig, &mesh)
         .context("nothing was done: the clusters could not be remembered")?;
+<<<<<<< HEAD
     let choices = Choices {
         force_conflicts,
         ..Choices::default()
@@ -192,6 +184,10 @@ async fn install(args: cli::Install, global: &Global) -> Result<ExitCode> {
         install::install(run).await
     })
     .await?;
+=======
+    work.begins(&mesh);
+    shown(&mesh, global, async |run| install::install(run).await).await?;
+>>>>>>> t-transport
     ui::installed(&mesh, started.elapsed());
     Ok(ExitCode::SUCCESS)
 }
@@ -266,6 +262,7 @@ async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+<<<<<<< HEAD
 async fn cleanup(args: cli::Cleanup, global: &Global) -> Result<ExitCode> {
     let started = Instant::now();
     let choices = Choices {
@@ -279,6 +276,13 @@ async fn cleanup(args: cli::Cleanup, global: &Global) -> Result<ExitCode> {
         cleanup::cleanup(run).await
     })
     .await;
+=======
+async fn cleanup(args: Clusters, global: &Global, work: &Work) -> Result<ExitCode> {
+    let started = Instant::now();
+    let mesh = mesh::connect(&members(args, global)?, Istiod::Optional).await?;
+    work.begins(&mesh);
+    let report = shown(&mesh, global, async |run| cleanup::cleanup(run).await).await;
+>>>>>>> t-transport
     Ok(exit(
         ui::cleaned(&mesh, &report, args.dry_run, started.elapsed()),
         Exit::Leftovers,

@@ -55,6 +55,8 @@ impl Refusal {
             )
         };
         match &self.cause {
+            Cause::Api(status) if status.code == 429 => problem(Exit::Unreachable)
+                .fix("run the same command again later; it goes on from here"),
             Cause::Api(status) if status.code == 401 => problem(Exit::Unreachable)
                 .fix(format!("kubectl --context {} auth whoami", self.context)),
             cause if cause.is_passing() => problem(Exit::Unreachable).fix(format!(

@@ -12,9 +12,9 @@ use kube::api::{WatchEvent, WatchParams};
 use kube::core::{ApiResource, DynamicObject, Resource};
 use serde::de::DeserializeOwned;
 
-use super::Scope;
 use super::health::Health;
 use super::request::send_opt;
+use super::{Scope, retry};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -142,7 +142,13 @@ where
             Ok(Some(Ok(WatchEvent::Added(new) | WatchEvent::Modified(new)))) => object = Some(new),
             Ok(Some(Ok(WatchEvent::Deleted(_)))) => object = None,
             Ok(Some(Ok(WatchEvent::Bookmark(_)))) => {}
-            Ok(Some(Ok(WatchEvent::Error(_))) | Some(Err(_)) | None) => {
+            Ok(Some(Err(kube::Error::Api(status)))) => {
+                let asked = Duration::from_secs(retry::asked(&status).into());
+                let pause = asked.clamp(PAUSE / 2, WATCH);
+                tokio::time::sleep(scope.deadline.at_most(pause)).await;
+                return Ok(None);
+            }
+            Ok(Some(Ok(WatchEvent::Error(_)) | Err(_)) | None) => {
                 tokio::time::sleep(scope.deadline.at_most(PAUSE / 2)).await;
                 return Ok(None);
             }

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use crate::cleanup::Report;
 use crate::guide::Step;
 use crate::k8s::health::Health;
-use crate::mesh::{Absent, ClusterName, Mesh};
+use crate::mesh::{Absent, ClusterName, Mesh, Written};
 use crate::problem;
 use crate::status::Row;
 use crate::verify::{Finding, Verdict};
@@ -27,6 +27,51 @@ pub fn error(error: &anyhow::Error) {
     if let Some(fix) = problem::find(error).and_then(|p| p.fix.as_ref()) {
         anstream::eprintln!("  {DIM}fix:{DIM:#} {fix}");
     }
+}
+
+/// What servers that were busy cost.
+pub fn put_off(mesh: &Mesh) {
+    for cluster in mesh.all() {
+        let put_off = cluster.transport.put_off();
+        if put_off.times > 0 {
+            note(&format!(
+                "{}: a busy server put off {} requests, by {} s in all",
+                cluster.name,
+                put_off.times,
+                put_off.time.as_secs()
+            ));
+        }
+    }
+}
+
+/// What an interrupted command leaves, and the ways from there.
+pub fn interrupted(mesh: Option<&Mesh>) {
+    let clusters = mesh.into_iter().flat_map(Mesh::all);
+    let all = clusters.map(|c| (&c.name, c.transport.written()));
+    let (clusters, written): (Vec<_>, Vec<_>) =
+        all.filter(|(_, w)| *w != Written::default()).unzip();
+    if written.is_empty() {
+        return note("interrupted; nothing was written");
+    }
+    note("interrupted; what was done stays:");
+    for (cluster, written) in clusters.iter().zip(&written) {
+        note(&format!("  {cluster:<12}  {}", done(written)));
+    }
+    note("  to go on:     the same command again");
+    if written.iter().any(|w| w.writes > 0) {
+        note("  to go back:   ambikiali cleanup");
+    }
+}
+
+fn done(written: &Written) -> String {
+    let counts = [
+        (written.writes, "written"),
+        (written.deletes, "removed"),
+        (written.unanswered, "not answered yet"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts = counts.map(|(count, word)| format!("{count} {word}"));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 pub fn installed(mesh: &Mesh, took: Duration) {
