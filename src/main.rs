@@ -28,20 +28,10 @@ use self::cli::{Cli, Clusters, Command, Global};
 use self::dashboard::Dashboard;
 use self::guide::Step;
 use self::install::Run;
-async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<ExitCode> {
-    let started = Instant::now();
-    let choices = Choices {
-        dry_run: args.dry_run,
-        adopted: args.adopted,
-        force_finalizers: args.force_finalizers,
-        ..Choices::default()
-    };
-    let mesh = mesh::connect(&members(args.clusters, global)?, Istiod::Optional).await?;
-    work.begins(&mesh);
-    let report = shown(&mesh, global, choices, async |run| {
-        cleanup::cleanup(run).await
-    })
-    .await;
+use self::interrupt::Work;
+use self::k8s::lease::Lease;
+use self::k8s::record::Record;
+use self::k8s::{Choices, Deadline, Scope};
 use self::mesh::{Istiod, Member, Members, Mesh};
 use self::problem::Exit;
 use self::verify::{Finding, Hop};
@@ -175,19 +165,15 @@ async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<Exi
     // Before the first write: an install that is interrupted can be cleaned up like any other.
     last_install::remember(&global.kubeconfig, &mesh)
         .context("nothing was done: the clusters could not be remembered")?;
-<<<<<<< HEAD
     let choices = Choices {
         force_conflicts,
         ..Choices::default()
     };
+    work.begins(&mesh);
     shown(&mesh, global, choices, async |run| {
         install::install(run).await
     })
     .await?;
-=======
-    work.begins(&mesh);
-    shown(&mesh, global, async |run| install::install(run).await).await?;
->>>>>>> t-transport
     ui::installed(&mesh, started.elapsed());
     Ok(ExitCode::SUCCESS)
 }
@@ -262,8 +248,7 @@ async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-<<<<<<< HEAD
-async fn cleanup(args: cli::Cleanup, global: &Global) -> Result<ExitCode> {
+async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<ExitCode> {
     let started = Instant::now();
     let choices = Choices {
         dry_run: args.dry_run,
@@ -272,17 +257,11 @@ async fn cleanup(args: cli::Cleanup, global: &Global) -> Result<ExitCode> {
         ..Choices::default()
     };
     let mesh = mesh::connect(&members(args.clusters, global)?, Istiod::Optional).await?;
+    work.begins(&mesh);
     let report = shown(&mesh, global, choices, async |run| {
         cleanup::cleanup(run).await
     })
     .await;
-=======
-async fn cleanup(args: Clusters, global: &Global, work: &Work) -> Result<ExitCode> {
-    let started = Instant::now();
-    let mesh = mesh::connect(&members(args, global)?, Istiod::Optional).await?;
-    work.begins(&mesh);
-    let report = shown(&mesh, global, async |run| cleanup::cleanup(run).await).await;
->>>>>>> t-transport
     Ok(exit(
         ui::cleaned(&mesh, &report, args.dry_run, started.elapsed()),
         Exit::Leftovers,
