@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::conflict;
 use super::difference::difference;
 use super::request::{Refusal, send, send_opt};
-use super::{FIELD_MANAGER, MANAGED_BY, Scope, kinds};
+use super::{FIELD_MANAGER, MANAGED_BY, Scope, advice, kinds, wait};
 use crate::progress::ObjectId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,10 @@ pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
         })
     };
     let live = match claim(scope, object, before).await? {
-        Claim::Created(live) => return done(Outcome::Created, None, live),
+        Claim::Created(live) => {
+            overruled(scope, object, &live)?;
+            return done(Outcome::Created, None, live);
+        }
         Claim::Foreign(live) => {
             return match difference(object, &live) {
                 None => done(Outcome::Reused, Some(live.clone()), live),
@@ -75,9 +78,29 @@ pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
     // What was looked at is what is changed.
     wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
     match write(scope, &wanted).await? {
-        Ok(written) => done(Outcome::Changed, Some(live), written),
+        Ok(written) => {
+            overruled(scope, object, &written)?;
+            // What is changed back on its way in is stored as it was.
+            let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+            let outcome = match version(&written) == version(&live) {
+                true => Outcome::Unchanged,
+                false => Outcome::Changed,
+            };
+            done(outcome, Some(live), written)
+        }
         Err(refusal) => Err(conflict::refused(scope, &kinds::id(object)?, &refusal)),
     }
+}
+
+/// A webhook or policy that changes our fields wins over every further write: said once, not fought.
+fn overruled(scope: &Scope<'_>, wanted: &Value, written: &Value) -> Result<()> {
+    if let Some(field) = difference(wanted, written) {
+        let id = kinds::id(wanted)?;
+        scope.progress.note(format!(
+            "{id}: an admission policy or webhook of the cluster changes {field}; left so"
+        ));
+    }
+    Ok(())
 }
 
 /// Creates an object that is not there; tells whose it is otherwise. Never changes one.
@@ -167,10 +190,11 @@ async fn write(scope: &Scope<'_>, wanted: &Value) -> Result<Result<Value, Refusa
     let api = kinds::api(&scope.cluster.client, wanted)?;
     let params = PatchParams::apply(FIELD_MANAGER).validation_strict();
     let patch = Patch::Apply(wanted);
-    match send(scope, &id, || api.patch(&id.name, &params, &patch)).await {
+    let apply = || send(scope, &id, || api.patch(&id.name, &params, &patch));
+    match wait::until_served(scope, &id, apply).await {
         Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
         Err(refusal) if refusal.status().is_some_and(|s| s.code == 409) => Ok(Err(refusal)),
-        Err(refusal) => Err(refusal.into()),
+        Err(refusal) => Err(advice::refused(scope, refusal).await),
     }
 }
 

@@ -10,9 +10,9 @@ use crate::k8s::apply::{self, Before};
 use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
-use crate::k8s::{Scope, contents, kinds, wait};
+use crate::k8s::wait::{self, Wait};
+use crate::k8s::{Scope, contents, kinds};
 use crate::manifests;
-use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 fn object(namespace: &str) -> Result<Value> {
@@ -20,54 +20,62 @@ fn object(namespace: &str) -> Result<Value> {
     Ok(objects.swap_remove(0))
 }
 
-/// Returns whether anything can be in the namespace already.
+/// Returns whether anything can be in the namespace already. One that is being deleted takes all that
+/// is in it along, and nothing new: its end is waited for.
 pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     let object = object(scope.namespace)?;
     let id = kinds::id(&object)?;
     if let Some(live) = apply::read(scope, &object, &id).await? {
-        if !live["metadata"]["deletionTimestamp"].is_null() {
-            return Err(terminating(scope, &live).into());
+        if live["metadata"]["deletionTimestamp"].is_null() {
+            let whose = if apply::is_ours(&live) {
+                "there already"
+            } else {
+                "there before, used and left as it is"
+            };
+            let said = format!("{} is {whose}", scope.namespace);
+            scope.progress.done(said);
+            return Ok(Before::Unknown);
         }
-        let whose = if apply::is_ours(&live) {
-            "there already"
-        } else {
-            "there before, used and left as it is"
-        };
-        scope
-            .progress
-            .done(format!("{} is {whose}", scope.namespace));
-        return Ok(Before::Unknown);
+        gone(scope, id, &live).await?;
     }
     apply::apply(scope, &object, Before::Nothing).await?;
     scope.progress.done(format!("{} created", scope.namespace));
     Ok(Before::Nothing)
 }
 
-fn terminating(scope: &Scope<'_>, live: &Value) -> Problem {
-    let conditions = live["status"]["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    let why = conditions
-        .filter(|c| c["status"] == "True")
-        .filter_map(|c| c["message"].as_str());
-    let why = why.collect::<Vec<_>>().join("; ");
-    let why = if why.is_empty() {
-        "its contents are still going".into()
-    } else {
-        why
-    };
-    Problem::new(
-        Exit::Preflight,
-        format!(
-            "{}: namespace {} is being deleted: {why}",
-            scope.cluster.name, scope.namespace
-        ),
-    )
-    .fix(format!(
-        "kubectl --context {} wait --for=delete namespace/{} --timeout=5m",
+async fn gone(scope: &Scope<'_>, id: ObjectId, live: &Value) -> Result<()> {
+    let api = Api::<Namespace>::all(scope.cluster.client.clone());
+    let advice = format!(
+        "free what its conditions name and run the same command again: kubectl --context {} get namespace {} -o yaml",
         scope.cluster.context, scope.namespace
-    ))
+    );
+    let wait = Wait {
+        seen: serde_json::from_value(live.clone()).ok(),
+        advice: &advice,
+        ..Wait::for_object(api, id)
+    };
+    wait::until(scope, wait, |namespace| match namespace {
+        Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
+            Health::InProgress(format!("being deleted: {}", remains(namespace)))
+        }
+        _ => Health::Ready,
+    })
+    .await?;
+    Ok(())
+}
+
+/// Why a namespace that is being deleted is still there, by its own conditions.
+fn remains(namespace: &Namespace) -> String {
+    let status = namespace.status.iter();
+    let conditions = status.flat_map(|s| s.conditions.iter().flatten());
+    let why = conditions
+        .filter(|c| c.status == "True")
+        .filter_map(|c| c.message.as_deref())
+        .collect::<Vec<_>>();
+    match why.as_slice() {
+        [] => "its contents are still going".into(),
+        why => why.join("; "),
+    }
 }
 
 pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
@@ -76,7 +84,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     vec![
         look(scope, &api, object, |namespace| match namespace {
             Some(n) if n.metadata.deletion_timestamp.is_some() => {
-                Health::InProgress("being deleted".into())
+                Health::InProgress(format!("being deleted: {}", remains(n)))
             }
             other => health::present(other),
         })
