@@ -15,6 +15,7 @@ pub mod look;
 pub mod pods;
 pub mod request;
 pub mod retry;
+pub mod rights;
 pub mod wait;
 
 use std::time::{Duration, Instant};

@@ -10,6 +10,7 @@ mod k8s;
 mod last_install;
 mod manifests;
 mod mesh;
+mod preflight;
 mod problem;
 mod progress;
 mod status;
@@ -160,10 +161,14 @@ async fn install(args: cli::Install, global: &Global) -> Result<ExitCode> {
         ));
     }
     install::usable_addresses(&mesh, allow_loopback)?;
-    // Before the first write: an install that is interrupted can be cleaned up like any other.
-    last_install::remember(&global.kubeconfig, &mesh)
-        .context("nothing was done: the clusters could not be remembered")?;
-    shown(&mesh, global, async |run| install::install(run).await).await?;
+    shown(&mesh, global, async |run| {
+        preflight::check(run).await?;
+        // Before the first write: an install that is interrupted can be cleaned up like any other.
+        last_install::remember(&global.kubeconfig, &mesh)
+            .context("nothing was done: the clusters could not be remembered")?;
+        install::install(run).await
+    })
+    .await?;
     ui::installed(&mesh, started.elapsed());
     Ok(ExitCode::SUCCESS)
 }

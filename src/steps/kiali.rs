@@ -29,7 +29,7 @@ pub const WEB_ROOT: &str = "/kiali";
 /// Kiali answers within a second; a remote that hangs makes it answer after a minute or more.
 const ANSWER: Duration = Duration::from_secs(10);
 
-fn object(scope: &Scope<'_>, prometheus: &str) -> Result<Value> {
+pub fn object(scope: &Scope<'_>, prometheus: &str) -> Result<Value> {
     let values = json!({
         "namespace": scope.namespace,
         "prometheus_url": prometheus,

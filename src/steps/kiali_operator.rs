@@ -24,7 +24,7 @@ const CRD: &str = "kialis.kiali.io";
 /// What every operator of the published chart carries, wherever it is.
 const LABEL: &str = "app.kubernetes.io/name=kiali-operator";
 
-fn crd() -> Result<Value> {
+pub fn crd() -> Result<Value> {
     Ok(manifests::render(manifests::KIALI_CRD, json!({}))?.swap_remove(0))
 }
 

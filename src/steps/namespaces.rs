@@ -15,7 +15,7 @@ use crate::k8s::{Scope, contents, kinds};
 use crate::manifests;
 use crate::progress::ObjectId;
 
-fn object(namespace: &str) -> Result<Value> {
+pub fn object(namespace: &str) -> Result<Value> {
     let mut objects = manifests::render(manifests::NAMESPACE, json!({"namespace": namespace}))?;
     Ok(objects.swap_remove(0))
 }
