@@ -61,7 +61,7 @@ pub async fn cleanup(run: &Run<'_>) -> Report {
 async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     let scope = run.on(Step::Namespace, cluster);
     if let Some(said) = record::open(&scope).await?.said() {
-        scope.progress.noted(said);
+        scope.progress.note(said);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! How objects are read, written, awaited and removed. Knows nothing of Istio, Kiali or the steps
 //! but the two status structs in `health`.
 
+mod advice;
 pub mod apply;
 mod conflict;
 pub mod contents;
@@ -18,6 +19,7 @@ pub mod pods;
 pub mod record;
 pub mod request;
 pub mod retry;
+pub mod rights;
 pub mod wait;
 
 use std::time::{Duration, Instant};

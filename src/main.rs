@@ -11,6 +11,7 @@ mod k8s;
 mod last_install;
 mod manifests;
 mod mesh;
+mod preflight;
 mod problem;
 mod progress;
 mod status;
@@ -162,15 +163,16 @@ async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<Exi
         ));
     }
     install::usable_addresses(&mesh, allow_loopback)?;
-    // Before the first write: an install that is interrupted can be cleaned up like any other.
-    last_install::remember(&global.kubeconfig, &mesh)
-        .context("nothing was done: the clusters could not be remembered")?;
     let choices = Choices {
         force_conflicts,
         ..Choices::default()
     };
     work.begins(&mesh);
     shown(&mesh, global, choices, async |run| {
+        preflight::check(run).await?;
+        // Before the first write: an install that is interrupted can be cleaned up like any other.
+        last_install::remember(&global.kubeconfig, &mesh)
+            .context("nothing was done: the clusters could not be remembered")?;
         install::install(run).await
     })
     .await?;

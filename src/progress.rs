@@ -50,8 +50,8 @@ pub enum Event {
         object: ObjectId,
         reason: String,
     },
-    /// Said once, in the middle.
-    Noted(String),
+    /// Of lasting interest, whatever comes of the step.
+    Note(String),
     Done(String),
     Failed,
 }
@@ -102,8 +102,8 @@ impl Progress {
         });
     }
 
-    pub fn noted(&self, text: impl Into<String>) {
-        self.send(Event::Noted(text.into()));
+    pub fn note(&self, text: impl Into<String>) {
+        self.send(Event::Note(text.into()));
     }
 
     pub fn done(&self, summary: impl Into<String>) {

@@ -9,7 +9,7 @@ use super::conflict;
 use super::difference::difference;
 use super::ownership::labelled;
 use super::request::{Refusal, send, send_opt};
-use super::{FIELD_MANAGER, Scope, kinds, record};
+use super::{FIELD_MANAGER, Scope, advice, kinds, record, wait};
 use crate::progress::ObjectId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,10 @@ impl Applied {
 /// Brings one object to what the manifest says.
 pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Applied> {
     match claim(scope, object, before).await? {
-        Claim::Created(live) => Ok(Applied::new(Outcome::Created, None, live)),
+        Claim::Created(live) => {
+            overruled(scope, object, &live)?;
+            Ok(Applied::new(Outcome::Created, None, live))
+        }
         Claim::Foreign(live) => adopt(scope, object, live).await,
         Claim::Ours(live) => bring(scope, object, live).await,
     }
@@ -107,6 +110,12 @@ async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
         Ok(written) => written,
     };
     scope.record.created(object, &written);
+    overruled(scope, object, &written)?;
+    // What is changed back on its way in is stored as it was.
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    if version(&written) == version(&live) {
+        return Ok(Applied::new(Outcome::Unchanged, Some(live), written));
+    }
     Ok(Applied {
         drift,
         ..Applied::new(Outcome::Changed, Some(live), written)
@@ -116,6 +125,17 @@ async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
 /// An edit by hand of what we made is drift, and undone; a tool that applies would come again.
 fn may_take(scope: &Scope<'_>, live: &Value, refusal: &Refusal) -> bool {
     scope.choices.force_conflicts || conflict::is_by_hand(live, refusal)
+}
+
+/// A webhook or policy that changes our fields wins over every further write: said once, not fought.
+fn overruled(scope: &Scope<'_>, wanted: &Value, written: &Value) -> Result<()> {
+    if let Some(field) = difference(wanted, written) {
+        let id = kinds::id(wanted)?;
+        scope.progress.note(format!(
+            "{id}: an admission policy or webhook of the cluster changes {field}; left so"
+        ));
+    }
+    Ok(())
 }
 
 /// Creates an object that is not there; tells whose it is otherwise. Never changes one.
@@ -228,10 +248,11 @@ async fn patch(scope: &Scope<'_>, wanted: &Value, force: Force) -> Result<Result
     let mut params = PatchParams::apply(FIELD_MANAGER).validation_strict();
     params.force = force == Force::Yes;
     let patch = Patch::Apply(wanted);
-    match send(scope, &id, || api.patch(&id.name, &params, &patch)).await {
+    let apply = || send(scope, &id, || api.patch(&id.name, &params, &patch));
+    match wait::until_served(scope, &id, apply).await {
         Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
         Err(refusal) if refusal.status().is_some_and(|s| s.code == 409) => Ok(Err(refusal)),
-        Err(refusal) => Err(refusal.into()),
+        Err(refusal) => Err(advice::refused(scope, refusal).await),
     }
 }
 

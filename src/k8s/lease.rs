@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
@@ -58,6 +58,12 @@ impl Lease {
             held: OnceCell::new(),
             lost: Arc::default(),
         }
+    }
+
+    /// As much of it as its name needs.
+    pub fn object(&self) -> Value {
+        let metadata = json!({"name": NAME, "namespace": self.namespace});
+        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata})
     }
 
     fn api(&self) -> Api<Object> {

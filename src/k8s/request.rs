@@ -6,10 +6,11 @@ use std::future::Future;
 use anyhow::Result as Anyhow;
 use kube::core::Status;
 
+use super::advice::advice;
 use super::retry::{Cause, persist};
 use super::{Deadline, Scope};
 use crate::mesh::Cluster;
-use crate::problem::{Exit, Problem};
+use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 
 /// Why a request did not do what it should. Turned into an error with `?`.
@@ -24,15 +25,18 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn status(&self) -> Option<&Status> {
-        match &self.cause {
-            Cause::Api(status) => Some(status),
-            Cause::Broken(_) | Cause::Silent(_) => None,
-        }
+        self.cause.status()
     }
 
     /// No such object, or no such kind: then the server answers a page, not a Status.
     pub fn is_missing(&self) -> bool {
         self.status().is_some_and(|status| status.code == 404)
+    }
+
+    /// A kind that the server does not serve, or not yet.
+    pub fn is_unknown_kind(&self) -> bool {
+        let page = |status: &Status| status.message.trim() == problem::UNKNOWN_KIND;
+        self.is_missing() && self.status().is_some_and(page)
     }
 
     pub fn is_unreachable(&self) -> bool {
@@ -63,7 +67,16 @@ impl Refusal {
                 "kubectl --context {} get --raw /readyz",
                 self.context
             )),
-            _ => problem(Exit::Unexpected),
+            cause => {
+                let refused = problem(Exit::Unexpected);
+                match cause
+                    .status()
+                    .and_then(|s| advice(&self.context, &self.object, s))
+                {
+                    Some(fix) => refused.fix(fix),
+                    None => refused,
+                }
+            }
         }
     }
 }

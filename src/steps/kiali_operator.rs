@@ -26,7 +26,7 @@ const CRD: &str = "kialis.kiali.io";
 const LABEL: &str = "app.kubernetes.io/name=kiali-operator";
 const KNOWN: &str = "v2.";
 
-fn crd() -> Result<Value> {
+pub fn crd() -> Result<Value> {
     Ok(manifests::render(manifests::KIALI_CRD, json!({}))?.swap_remove(0))
 }
 

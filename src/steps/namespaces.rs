@@ -13,7 +13,6 @@ use crate::k8s::look::{Component, look};
 use crate::k8s::wait::{self, Goal, Wait};
 use crate::k8s::{Scope, contents, kinds, record};
 use crate::manifests;
-use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 pub fn object(namespace: &str) -> Result<Value> {
@@ -22,17 +21,19 @@ pub fn object(namespace: &str) -> Result<Value> {
 }
 
 /// Returns whether anything can be in the namespace already; then the record that it holds is opened.
+/// One that is being deleted takes all that is in it along, and nothing new: its end is waited for.
 pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     let object = object(scope.namespace)?;
     let id = kinds::id(&object)?;
-    let Some(live) = apply::read(scope, &object, &id).await? else {
+    let mut there = apply::read(scope, &object, &id).await?;
+    if let Some(live) = there.take_if(|live| live["metadata"]["deletionTimestamp"].is_string()) {
+        gone(scope, Some(&live)).await?;
+    }
+    let Some(live) = there else {
         apply::apply(scope, &object, Before::Nothing).await?;
         scope.progress.done(format!("{} created", scope.namespace));
         return Ok(Before::Nothing);
     };
-    if !live["metadata"]["deletionTimestamp"].is_null() {
-        return Err(terminating(scope, &live).into());
-    }
     let found = record::open(scope).await?;
     let whose = if scope.record.is_ours(&live) {
         scope.record.created(&object, &live);
@@ -47,31 +48,44 @@ pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     Ok(Before::Unknown)
 }
 
-fn terminating(scope: &Scope<'_>, live: &Value) -> Problem {
-    let conditions = live["status"]["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    let why = conditions
-        .filter(|c| c["status"] == "True")
-        .filter_map(|c| c["message"].as_str());
-    let why = why.collect::<Vec<_>>().join("; ");
-    let why = if why.is_empty() {
-        "its contents are still going".into()
-    } else {
-        why
-    };
-    Problem::new(
-        Exit::Preflight,
-        format!(
-            "{}: namespace {} is being deleted: {why}",
-            scope.cluster.name, scope.namespace
-        ),
-    )
-    .fix(format!(
-        "kubectl --context {} wait --for=delete namespace/{} --timeout=5m",
+/// What holds it up is told by its own conditions.
+async fn gone(scope: &Scope<'_>, seen: Option<&Value>) -> Result<()> {
+    if scope.choices.dry_run {
+        return Ok(());
+    }
+    let api = Api::<Namespace>::all(scope.cluster.client.clone());
+    let object = ObjectId::cluster_wide("Namespace", scope.namespace);
+    let advice = format!(
+        "free what its conditions name and run the same command again: kubectl --context {} get namespace {} -o yaml",
         scope.cluster.context, scope.namespace
-    ))
+    );
+    let wait = Wait {
+        seen: seen.and_then(|live| serde_json::from_value(live.clone()).ok()),
+        advice: &advice,
+        goal: Goal::Gone,
+        ..Wait::for_object(api, object)
+    };
+    let judged = wait::until(scope, wait, |namespace| match namespace {
+        Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
+            Health::InProgress(format!("being deleted: {}", remains(namespace)))
+        }
+        _ => Health::Ready,
+    });
+    judged.await.map(drop)
+}
+
+/// Why a namespace that is being deleted is still there, by its own conditions.
+fn remains(namespace: &Namespace) -> String {
+    let status = namespace.status.iter();
+    let conditions = status.flat_map(|s| s.conditions.iter().flatten());
+    let why = conditions
+        .filter(|c| c.status == "True")
+        .filter_map(|c| c.message.as_deref())
+        .collect::<Vec<_>>();
+    match why.as_slice() {
+        [] => "its contents are still going".into(),
+        why => why.join("; "),
+    }
 }
 
 pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
@@ -80,7 +94,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     vec![
         look(scope, &api, object, |namespace| match namespace {
             Some(n) if n.metadata.deletion_timestamp.is_some() => {
-                Health::InProgress("being deleted".into())
+                Health::InProgress(format!("being deleted: {}", remains(n)))
             }
             other => health::present(other),
         })
@@ -99,7 +113,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
         None => {
             let object = object(scope.namespace)?;
             if delete::delete(scope, &object).await? == Removed::Deleted {
-                gone(scope).await?;
+                gone(scope, None).await?;
             }
             match scope.choices.dry_run {
                 true => format!("would be removed {}", scope.namespace),
@@ -109,44 +123,6 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     };
     scope.progress.done(said);
     Ok(())
-}
-
-/// What holds it up is told by its own conditions.
-async fn gone(scope: &Scope<'_>) -> Result<()> {
-    if scope.choices.dry_run {
-        return Ok(());
-    }
-    let api = Api::<Namespace>::all(scope.cluster.client.clone());
-    let object = ObjectId::cluster_wide("Namespace", scope.namespace);
-    let advice = format!(
-        "kubectl --context {} get namespace {} -o yaml",
-        scope.cluster.context, scope.namespace
-    );
-    let wait = Wait {
-        advice: &advice,
-        goal: Goal::Gone,
-        ..Wait::for_object(api, object)
-    };
-    let judged = wait::until(scope, wait, |namespace| match namespace {
-        None => Health::Ready,
-        Some(namespace) => Health::InProgress(blockers(namespace)),
-    });
-    judged.await.map(drop)
-}
-
-fn blockers(namespace: &Namespace) -> String {
-    let status = namespace.status.as_ref();
-    let conditions = status.and_then(|s| s.conditions.as_ref());
-    let why = conditions
-        .into_iter()
-        .flatten()
-        .filter(|c| c.status == "True")
-        .filter_map(|c| c.message.clone());
-    let why = why.collect::<Vec<_>>().join("; ");
-    match why.is_empty() {
-        true => "its contents are still going".into(),
-        false => why,
-    }
 }
 
 /// Why there is nothing to remove.
