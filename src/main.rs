@@ -263,7 +263,7 @@ async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<Exi
     let report = shown(&mesh, global, choices, async |run| {
         cleanup::cleanup(run).await
     })
-    .await;
+    .await?;
     Ok(exit(
         ui::cleaned(&mesh, &report, args.dry_run, started.elapsed()),
         Exit::Leftovers,
