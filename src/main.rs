@@ -20,7 +20,7 @@ mod verify;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -161,10 +161,14 @@ async fn install(args: cli::Install, global: &Global) -> Result<ExitCode> {
     }
     install::usable_addresses(&mesh, allow_loopback)?;
     // Before the first write: an install that is interrupted can be cleaned up like any other.
-    last_install::remember(&global.kubeconfig, &mesh)
-        .context("nothing was done: the clusters could not be remembered")?;
+    let remembered = last_install::remember(&global.kubeconfig, &mesh);
+    if let Err(error) = &remembered {
+        ui::note(&format!(
+            "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
+        ));
+    }
     shown(&mesh, global, async |run| install::install(run).await).await?;
-    ui::installed(&mesh, started.elapsed());
+    ui::installed(&mesh, remembered.is_ok(), started.elapsed());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,4 +3,5 @@
 mod api_server;
 mod kiali;
 mod load_balancer;
+mod memory;
 mod refused;
