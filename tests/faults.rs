@@ -5,3 +5,5 @@ mod kiali;
 mod load_balancer;
 mod memory;
 mod refused;
+mod stale;
+mod token;
