@@ -6,5 +6,6 @@ mod kiali;
 mod load_balancer;
 mod memory;
 mod refused;
+mod rights;
 mod stale;
 mod token;

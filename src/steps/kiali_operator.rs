@@ -17,6 +17,7 @@ use crate::k8s::request::{send, send_opt};
 use crate::k8s::wait::{self, Wait};
 use crate::k8s::{Scope, kinds};
 use crate::manifests;
+use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 const NAME: &str = "kiali-operator";
@@ -36,7 +37,8 @@ pub fn objects(namespace: &str) -> Result<Vec<Value>> {
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
     let crd = crd()?;
     match apply::claim(scope, &crd, before).await? {
-        Claim::Foreign(_) => {
+        Claim::Foreign(live) => {
+            serves(scope, &live, &crd)?;
             if let Some(other) = foreign(scope).await? {
                 scope
                     .progress
@@ -50,6 +52,29 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
     let applied = apply::apply_all(scope, &objects(scope.namespace)?, before).await?;
     scope.progress.done(apply::summary(&applied));
     Ok(())
+}
+
+/// A kind of somebody else may be of any form, newer or older, as long as our CRs can be of it.
+fn serves(scope: &Scope<'_>, live: &Value, ours: &Value) -> Result<(), Problem> {
+    let versions = live["spec"]["versions"].as_array().into_iter().flatten();
+    let served = versions.filter(|v| v["served"] == true);
+    let served = served
+        .filter_map(|v| v["name"].as_str())
+        .collect::<Vec<_>>();
+    let wanted = ours["spec"]["versions"][0]["name"].as_str();
+    let wanted = wanted.unwrap_or_default();
+    if served.contains(&wanted) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Exit::Conflict,
+        format!(
+            "{}: CustomResourceDefinition {CRD} is there already and serves {}, but not {wanted}; it was left as it is",
+            scope.cluster.name,
+            served.join(", ")
+        ),
+    )
+    .fix(format!("have its owner serve {wanted} too: kubectl --context {} get crd {CRD} -o yaml", scope.cluster.context)))
 }
 
 async fn established(scope: &Scope<'_>, crd: Value) -> Result<()> {
