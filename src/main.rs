@@ -22,7 +22,7 @@ mod verify;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 
 use self::cli::{Cli, Clusters, Command, Global};
@@ -168,15 +168,20 @@ async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<Exi
         ..Choices::default()
     };
     work.begins(&mesh);
+    let mut remembered = true;
     shown(&mesh, global, choices, async |run| {
         preflight::check(run).await?;
         // Before the first write: an install that is interrupted can be cleaned up like any other.
-        last_install::remember(&global.kubeconfig, &mesh)
-            .context("nothing was done: the clusters could not be remembered")?;
+        if let Err(error) = last_install::remember(&global.kubeconfig, &mesh) {
+            remembered = false;
+            ui::note(&format!(
+                "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
+            ));
+        }
         install::install(run).await
     })
     .await?;
-    ui::installed(&mesh, started.elapsed());
+    ui::installed(&mesh, remembered, started.elapsed());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -14,8 +14,8 @@ use crate::k8s::record::{self, Key};
 use crate::mesh::{Cluster, ClusterName};
 use crate::progress::ObjectId;
 use crate::steps::{
-    aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator, namespaces,
-    remote_cluster, remote_secret,
+    ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
+    namespaces, remote_cluster, remote_secret,
 };
 
 /// For one look at everything.
@@ -119,7 +119,7 @@ async fn on_home(run: &Run<'_>, home: &Cluster, remotes: &[ClusterName]) -> Vec<
     );
     let (shared, metrics, secret, server) = tokio::join!(
         everywhere(run, home),
-        aggregate_metrics::status(&metrics),
+        aggregate_metrics::status(&metrics, exposed(run)),
         remote_secret::status(&secret, remotes),
         kiali::status(&server),
     );
@@ -129,6 +129,16 @@ async fn on_home(run: &Run<'_>, home: &Cluster, remotes: &[ClusterName]) -> Vec<
         (Step::Kiali, server),
     ];
     rows(home, shared.into_iter().chain(own))
+}
+
+/// Where each Prometheus is now, as far as that is known.
+async fn exposed(run: &Run<'_>) -> Vec<ScrapeTarget> {
+    let asked = run.mesh.all().map(async |cluster| {
+        let scope = run.on(Step::ExposePrometheus, cluster);
+        expose_prometheus::target(&scope).await
+    });
+    let known = join_all(asked).await.into_iter().filter_map(Result::ok);
+    known.flatten().collect()
 }
 
 async fn on_remote(run: &Run<'_>, remote: &Cluster) -> Vec<Row> {

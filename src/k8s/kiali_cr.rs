@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 pub use removal::{remove, said};
 
-use super::apply::{Applied, Outcome};
+use super::apply::Applied;
 use super::health::{self, Kiali, KialiFence};
 use super::request::change;
 use super::wait::{self, Wait};
@@ -26,12 +26,14 @@ const QUIET: Duration = Duration::from_secs(1);
 pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result<()> {
     let read = |value: &Value| serde_json::from_value::<Kiali>(value.clone()).ok();
     let (before, mut seen) = (applied.before.as_ref().and_then(read), read(&applied.live));
-    let stuck = before.as_ref().filter(|k| health::has_failed(k));
-    let mut fence = match (applied.outcome, stuck) {
-        (Outcome::Changed, _) => KialiFence::changed(before.as_ref()),
-        (Outcome::Unchanged, Some(stuck)) => {
-            seen = Some(again(scope, name, stuck).await?);
-            KialiFence::changed(Some(stuck))
+    let stuck = seen
+        .clone()
+        .filter(|k| health::has_failed(k) || health::is_behind(k));
+    let mut fence = match (&before, stuck) {
+        (Some(before), _) if is_due(before, seen.as_ref()) => KialiFence::changed(Some(before)),
+        (Some(_), Some(stuck)) => {
+            seen = Some(again(scope, name, &stuck).await?);
+            KialiFence::changed(Some(&stuck))
         }
         _ => KialiFence::default(),
     };
@@ -49,8 +51,14 @@ pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result
     Ok(())
 }
 
-/// Has the operator try again at once what it failed to do: its cause may be gone, and its own pauses
-/// grow to a quarter of an hour.
+/// Whether a change makes the operator run: a label, for one, does not.
+fn is_due(before: &Kiali, now: Option<&Kiali>) -> bool {
+    let due = |k: &Kiali| (k.metadata.generation, k.metadata.annotations.clone());
+    now.is_some_and(|now| due(now) != due(before))
+}
+
+/// Has the operator run at once: the cause of its failure may be gone, and its own pauses grow to a
+/// quarter of an hour; or a run of before may have left it unclear what the last one was of.
 async fn again(scope: &Scope<'_>, name: &str, stuck: &Kiali) -> Result<Kiali> {
     let any_new_value = &stuck.metadata.resource_version;
     let touch = json!({"metadata": {"annotations": {"kiali.io/reconcile": any_new_value}}});

@@ -45,7 +45,7 @@ pub struct Wait<'a, K> {
     /// How long it must stay ready: for conditions that flicker.
     pub quiet: Duration,
     pub goal: Goal,
-    /// What usually lacks when this is never reached.
+    /// What usually lacks, or tells more, when this is never reached.
     pub advice: &'a str,
 }
 
@@ -130,7 +130,7 @@ where
         let patience = match judged {
             Health::Ready if wait.quiet.is_zero() => return Ok(Some(object)),
             Health::Ready => wait.quiet,
-            Health::Failed(cause) => return Err(failed(scope, &wait.object, &cause).into()),
+            Health::Failed(cause) => return Err(failed(scope, wait, &cause).into()),
             Health::InProgress(why) => {
                 if *reason != why {
                     scope.progress.waiting(&wait.object, &why);
@@ -160,11 +160,15 @@ where
     }
 }
 
-fn failed(scope: &Scope<'_>, object: &ObjectId, cause: &str) -> Problem {
-    Problem::new(
+fn failed<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, cause: &str) -> Problem {
+    let problem = Problem::new(
         Exit::Unexpected,
-        format!("{}: {object} failed: {cause}", scope.cluster.name),
-    )
+        format!("{}: {} failed: {cause}", scope.cluster.name, wait.object),
+    );
+    match wait.advice {
+        "" => problem,
+        advice => problem.fix(advice),
+    }
 }
 
 fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {

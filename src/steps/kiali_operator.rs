@@ -46,6 +46,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
     let crd = crd()?;
     match apply::claim(scope, &crd, before).await? {
         Claim::Foreign(live) => {
+            serves(scope, &live, &crd)?;
             scope.record.adopted(&live);
             if let Some(operator) = foreign(scope).await? {
                 let said = adopt(scope, &operator)?;
@@ -59,6 +60,29 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
     let applied = apply::apply_all(scope, &objects(scope.namespace)?, before).await?;
     scope.progress.done(apply::summary(&applied));
     Ok(())
+}
+
+/// A kind of somebody else may be of any form, newer or older, as long as our CRs can be of it.
+fn serves(scope: &Scope<'_>, live: &Value, ours: &Value) -> Result<(), Problem> {
+    let versions = live["spec"]["versions"].as_array().into_iter().flatten();
+    let served = versions.filter(|v| v["served"] == true);
+    let served = served
+        .filter_map(|v| v["name"].as_str())
+        .collect::<Vec<_>>();
+    let wanted = ours["spec"]["versions"][0]["name"].as_str();
+    let wanted = wanted.unwrap_or_default();
+    if served.contains(&wanted) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Exit::Conflict,
+        format!(
+            "{}: CustomResourceDefinition {CRD} is there already and serves {}, but not {wanted}; it was left as it is",
+            scope.cluster.name,
+            served.join(", ")
+        ),
+    )
+    .fix(format!("have its owner serve {wanted} too: kubectl --context {} get crd {CRD} -o yaml", scope.cluster.context)))
 }
 
 async fn established(scope: &Scope<'_>, crd: Value) -> Result<()> {

@@ -74,15 +74,20 @@ fn done(written: &Written) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-pub fn installed(mesh: &Mesh, took: Duration) {
+/// With the clusters in the next commands, unless they are remembered.
+pub fn installed(mesh: &Mesh, remembered: bool, took: Duration) {
     let names = mesh.names();
     anstream::println!(
         "{GOOD}Ready{GOOD:#} in {:.1}s: Kiali in {} sees {names}",
         took.as_secs_f64(),
         mesh.home.name
     );
-    anstream::println!("Next:  ambikiali verify");
-    anstream::println!("       ambikiali dashboard");
+    let numbered = mesh.all().zip(1..).filter(|_| !remembered);
+    let clusters = numbered
+        .map(|(cluster, number)| format!(" --ctx{number} {}", cluster.context))
+        .collect::<String>();
+    anstream::println!("Next:  ambikiali verify{clusters}");
+    anstream::println!("       ambikiali dashboard{clusters}");
 }
 
 /// A table of every component; whether all are ready.
