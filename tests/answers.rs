@@ -1,7 +1,9 @@
-//! What an API server, or what stands before it, does wrong to single requests: rows 4 to 11 and 16
-//! to 18 of docs/faults.md. Every test begins with its row and has both clusters behind a proxy.
+//! What an API server, or what stands before it, does wrong to single requests: rows 1 to 18
+//! of docs/faults.md. Every test begins with its row and has both clusters behind a proxy.
 
 mod behind;
+mod busy;
+mod credentials;
 mod reads;
 mod unavailable;
 

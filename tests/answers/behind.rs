@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::fault::{Action, Entry, Fault, Proxy, Verb, When};
+use serde_json::Value;
 
-use crate::support::{Clusters, Ended, ambikiali};
+use crate::support::{Clusters, Ended, ambikiali, entry, kubeconfig};
 
 pub struct Behind<'a> {
     pub clusters: &'a Clusters,
@@ -61,6 +62,13 @@ impl Behind<'_> {
 
     pub async fn cleanup(&self) -> Ended {
         self.run(&["cleanup", "--timeout", "120s"]).await
+    }
+
+    /// Other credentials for a context.
+    pub fn user(&self, context: &str, user: Value) {
+        kubeconfig(&self.kubeconfig, self.kubeconfig.clone(), |config| {
+            *entry(config, "user", context) = user;
+        });
     }
 
     async fn run(&self, arguments: &[&str]) -> Ended {
