@@ -4,6 +4,7 @@
 mod behind;
 mod busy;
 mod credentials;
+mod interrupts;
 mod reads;
 mod unavailable;
 

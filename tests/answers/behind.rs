@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::fault::{Action, Entry, Fault, Proxy, Verb, When};
 use serde_json::Value;
+use tokio::process::Child;
 
-use crate::support::{Clusters, Ended, ambikiali, entry, kubeconfig};
+use crate::support::{Clusters, Ended, ambikiali, command, entry, kubeconfig, output};
 
 pub struct Behind<'a> {
     pub clusters: &'a Clusters,
@@ -54,14 +55,21 @@ impl Behind<'_> {
     }
 
     pub async fn install(&self, timeout: &str) -> Ended {
+        output(self.start(timeout)).await
+    }
+
+    /// An install under way.
+    pub fn start(&self, timeout: &str) -> Child {
         let [home, remote] = [["--ctx1", "cluster1"], ["--ctx2", "cluster2"]];
         let more = ["--allow-loopback", "--timeout", timeout];
-        self.run(&[&["install"][..], &home, &remote, &more].concat())
-            .await
+        let arguments = [&["install"][..], &home, &remote, &more].concat();
+        let mut command = command(&arguments, &self.kubeconfig, self.clusters.state());
+        command.spawn().expect("the binary starts")
     }
 
     pub async fn cleanup(&self) -> Ended {
-        self.run(&["cleanup", "--timeout", "120s"]).await
+        let arguments = ["cleanup", "--timeout", "120s"];
+        ambikiali(&arguments, &self.kubeconfig, self.clusters.state()).await
     }
 
     /// Other credentials for a context.
@@ -69,10 +77,6 @@ impl Behind<'_> {
         kubeconfig(&self.kubeconfig, self.kubeconfig.clone(), |config| {
             *entry(config, "user", context) = user;
         });
-    }
-
-    async fn run(&self, arguments: &[&str]) -> Ended {
-        ambikiali(arguments, &self.kubeconfig, self.clusters.state()).await
     }
 
     /// Nothing was created twice, and an undisturbed install finds nothing to write.
