@@ -14,12 +14,14 @@ use super::delete::{self, Removed};
 use super::health::{self, Health, Kiali, KialiFence};
 use super::request::send;
 use super::wait::{self, Wait};
-use super::{FIELD_MANAGER, Scope, kinds};
+use super::{FIELD_MANAGER, Scope, kinds, pods};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 /// `Successful` of a run that was under way shows for a few milliseconds before the next one.
 const QUIET: Duration = Duration::from_secs(1);
+const OPERATOR: &str = "kiali-operator";
+const OPERATOR_PODS: &str = "app.kubernetes.io/name=kiali-operator";
 /// A live operator takes about six seconds.
 const REMOVAL: Duration = Duration::from_secs(90);
 
@@ -46,8 +48,23 @@ pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result
         advice: &advice,
         ..Wait::for_object(api(scope), ObjectId::new("Kiali", scope.namespace, name))
     };
-    wait::until(scope, wait, |kiali| fence.judge(kiali)).await?;
-    Ok(())
+    let operator = Wait {
+        absent: true,
+        ..Wait::for_object(operators(scope), operator_id(scope))
+    };
+    tokio::select! {
+        settled = wait::until(scope, wait, |kiali| fence.judge(kiali)) => settled.map(drop),
+        // One that cannot start will never say anything of the CR.
+        broken = pods::hopeless(scope, operator, OPERATOR_PODS) => Err(broken),
+    }
+}
+
+fn operators(scope: &Scope<'_>) -> Api<Deployment> {
+    Api::namespaced(scope.cluster.client.clone(), scope.namespace)
+}
+
+fn operator_id(scope: &Scope<'_>) -> ObjectId {
+    ObjectId::new("Deployment", scope.namespace, OPERATOR)
 }
 
 /// Has the operator try again at once what it failed to do: its cause may be gone, and its own pauses
@@ -100,9 +117,8 @@ pub fn said(removed: Removed) -> &'static str {
 }
 
 async fn hangs(scope: &Scope<'_>, id: &ObjectId) -> Problem {
-    let deployments = Api::<Deployment>::namespaced(scope.cluster.client.clone(), scope.namespace);
-    let operator = ObjectId::new("Deployment", scope.namespace, "kiali-operator");
-    let operator = super::look::look(scope, &deployments, operator, health::deployment).await;
+    let (api, operator) = (operators(scope), operator_id(scope));
+    let operator = super::look::look(scope, &api, operator, health::deployment).await;
     let why = match &operator.health {
         Health::Ready => "the operator is ready but does not finish it".into(),
         Health::InProgress(why) | Health::Failed(why) => {
