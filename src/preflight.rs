@@ -7,17 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use serde_json::{Value, json};
 
 use crate::guide::Step;
-use crate::install::Run;
+use crate::install::{Run, planned};
 use crate::k8s::request::send_opt;
 use crate::k8s::rights::{self, Right};
 use crate::k8s::{Scope, kinds};
 use crate::mesh::Cluster;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
-use crate::steps::{
-    ISTIO_NAMESPACE, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali,
-    kiali_operator, namespaces, remote_cluster, remote_secret,
-};
+use crate::steps::ISTIO_NAMESPACE;
 
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 /// The version that this was tested with.
@@ -49,8 +46,7 @@ pub async fn check(run: &Run<'_>) -> Result<()> {
 
 async fn lacking(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<Problem>> {
     let scope = run.on(Step::Namespace, cluster);
-    let home = cluster.uid == run.mesh.home.uid;
-    let (kinds, rights) = tokio::try_join!(gateway_api(&scope), may(&scope, home))?;
+    let (kinds, rights) = tokio::try_join!(gateway_api(&scope), may(run, &scope))?;
     Ok(kinds.into_iter().chain(rights).collect())
 }
 
@@ -98,8 +94,9 @@ async fn older(scope: &Scope<'_>) -> Result<Option<String>> {
     Ok(group.await?.map(versions))
 }
 
-async fn may(scope: &Scope<'_>, home: bool) -> Result<Option<Problem>> {
-    let objects = objects(scope, home)?;
+async fn may(run: &Run<'_>, scope: &Scope<'_>) -> Result<Option<Problem>> {
+    let home = run.is_home(scope.cluster);
+    let objects = objects(run, scope)?;
     let roles = objects.iter().filter(|o| o["kind"] == "ClusterRole");
     let roles = roles.cloned().collect::<Vec<_>>();
     let missing = rights::missing(scope, needed(scope, &objects, home)?, &roles).await?;
@@ -121,18 +118,12 @@ async fn may(scope: &Scope<'_>, home: bool) -> Result<Option<Problem>> {
 }
 
 /// Everything that is written to a home or to a remote.
-fn objects(scope: &Scope<'_>, home: bool) -> Result<Vec<Value>> {
-    let namespace = scope.namespace;
-    let mut objects = vec![namespaces::object(namespace)?, kiali_operator::crd()?];
-    objects.extend(cluster_prometheus::objects()?);
-    objects.extend(expose_prometheus::objects(0)?);
-    objects.extend(kiali_operator::objects(namespace)?);
-    if home {
-        objects.extend(aggregate_metrics::objects(namespace, &[])?);
-        objects.push(remote_secret::object(namespace, &[])?);
-        objects.push(kiali::object(scope, "")?);
-    } else {
-        objects.extend(remote_cluster::objects(namespace)?);
+fn objects(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Value>> {
+    let planned = planned(run, scope.cluster)?.into_iter();
+    let mut objects = planned.map(|(_, object)| object).collect::<Vec<_>>();
+    objects.push(scope.record.object(scope.namespace)?);
+    if run.is_home(scope.cluster) {
+        objects.push(scope.lease.object());
     }
     Ok(objects)
 }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use report::{address, cleaned, error, installed, note, statuses, verified};
+pub use report::{
+    address, cleaned, error, installed, interrupted, note, put_off, statuses, verified,
+};
 
 use crate::guide::Step;
 use crate::mesh::ClusterName;

@@ -1,6 +1,11 @@
 //! `install` where something is in its way: it says what and where, and goes on when it is mended.
 
 mod api_server;
+mod federation;
 mod kiali;
 mod load_balancer;
+mod memory;
 mod refused;
+mod rights;
+mod stale;
+mod token;

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::io::AsyncReadExt;
 
 use super::health::{self, Health};
-use super::request::{send, send_opt};
+use super::request::{change, send, send_opt};
 use super::wait::{self, Wait};
 use super::{FIELD_MANAGER, Scope};
 use crate::problem::{self, Exit, Problem};
@@ -118,7 +118,7 @@ pub async fn retried(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
     let any_new_value = live.metadata.resource_version;
     let touch = json!({"metadata": {"annotations": {"ambikiali.dev/retry": any_new_value}}});
     let touch = Patch::Merge(touch);
-    send(scope, object, || api.patch(&object.name, &params, &touch)).await?;
+    change(scope, object, || api.patch(&object.name, &params, &touch)).await??;
     // Whether it still is refused is for the wait to judge.
     let _ = wait::poll(scope, object, RETRY, async || {
         let live = send_opt(scope, object, || api.get(&object.name)).await;

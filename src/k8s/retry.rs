@@ -65,11 +65,16 @@ impl Cause {
     fn pause(&self, tries: usize) -> Option<Duration> {
         let pause = Duration::from_millis(*self.pauses().get(tries - 1)?);
         let asked = match self {
-            Cause::Api(status) => status.details.as_ref().map_or(0, |d| d.retry_after_seconds),
+            Cause::Api(status) => asked(status),
             _ => 0,
         };
         Some(pause.max(Duration::from_secs(asked.into())))
     }
+}
+
+/// The seconds that a server asks to be left alone.
+pub fn asked(status: &Status) -> u32 {
+    status.details.as_ref().map_or(0, |d| d.retry_after_seconds)
 }
 
 /// Two writes counted by one quota at once, of which one lost: nothing about the object itself.

@@ -12,9 +12,9 @@ use kube::api::{WatchEvent, WatchParams};
 use kube::core::{ApiResource, DynamicObject, Resource};
 use serde::de::DeserializeOwned;
 
-use super::Scope;
 use super::health::Health;
 use super::request::{Refusal, send_opt};
+use super::{Scope, retry};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -27,6 +27,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How long the kind of an established definition may still be unknown.
 const SERVED: Duration = Duration::from_secs(30);
 
+/// What the object shall become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    Ready,
+    Gone,
+}
+
 /// What is waited for.
 pub struct Wait<'a, K> {
     pub api: Api<K>,
@@ -37,7 +44,8 @@ pub struct Wait<'a, K> {
     pub absent: bool,
     /// How long it must stay ready: for conditions that flicker.
     pub quiet: Duration,
-    /// What usually lacks when this is never reached.
+    pub goal: Goal,
+    /// What usually lacks, or tells more, when this is never reached.
     pub advice: &'a str,
 }
 
@@ -49,6 +57,7 @@ impl<K> Wait<'_, K> {
             seen: None,
             absent: false,
             quiet: Duration::ZERO,
+            goal: Goal::Ready,
             advice: "",
         }
     }
@@ -121,7 +130,7 @@ where
         let patience = match judged {
             Health::Ready if wait.quiet.is_zero() => return Ok(Some(object)),
             Health::Ready => wait.quiet,
-            Health::Failed(cause) => return Err(failed(scope, &wait.object, &cause).into()),
+            Health::Failed(cause) => return Err(failed(scope, wait, &cause).into()),
             Health::InProgress(why) => {
                 if *reason != why {
                     scope.progress.waiting(&wait.object, &why);
@@ -135,7 +144,13 @@ where
             Ok(Some(Ok(WatchEvent::Added(new) | WatchEvent::Modified(new)))) => object = Some(new),
             Ok(Some(Ok(WatchEvent::Deleted(_)))) => object = None,
             Ok(Some(Ok(WatchEvent::Bookmark(_)))) => {}
-            Ok(Some(Ok(WatchEvent::Error(_))) | Some(Err(_)) | None) => {
+            Ok(Some(Err(kube::Error::Api(status)))) => {
+                let asked = Duration::from_secs(retry::asked(&status).into());
+                let pause = asked.clamp(PAUSE / 2, WATCH);
+                tokio::time::sleep(scope.deadline.at_most(pause)).await;
+                return Ok(None);
+            }
+            Ok(Some(Ok(WatchEvent::Error(_)) | Err(_)) | None) => {
                 tokio::time::sleep(scope.deadline.at_most(PAUSE / 2)).await;
                 return Ok(None);
             }
@@ -145,11 +160,15 @@ where
     }
 }
 
-fn failed(scope: &Scope<'_>, object: &ObjectId, cause: &str) -> Problem {
-    Problem::new(
+fn failed<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, cause: &str) -> Problem {
+    let problem = Problem::new(
         Exit::Unexpected,
-        format!("{}: {object} failed: {cause}", scope.cluster.name),
-    )
+        format!("{}: {} failed: {cause}", scope.cluster.name, wait.object),
+    );
+    match wait.advice {
+        "" => problem,
+        advice => problem.fix(advice),
+    }
 }
 
 fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
@@ -157,8 +176,13 @@ fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
     let problem = Problem::new(
         Exit::TimedOut,
         format!(
-            "{}: {} is not ready after {whole} s: {reason}",
-            scope.cluster.name, wait.object
+            "{}: {} is not {} after {whole} s: {reason}",
+            scope.cluster.name,
+            wait.object,
+            match wait.goal {
+                Goal::Ready => "ready",
+                Goal::Gone => "gone",
+            }
         ),
     );
     match wait.advice {
@@ -169,6 +193,9 @@ fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
 
 /// Until the object is gone.
 pub async fn until_gone(scope: &Scope<'_>, resource: &ApiResource, object: ObjectId) -> Result<()> {
+    if scope.choices.dry_run {
+        return Ok(());
+    }
     let client = scope.cluster.client.clone();
     let api: Api<DynamicObject> = match &object.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, resource),
@@ -176,7 +203,10 @@ pub async fn until_gone(scope: &Scope<'_>, resource: &ApiResource, object: Objec
     };
     until(
         scope,
-        Wait::for_object(api, object),
+        Wait {
+            goal: Goal::Gone,
+            ..Wait::for_object(api, object)
+        },
         |object| match object {
             None => Health::Ready,
             Some(object) => Health::InProgress(terminating(&object.metadata)),

@@ -125,7 +125,7 @@ async fn shows_the_rest(clusters: &Clusters, server: &str) {
     let run = async |arguments: &[&str]| ambikiali(arguments, &file, clusters.state()).await;
     let status = run(&["status"]).await.exited(1);
     let (home, remote) = status.stdout.split_once("cluster2 ").expect("the remote");
-    assert_eq!(home.lines().count(), 9, "{home}");
+    assert_eq!(home.lines().count(), 10, "{home}");
     assert!(
         home.lines().all(|line| line.contains("  ready      ")),
         "{home}"
@@ -143,7 +143,7 @@ async fn shows_the_rest(clusters: &Clusters, server: &str) {
     let said = broken[0].split_once(&format!("context cluster2 at {server}: "));
     assert!(said.is_some_and(|(_, said)| cause(server, said)), "{lines}");
     assert!(
-        lines.contains("ok        components     cluster1      9 ready"),
+        lines.contains("ok        components     cluster1      10 ready"),
         "{lines}"
     );
     assert!(

@@ -59,7 +59,7 @@ fn nameless(error: &str) -> String {
 }
 
 #[test]
-fn what_the_operator_refuses_is_told_at_once_and_mended_by_another_install() {
+fn fault_40_what_the_operator_refuses_is_told_at_once_with_how_far_it_came() {
     on_two_clusters(async |clusters| {
         for (cluster, step) in [
             (clusters.home(), "kiali"),
@@ -71,9 +71,16 @@ fn what_the_operator_refuses_is_told_at_once_and_mended_by_another_install() {
             assert_eq!(
                 ended.error(),
                 format!(
-                    "{step}: {name}: Kiali kiali/kiali failed: There is already a Kiali Server installed with `deployment.instance_name` of [kiali] that has 'deployment.cluster_wide_access' set to true. You must use a different instance name.\n"
+                    "\
+{step}: {name}: Kiali kiali/kiali failed: There is already a Kiali Server installed with `deployment.instance_name` of [kiali] that has 'deployment.cluster_wide_access' set to true. You must use a different instance name. (after \"1. Initializing\")
+  fix: kubectl --context {name} -n kiali logs deployment/kiali-operator --tail=50
+"
                 )
             );
+            if step == "remote cluster" {
+                let secret = "kiali/kiali-multi-cluster-secret";
+                assert_eq!(get(clusters.home(), "v1", "Secret", secret).await, None);
+            }
             foreign.removed().await;
             clusters.installed().await;
             clusters.cleaned().await;
@@ -133,6 +140,37 @@ kiali: cluster1: Deployment kiali/kiali cannot start: pod POD: container kiali: 
     });
 }
 
+/// Step, Deployment and its pods' labels: all are without a node, and whichever is first is named.
+const UNSCHEDULABLE: [[&str; 4]; 3] = [
+    [
+        "cluster prometheus",
+        "istio-system",
+        "prometheus",
+        "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server",
+    ],
+    [
+        "expose prometheus",
+        "istio-system",
+        "prometheus-gateway-istio",
+        "gateway.networking.k8s.io/gateway-name=prometheus-gateway",
+    ],
+    [
+        "kiali",
+        "kiali",
+        "kiali-operator",
+        "app.kubernetes.io/name=kiali-operator",
+    ],
+];
+
+fn unschedulable([step, namespace, deployment, labels]: [&str; 4]) -> String {
+    format!(
+        "\
+{step}: cluster1: Deployment {namespace}/{deployment} cannot start: pod POD: unschedulable: 0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.
+  fix: kubectl --context cluster1 -n {namespace} describe pods -l {labels}
+"
+    )
+}
+
 #[test]
 fn a_pod_that_no_node_takes_ends_the_wait_at_once_with_the_schedulers_words() {
     on_two_clusters(async |clusters| {
@@ -143,13 +181,8 @@ fn a_pod_that_no_node_takes_ends_the_wait_at_once_with_the_schedulers_words() {
         cordon(true).await;
         let ended = clusters.install(&[]).await.exited(1);
         cordon(false).await;
-        assert_eq!(
-            nameless(&ended.error()),
-            "\
-cluster prometheus: cluster1: Deployment istio-system/prometheus cannot start: pod POD: unschedulable: 0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.
-  fix: kubectl --context cluster1 -n istio-system describe pods -l app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server
-"
-        );
+        let error = nameless(&ended.error());
+        assert!(UNSCHEDULABLE.map(unschedulable).contains(&error), "{error}");
         clusters.installed().await;
         clusters.cleaned().await;
     });

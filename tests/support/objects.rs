@@ -87,6 +87,17 @@ pub async fn patch(cluster: &Cluster, api_version: &str, kind: &str, name: &str,
     patched.expect("a patched object");
 }
 
+/// The same for a kind of its own, where only a plain merge is to be had.
+pub async fn merge(cluster: &Cluster, api_version: &str, kind: &str, name: &str, change: &Value) {
+    let (api, name) = api(cluster, &named(api_version, kind, name));
+    let params = PatchParams {
+        field_manager: Some(SOMEBODY.into()),
+        ..PatchParams::default()
+    };
+    let merged = api.patch(&name, &params, &Patch::Merge(change)).await;
+    merged.expect("a changed object");
+}
+
 /// The same for its status, as a controller does.
 pub async fn patch_status(
     cluster: &Cluster,
