@@ -2,13 +2,14 @@
 //! need no contexts. The clusters' own UIDs are kept beside the names: a context that leads
 //! elsewhere now is refused.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::mesh::{Cluster, Known, Member, Members, Mesh};
-use crate::problem::{Exit, Problem};
+use crate::problem::{self, Exit, Problem};
 
 #[derive(Debug, Deserialize, Serialize)]
 struct LastInstall {
@@ -40,30 +41,32 @@ pub fn remember(kubeconfig: &[PathBuf], mesh: &Mesh) -> Result<()> {
         remotes: mesh.remotes.iter().map(known).collect(),
     };
     let path = path()?;
-    let folder = path.parent().context("no folder")?;
-    std::fs::create_dir_all(folder)?;
+    write(&path, &serde_json::to_vec_pretty(&last)?)
+        .map_err(|error| anyhow!("{}: {}", path.display(), problem::root_cause(&error)))
+}
+
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
     let side = path.with_extension(format!("{}.tmp", std::process::id()));
-    std::fs::write(&side, serde_json::to_vec_pretty(&last)?)?;
-    std::fs::rename(&side, &path)?;
-    Ok(())
+    let written = fs::write(&side, text).and_then(|()| fs::rename(&side, path));
+    // What a full disk took of it is of use to nobody.
+    written.inspect_err(|_| drop(fs::remove_file(&side)))
 }
 
 /// The members of the last install, with the UIDs they had.
 pub fn recall(kubeconfig: &[PathBuf]) -> Result<Members> {
     let path = path()?;
-    let Ok(text) = std::fs::read(&path) else {
-        return Err(Problem::new(
-            Exit::Preflight,
-            format!(
-                "no contexts named and no install remembered in {}",
-                path.display()
-            ),
-        )
-        .fix("name the clusters: --ctx1 HOME --ctx2 REMOTE")
-        .into());
+    let forgotten = |cause: &str| {
+        let cause = format!("no contexts named and {cause} {}", path.display());
+        Problem::new(Exit::Preflight, cause).fix("name the clusters: --ctx1 HOME --ctx2 REMOTE")
+    };
+    let Ok(text) = fs::read(&path) else {
+        return Err(forgotten("no install remembered in").into());
     };
     let last: LastInstall =
-        serde_json::from_slice(&text).with_context(|| format!("{}", path.display()))?;
+        serde_json::from_slice(&text).map_err(|_| forgotten("nothing to be made of"))?;
     let member = |number, known: Known| Member {
         number,
         context: known.context.clone(),

@@ -11,6 +11,7 @@ mod k8s;
 mod last_install;
 mod manifests;
 mod mesh;
+mod preflight;
 mod problem;
 mod progress;
 mod status;
@@ -21,7 +22,7 @@ mod verify;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 
 use self::cli::{Cli, Clusters, Command, Global};
@@ -29,7 +30,9 @@ use self::dashboard::Dashboard;
 use self::guide::Step;
 use self::install::Run;
 use self::interrupt::Work;
-use self::k8s::{Deadline, Scope};
+use self::k8s::lease::Lease;
+use self::k8s::record::Record;
+use self::k8s::{Choices, Deadline, Scope};
 use self::mesh::{Istiod, Member, Members, Mesh};
 use self::problem::Exit;
 use self::verify::{Finding, Hop};
@@ -66,28 +69,48 @@ async fn run(cli: Cli, work: &Work) -> Result<ExitCode> {
     let Cli { command, global } = cli;
     match command {
         Command::Install(args) => install(args, &global, work).await,
-        Command::Verify(args) => verify(args, &global).await,
-        Command::Status(args) => status(args, &global).await,
+        Command::Verify(args) => verify(args, &global, work).await,
+        Command::Status(args) => status(args, &global, work).await,
         Command::Dashboard(args) => dashboard(args, &global).await,
         Command::Cleanup(args) => cleanup(args, &global, work).await,
     }
 }
 
 /// Runs a command's work while its events are shown.
-async fn shown<T>(mesh: &Mesh, global: &Global, work: impl AsyncFnOnce(&Run<'_>) -> T) -> T {
+async fn shown<T>(
+    mesh: &Mesh,
+    global: &Global,
+    choices: Choices,
+    work: &Work,
+    command: impl AsyncFnOnce(&Run<'_>) -> T,
+) -> T {
     let (events, receiver) = progress::channel();
     let screen = tokio::spawn(ui::show(receiver));
+    let (records, lease) = bookkeeping(mesh, &global.namespace);
+    let lease = work.holds(lease);
     let run = Run {
         mesh,
         namespace: &global.namespace,
         deadline: Deadline::after(global.timeout),
         events,
+        records: &records,
+        lease,
+        choices,
     };
-    let result = work(&run).await;
+    let result = command(&run).await;
     drop(run);
+    lease.release().await;
     let _ = screen.await;
     ui::put_off(mesh);
     result
+}
+
+/// Empty until a command opens or fills them.
+fn bookkeeping(mesh: &Mesh, namespace: &str) -> (Vec<Record>, Lease) {
+    let records = mesh.all().map(|_| Record::of(mesh, namespace));
+    let records = records.collect::<Vec<_>>();
+    let lease = Lease::on(&mesh.home, namespace, &records[0].id);
+    (records, lease)
 }
 
 fn exit(done: bool, otherwise: Exit) -> ExitCode {
@@ -125,6 +148,7 @@ async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<Exi
         ctx2,
         api_server2,
         allow_loopback,
+        force_conflicts,
     } = args;
     let started = Instant::now();
     let members = named(ctx1, ctx2, api_server2, global);
@@ -141,16 +165,29 @@ async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<Exi
         ));
     }
     install::usable_addresses(&mesh, allow_loopback)?;
-    // Before the first write: an install that is interrupted can be cleaned up like any other.
-    last_install::remember(&global.kubeconfig, &mesh)
-        .context("nothing was done: the clusters could not be remembered")?;
+    let choices = Choices {
+        force_conflicts,
+        ..Choices::default()
+    };
     work.begins(&mesh);
-    shown(&mesh, global, async |run| install::install(run).await).await?;
-    ui::installed(&mesh, started.elapsed());
+    let mut remembered = true;
+    shown(&mesh, global, choices, work, async |run| {
+        preflight::check(run).await?;
+        // Before the first write: an install that is interrupted can be cleaned up like any other.
+        if let Err(error) = last_install::remember(&global.kubeconfig, &mesh) {
+            remembered = false;
+            ui::note(&format!(
+                "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
+            ));
+        }
+        install::install(run).await
+    })
+    .await?;
+    ui::installed(&mesh, remembered, started.elapsed());
     Ok(ExitCode::SUCCESS)
 }
 
-async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
+async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<ExitCode> {
     let started = Instant::now();
     let (mesh, absent) =
         mesh::connect_reachable(&members(args.clusters, global)?, Istiod::Optional).await?;
@@ -165,7 +202,7 @@ async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
         .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
         .collect::<Vec<_>>();
     findings.extend(
-        shown(&mesh, global, async |run| {
+        shown(&mesh, global, Choices::default(), work, async |run| {
             verify::verify(run, &expected, with_traffic).await
         })
         .await,
@@ -176,9 +213,18 @@ async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
     ))
 }
 
-async fn status(args: Clusters, global: &Global) -> Result<ExitCode> {
+async fn status(args: Clusters, global: &Global, work: &Work) -> Result<ExitCode> {
     let (mesh, absent) = mesh::connect_reachable(&members(args, global)?, Istiod::Optional).await?;
-    let rows = shown(&mesh, global, async |run| status::status(run).await).await;
+    let none = Choices::default();
+    // A cluster that hangs in the middle must not keep the others from being seen.
+    let global = &Global {
+        timeout: global.timeout.min(status::PATIENCE),
+        ..global.clone()
+    };
+    let rows = shown(&mesh, global, none, work, async |run| {
+        status::status(run).await
+    })
+    .await;
     Ok(exit(ui::statuses(&rows, &absent), Exit::Unexpected))
 }
 
@@ -190,8 +236,12 @@ async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {
     };
     let mesh = mesh::connect(&home_alone, Istiod::Optional).await?;
     let (events, _quiet) = progress::channel();
+    let (records, lease) = bookkeeping(&mesh, &global.namespace);
     let scope = Scope {
         cluster: &mesh.home,
+        record: &records[0],
+        lease: &lease,
+        choices: Choices::default(),
         namespace: &global.namespace,
         progress: events.of(Step::Kiali, &mesh.home.name),
         deadline: Deadline::after(global.timeout),
@@ -210,13 +260,22 @@ async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn cleanup(args: Clusters, global: &Global, work: &Work) -> Result<ExitCode> {
+async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<ExitCode> {
     let started = Instant::now();
-    let mesh = mesh::connect(&members(args, global)?, Istiod::Optional).await?;
+    let choices = Choices {
+        dry_run: args.dry_run,
+        adopted: args.adopted,
+        force_finalizers: args.force_finalizers,
+        ..Choices::default()
+    };
+    let mesh = mesh::connect(&members(args.clusters, global)?, Istiod::Optional).await?;
     work.begins(&mesh);
-    let report = shown(&mesh, global, async |run| cleanup::cleanup(run).await).await;
+    let report = shown(&mesh, global, choices, work, async |run| {
+        cleanup::cleanup(run).await
+    })
+    .await?;
     Ok(exit(
-        ui::cleaned(&mesh, &report, started.elapsed()),
+        ui::cleaned(&mesh, &report, args.dry_run, started.elapsed()),
         Exit::Leftovers,
     ))
 }

@@ -44,8 +44,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The server's own time: what ages and leases are told by.
-    #[allow(dead_code)]
+    /// The server's own time: what ages and Leases are told by.
     pub fn server_time(&self) -> Option<Timestamp> {
         self.transport.server_time()
     }

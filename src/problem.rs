@@ -56,6 +56,9 @@ pub fn find(error: &anyhow::Error) -> Option<&Problem> {
     error.chain().find_map(|cause| cause.downcast_ref())
 }
 
+/// All that an API server says of a kind that it does not serve.
+pub const UNKNOWN_KIND: &str = "404 page not found";
+
 /// How long a server may take to accept a connection.
 pub const CONNECT: Duration = Duration::from_secs(10);
 
@@ -83,7 +86,7 @@ fn status_text(status: &kube::core::Status) -> String {
         (401, message) if status.reason == NO_CREDENTIALS => message.into(),
         (401, _) => "the credentials expired or are refused (401 Unauthorized)".into(),
         (429, _) => throttled(status),
-        (404, "404 page not found") => "the API server does not know this kind".into(),
+        (404, UNKNOWN_KIND) => "the API server does not know this kind".into(),
         (code, _) if html || message.is_empty() => answered(code),
         (_, message) => message.lines().next().unwrap_or_default().into(),
     }

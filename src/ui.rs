@@ -69,6 +69,7 @@ pub async fn show(mut events: UnboundedReceiver<Message>) {
                     },
                 );
             }
+            Event::Note(text) => live.line(&line(started, &cluster, step, "note", &text)),
             Event::Done(summary) => {
                 pending.remove(&key);
                 live.ended(&cluster, step);

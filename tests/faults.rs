@@ -2,6 +2,11 @@
 
 mod api_server;
 mod clock;
+mod federation;
 mod kiali;
 mod load_balancer;
+mod memory;
 mod refused;
+mod rights;
+mod stale;
+mod token;

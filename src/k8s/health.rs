@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
 pub use gateway::{Gateway, HttpRoute, address, gateway, http_route};
-pub use kiali::{Kiali, KialiFence, has_failed};
+pub use kiali::{Kiali, KialiFence, has_failed, is_behind};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -94,11 +94,23 @@ pub fn crd(crd: Option<&CustomResourceDefinition>) -> Health {
     Health::InProgress("not established".into())
 }
 
-/// A token Secret is filled after it was made; an empty token is refused by every API server.
-pub fn token(secret: Option<&Secret>) -> Health {
+/// A token Secret is filled after it was made; an empty token is refused by every API server, and so
+/// is one of an earlier account of the same name. `account` is the UID of the one there is.
+pub fn token(secret: Option<&Secret>, account: Option<&str>) -> Health {
     let Some(secret) = secret else {
         return missing();
     };
+    let Some(account) = account else {
+        return Health::InProgress("its ServiceAccount is not there".into());
+    };
+    let annotations = secret.metadata.annotations.as_ref();
+    let of = annotations.and_then(|a| a.get("kubernetes.io/service-account.uid"));
+    if of.is_some_and(|uid| uid != account) {
+        return Health::InProgress(
+            "it is of a ServiceAccount that was deleted and made again since: run install again"
+                .into(),
+        );
+    }
     let filled = |key: &str| {
         secret
             .data
@@ -108,7 +120,9 @@ pub fn token(secret: Option<&Secret>) -> Health {
     };
     match filled("token") && filled("ca.crt") {
         true => Health::Ready,
-        false => Health::InProgress("the token controller has not filled it".into()),
+        false => Health::InProgress(
+            "the token controller of kube-controller-manager has not filled it".into(),
+        ),
     }
 }
 

@@ -13,7 +13,7 @@ use kube::core::{ApiResource, DynamicObject, Resource};
 use serde::de::DeserializeOwned;
 
 use super::health::Health;
-use super::request::send_opt;
+use super::request::{Refusal, send_opt};
 use super::{Scope, retry};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -24,6 +24,15 @@ const SILENCE: Duration = Duration::from_secs(25);
 /// How long a cluster may be out of reach in the middle of a wait.
 const OUTAGE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long the kind of an established definition may still be unknown.
+const SERVED: Duration = Duration::from_secs(30);
+
+/// What the object shall become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    Ready,
+    Gone,
+}
 
 /// What is waited for.
 pub struct Wait<'a, K> {
@@ -35,7 +44,8 @@ pub struct Wait<'a, K> {
     pub absent: bool,
     /// How long it must stay ready: for conditions that flicker.
     pub quiet: Duration,
-    /// What usually lacks when this is never reached.
+    pub goal: Goal,
+    /// What usually lacks, or tells more, when this is never reached.
     pub advice: &'a str,
 }
 
@@ -47,6 +57,7 @@ impl<K> Wait<'_, K> {
             seen: None,
             absent: false,
             quiet: Duration::ZERO,
+            goal: Goal::Ready,
             advice: "",
         }
     }
@@ -119,7 +130,7 @@ where
         let patience = match judged {
             Health::Ready if wait.quiet.is_zero() => return Ok(Some(object)),
             Health::Ready => wait.quiet,
-            Health::Failed(cause) => return Err(failed(scope, &wait.object, &cause).into()),
+            Health::Failed(cause) => return Err(failed(scope, wait, &cause).into()),
             Health::InProgress(why) => {
                 if *reason != why {
                     scope.progress.waiting(&wait.object, &why);
@@ -149,11 +160,15 @@ where
     }
 }
 
-fn failed(scope: &Scope<'_>, object: &ObjectId, cause: &str) -> Problem {
-    Problem::new(
+fn failed<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, cause: &str) -> Problem {
+    let problem = Problem::new(
         Exit::Unexpected,
-        format!("{}: {object} failed: {cause}", scope.cluster.name),
-    )
+        format!("{}: {} failed: {cause}", scope.cluster.name, wait.object),
+    );
+    match wait.advice {
+        "" => problem,
+        advice => problem.fix(advice),
+    }
 }
 
 fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
@@ -161,8 +176,13 @@ fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
     let problem = Problem::new(
         Exit::TimedOut,
         format!(
-            "{}: {} is not ready after {whole} s: {reason}",
-            scope.cluster.name, wait.object
+            "{}: {} is not {} after {whole} s: {reason}",
+            scope.cluster.name,
+            wait.object,
+            match wait.goal {
+                Goal::Ready => "ready",
+                Goal::Gone => "gone",
+            }
         ),
     );
     match wait.advice {
@@ -173,6 +193,9 @@ fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
 
 /// Until the object is gone.
 pub async fn until_gone(scope: &Scope<'_>, resource: &ApiResource, object: ObjectId) -> Result<()> {
+    if scope.choices.dry_run {
+        return Ok(());
+    }
     let client = scope.cluster.client.clone();
     let api: Api<DynamicObject> = match &object.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, resource),
@@ -180,7 +203,10 @@ pub async fn until_gone(scope: &Scope<'_>, resource: &ApiResource, object: Objec
     };
     until(
         scope,
-        Wait::for_object(api, object),
+        Wait {
+            goal: Goal::Gone,
+            ..Wait::for_object(api, object)
+        },
         |object| match object {
             None => Health::Ready,
             Some(object) => Health::InProgress(terminating(&object.metadata)),
@@ -197,6 +223,27 @@ fn terminating(meta: &ObjectMeta) -> String {
             format!("going; finalizer {} is not done", finalizers.join(", "))
         }
         (Some(_), _) => "going".into(),
+    }
+}
+
+/// Not every API server behind one address serves a kind at the moment its definition is established.
+pub async fn until_served<T, F>(
+    scope: &Scope<'_>,
+    object: &ObjectId,
+    mut request: impl FnMut() -> F,
+) -> Result<T, Refusal>
+where
+    F: Future<Output = Result<T, Refusal>>,
+{
+    let end = Instant::now() + scope.deadline.at_most(SERVED);
+    loop {
+        match request().await {
+            Err(refusal) if refusal.is_unknown_kind() && Instant::now() + PAUSE < end => {
+                scope.progress.waiting(object, &refusal.text());
+                tokio::time::sleep(PAUSE).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod config;
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::{Value, json};
 
@@ -12,14 +13,17 @@ pub use config::{PrometheusConfig, job};
 
 use super::ScrapeTarget;
 use crate::k8s::apply::{self, Before};
-use crate::k8s::health;
+use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
+use crate::k8s::request::{Refusal, send_opt};
 use crate::k8s::wait::Wait;
 use crate::k8s::{Scope, delete, pods};
 use crate::manifests;
 use crate::progress::ObjectId;
 
 const NAME: &str = "prometheus";
+const CONFIG: &str = "prometheus-config";
+const CONFIG_FILE: &str = "prometheus.yml";
 pub const PODS: &str = "app=prometheus";
 pub const CONTAINER: &str = "prometheus";
 pub const PORT: u16 = 9090;
@@ -59,20 +63,45 @@ fn deployment_id(scope: &Scope<'_>) -> ObjectId {
     ObjectId::new("Deployment", scope.namespace, NAME)
 }
 
-pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
-    vec![
-        look(
-            scope,
-            &deployments(scope),
-            deployment_id(scope),
-            health::deployment,
-        )
-        .await,
-    ]
+/// Rolled out, and with the addresses that the Gateways have now: a load balancer may give another one
+/// at any time, and nothing else would tell.
+pub async fn status(
+    scope: &Scope<'_>,
+    exposed: impl Future<Output = Vec<ScrapeTarget>>,
+) -> Vec<Component> {
+    let (api, id) = (deployments(scope), deployment_id(scope));
+    let deployment = look(scope, &api, id, health::deployment);
+    let (mut server, config, exposed) = tokio::join!(deployment, config(scope), exposed);
+    if let (Health::Ready, Ok(config)) = (&server.health, config)
+        && let Some(drift) = exposed.iter().find_map(|now| drift(&config, now))
+    {
+        server.health = Health::InProgress(drift);
+    }
+    vec![server]
+}
+
+/// What is in the ConfigMap, or nothing.
+async fn config(scope: &Scope<'_>) -> Result<String, Refusal> {
+    let api = Api::<ConfigMap>::namespaced(scope.cluster.client.clone(), scope.namespace);
+    let id = ObjectId::new("ConfigMap", scope.namespace, CONFIG);
+    let map = send_opt(scope, &id, || api.get(CONFIG)).await?;
+    let text = map.and_then(|map| map.data?.remove(CONFIG_FILE));
+    Ok(text.unwrap_or_default())
+}
+
+fn drift(config: &str, now: &ScrapeTarget) -> Option<String> {
+    let (cluster, address) = (&now.cluster, &now.address);
+    match config::target(config, cluster) {
+        Some(target) if target == *address => None,
+        Some(target) => Some(format!(
+            "scrapes {cluster} at {target}, but its Gateway's address is {address}: run install again"
+        )),
+        None => Some(format!("does not scrape {cluster}: run install again")),
+    }
 }
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let removed = delete::delete_all(scope, &objects(scope.namespace, &[])?).await?;
-    scope.progress.done(delete::summary(&removed));
+    scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }

@@ -3,21 +3,26 @@
 
 use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::RemoteAccess;
 use crate::k8s::apply::{self, Applied, Before};
-use crate::k8s::health::{self, Kiali, KialiFence};
+use crate::k8s::delete::{self, Removed};
+use crate::k8s::health::{self, Health, Kiali, KialiFence};
 use crate::k8s::look::{Component, look};
+use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, delete, kiali_cr, kinds};
+use crate::k8s::{Scope, kiali_cr, kinds};
 use crate::manifests;
+use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
+const ACCOUNT: &str = "kiali-service-account";
 const TOKEN: &str = "kiali";
 const CR: &str = "kiali";
 /// Made by the operator, for the account.
@@ -30,12 +35,21 @@ pub fn objects(namespace: &str) -> Result<Vec<Value>> {
 /// Applies the account, its token and the Kiali CR; returns the access as soon as the token is
 /// filled and the rights are there, and the CR for `settled`.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<(RemoteAccess, Applied)> {
-    let applied = apply::apply_all(scope, &objects(scope.namespace)?, before).await?;
+    let objects = objects(scope.namespace)?;
+    let mut applied = apply::apply_all(scope, &objects, before).await?;
+    let account = applied[0].live["metadata"]["uid"].as_str();
+    let account = account.context("an account has a UID")?.to_string();
+    if of_another(&applied[1].live, &account) {
+        applied[1] = issued_again(scope, &objects[1]).await?;
+    }
+    let advice = advice(scope);
     let secret = Wait {
         seen: serde_json::from_value(applied[1].live.clone()).ok(),
+        advice: &advice,
         ..Wait::for_object(secrets(scope), token_id(scope))
     };
-    let secret = wait::until(scope, secret, health::token)
+    let filled = |secret: Option<&Secret>| health::token(secret, Some(&account));
+    let secret = wait::until(scope, secret, filled)
         .await?
         .context("a filled Secret is there")?;
     let access = access(scope, secret)?;
@@ -44,6 +58,36 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<(RemoteAccess,
         .nth(2)
         .context("the manifest has three objects")?;
     Ok((access, cr))
+}
+
+/// Whether a token is of an account that had the name before. It is filled, and refused everywhere.
+fn of_another(secret: &Value, account: &str) -> bool {
+    let uid = &secret["metadata"]["annotations"]["kubernetes.io/service-account.uid"];
+    uid.as_str().is_some_and(|uid| uid != account)
+}
+
+/// The token controller would fill no Secret a second time.
+async fn issued_again(scope: &Scope<'_>, secret: &Value) -> Result<Applied> {
+    if delete::delete(scope, secret).await? == Removed::Foreign {
+        let cause = format!(
+            "{}: {} is there already, of a ServiceAccount that was deleted and made again since; it was left as it is",
+            scope.cluster.name,
+            token_id(scope)
+        );
+        let (context, namespace) = (&scope.cluster.context, scope.namespace);
+        let fix = format!("kubectl --context {context} -n {namespace} delete secret {TOKEN}");
+        return Err(Problem::new(Exit::Conflict, cause).fix(fix).into());
+    }
+    wait::until_gone(scope, &kinds::of(secret)?, token_id(scope)).await?;
+    apply::apply(scope, secret, Before::Nothing).await
+}
+
+/// What usually lacks when a token is never filled.
+fn advice(scope: &Scope<'_>) -> String {
+    format!(
+        "its serviceaccount-token-controller must run: kubectl --context {} -n kube-system get pods -l component=kube-controller-manager",
+        scope.cluster.context
+    )
 }
 
 fn access(scope: &Scope<'_>, secret: Secret) -> Result<RemoteAccess> {
@@ -85,6 +129,10 @@ pub async fn settled(scope: &Scope<'_>, cr: Applied) -> Result<()> {
     Ok(())
 }
 
+fn accounts(scope: &Scope<'_>) -> Api<ServiceAccount> {
+    Api::namespaced(scope.cluster.client.clone(), scope.namespace)
+}
+
 fn secrets(scope: &Scope<'_>) -> Api<Secret> {
     Api::namespaced(scope.cluster.client.clone(), scope.namespace)
 }
@@ -99,17 +147,45 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
         scope.namespace,
         &kinds::kiali(),
     );
-    let secrets = secrets(scope);
+    let cr = ObjectId::new("Kiali", scope.namespace, CR);
     let (cr, token) = tokio::join!(
-        look(
-            scope,
-            &crs,
-            ObjectId::new("Kiali", scope.namespace, CR),
-            |k| KialiFence::default().judge(k)
-        ),
-        look(scope, &secrets, token_id(scope), health::token),
+        look(scope, &crs, cr, |k| KialiFence::default().judge(k)),
+        token(scope),
     );
     vec![cr, token]
+}
+
+fn age(age: SignedDuration) -> String {
+    match (age.as_mins(), age.as_hours()) {
+        (minutes, ..2) => format!("{minutes} minutes"),
+        (_, hours @ ..48) => format!("{hours} hours"),
+        (_, hours) => format!("{} days", hours / 24),
+    }
+}
+
+async fn token(scope: &Scope<'_>) -> Component {
+    let (accounts, secrets) = (accounts(scope), secrets(scope));
+    let id = ObjectId::new("ServiceAccount", scope.namespace, ACCOUNT);
+    let account = match send_opt(scope, &id, || accounts.get(ACCOUNT)).await {
+        Err(refusal) => return Component::new(id, Health::Failed(refusal.text())),
+        Ok(account) => account.and_then(|account| account.metadata.uid),
+    };
+    let mut made = None;
+    let mut token = look(
+        scope,
+        &secrets,
+        token_id(scope),
+        |secret: Option<&Secret>| {
+            made = secret.and_then(|s| s.metadata.creation_timestamp.as_ref().map(|time| time.0));
+            health::token(secret, account.as_deref())
+        },
+    )
+    .await;
+    token.note = scope.cluster.server_time().zip(made).map(|(now, made)| {
+        // It never expires: whoever rotates tokens wants to know.
+        format!("the token is {} old", age(now.duration_since(made)))
+    });
+    token
 }
 
 /// The CR first, waited for: its finalizer is the operator's work, which takes the account along, and
@@ -118,6 +194,24 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let objects = objects(scope.namespace)?;
     let removed = kiali_cr::remove(scope, &objects[2]).await?;
     delete::delete_all(scope, &objects[..2]).await?;
-    scope.progress.done(kiali_cr::said(removed));
+    scope.progress.done(kiali_cr::said(scope, removed));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_has_the_unit_that_counts() {
+        for (hours, text) in [
+            (0, "0 minutes"),
+            (1, "60 minutes"),
+            (2, "2 hours"),
+            (47, "47 hours"),
+            (48, "2 days"),
+        ] {
+            assert_eq!(age(SignedDuration::from_hours(hours)), text);
+        }
+    }
 }

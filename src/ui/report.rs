@@ -74,15 +74,20 @@ fn done(written: &Written) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-pub fn installed(mesh: &Mesh, took: Duration) {
+/// With the clusters in the next commands, unless they are remembered.
+pub fn installed(mesh: &Mesh, remembered: bool, took: Duration) {
     let names = mesh.names();
     anstream::println!(
         "{GOOD}Ready{GOOD:#} in {:.1}s: Kiali in {} sees {names}",
         took.as_secs_f64(),
         mesh.home.name
     );
-    anstream::println!("Next:  ambikiali verify");
-    anstream::println!("       ambikiali dashboard");
+    let numbered = mesh.all().zip(1..).filter(|_| !remembered);
+    let clusters = numbered
+        .map(|(cluster, number)| format!(" --ctx{number} {}", cluster.context))
+        .collect::<String>();
+    anstream::println!("Next:  ambikiali verify{clusters}");
+    anstream::println!("       ambikiali dashboard{clusters}");
 }
 
 /// A table of every component; whether all are ready.
@@ -93,6 +98,7 @@ pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
         let shown = if cluster == last { "" } else { &cluster };
         let (style, state, why) = match &row.component.health {
             Health::Ready => (GOOD, "ready", ""),
+            Health::Failed(what) if row.drifted => (BAD, "drifted", what.as_str()),
             Health::InProgress(why) => (BAD, "not ready", why.as_str()),
             Health::Failed(why) => (BAD, "failed", why.as_str()),
         };
@@ -102,10 +108,13 @@ pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
             "{shown:<12}  {:<width$}  {style}{state:<9}{style:#}  {object}",
             row.step
         );
-        let text = if why.is_empty() {
+        let note = row.component.note.as_deref().unwrap_or_default();
+        let said = [why, note].into_iter().filter(|said| !said.is_empty());
+        let said = said.collect::<Vec<_>>().join("; ");
+        let text = if said.is_empty() {
             text
         } else {
-            format!("{text}: {why}")
+            format!("{text}: {said}")
         };
         anstream::println!("{text}");
         last = cluster;
@@ -155,10 +164,18 @@ pub fn verified(findings: &[Finding], took: Duration) -> bool {
     verified
 }
 
-/// What is left; whether nothing is.
-pub fn cleaned(mesh: &Mesh, report: &Report, took: Duration) -> bool {
+/// What is left; whether nothing is. Of a dry run, what would go.
+pub fn cleaned(mesh: &Mesh, report: &Report, dry_run: bool, took: Duration) -> bool {
     for failure in &report.failures {
         error(failure);
+    }
+    if dry_run {
+        for (cluster, object) in &report.removed {
+            anstream::println!("would remove  {cluster:<12}  {object}");
+        }
+        let (count, names) = (report.removed.len(), mesh.names());
+        anstream::println!("Nothing was done: {count} objects would be removed in {names}");
+        return report.failures.is_empty();
     }
     for (cluster, object) in &report.left {
         anstream::println!("{BAD}left{BAD:#}  {cluster:<12}  {object}");

@@ -89,15 +89,18 @@ async fn up(
             Some(target) => {
                 at(&target, address)?;
                 let since = first.get_or_insert_with(|| target.last_scrape.clone());
-                if *since != target.last_scrape && target.health != "unknown" {
-                    return judge(&target);
+                let scraped = *since != target.last_scrape && target.health != "unknown";
+                if scraped {
+                    judge(&target, cluster)?;
+                    if has_samples(federation, cluster).await? {
+                        return Ok(format!("{} up", url(&target)));
+                    }
                 }
                 if begin.elapsed() > patience {
-                    let waited = patience.as_secs();
-                    return Err(format!(
-                        "{} was not scraped within {waited} s",
-                        url(&target)
-                    ));
+                    return Err(match scraped {
+                        true => empty(&target, cluster),
+                        false => unscraped(&target, patience),
+                    });
                 }
             }
         }
@@ -115,15 +118,52 @@ fn at(target: &ActiveTarget, address: Option<&str>) -> Result<(), String> {
     }
 }
 
-fn judge(target: &ActiveTarget) -> Result<String, String> {
+fn judge(target: &ActiveTarget, cluster: &ClusterName) -> Result<(), String> {
+    let url = url(target);
+    // Go's client begins with the address, encoded.
+    let why = target.last_error.split_once("\": ");
+    let why = why.map_or(target.last_error.as_str(), |(_, cause)| cause);
     match target.health.as_str() {
-        "up" => Ok(format!("{} up", url(target))),
-        health => Err(format!(
-            "{} is {health}: {}",
-            url(target),
-            target.last_error
-        )),
+        "up" => Ok(()),
+        health => Err(format!("{url} is {health}: {why}{}", relief(why, cluster))),
     }
+}
+
+/// What helps when the way is fine and only too much comes over it.
+fn relief(error: &str, cluster: &ClusterName) -> String {
+    let server = format!("Deployment istio-system/prometheus of {cluster}");
+    match () {
+        () if error.contains("deadline exceeded") => {
+            format!("; {server} needs more CPU, or fewer series to keep")
+        }
+        () if error.contains("limit exceeded") => format!(
+            "; {server} keeps more series than the limit in ConfigMap prometheus-config lets through"
+        ),
+        () => String::new(),
+    }
+}
+
+/// An answer without a series is `up` too. It is right only while the cluster's own Prometheus is too
+/// young to have scraped anything.
+async fn has_samples(federation: &Federation<'_>, cluster: &ClusterName) -> Result<bool, String> {
+    let job = aggregate_metrics::job(cluster);
+    let query = format!("scrape_samples_scraped{{job=\"{job}\"}}");
+    let samples = federation.by_cluster(&query).await;
+    let samples = samples.map_err(|e| format!("federating Prometheus: {e:#}"))?;
+    Ok(samples.get(cluster.as_str()).is_some_and(|n| *n > 0.0))
+}
+
+fn empty(target: &ActiveTarget, cluster: &ClusterName) -> String {
+    format!(
+        "{} is up but sends no series: the Prometheus of {cluster} has none of job kubernetes-pods, by which it \
+         must scrape ztunnels and waypoints",
+        url(target)
+    )
+}
+
+fn unscraped(target: &ActiveTarget, patience: Duration) -> String {
+    let waited = patience.as_secs();
+    format!("{} was not scraped within {waited} s", url(target))
 }
 
 /// Without what is asked for there.

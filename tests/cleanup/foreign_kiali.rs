@@ -1,5 +1,7 @@
 //! Another Kiali in the same cluster: its kind, its CR and its operator are not ours to remove.
 
+use serde_json::{Value, json};
+
 use super::CLEAN;
 use crate::support::{Foreign, get, masked, on_two_clusters, progress};
 
@@ -61,14 +63,41 @@ fn a_crd_that_was_there_is_used_and_kept_and_the_operator_is_ours() {
     });
 }
 
+/// Of a later installation: another version is stored, and ours served or not.
+fn newer_crd(serves_ours: bool) -> String {
+    let mut crd: Value = serde_yaml::from_str(CRD).expect("YAML");
+    let versions = crd["spec"]["versions"].as_array_mut().expect("versions");
+    let mut newer = versions[0].clone();
+    newer["name"] = json!("v1beta1");
+    newer["schema"]["openAPIV3Schema"]["properties"]["more"] = json!({"type": "string"});
+    versions[0]["served"] = json!(serves_ours);
+    versions[0]["storage"] = json!(false);
+    versions.push(newer);
+    crd.to_string()
+}
+
 #[test]
-fn an_operator_that_was_there_does_the_work_and_is_kept_with_its_crs() {
+fn fault_30_a_newer_crd_with_an_operator_and_crs_of_others_is_used_as_it_is_and_kept() {
     on_two_clusters(async |clusters| {
-        let crd = Foreign::apply(clusters.home(), CRD).await;
+        let crd = Foreign::apply(clusters.home(), &newer_crd(true)).await;
         let namespace = Foreign::apply(clusters.home(), OPERATORS).await;
         let operator = Foreign::apply(clusters.home(), &operator()).await;
         let cr = Foreign::apply(clusters.home(), CR).await;
         cr.is("Successful").await;
+        let other = Foreign::apply(clusters.remote(), &newer_crd(false)).await;
+        let before = clusters.snapshots().await;
+        let refused = clusters.install(&[]).await.exited(9);
+        assert_eq!(
+            refused.error(),
+            "\
+kiali operator: cluster2: CustomResourceDefinition kialis.kiali.io is there already and serves v1beta1, but not v1alpha1; it was left as it is
+  fix: have its owner serve v1alpha1 too: kubectl --context cluster2 get crd kialis.kiali.io -o yaml
+"
+        );
+        clusters.cleaned().await;
+        clusters.assert_unchanged(&before).await;
+
+        other.removed().await;
         let before = clusters.snapshots().await;
         let installed = clusters.install(&[]).await.succeeded();
         let said = progress(&installed.stderr);
@@ -78,7 +107,7 @@ fn an_operator_that_was_there_does_the_work_and_is_kept_with_its_crs() {
         let cleaned = clusters.run(&["cleanup"]).await.succeeded();
         assert_eq!(masked(&cleaned.stdout), CLEAN);
         let said = progress(&cleaned.stderr);
-        let kept = "cluster1      kiali operator      done     kept 2 (not ours); the CRD is kept, for Kiali other/other\n";
+        let kept = "cluster1      kiali operator      done     nothing there; the CRD is kept, for Kiali other/other\n";
         assert!(said.contains(kept), "{said}");
         clusters.assert_unchanged(&before).await;
         cr.removed().await;
@@ -102,6 +131,7 @@ fn our_operator_stays_as_long_as_another_cr_needs_it() {
                 "\
 left  cluster1      ClusterRole kiali-operator
 left  cluster1      ClusterRoleBinding kiali-operator
+left  cluster1      ConfigMap kiali/ambikiali-record
 left  cluster1      CustomResourceDefinition kialis.kiali.io
 left  cluster1      Deployment kiali/kiali-operator
 left  cluster1      Namespace kiali

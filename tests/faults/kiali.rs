@@ -59,7 +59,7 @@ fn nameless(error: &str) -> String {
 }
 
 #[test]
-fn what_the_operator_refuses_is_told_at_once_and_mended_by_another_install() {
+fn fault_40_what_the_operator_refuses_is_told_at_once_with_how_far_it_came() {
     on_two_clusters(async |clusters| {
         for (cluster, step) in [
             (clusters.home(), "kiali"),
@@ -71,9 +71,16 @@ fn what_the_operator_refuses_is_told_at_once_and_mended_by_another_install() {
             assert_eq!(
                 ended.error(),
                 format!(
-                    "{step}: {name}: Kiali kiali/kiali failed: There is already a Kiali Server installed with `deployment.instance_name` of [kiali] that has 'deployment.cluster_wide_access' set to true. You must use a different instance name.\n"
+                    "\
+{step}: {name}: Kiali kiali/kiali failed: There is already a Kiali Server installed with `deployment.instance_name` of [kiali] that has 'deployment.cluster_wide_access' set to true. You must use a different instance name. (after \"1. Initializing\")
+  fix: kubectl --context {name} -n kiali logs deployment/kiali-operator --tail=50
+"
                 )
             );
+            if step == "remote cluster" {
+                let secret = "kiali/kiali-multi-cluster-secret";
+                assert_eq!(get(clusters.home(), "v1", "Secret", secret).await, None);
+            }
             foreign.removed().await;
             clusters.installed().await;
             clusters.cleaned().await;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use ambikiali_sandbox::Cluster;
+use ambikiali_sandbox::audit::Request;
 use serde_json::{Value, json};
 
-use crate::support::{Clusters, INSTALL, get, on_two_clusters, output, patch, until};
+use crate::support::{Clusters, INSTALL, get, on_two_clusters, output, patch, patch_status, until};
 
 const GATEWAY: (&str, &str, &str) = (
     "gateway.networking.k8s.io/v1",
@@ -34,7 +35,8 @@ async fn configuration(clusters: &Clusters) -> Option<String> {
 }
 
 #[test]
-fn a_load_balancer_that_never_comes_is_named_at_the_deadline_and_no_empty_target_is_written() {
+fn fault_36_a_load_balancer_that_never_comes_is_named_at_the_deadline_and_no_empty_target_is_written()
+ {
     on_two_clusters(async |clusters| {
         clusters.sandbox.world().load_balancers.hold_back(true);
         let short = [&INSTALL[..6], &["--timeout", "15s"]].concat();
@@ -47,6 +49,8 @@ fn a_load_balancer_that_never_comes_is_named_at_the_deadline_and_no_empty_target
 ")
         );
         assert_eq!(configuration(clusters).await, None);
+        let given = ("v1", "Secret", "kiali/kiali-multi-cluster-secret");
+        assert_eq!(is(clusters.home(), given).await, None);
 
         clusters.sandbox.world().load_balancers.hold_back(false);
         clusters.installed().await;
@@ -59,6 +63,78 @@ fn a_load_balancer_that_never_comes_is_named_at_the_deadline_and_no_empty_target
         }
         clusters.cleaned().await;
     });
+}
+
+#[test]
+fn fault_37_an_address_that_changed_is_shown_by_status_and_taken_up_by_the_next_install() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let remote = clusters.remote();
+        let gateway = is(remote, GATEWAY).await.expect("the Gateway");
+        let old = gateway["status"]["addresses"][0]["value"].clone();
+        let (old, new) = (
+            old.as_str().expect("an address"),
+            remote.addresses().load_balancer(200).to_string(),
+        );
+        moved(remote, &new).await;
+        let drift = format!(
+            "scrapes cluster2 at {old}:9090, but its Gateway's address is {new}:9090: run install again"
+        );
+        let shown = clusters.run(&["status"]).await.exited(1).stdout;
+        let not_ready = shown.lines().filter(|line| line.contains("not ready"));
+        assert_eq!(
+            not_ready.collect::<Vec<_>>(),
+            [format!(
+                "              aggregate metrics   not ready  Deployment kiali/prometheus: {drift}"
+            )]
+        );
+        let broken = clusters
+            .run(&["verify", "--traffic", "none"])
+            .await
+            .exited(5);
+        let line = format!(
+            "broken    components     cluster1      Deployment kiali/prometheus: {drift}\n"
+        );
+        assert!(broken.stdout.contains(&line), "{}", broken.stdout);
+        let line = format!(
+            "broken    scrape target  cluster2      the Gateway's address is {new}:9090, but the federating Prometheus scrapes http://{old}:9090/federate: run install again\n"
+        );
+        assert!(broken.stdout.contains(&line), "{}", broken.stdout);
+
+        let marks = clusters.marks();
+        clusters.installed().await;
+        let written = marks.map(|mark| {
+            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+            let name = |r: &Request| format!("{} {}/{}", r.verb, r.resource, r.name);
+            writes.iter().map(name).collect::<Vec<_>>()
+        });
+        let [home, remote] = written;
+        assert_eq!(
+            home,
+            [
+                "patch configmaps/prometheus-config",
+                "patch deployments/prometheus"
+            ]
+        );
+        assert_eq!(remote, [""; 0]);
+        clusters.run(&["status"]).await.succeeded();
+        clusters
+            .run(&["verify", "--traffic", "none"])
+            .await
+            .succeeded();
+        clusters.cleaned().await;
+    });
+}
+
+/// The load balancer gives the Gateway another address, and istiod passes it on.
+async fn moved(cluster: &Cluster, address: &str) {
+    let status = json!({"loadBalancer": {"ingress": [{"ip": address}]}});
+    patch_status(cluster, SERVICE.0, SERVICE.1, SERVICE.2, &status).await;
+    until("the Gateway shows it", async || {
+        let gateway = is(cluster, GATEWAY).await.expect("the Gateway");
+        gateway["status"]["addresses"][0]["value"] == address
+    })
+    .await;
 }
 
 #[test]

@@ -87,6 +87,17 @@ pub async fn patch(cluster: &Cluster, api_version: &str, kind: &str, name: &str,
     patched.expect("a patched object");
 }
 
+/// The same for a kind of its own, where only a plain merge is to be had.
+pub async fn merge(cluster: &Cluster, api_version: &str, kind: &str, name: &str, change: &Value) {
+    let (api, name) = api(cluster, &named(api_version, kind, name));
+    let params = PatchParams {
+        field_manager: Some(SOMEBODY.into()),
+        ..PatchParams::default()
+    };
+    let merged = api.patch(&name, &params, &Patch::Merge(change)).await;
+    merged.expect("a changed object");
+}
+
 /// The same for its status, as a controller does.
 pub async fn patch_status(
     cluster: &Cluster,
@@ -112,6 +123,32 @@ pub async fn scale(cluster: &Cluster, name: &str, replicas: i64) {
         let count = |field: &str| live["status"][field].as_i64().unwrap_or(0);
         live["status"]["observedGeneration"] == live["metadata"]["generation"]
             && ["replicas", "readyReplicas"].map(count) == [replicas, replicas]
+    })
+    .await;
+}
+
+/// Until the server stores such an object as it is written, or not so.
+pub async fn until_changed(cluster: &Cluster, (yaml, field): (&str, &str), changed: bool) {
+    let object: Value = serde_yaml::from_str(yaml).expect("YAML");
+    let (api, name) = api(cluster, &object);
+    let params = PatchParams::apply(SOMEBODY).force().dry_run();
+    until(&format!("{name} changed: {changed}"), async || {
+        let stored = api.patch(&name, &params, &Patch::Apply(&object)).await;
+        let stored = serde_json::to_value(stored.expect("an answer")).expect("JSON");
+        (stored.pointer(field) != object.pointer(field)) == changed
+    })
+    .await;
+}
+
+/// Until the server refuses to take such an object, or takes it: a policy, a webhook or a schema is in
+/// force some time after it was stored.
+pub async fn until_refused(cluster: &Cluster, yaml: &str, refused: bool) {
+    let object: Value = serde_yaml::from_str(yaml).expect("YAML");
+    let (api, name) = api(cluster, &object);
+    let params = PatchParams::apply(SOMEBODY).force().dry_run();
+    until(&format!("{name} refused: {refused}"), async || {
+        let answer = api.patch(&name, &params, &Patch::Apply(&object)).await;
+        answer.is_err() == refused
     })
     .await;
 }

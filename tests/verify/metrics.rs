@@ -1,11 +1,7 @@
 //! The way of the metrics, broken at one hop after the other.
 
-use serde_json::json;
-
 use super::WITHOUT_TRAFFIC;
-use crate::support::{
-    Clusters, Foreign, get, masked, on_two_clusters, patch_status, remove, scale, until,
-};
+use crate::support::{Clusters, Foreign, masked, on_two_clusters, remove, scale};
 
 const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
 /// Lets more through than ours.
@@ -26,7 +22,6 @@ fn a_broken_hop_of_the_metrics_is_named() {
         a_prometheus_that_is_down(clusters).await;
         a_route_that_is_gone(clusters).await;
         a_route_that_lets_too_much_through(clusters).await;
-        an_address_that_changed(clusters).await;
         clusters.cleaned().await;
     });
 }
@@ -93,43 +88,4 @@ Not verified in TIME: 1 broken, 1 skipped, 7 ok
 "
     );
     wide.removed().await;
-}
-
-async fn an_address_that_changed(clusters: &Clusters) {
-    let new = clusters.remote().addresses().load_balancer(200).to_string();
-    moved(clusters, &new).await;
-    let broken = clusters.run(&WITHOUT_TRAFFIC).await.exited(5);
-    assert_eq!(
-        masked(&broken.stdout.replace(&new, "NEW")),
-        "\
-ok        components     cluster1      9 ready
-ok        components     cluster2      7 ready
-ok        scrape target  cluster1      http://ADDRESS:9090/federate up
-broken    scrape target  cluster2      the Gateway's address is NEW:9090, but the federating Prometheus scrapes http://ADDRESS:9090/federate: run install again
-ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
-ok        exposure       cluster2      http://NEW:9090 refuses /api/v1/status/config with 404
-ok        remote access  cluster2      Kiali's token works
-ok        kiali          cluster1      sees cluster1, cluster2
-skipped   traffic        all           not asked for
-Not verified in TIME: 1 broken, 1 skipped, 7 ok
-"
-    );
-    // As it was told to.
-    clusters.install(&[]).await.succeeded();
-    let mended = clusters.run(&WITHOUT_TRAFFIC).await;
-    mended.succeeded();
-}
-
-/// The load balancer gives the Gateway another address, and istiod passes it on.
-async fn moved(clusters: &Clusters, address: &str) {
-    let remote = clusters.remote();
-    let status = json!({"loadBalancer": {"ingress": [{"ip": address}]}});
-    let service = "istio-system/prometheus-gateway-istio";
-    patch_status(remote, "v1", "Service", service, &status).await;
-    until("the Gateway shows it", async || {
-        let gateway = "istio-system/prometheus-gateway";
-        let gateway = get(remote, GATEWAY_API, "Gateway", gateway).await;
-        gateway.expect("a Gateway")["status"]["addresses"][0]["value"] == address
-    })
-    .await;
 }

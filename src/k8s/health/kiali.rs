@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Health, missing};
+use crate::k8s::FIELD_MANAGER;
 
 pub type Kiali = Object<NotUsed, KialiStatus>;
 
@@ -55,6 +56,21 @@ pub fn has_failed(kiali: &Kiali) -> bool {
     status.is_some_and(|s| s.is_true("Failure").is_some())
 }
 
+/// Whether we wrote after the operator last told anything, by the server's clock: then no run was of
+/// what we wrote, however `Successful` the status says it is. Within one second it cannot be told.
+pub fn is_behind(kiali: &Kiali) -> bool {
+    let entries = kiali.metadata.managed_fields.iter().flatten();
+    let last = |of_status: bool, by: Option<&str>| {
+        let ours = entries.clone().filter(|entry| {
+            let status = entry.subresource.as_deref() == Some("status");
+            status == of_status && by.is_none_or(|by| entry.manager.as_deref() == Some(by))
+        });
+        ours.filter_map(|entry| entry.time.clone()).max()
+    };
+    let told = last(true, None);
+    told.is_some() && last(false, Some(FIELD_MANAGER)) > told
+}
+
 /// Judges a Kiali CR after a change of it. Its conditions carry no generation, `Successful` of the
 /// run before stays until the operator notices, and `Failure` of an old run stays through the next
 /// one, so a change is only believed after a run that ended since.
@@ -92,12 +108,19 @@ impl KialiFence {
             }
             let message = failure.message.lines().next().unwrap_or_default();
             return match self.failures.len() > self.tolerated {
-                true => Health::Failed(message.into()),
+                true => Health::Failed(match status.progress["message"].as_str() {
+                    Some(progress) => format!("{message} (after \"{progress}\")"),
+                    None => message.into(),
+                }),
                 false => Health::InProgress(format!("the operator tries again: {message}")),
             };
         }
+        let stale = match &self.before {
+            Some(before) => Some(before) == status.completion().as_ref(),
+            None => is_behind(kiali),
+        };
         match status.is_true("Successful") {
-            Some(_) if self.before.is_none() || self.before != status.completion() => Health::Ready,
+            Some(_) if !stale => Health::Ready,
             Some(_) => Health::InProgress("the operator has not taken up the change".into()),
             None => Health::InProgress(match status.progress["message"].as_str() {
                 Some(message) => format!("operator: {message}"),

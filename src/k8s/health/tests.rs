@@ -27,7 +27,7 @@ fn what_is_missing_is_waited_for() {
         crd(None),
         gateway(None),
         http_route(None),
-        token(None),
+        token(None, Some("u1")),
         present::<Pod>(None),
         KialiFence::default().judge(None),
     ];
@@ -66,10 +66,12 @@ status: {{conditions: [{conditions}]}}"
 }
 
 #[test]
-fn a_token_is_ready_when_token_and_ca_are_filled() {
-    let judged = |data: &str| token(Some(&read(&format!("data: {{{data}}}"))));
-    let empty = waits("the token controller has not filled it");
-    assert_eq!(token(Some(&read("type: Opaque"))), empty);
+fn a_token_is_ready_when_token_and_ca_are_filled_for_the_account_that_is_there() {
+    let of = "metadata: {annotations: {kubernetes.io/service-account.uid: u1}}";
+    let secret = |data: &str| read(&format!("{of}\ndata: {{{data}}}"));
+    let judged = |data: &str| token(Some(&secret(data)), Some("u1"));
+    let empty = waits("the token controller of kube-controller-manager has not filled it");
+    assert_eq!(token(Some(&read("type: Opaque")), Some("u1")), empty);
     for half in [
         "",
         "token: dA==",
@@ -79,5 +81,14 @@ fn a_token_is_ready_when_token_and_ca_are_filled() {
     ] {
         assert_eq!(judged(half), empty, "{half}");
     }
-    assert_eq!(judged("token: dA==, ca.crt: Yw=="), Health::Ready);
+    let filled = "token: dA==, ca.crt: Yw==";
+    assert_eq!(judged(filled), Health::Ready);
+    assert_eq!(
+        token(Some(&secret(filled)), None),
+        waits("its ServiceAccount is not there")
+    );
+    assert_eq!(
+        token(Some(&secret(filled)), Some("u2")),
+        waits("it is of a ServiceAccount that was deleted and made again since: run install again")
+    );
 }

@@ -4,6 +4,7 @@
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::ScrapeTarget;
 use crate::manifests;
@@ -69,6 +70,15 @@ struct Relabel {
 /// The job that scrapes a cluster.
 pub fn job(cluster: &ClusterName) -> String {
     format!("federate-{cluster}")
+}
+
+/// Where a configuration scrapes a cluster, whoever wrote it.
+pub fn target(text: &str, cluster: &ClusterName) -> Option<String> {
+    let config: Value = manifests::from_yaml(text).ok()?;
+    let mut jobs = config["scrape_configs"].as_array()?.iter();
+    let job = jobs.find(|found| found["job_name"] == job(cluster))?;
+    let target = job.pointer("/static_configs/0/targets/0")?;
+    target.as_str().map(Into::into)
 }
 
 impl PrometheusConfig {
@@ -196,6 +206,22 @@ scrape_configs:
                     .contains("has no host or no port"),
                 "{address}"
             );
+        }
+    }
+
+    #[test]
+    fn a_target_is_found_in_whatever_was_written() {
+        let cluster = ClusterName::new("cluster1").unwrap();
+        let config = PrometheusConfig::federating(&[target("cluster1", "x:1")]);
+        let text = config.render().unwrap() + "rule_files: [more]\n";
+        assert_eq!(super::target(&text, &cluster).as_deref(), Some("x:1"));
+        let other = ClusterName::new("cluster2").unwrap();
+        for (text, cluster) in [
+            (text.as_str(), &other),
+            ("", &cluster),
+            ("- a: [", &cluster),
+        ] {
+            assert_eq!(super::target(text, cluster), None, "{text}");
         }
     }
 

@@ -133,3 +133,45 @@ fn the_first_run_that_ends_after_a_change_may_have_begun_before_it() {
         fails("There is already a Kiali")
     );
 }
+
+/// Written by us, and told of by the operator, at these seconds.
+fn written_and_told(written: u8, told: u8) -> Kiali {
+    let mut kiali = succeeded("c1");
+    let entry = |manager: &str, subresource: &str, second: u8| {
+        let time = format!("2026-01-01T00:00:{second:02}Z");
+        serde_json::from_value(serde_json::json!({
+            "manager": manager, "subresource": subresource, "time": time,
+        }))
+        .unwrap()
+    };
+    kiali.metadata.managed_fields = Some(vec![
+        entry("ansible-operator", "status", 1),
+        entry("ambikiali", "", written),
+        entry("OpenAPI-Generator", "status", told),
+        entry("kubectl", "", 50),
+    ]);
+    kiali
+}
+
+#[test]
+fn a_success_of_before_our_last_write_is_not_believed_by_whoever_comes_later() {
+    let judge = |kiali: Kiali| KialiFence::default().judge(Some(&kiali));
+    assert_eq!(
+        judge(written_and_told(11, 10)),
+        waits("the operator has not taken up the change")
+    );
+    for told in [11, 12] {
+        assert_eq!(judge(written_and_told(11, told)), Health::Ready);
+    }
+}
+
+#[test]
+fn a_failure_tells_how_far_the_operator_came() {
+    let mut kiali = failed("c1");
+    let status = kiali.status.as_mut().unwrap();
+    status.progress = serde_json::json!({"message": "1. Initializing"});
+    assert_eq!(
+        KialiFence::default().judge(Some(&kiali)),
+        fails("There is already a Kiali (after \"1. Initializing\")")
+    );
+}

@@ -1,10 +1,14 @@
-//! The controllers of a cluster, started by us and later than kwokctl would.
+//! The controllers of a cluster, started by us and later than kwokctl would, and started again
+//! without one of them.
 
-use std::fs::File;
-use std::path::Path;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Cluster;
 use super::config::CONTROLLER_MANAGER;
@@ -14,14 +18,41 @@ impl Cluster {
     /// only every half minute, and what a Gateway owns would stay that long after it was deleted.
     /// No test should wait for that, and no cluster that is older than a minute does.
     pub fn start_controllers(&self, program: &Path) -> Result<()> {
+        self.run_controllers(program, true)
+    }
+
+    /// Ends the controllers and starts them again, all or all but the one that fills the Secrets of
+    /// tokens: it only starts when it is given the key, and `--controllers` cannot leave it out.
+    pub fn restart_controllers(&self, filling_tokens: bool) -> Result<()> {
+        let pid = fs::read_to_string(self.controllers())?.trim().parse()?;
+        let pid = Pid::from_raw(pid).context("no process has the number 0")?;
+        let program = fs::read_link(format!("/proc/{pid}/exe")).context("no controllers run")?;
+        kill_process(pid, Signal::KILL)?;
+        // A moment later its port is free; new ones would not start before.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let address = (
+            Ipv4Addr::LOCALHOST,
+            self.addresses().port(CONTROLLER_MANAGER),
+        );
+        while TcpListener::bind(address).is_err() {
+            ensure!(Instant::now() < deadline, "the controllers do not die");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.run_controllers(&program, filling_tokens)
+    }
+
+    fn run_controllers(&self, program: &Path, filling_tokens: bool) -> Result<()> {
         let pki = self.state().join("pki");
         let port = self.addresses().port(CONTROLLER_MANAGER);
-        let log = File::create(self.state().join("logs/kube-controller-manager.log"))?;
+        let log = self.state().join("logs/kube-controller-manager.log");
+        let log = File::options().create(true).append(true).open(log)?;
         let mut command = self.command(program);
         command.arg("--kubeconfig").arg(self.kubeconfig());
         command.arg("--root-ca-file").arg(pki.join("ca.crt"));
-        let key = "--service-account-private-key-file";
-        command.arg(key).arg(pki.join("admin.key"));
+        if filling_tokens {
+            let key = "--service-account-private-key-file";
+            command.arg(key).arg(pki.join("admin.key"));
+        }
         command.args(["--bind-address=127.0.0.1", "--leader-elect=false"]);
         command.arg(format!("--secure-port={port}"));
         // kwok renews the node's lease rarely, and a paused machine must not lose its node.
@@ -29,9 +60,14 @@ impl Cluster {
         command.current_dir(self.state()).stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
         // tokio's, as it waits for a dropped child: killed, it would stay a zombie.
-        tokio::process::Command::from(command)
-            .spawn()
-            .context("cannot start the controllers")?;
-        Ok(())
+        let child = tokio::process::Command::from(command).spawn();
+        let child = child.context("cannot start the controllers")?;
+        let pid = child.id().context("they ended at once")?;
+        Ok(fs::write(self.controllers(), pid.to_string())?)
+    }
+
+    /// The file with their process's number.
+    fn controllers(&self) -> PathBuf {
+        self.state().join("pids/controllers.pid")
     }
 }

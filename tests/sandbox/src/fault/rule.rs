@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::Answer;
+use super::{Answer, Gate};
 
 /// What a request is about, as far as faults differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub enum Action {
     /// The server does it, and the connection ends without an answer.
     DropAfter,
     Delay(Duration),
+    /// Reaches the server when the gate is opened.
+    Hold(Gate),
     /// Accepted and never answered; the server knows nothing.
     Silence,
     /// The server does it, and nobody is told.

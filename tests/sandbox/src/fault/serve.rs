@@ -85,6 +85,10 @@ async fn answer(
             tokio::time::sleep(time).await;
             forward(shared, request).await
         }
+        Action::Hold(gate) => {
+            gate.opened().await;
+            forward(shared, request).await
+        }
         Action::AnswerAfter(answer) => {
             whole(shared, request).await?;
             Ok(answer.response())

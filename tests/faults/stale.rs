@@ -1,0 +1,82 @@
+//! A Kiali CR that says `Successful` of what it was before.
+
+use ambikiali_sandbox::Cluster;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::{Value, json};
+
+use crate::support::{INSTALL, get, merge, on_two_clusters, patch, until};
+
+const API: &str = "kiali.io/v1alpha1";
+const CR: &str = "kiali/kiali";
+
+#[test]
+fn fault_41_a_success_of_before_the_change_is_not_taken_for_one_of_it() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let home = clusters.home();
+        stop_operator(home).await;
+        let before = successful(home).await;
+        // Somebody takes out what an install puts back, which is a change of the CR.
+        let without = json!({"spec": {"deployment": {"probes": null}}});
+        merge(home, API, "Kiali", CR, &without).await;
+        let short = [&INSTALL[..6], &["--timeout", "10s"]].concat();
+        // The second one finds nothing to change any more, and the success is as old.
+        for _ in 0..2 {
+            let ended = clusters.run(&short).await.exited(4);
+            assert_eq!(
+                ended.error(),
+                "\
+kiali: cluster1: Kiali kiali/kiali is not ready after 10 s: the operator has not taken up the change
+  fix: kubectl --context cluster1 -n kiali logs deployment/kiali-operator --tail=50
+"
+            );
+            assert_eq!(successful(home).await, before);
+        }
+        let status = clusters.run(&["status"]).await.exited(1).stdout;
+        let line = "not ready  Kiali kiali/kiali: the operator has not taken up the change\n";
+        assert!(status.contains(line), "{status}");
+
+        cordon(home, false).await;
+        clusters.installed().await;
+        assert_ne!(successful(home).await, before);
+        let kiali = get(home, "apps/v1", "Deployment", "kiali/kiali").await;
+        let kiali = kiali.expect("Kiali");
+        let container = &kiali["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["startupProbe"]["initialDelaySeconds"], 2);
+        clusters.cleaned().await;
+    });
+}
+
+async fn cordon(cluster: &Cluster, on: bool) {
+    let node = format!("{}-node", cluster.name());
+    let spec = json!({"spec": {"unschedulable": on}});
+    patch(cluster, "v1", "Node", &node, &spec).await;
+}
+
+/// Its pod goes, and no node takes another.
+async fn stop_operator(cluster: &Cluster) {
+    cordon(cluster, true).await;
+    let pods = Api::<Pod>::namespaced(cluster.client(), "kiali");
+    let of_operator = ListParams::default().labels("app.kubernetes.io/name=kiali-operator");
+    let old = pods.list(&of_operator).await.expect("pods").items;
+    let old = old.into_iter().filter_map(|pod| pod.metadata.name);
+    for name in old.collect::<Vec<_>>() {
+        let asked = pods.delete(&name, &DeleteParams::default()).await;
+        asked.expect("a pod that goes");
+        until("the operator's pod is gone", async || {
+            pods.get_opt(&name).await.expect("an answer").is_none()
+        })
+        .await;
+    }
+}
+
+/// When the run ended of which the CR says that it was successful.
+async fn successful(cluster: &Cluster) -> Value {
+    let cr = get(cluster, API, "Kiali", CR).await.expect("the CR");
+    let conditions = cr["status"]["conditions"].as_array().expect("conditions");
+    let condition = |name: &str| conditions.iter().find(|c| c["type"] == name);
+    assert_eq!(condition("Successful").expect("one")["status"], "True");
+    condition("Running").expect("one")["ansibleResult"]["completion"].clone()
+}
