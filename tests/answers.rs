@@ -8,6 +8,5 @@ mod credentials;
 mod interrupts;
 mod reads;
 mod unavailable;
-
 mod watches;
 mod writes;
