@@ -1,13 +1,15 @@
 //! `cleanup`: the guide's tiers in an order that never strands a finalizer. Kiali loses its remotes
-//! before their rights go, the CRs go while an operator is there, the namespace goes last. It ends
-//! by looking again.
+//! before their rights go; then each cluster is cleared by its record, side by side: the CR goes while
+//! an operator is there, the namespace goes last. It ends by looking again, without the record.
 
 use anyhow::Result;
 use futures::future::join_all;
 
 use crate::guide::Step;
 use crate::install::{Run, step};
-use crate::k8s::contents;
+use crate::k8s::delete::delete_all;
+use crate::k8s::record::{self, Entry, Origin};
+use crate::k8s::{Scope, contents};
 use crate::mesh::Cluster;
 use crate::progress::ObjectId;
 use crate::steps::{
@@ -18,56 +20,66 @@ use crate::steps::{
 /// What could not be removed, and what is left.
 #[derive(Debug, Default)]
 pub struct Report {
+    /// Or would be.
+    pub removed: Vec<(String, ObjectId)>,
     pub failures: Vec<anyhow::Error>,
     pub left: Vec<(String, ObjectId)>,
 }
 
 pub async fn cleanup(run: &Run<'_>) -> Report {
     let mut report = Report::default();
+    let opened = join_all(run.mesh.all().map(|cluster| open(run, cluster))).await;
+    if opened.iter().any(Result::is_err) {
+        report
+            .failures
+            .extend(opened.into_iter().filter_map(Result::err));
+        return report;
+    }
     let home = &run.mesh.home;
-    keep(
-        &mut report,
-        [step(run, Step::RemoteSecret, home, async |s| {
-            remote_secret::remove(&s).await
-        })
-        .await],
-    );
-    let (crs, metrics) = tokio::join!(
-        join_all(run.mesh.all().map(|c| kiali_cr(run, c))),
-        metrics(run)
-    );
-    let gone = crs.iter().map(Result::is_ok).collect::<Vec<_>>();
-    keep(&mut report, crs);
-    keep(&mut report, metrics);
-    // An operator that goes before its CR leaves a finalizer that nobody runs.
-    let cleared = run
-        .mesh
-        .all()
-        .zip(gone)
-        .filter(|(_, gone)| *gone)
-        .map(|(cluster, _)| cluster)
-        .collect::<Vec<_>>();
-    let rest = join_all(cleared.into_iter().map(|cluster| rest(run, cluster))).await;
-    keep(&mut report, rest);
-    for cluster in run.mesh.all() {
-        match contents::ours(&run.on(Step::Namespace, cluster)).await {
-            Ok(left) => report
-                .left
-                .extend(left.into_iter().map(|o| (cluster.name.to_string(), o))),
+    let forgotten = step(run, Step::RemoteSecret, home, async |s| {
+        remote_secret::remove(&s).await
+    });
+    report.failures.extend(forgotten.await.err());
+    let cleared = join_all(run.mesh.all().map(|cluster| clear(run, cluster))).await;
+    report.failures.extend(cleared.into_iter().flatten());
+    for (cluster, record) in run.mesh.all().zip(run.records) {
+        let name = |object| (cluster.name.to_string(), object);
+        report
+            .removed
+            .extend(record.all_removed().into_iter().map(name));
+        if run.choices.dry_run {
+            continue;
+        }
+        match contents::left(&run.on(Step::Namespace, cluster)).await {
+            Ok(left) => report.left.extend(left.into_iter().map(name)),
             Err(error) => report.failures.push(error),
         }
     }
     report
 }
 
-fn keep(report: &mut Report, results: impl IntoIterator<Item = Result<()>>) {
-    report
-        .failures
-        .extend(results.into_iter().filter_map(Result::err));
+async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
+    let scope = run.on(Step::Namespace, cluster);
+    if let Some(said) = record::open(&scope).await?.said() {
+        scope.progress.note(said);
+    }
+    Ok(())
+}
+
+/// What failed. An operator that goes before its CR leaves a finalizer that nobody runs.
+async fn clear(run: &Run<'_>, cluster: &Cluster) -> Vec<anyhow::Error> {
+    let (cr, metrics) = tokio::join!(kiali_cr(run, cluster), metrics(run, cluster));
+    let gone = cr.is_ok();
+    let mut failures = metrics;
+    failures.extend(cr.err());
+    if gone {
+        failures.extend(rest(run, cluster).await.err());
+    }
+    failures
 }
 
 async fn kiali_cr<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<()> {
-    match cluster.uid == run.mesh.home.uid {
+    match run.is_home(cluster) {
         true => step(run, Step::Kiali, cluster, async |s| kiali::remove(&s).await).await,
         false => {
             step(run, Step::RemoteCluster, cluster, async |s| {
@@ -79,12 +91,17 @@ async fn kiali_cr<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<()> {
 }
 
 /// Nothing of it needs the operator.
-async fn metrics(run: &Run<'_>) -> Vec<Result<()>> {
-    let home = &run.mesh.home;
-    let federating = step(run, Step::AggregateMetrics, home, async |s| {
-        aggregate_metrics::remove(&s).await
-    });
-    let each = join_all(run.mesh.all().map(async |cluster| {
+async fn metrics(run: &Run<'_>, cluster: &Cluster) -> Vec<anyhow::Error> {
+    let federating = async {
+        if !run.is_home(cluster) {
+            return Ok(());
+        }
+        step(run, Step::AggregateMetrics, cluster, async |s| {
+            aggregate_metrics::remove(&s).await
+        })
+        .await
+    };
+    let own = async {
         step(run, Step::ExposePrometheus, cluster, async |s| {
             expose_prometheus::remove(&s).await
         })
@@ -93,10 +110,12 @@ async fn metrics(run: &Run<'_>) -> Vec<Result<()>> {
             cluster_prometheus::remove(&s).await
         })
         .await
-    }));
-    let (federating, mut results) = tokio::join!(federating, each);
-    results.push(federating);
-    results
+    };
+    let (federating, own) = tokio::join!(federating, own);
+    [federating, own]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect()
 }
 
 async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
@@ -110,7 +129,24 @@ async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
             s.progress.done(kept);
             Ok(())
         }
-        false => namespaces::remove(&s).await,
+        false => {
+            others(&s).await?;
+            namespaces::remove(&s).await
+        }
     })
     .await
+}
+
+/// What the record names beyond the steps of this version, and what the user gives up besides.
+async fn others(scope: &Scope<'_>) -> Result<()> {
+    let goes = |entry: &Entry| {
+        (entry.origin == Origin::Created || scope.choices.adopted) && entry.key.kind != "Namespace"
+    };
+    let entries = scope.record.entries();
+    let objects = entries
+        .iter()
+        .filter(|entry| goes(entry))
+        .map(|entry| entry.key.object());
+    delete_all(scope, &objects.collect::<Vec<_>>()).await?;
+    Ok(())
 }

@@ -40,7 +40,7 @@ pub enum Command {
     Dashboard(Dashboard),
     /// Remove what install made, and nothing else
     #[command(visible_alias = "uninstall")]
-    Cleanup(Clusters),
+    Cleanup(Cleanup),
 }
 
 impl Command {
@@ -50,7 +50,7 @@ impl Command {
     }
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Global {
     /// Kubeconfig file; more than one are merged [default: KUBECONFIG, then ~/.kube/config]
     #[arg(long, global = true, value_name = "FILE")]
@@ -84,6 +84,9 @@ pub struct Install {
     /// Accept 127.0.0.1 as an API server's address for pods (for pods that are local processes)
     #[arg(long)]
     pub allow_loopback: bool,
+    /// Take fields that another tool manages; without it a conflict stops the install
+    #[arg(long)]
+    pub force_conflicts: bool,
 }
 
 #[derive(Args, Debug)]
@@ -113,6 +116,21 @@ pub struct Verify {
     /// Whether to make traffic from the sample app's curl pod
     #[arg(long, value_enum, default_value_t = Traffic::Sample)]
     pub traffic: Traffic,
+}
+
+#[derive(Args, Debug)]
+pub struct Cleanup {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// Only list what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Remove also what was there before the install and is used by it
+    #[arg(long)]
+    pub adopted: bool,
+    /// Where no operator runs, list and remove what it would have removed with its Kiali CR
+    #[arg(long)]
+    pub force_finalizers: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

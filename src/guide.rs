@@ -2,6 +2,7 @@
 //! speak of. No behaviour hangs on it.
 
 use std::fmt;
+use std::time::Duration;
 
 /// A section of the guide, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +30,18 @@ impl Step {
             Step::RemoteSecret => "remote secret",
             Step::Kiali => "kiali",
         }
+    }
+
+    /// The longest that it may take, load balancers and image pulls included.
+    pub fn budget(self) -> Duration {
+        Duration::from_secs(match self {
+            Step::Namespace | Step::RemoteSecret => 60,
+            Step::ExposePrometheus | Step::Kiali => 420,
+            Step::ClusterPrometheus
+            | Step::AggregateMetrics
+            | Step::KialiOperator
+            | Step::RemoteCluster => 300,
+        })
     }
 
     /// The longest title, for columns.

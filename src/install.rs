@@ -3,11 +3,14 @@
 
 use anyhow::{Context, Result};
 use futures::future::{join_all, try_join_all};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::guide::Step;
 use crate::k8s::apply::{Applied, Before};
-use crate::k8s::{Deadline, Scope, pods};
+use crate::k8s::lease::Lease;
+use crate::k8s::record::{self, Record};
+use crate::k8s::{Choices, Deadline, Scope, pods};
 use crate::mesh::{Cluster, ClusterName, Mesh};
 use crate::problem::{Exit, Problem};
 use crate::progress::Events;
@@ -23,17 +26,29 @@ pub struct Run<'a> {
     pub namespace: &'a str,
     pub deadline: Deadline,
     pub events: Events,
+    /// One for each cluster, in the mesh's order.
+    pub records: &'a [Record],
+    pub lease: &'a Lease,
+    pub choices: Choices,
 }
 
 impl<'a> Run<'a> {
     pub fn on(&self, step: Step, cluster: &'a Cluster) -> Scope<'a> {
         let progress = self.events.of(step, &cluster.name);
+        let number = self.mesh.all().position(|other| other.uid == cluster.uid);
         Scope {
             cluster,
+            record: &self.records[number.unwrap_or_default()],
+            lease: self.lease,
+            choices: self.choices,
             namespace: self.namespace,
             progress,
-            deadline: self.deadline,
+            deadline: self.deadline.sooner(step.budget()),
         }
+    }
+
+    pub fn is_home(&self, cluster: &Cluster) -> bool {
+        cluster.uid == self.mesh.home.uid
     }
 
     pub fn names(&self) -> Vec<ClusterName> {
@@ -59,6 +74,9 @@ pub async fn step<'a, T>(
 
 pub async fn install(run: &Run<'_>) -> Result<()> {
     let before = try_join_all(run.mesh.all().map(|cluster| namespace(run, cluster))).await?;
+    for (cluster, record) in run.mesh.all().zip(run.records) {
+        record.plan(planned(run, cluster)?.iter().map(|(_, object)| object));
+    }
     let (scraping, scraped) = oneshot::channel();
     let (proven, accesses): (Vec<_>, Vec<_>) =
         run.mesh.remotes.iter().map(|_| oneshot::channel()).unzip();
@@ -70,7 +88,37 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
         ),
         home_kiali(run, before[0], scraped, accesses),
     )?;
+    let recorded = run.mesh.all().map(async |cluster| {
+        let scope = run.on(Step::Namespace, cluster);
+        record::finish(&scope).await
+    });
+    try_join_all(recorded).await?;
     Ok(())
+}
+
+/// All that this cluster may be given, by its step: only the names of it count.
+pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
+    let namespace = run.namespace;
+    let mut all = vec![
+        (Step::Namespace, vec![namespaces::object(namespace)?]),
+        (Step::ClusterPrometheus, cluster_prometheus::objects()?),
+        (Step::ExposePrometheus, expose_prometheus::objects(0)?),
+        (Step::KialiOperator, kiali_operator::planned(namespace)?),
+    ];
+    if run.is_home(cluster) {
+        let secret = remote_secret::object(namespace, &[])?;
+        let cr = kiali::object(namespace, &cluster.name, "")?;
+        all.push((
+            Step::AggregateMetrics,
+            aggregate_metrics::objects(namespace, &[])?,
+        ));
+        all.push((Step::RemoteSecret, vec![secret]));
+        all.push((Step::Kiali, vec![cr]));
+    } else {
+        all.push((Step::RemoteCluster, remote_cluster::objects(namespace)?));
+    }
+    let each = |(step, objects): (Step, Vec<Value>)| objects.into_iter().map(move |o| (step, o));
+    Ok(all.into_iter().flat_map(each).collect())
 }
 
 /// The guide's script copies 127.0.0.1 into Kiali's pod, where it is Kiali itself.

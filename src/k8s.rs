@@ -1,30 +1,36 @@
 //! How objects are read, written, awaited and removed. Knows nothing of Istio, Kiali or the steps
 //! but the two status structs in `health`.
 
+mod advice;
 pub mod apply;
 mod conflict;
 pub mod contents;
 pub mod delete;
 mod difference;
+pub mod drift;
 pub mod forward;
 pub mod health;
 pub mod kiali_cr;
 pub mod kinds;
+pub mod lease;
 pub mod look;
+pub mod ownership;
 pub mod pods;
+pub mod record;
 pub mod request;
 pub mod retry;
+pub mod rights;
 pub mod wait;
 
 use std::time::{Duration, Instant};
 
+use self::lease::Lease;
+use self::record::Record;
 use crate::mesh::Cluster;
 use crate::progress::Progress;
 
 /// Owner of the fields we apply.
 pub const FIELD_MANAGER: &str = "ambikiali";
-/// Carried by everything we create, and by nothing else: what decides whether we may remove it.
-pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ambikiali");
 
 /// One instant that bounds every request and wait of a command.
 #[derive(Clone, Copy, Debug)]
@@ -45,16 +51,40 @@ impl Deadline {
         self.at.saturating_duration_since(Instant::now())
     }
 
+    /// This one, or one that comes earlier.
+    pub fn sooner(self, whole: Duration) -> Deadline {
+        if self.left() < whole {
+            return self;
+        }
+        Deadline::after(whole)
+    }
+
     /// This deadline, or an earlier one.
     pub fn at_most(self, other: Duration) -> Duration {
         self.left().min(other)
     }
 }
 
+/// What the user allows beyond the usual.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choices {
+    /// Take the fields that another tool manages.
+    pub force_conflicts: bool,
+    /// Only find out what would be removed.
+    pub dry_run: bool,
+    /// Remove also what was there before.
+    pub adopted: bool,
+    /// Do an operator's work that no operator does.
+    pub force_finalizers: bool,
+}
+
 /// One step's work on one cluster.
 #[derive(Clone)]
 pub struct Scope<'a> {
     pub cluster: &'a Cluster,
+    pub record: &'a Record,
+    pub lease: &'a Lease,
+    pub choices: Choices,
     /// The namespace of Kiali, `kiali` unless the user says otherwise.
     pub namespace: &'a str,
     pub progress: Progress,

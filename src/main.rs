@@ -6,10 +6,12 @@ mod cli;
 mod dashboard;
 mod guide;
 mod install;
+mod interrupt;
 mod k8s;
 mod last_install;
 mod manifests;
 mod mesh;
+mod preflight;
 mod problem;
 mod progress;
 mod status;
@@ -22,13 +24,15 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::cli::{Cli, Clusters, Command, Global};
 use self::dashboard::Dashboard;
 use self::guide::Step;
 use self::install::Run;
-use self::k8s::{Deadline, Scope};
+use self::interrupt::Work;
+use self::k8s::lease::Lease;
+use self::k8s::record::Record;
+use self::k8s::{Choices, Deadline, Scope};
 use self::mesh::{Istiod, Member, Members, Mesh};
 use self::problem::Exit;
 use self::verify::{Finding, Hop};
@@ -48,8 +52,8 @@ fn main() -> ExitCode {
             return ExitCode::from(Exit::Unexpected as u8);
         }
     };
-    let writes = cli.command.writes();
-    let ended = runtime.block_on(until_interrupted(run(cli), writes));
+    let work = Work::new(cli.command.writes());
+    let ended = runtime.block_on(work.until_interrupted(run(cli, &work)));
     // Requests that still hang must not hold the process.
     runtime.shutdown_background();
     match ended {
@@ -61,52 +65,50 @@ fn main() -> ExitCode {
     }
 }
 
-async fn until_interrupted(
-    command: impl Future<Output = Result<ExitCode>>,
-    writes: bool,
-) -> Result<ExitCode> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let stopped = |code: u8| {
-        if writes {
-            ui::note(
-                "interrupted; what was written stays, and the same command again goes on from here",
-            );
-        }
-        Ok(ExitCode::from(code))
-    };
-    tokio::select! {
-        ended = command => ended,
-        _ = interrupt.recv() => stopped(130),
-        _ = terminate.recv() => stopped(143),
-    }
-}
-
-async fn run(cli: Cli) -> Result<ExitCode> {
+async fn run(cli: Cli, work: &Work) -> Result<ExitCode> {
     let Cli { command, global } = cli;
     match command {
-        Command::Install(args) => install(args, &global).await,
+        Command::Install(args) => install(args, &global, work).await,
         Command::Verify(args) => verify(args, &global).await,
         Command::Status(args) => status(args, &global).await,
         Command::Dashboard(args) => dashboard(args, &global).await,
-        Command::Cleanup(args) => cleanup(args, &global).await,
+        Command::Cleanup(args) => cleanup(args, &global, work).await,
     }
 }
 
 /// Runs a command's work while its events are shown.
-async fn shown<T>(mesh: &Mesh, global: &Global, work: impl AsyncFnOnce(&Run<'_>) -> T) -> T {
+async fn shown<T>(
+    mesh: &Mesh,
+    global: &Global,
+    choices: Choices,
+    work: impl AsyncFnOnce(&Run<'_>) -> T,
+) -> T {
     let (events, receiver) = progress::channel();
     let screen = tokio::spawn(ui::show(receiver));
+    let (records, lease) = bookkeeping(mesh, &global.namespace);
     let run = Run {
         mesh,
         namespace: &global.namespace,
         deadline: Deadline::after(global.timeout),
         events,
+        records: &records,
+        lease: &lease,
+        choices,
     };
     let result = work(&run).await;
     drop(run);
+    lease.release().await;
     let _ = screen.await;
+    ui::put_off(mesh);
     result
+}
+
+/// Empty until a command opens or fills them.
+fn bookkeeping(mesh: &Mesh, namespace: &str) -> (Vec<Record>, Lease) {
+    let records = mesh.all().map(|_| Record::of(mesh, namespace));
+    let records = records.collect::<Vec<_>>();
+    let lease = Lease::on(&mesh.home, namespace, &records[0].id);
+    (records, lease)
 }
 
 fn exit(done: bool, otherwise: Exit) -> ExitCode {
@@ -138,12 +140,13 @@ fn named(home: String, remote: String, api_server: Option<String>, global: &Glob
     }
 }
 
-async fn install(args: cli::Install, global: &Global) -> Result<ExitCode> {
+async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<ExitCode> {
     let cli::Install {
         ctx1,
         ctx2,
         api_server2,
         allow_loopback,
+        force_conflicts,
     } = args;
     let started = Instant::now();
     let members = named(ctx1, ctx2, api_server2, global);
@@ -160,16 +163,30 @@ async fn install(args: cli::Install, global: &Global) -> Result<ExitCode> {
         ));
     }
     install::usable_addresses(&mesh, allow_loopback)?;
-    // Before the first write: an install that is interrupted can be cleaned up like any other.
-    let remembered = last_install::remember(&global.kubeconfig, &mesh);
+    let choices = Choices {
+        force_conflicts,
+        ..Choices::default()
+    };
+    work.begins(&mesh);
+    let remembered = shown(&mesh, global, choices, async |run| {
+        preflight::check(run).await?;
+        let remembered = remember(global, &mesh);
+        install::install(run).await.map(|()| remembered)
+    })
+    .await?;
+    ui::installed(&mesh, remembered, started.elapsed());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Before the first write: an install that is interrupted can be cleaned up like any other.
+fn remember(global: &Global, mesh: &Mesh) -> bool {
+    let remembered = last_install::remember(&global.kubeconfig, mesh);
     if let Err(error) = &remembered {
         ui::note(&format!(
             "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
         ));
     }
-    shown(&mesh, global, async |run| install::install(run).await).await?;
-    ui::installed(&mesh, remembered.is_ok(), started.elapsed());
-    Ok(ExitCode::SUCCESS)
+    remembered.is_ok()
 }
 
 async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
@@ -187,7 +204,7 @@ async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
         .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
         .collect::<Vec<_>>();
     findings.extend(
-        shown(&mesh, global, async |run| {
+        shown(&mesh, global, Choices::default(), async |run| {
             verify::verify(run, &expected, with_traffic).await
         })
         .await,
@@ -200,7 +217,13 @@ async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
 
 async fn status(args: Clusters, global: &Global) -> Result<ExitCode> {
     let (mesh, absent) = mesh::connect_reachable(&members(args, global)?, Istiod::Optional).await?;
-    let rows = shown(&mesh, global, async |run| status::status(run).await).await;
+    let none = Choices::default();
+    // A cluster that hangs in the middle must not keep the others from being seen.
+    let global = &Global {
+        timeout: global.timeout.min(status::PATIENCE),
+        ..global.clone()
+    };
+    let rows = shown(&mesh, global, none, async |run| status::status(run).await).await;
     Ok(exit(ui::statuses(&rows, &absent), Exit::Unexpected))
 }
 
@@ -212,8 +235,12 @@ async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {
     };
     let mesh = mesh::connect(&home_alone, Istiod::Optional).await?;
     let (events, _quiet) = progress::channel();
+    let (records, lease) = bookkeeping(&mesh, &global.namespace);
     let scope = Scope {
         cluster: &mesh.home,
+        record: &records[0],
+        lease: &lease,
+        choices: Choices::default(),
         namespace: &global.namespace,
         progress: events.of(Step::Kiali, &mesh.home.name),
         deadline: Deadline::after(global.timeout),
@@ -232,12 +259,22 @@ async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn cleanup(args: Clusters, global: &Global) -> Result<ExitCode> {
+async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<ExitCode> {
     let started = Instant::now();
-    let mesh = mesh::connect(&members(args, global)?, Istiod::Optional).await?;
-    let report = shown(&mesh, global, async |run| cleanup::cleanup(run).await).await;
+    let choices = Choices {
+        dry_run: args.dry_run,
+        adopted: args.adopted,
+        force_finalizers: args.force_finalizers,
+        ..Choices::default()
+    };
+    let mesh = mesh::connect(&members(args.clusters, global)?, Istiod::Optional).await?;
+    work.begins(&mesh);
+    let report = shown(&mesh, global, choices, async |run| {
+        cleanup::cleanup(run).await
+    })
+    .await;
     Ok(exit(
-        ui::cleaned(&mesh, &report, started.elapsed()),
+        ui::cleaned(&mesh, &report, args.dry_run, started.elapsed()),
         Exit::Leftovers,
     ))
 }

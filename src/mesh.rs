@@ -1,65 +1,31 @@
 //! The clusters that one view will span: one home, where Kiali runs, and its remotes. Everything
 //! past this module deals in connected, named, distinct clusters.
 
+mod busy;
+mod change;
 mod endpoint;
 mod identity;
 mod kubeconfig;
+mod name;
+mod plugin;
+mod session;
+mod transport;
 
 use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use futures::future::{join_all, try_join_all};
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use serde::{Deserialize, Serialize};
 
 pub use endpoint::Endpoint;
 pub use kubeconfig::client_from;
+pub use name::{ClusterName, is_dns_label};
+pub use transport::{Transport, Written};
 
 use crate::problem::{self, Exit, Problem};
-
-/// What a namespace, a job and a volume may be called.
-pub fn is_dns_label(name: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let outer = |c: char| inner(c) && c != '-';
-    name.len() <= 63 && name.chars().all(inner) && name.starts_with(outer) && name.ends_with(outer)
-}
-
-/// Istio's cluster id: Kiali, Prometheus' `cluster` label and the key in Kiali's Secret must all
-/// carry this one string, so it is taken from istiod and never typed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
-#[serde(try_from = "String")]
-pub struct ClusterName(String);
-
-impl TryFrom<String> for ClusterName {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<ClusterName, String> {
-        ClusterName::new(&name)
-    }
-}
-
-impl ClusterName {
-    /// Refuses what cannot be a DNS label: such a name can be neither a job nor a volume.
-    pub fn new(name: &str) -> Result<ClusterName, String> {
-        match is_dns_label(name) {
-            true => Ok(ClusterName(name.into())),
-            false => Err(format!(
-                "cluster id \"{name}\" is not a DNS label (lower-case letters, digits and '-', at most 63)"
-            )),
-        }
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ClusterName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
 
 /// A connected cluster.
 #[derive(Clone)]
@@ -71,8 +37,17 @@ pub struct Cluster {
     /// As this machine reaches it.
     pub server: String,
     pub client: Client,
+    /// What that client's requests pass through.
+    pub transport: Transport,
     /// As pods of another cluster reach it.
     pub endpoint: Endpoint,
+}
+
+impl Cluster {
+    /// The server's own time: what ages and Leases are told by.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.transport.server_time()
+    }
 }
 
 impl fmt::Debug for Cluster {
@@ -219,32 +194,4 @@ fn same_id(a: &Cluster, b: &Cluster) -> Problem {
         ),
     )
     .fix("set values.global.multiCluster.clusterName on one of them and install its istiod again")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cluster_name_is_a_dns_label() {
-        for good in ["cluster1", "a", "9-b", &"x".repeat(63)] {
-            assert_eq!(ClusterName::new(good).unwrap().as_str(), good);
-        }
-        for bad in [
-            "",
-            "Kubernetes",
-            "my_cluster",
-            "-a",
-            "a-",
-            "a.b",
-            &"x".repeat(64),
-        ] {
-            assert!(
-                ClusterName::new(bad)
-                    .unwrap_err()
-                    .contains("not a DNS label"),
-                "{bad}"
-            );
-        }
-    }
 }

@@ -56,8 +56,14 @@ pub fn find(error: &anyhow::Error) -> Option<&Problem> {
     error.chain().find_map(|cause| cause.downcast_ref())
 }
 
+/// All that an API server says of a kind that it does not serve.
+pub const UNKNOWN_KIND: &str = "404 page not found";
+
 /// How long a server may take to accept a connection.
 pub const CONNECT: Duration = Duration::from_secs(10);
+
+/// The reason of a Status that no server sent: there are no credentials to ask it with.
+pub const NO_CREDENTIALS: &str = "NoCredentials";
 
 pub fn no_answer(waited: Duration) -> String {
     // What is left of a deadline is always a little less than it was.
@@ -77,10 +83,21 @@ fn status_text(status: &kube::core::Status) -> String {
     let message = status.message.trim();
     let html = message.starts_with('<') || message.contains("<html");
     match (status.code, message) {
-        (401, _) => "the credentials were refused (401 Unauthorized)".into(),
-        (404, "404 page not found") => "the API server does not know this kind".into(),
+        (401, message) if status.reason == NO_CREDENTIALS => message.into(),
+        (401, _) => "the credentials expired or are refused (401 Unauthorized)".into(),
+        (429, _) => throttled(status),
+        (404, UNKNOWN_KIND) => "the API server does not know this kind".into(),
         (code, _) if html || message.is_empty() => answered(code),
         (_, message) => message.lines().next().unwrap_or_default().into(),
+    }
+}
+
+/// As the server's own text says nothing of the time.
+fn throttled(status: &kube::core::Status) -> String {
+    let seconds = status.details.as_ref().map_or(0, |d| d.retry_after_seconds);
+    match seconds {
+        0 => "throttled (429 Too Many Requests)".into(),
+        _ => format!("throttled: asked to wait {seconds} s (429 Too Many Requests)"),
     }
 }
 
@@ -101,12 +118,36 @@ pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     }
     let text = cause.to_string();
     match cause.downcast_ref::<io::Error>() {
+        Some(e) if let Some(cause) = certificate(e) => cause.into(),
         // Not the system's own time limit but ours, which says "deadline has elapsed".
         Some(e) if e.kind() == io::ErrorKind::TimedOut && e.raw_os_error().is_none() => {
             no_answer(CONNECT)
         }
         Some(_) => text.split(" (os error").next().unwrap_or(&text).into(),
         None => text,
+    }
+}
+
+/// What is wrong with a server's certificate, in words that say whose it is.
+fn certificate(error: &io::Error) -> Option<&'static str> {
+    use rustls::CertificateError::*;
+    let rustls::Error::InvalidCertificate(error) = error.get_ref()?.downcast_ref()? else {
+        return None;
+    };
+    match error {
+        UnknownIssuer | BadSignature => {
+            Some("its certificate is not from the CA that the kubeconfig names")
+        }
+        Expired | ExpiredContext { .. } => {
+            Some("its certificate has expired, by this machine's clock")
+        }
+        NotValidYet | NotValidYetContext { .. } => {
+            Some("its certificate is not valid yet, by this machine's clock")
+        }
+        NotValidForName | NotValidForNameContext { .. } => {
+            Some("its certificate is not for this address")
+        }
+        _ => None,
     }
 }
 
@@ -129,7 +170,7 @@ mod tests {
         );
         assert_eq!(
             answer(401, "Unauthorized", "Unauthorized"),
-            "the credentials were refused (401 Unauthorized)"
+            "the credentials expired or are refused (401 Unauthorized)"
         );
         assert_eq!(
             answer(502, "Failed to parse error data", "<html><body>oops"),

@@ -50,6 +50,8 @@ pub enum Event {
         object: ObjectId,
         reason: String,
     },
+    /// Of lasting interest, whatever comes of the step.
+    Note(String),
     Done(String),
     Failed,
 }
@@ -98,6 +100,10 @@ impl Progress {
             object: object.clone(),
             reason: reason.into(),
         });
+    }
+
+    pub fn note(&self, text: impl Into<String>) {
+        self.send(Event::Note(text.into()));
     }
 
     pub fn done(&self, summary: impl Into<String>) {

@@ -1,16 +1,25 @@
 //! `status`: one bounded look at every component of every cluster, by the same judgement that an
 //! install waits for.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 
 use crate::guide::Step;
-use crate::install::Run;
+use crate::install::{Run, planned};
+use crate::k8s::drift;
+use crate::k8s::health::Health;
 use crate::k8s::look::Component;
+use crate::k8s::record::{self, Key};
 use crate::mesh::{Cluster, ClusterName};
+use crate::progress::ObjectId;
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
     namespaces, remote_cluster, remote_secret,
 };
+
+/// For one look at everything.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One line of the report.
 #[derive(Clone, Debug)]
@@ -18,10 +27,55 @@ pub struct Row {
     pub cluster: ClusterName,
     pub step: Step,
     pub component: Component,
+    /// It is about what somebody made of the object, not about whether it works.
+    pub drifted: bool,
 }
 
-/// Every component, in the guide's order, home first.
+/// Every component, in the guide's order, home first; what drifted comes with its step.
 pub async fn status(run: &Run<'_>) -> Vec<Row> {
+    let drifts = join_all(run.mesh.all().map(|cluster| drifted(run, cluster)));
+    let (mut rows, drifts) = tokio::join!(components(run), drifts);
+    for drift in drifts.into_iter().flatten() {
+        let place = |row: &Row| row.cluster == drift.cluster && row.step <= drift.step;
+        let after = rows.iter().rposition(place).map_or(0, |last| last + 1);
+        rows.insert(after, drift);
+    }
+    rows
+}
+
+/// The record, and each object that is not as the record says.
+async fn drifted(run: &Run<'_>, cluster: &Cluster) -> Vec<Row> {
+    let scope = run.on(Step::Namespace, cluster);
+    let row = |step, component, drifted| Row {
+        cluster: cluster.name.clone(),
+        step,
+        component,
+        drifted,
+    };
+    let object = ObjectId::new("ConfigMap", run.namespace, record::NAME);
+    let health = match record::look(&scope).await {
+        Ok(health) => health,
+        Err(error) => Health::Failed(format!("{error:#}")),
+    };
+    let whole = health == Health::Ready;
+    let mut rows = vec![row(Step::Namespace, Component::new(object, health), false)];
+    if !whole {
+        return rows;
+    }
+    let planned = planned(run, cluster).unwrap_or_default();
+    let step = |key: &Key| {
+        let of = planned.iter().find(|(_, object)| Key::of(object) == *key);
+        of.map_or(Step::Namespace, |(step, _)| *step)
+    };
+    let drifts = drift::all(&scope).await.into_iter();
+    rows.extend(drifts.map(|(key, what)| {
+        let health = Health::Failed(what);
+        row(step(&key), Component::new(key.id(), health), true)
+    }));
+    rows
+}
+
+async fn components(run: &Run<'_>) -> Vec<Row> {
     let remote_names = run
         .mesh
         .remotes
@@ -103,6 +157,7 @@ fn rows(cluster: &Cluster, steps: impl Iterator<Item = (Step, Vec<Component>)>) 
         cluster: cluster.name.clone(),
         step,
         component,
+        drifted: false,
     };
     steps
         .into_iter()

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use report::{address, cleaned, error, installed, note, statuses, verified};
+pub use report::{
+    address, cleaned, error, installed, interrupted, note, put_off, statuses, verified,
+};
 
 use crate::guide::Step;
 use crate::mesh::ClusterName;
@@ -67,6 +69,7 @@ pub async fn show(mut events: UnboundedReceiver<Message>) {
                     },
                 );
             }
+            Event::Note(text) => live.line(&line(started, &cluster, step, "note", &text)),
             Event::Done(summary) => {
                 pending.remove(&key);
                 live.ended(&cluster, step);

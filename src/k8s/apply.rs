@@ -1,5 +1,5 @@
-//! Server-side apply without force: read, compare, and write only what differs, so that a second
-//! install writes nothing and nothing foreign is ever touched.
+//! Server-side apply: read, compare, and write only what differs, so that a second install writes
+//! nothing. What is not ours is never written, and nobody's fields are taken, unless the user says so.
 
 use anyhow::Result;
 use kube::api::{Patch, PatchParams};
@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::conflict;
 use super::difference::difference;
+use super::ownership::labelled;
 use super::request::{Refusal, send, send_opt};
-use super::{FIELD_MANAGER, MANAGED_BY, Scope, kinds};
+use super::{FIELD_MANAGER, Scope, advice, kinds, record, wait};
 use crate::progress::ObjectId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,57 +46,117 @@ pub struct Applied {
     /// As it was before, when it was there.
     pub before: Option<Value>,
     pub live: Value,
+    /// What somebody else had made of it, in a sentence.
+    pub drift: Option<String>,
 }
 
-/// Brings one object to what the manifest says; a foreign one is never written.
-pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Applied> {
-    let done = |outcome, before, live| {
-        Ok(Applied {
+impl Applied {
+    pub fn new(outcome: Outcome, before: Option<Value>, live: Value) -> Applied {
+        Applied {
             outcome,
             before,
             live,
-        })
-    };
-    let live = match claim(scope, object, before).await? {
-        Claim::Created(live) => return done(Outcome::Created, None, live),
-        Claim::Foreign(live) => {
-            return match difference(object, &live) {
-                None => done(Outcome::Reused, Some(live.clone()), live),
-                Some(field) => {
-                    Err(conflict::foreign(scope, &kinds::id(object)?, &live, &field).into())
-                }
-            };
+            drift: None,
         }
-        Claim::Ours(live) => live,
-    };
-    let mut wanted = with_owner(object);
-    if difference(&wanted, &live).is_none() {
-        return done(Outcome::Unchanged, Some(live.clone()), live);
     }
+}
+
+/// Brings one object to what the manifest says.
+pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Applied> {
+    match claim(scope, object, before).await? {
+        Claim::Created(live) => {
+            overruled(scope, object, &live)?;
+            Ok(Applied::new(Outcome::Created, None, live))
+        }
+        Claim::Foreign(live) => adopt(scope, object, live).await,
+        Claim::Ours(live) => bring(scope, object, live).await,
+    }
+}
+
+/// What was there before serves as it is, or not at all; with the user's word only the fields that
+/// are needed are taken, and it stays what it is: not ours.
+async fn adopt(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied> {
+    let Some(field) = difference(object, &live) else {
+        scope.record.adopted(&live);
+        return Ok(Applied::new(Outcome::Reused, Some(live.clone()), live));
+    };
+    let id = kinds::id(object)?;
+    if !scope.choices.force_conflicts {
+        return Err(conflict::foreign(scope, &id, &live, &field).into());
+    }
+    let mut wanted = object.clone();
+    wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
+    let written = write(scope, &wanted, Force::Yes).await??;
+    scope.record.adopted(&written);
+    Ok(Applied::new(Outcome::Changed, Some(live), written))
+}
+
+async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied> {
+    let mut wanted = labelled(object, &scope.record.id);
+    let Some(field) = difference(&wanted, &live) else {
+        scope.record.created(object, &live);
+        return Ok(Applied::new(Outcome::Unchanged, Some(live.clone()), live));
+    };
+    let id = kinds::id(object)?;
+    let drifted = scope.record.was_applied(object);
+    let drift = drifted.then(|| conflict::drift(&id, &live, &field));
     // What was looked at is what is changed.
     wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
-    match write(scope, &wanted).await? {
-        Ok(written) => done(Outcome::Changed, Some(live), written),
-        Err(refusal) => Err(conflict::refused(scope, &kinds::id(object)?, &refusal)),
+    let written = match write(scope, &wanted, Force::No).await? {
+        Err(refusal) if may_take(scope, &live, &refusal) => {
+            write(scope, &wanted, Force::Yes).await??
+        }
+        Err(refusal) => return Err(conflict::refused(scope, &id, &refusal)),
+        Ok(written) => written,
+    };
+    scope.record.created(object, &written);
+    overruled(scope, object, &written)?;
+    // What is changed back on its way in is stored as it was.
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    if version(&written) == version(&live) {
+        return Ok(Applied::new(Outcome::Unchanged, Some(live), written));
     }
+    Ok(Applied {
+        drift,
+        ..Applied::new(Outcome::Changed, Some(live), written)
+    })
+}
+
+/// An edit by hand of what we made is drift, and undone; a tool that applies would come again.
+fn may_take(scope: &Scope<'_>, live: &Value, refusal: &Refusal) -> bool {
+    scope.choices.force_conflicts || conflict::is_by_hand(live, refusal)
+}
+
+/// A webhook or policy that changes our fields wins over every further write: said once, not fought.
+fn overruled(scope: &Scope<'_>, wanted: &Value, written: &Value) -> Result<()> {
+    if let Some(field) = difference(wanted, written) {
+        let id = kinds::id(wanted)?;
+        scope.progress.note(format!(
+            "{id}: an admission policy or webhook of the cluster changes {field}; left so"
+        ));
+    }
+    Ok(())
 }
 
 /// Creates an object that is not there; tells whose it is otherwise. Never changes one.
 pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Claim> {
     let id = kinds::id(object)?;
-    let mut new = with_owner(object);
+    let mut new = labelled(object, &scope.record.id);
     new["metadata"]["resourceVersion"] = json!(NEVER);
     let mut look = before == Before::Unknown;
     loop {
         if look && let Some(live) = read(scope, object, &id).await? {
-            return Ok(if is_ours(&live) {
+            return Ok(if scope.record.is_ours(&live) {
                 Claim::Ours(live)
             } else {
                 Claim::Foreign(live)
             });
         }
-        match write(scope, &new).await? {
-            Ok(live) => return Ok(Claim::Created(live)),
+        match write(scope, &new, Force::No).await? {
+            Ok(live) => {
+                scope.record.created(object, &live);
+                return Ok(Claim::Created(live));
+            }
             // It is there, or came in between: whose is it?
             Err(_) if !look => look = true,
             Err(refusal) => return Err(conflict::refused(scope, &id, &refusal)),
@@ -132,45 +193,66 @@ pub fn summary(applied: &[Applied]) -> String {
         let n = applied.iter().filter(|a| a.outcome == outcome).count();
         (n > 0).then(|| format!("{word} {n}"))
     };
-    [
+    let counts = [
         count(Outcome::Created, "created"),
         count(Outcome::Changed, "changed"),
         count(Outcome::Reused, "reused"),
         count(Outcome::Unchanged, "unchanged"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect::<Vec<_>>()
-    .join(", ")
-}
-
-/// Whether an object carries our label.
-pub fn is_ours(live: &Value) -> bool {
-    live["metadata"]["labels"][MANAGED_BY.0] == MANAGED_BY.1
+    ];
+    let counts = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let drifts = applied.iter().filter_map(|a| a.drift.clone());
+    let said = std::iter::once(counts).chain(drifts);
+    said.collect::<Vec<_>>().join("; ")
 }
 
 pub async fn read(scope: &Scope<'_>, object: &Value, id: &ObjectId) -> Result<Option<Value>> {
     let api = kinds::api(&scope.cluster.client, object)?;
     let live = send_opt(scope, id, || api.get(&id.name)).await?;
-    Ok(live.map(serde_json::to_value).transpose()?)
+    let mut live = live.map(serde_json::to_value).transpose()?;
+    // A list tells no kinds of its items, and some servers none of a single one.
+    if let Some(live) = &mut live {
+        live["apiVersion"] = object["apiVersion"].clone();
+        live["kind"] = object["kind"].clone();
+    }
+    Ok(live)
 }
 
-fn with_owner(object: &Value) -> Value {
-    let mut wanted = object.clone();
-    wanted["metadata"]["labels"][MANAGED_BY.0] = json!(MANAGED_BY.1);
-    wanted
+/// Whether fields are taken from those who manage them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Force {
+    No,
+    Yes,
 }
 
-/// Ok(Err): a conflict, for the caller to judge.
-async fn write(scope: &Scope<'_>, wanted: &Value) -> Result<Result<Value, Refusal>> {
+/// Ok(Err): a conflict, for the caller to judge. Nothing is written that the record does not name;
+/// the namespace alone comes before the record and the Lease, which are in it.
+async fn write(scope: &Scope<'_>, wanted: &Value, force: Force) -> Result<Result<Value, Refusal>> {
+    if wanted["kind"] != "Namespace" {
+        scope.lease.hold(scope.deadline).await?;
+        record::cover(scope, wanted).await?;
+    }
+    patch(scope, wanted, force).await
+}
+
+/// The record itself, whoever edited it.
+pub async fn write_record(scope: &Scope<'_>, record: &Value) -> Result<()> {
+    scope.lease.hold(scope.deadline).await?;
+    let record = labelled(record, &scope.record.id);
+    patch(scope, &record, Force::Yes).await??;
+    Ok(())
+}
+
+async fn patch(scope: &Scope<'_>, wanted: &Value, force: Force) -> Result<Result<Value, Refusal>> {
     let id = kinds::id(wanted)?;
     let api = kinds::api(&scope.cluster.client, wanted)?;
-    let params = PatchParams::apply(FIELD_MANAGER).validation_strict();
+    let mut params = PatchParams::apply(FIELD_MANAGER).validation_strict();
+    params.force = force == Force::Yes;
     let patch = Patch::Apply(wanted);
-    match send(scope, &id, || api.patch(&id.name, &params, &patch)).await {
+    let apply = || send(scope, &id, || api.patch(&id.name, &params, &patch));
+    match wait::until_served(scope, &id, apply).await {
         Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
         Err(refusal) if refusal.status().is_some_and(|s| s.code == 409) => Ok(Err(refusal)),
-        Err(refusal) => Err(refusal.into()),
+        Err(refusal) => Err(advice::refused(scope, refusal).await),
     }
 }
 
@@ -180,11 +262,7 @@ mod tests {
 
     #[test]
     fn a_summary_counts_what_was_done() {
-        let applied = |outcome| Applied {
-            outcome,
-            before: None,
-            live: Value::Null,
-        };
+        let applied = |outcome| Applied::new(outcome, None, Value::Null);
         let list = [
             applied(Outcome::Created),
             applied(Outcome::Unchanged),

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::Scope;
 use super::request::Refusal;
+use super::{FIELD_MANAGER, Scope, ownership};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -27,28 +27,13 @@ pub fn refused(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> anyhow::E
         ),
     };
     Problem::new(Exit::Conflict, cause)
-        .fix(show(scope, id))
+        .fix(ways_out(scope, id))
         .into()
 }
 
 /// An object that is not ours and does not serve as it is.
 pub fn foreign(scope: &Scope<'_>, id: &ObjectId, live: &Value, field: &str) -> Problem {
-    let managers = live["metadata"]["managedFields"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    // Who writes its status did not make it.
-    let mut managers = managers
-        .filter(|m| m["subresource"].is_null())
-        .filter_map(|m| m["manager"].as_str())
-        .collect::<Vec<_>>();
-    managers.sort_unstable();
-    managers.dedup();
-    let by = if managers.is_empty() {
-        "another tool".into()
-    } else {
-        managers.join(", ")
-    };
+    let by = others(live);
     Problem::new(
         Exit::Conflict,
         format!(
@@ -56,7 +41,58 @@ pub fn foreign(scope: &Scope<'_>, id: &ObjectId, live: &Value, field: &str) -> P
             scope.cluster.name
         ),
     )
-    .fix(show(scope, id))
+    .fix(ways_out(scope, id))
+}
+
+/// Who else set fields, for people.
+fn others(live: &Value) -> String {
+    let meta = ownership::meta(live);
+    let names = ownership::managers(&meta).filter_map(|entry| entry.manager.as_deref());
+    let mut names = names
+        .filter(|name| *name != FIELD_MANAGER)
+        .collect::<Vec<_>>();
+    names.sort_unstable();
+    names.dedup();
+    match names.as_slice() {
+        [] => "another tool".into(),
+        names => names.join(", "),
+    }
+}
+
+/// What somebody made of an object of ours.
+pub fn drift(id: &ObjectId, live: &Value, field: &str) -> String {
+    format!("{id} had been changed at {field} by {}", others(live))
+}
+
+/// Whether all that is in the way was set once, by a person with a client; a tool that applies, or a
+/// controller that scales, has a claim of its own.
+pub fn is_by_hand(live: &Value, refusal: &Refusal) -> bool {
+    let details = refusal.status().and_then(|status| status.details.as_ref());
+    let causes = details.map_or(&[][..], |details| &details.causes);
+    let meta = ownership::meta(live);
+    let entries = meta.managed_fields.unwrap_or_default();
+    let once = |manager: &str| {
+        let mut theirs = entries
+            .iter()
+            .filter(|e| e.manager.as_deref() == Some(manager))
+            .peekable();
+        theirs.peek().is_some()
+            && theirs.all(|e| e.operation.as_deref() == Some("Update") && e.subresource.is_none())
+    };
+    // `conflict with "kubectl-edit" using v1 at ...`: the name is what stands in quotes.
+    let named = |message: &str| message.split('"').nth(1).map(String::from);
+    !causes.is_empty()
+        && causes
+            .iter()
+            .all(|cause| named(&cause.message).is_some_and(|name| once(&name)))
+}
+
+/// How to look at it, and how to have it anyway.
+fn ways_out(scope: &Scope<'_>, id: &ObjectId) -> String {
+    format!(
+        "look at it: {}; to take these fields all the same: ambikiali install --force-conflicts",
+        show(scope, id)
+    )
 }
 
 fn show(scope: &Scope<'_>, id: &ObjectId) -> String {

@@ -1,6 +1,6 @@
 //! Walks over every kind the server knows: what a namespace holds that nobody here made, because it
-//! takes all of it along when it goes, and what is left of ours after a cleanup, which must not
-//! trust the list it worked from.
+//! takes all of it along when it goes; what carries our labels when a record is lost; and what is left
+//! of ours after a cleanup, which must not trust the record it worked from.
 
 use anyhow::Result;
 use futures::StreamExt;
@@ -10,8 +10,10 @@ use kube::api::ListParams;
 use kube::core::DynamicObject;
 use kube::discovery::{Discovery, Scope as Reach, verbs};
 
+use super::Scope;
+use super::ownership::{self, MANAGED_BY};
+use super::record::Key;
 use super::request::send;
-use super::{MANAGED_BY, Scope};
 use crate::progress::ObjectId;
 
 /// What every namespace is given by the control plane or the mesh.
@@ -29,50 +31,52 @@ pub async fn of_namespace(scope: &Scope<'_>, namespace: &str) -> Result<Vec<Obje
     let found = walk(scope, Some(namespace), ListParams::default()).await?;
     let mut foreign = found
         .into_iter()
-        .filter(|(id, meta)| {
-            let given = GIVEN.contains(&(id.kind.as_str(), id.name.as_str()));
-            !is_ours(meta) && !given && !follows(meta)
+        .filter(|(key, meta)| {
+            let given = GIVEN.contains(&(key.kind.as_str(), key.name.as_str()));
+            let goes = is_owned(meta) || meta.deletion_timestamp.is_some();
+            !ownership::is_ours(meta, &scope.record.id) && !given && !goes
         })
-        .map(|(id, _)| id)
+        .map(|(key, _)| key.id())
         .collect::<Vec<_>>();
     foreign.sort();
     Ok(foreign)
 }
 
-/// Objects of any namespace that carry our label.
-pub async fn ours(scope: &Scope<'_>) -> Result<Vec<ObjectId>> {
-    let labelled = ListParams::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
-    let found = walk(scope, None, labelled).await?;
-    let mut ours = found
-        .into_iter()
-        .filter(|(_, meta)| !follows(meta))
-        .map(|(id, _)| id)
-        .collect::<Vec<_>>();
-    ours.sort();
-    Ok(ours)
+/// Objects of any namespace and kind.
+pub async fn with_label(scope: &Scope<'_>, label: &str) -> Result<Vec<(Key, ObjectMeta)>> {
+    walk(scope, None, ListParams::default().labels(label)).await
 }
 
-fn is_ours(meta: &ObjectMeta) -> bool {
-    meta.labels
-        .as_ref()
-        .and_then(|l| l.get(MANAGED_BY.0))
-        .is_some_and(|v| v == MANAGED_BY.1)
+/// Objects of any namespace that this install made, by what they say of themselves.
+pub async fn labelled(scope: &Scope<'_>) -> Result<Vec<(Key, ObjectMeta)>> {
+    let mut found = with_label(scope, &format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)).await?;
+    found.retain(|(_, meta)| ownership::is_ours(meta, &scope.record.id) && !is_owned(meta));
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
 }
 
-/// Goes with its owner, or is going.
-fn follows(meta: &ObjectMeta) -> bool {
-    meta.deletion_timestamp.is_some()
-        || meta
-            .owner_references
-            .as_ref()
-            .is_some_and(|o| !o.is_empty())
+/// What of it is still there, and does not go by itself.
+pub async fn left(scope: &Scope<'_>) -> Result<Vec<ObjectId>> {
+    let stays = |meta: &ObjectMeta| {
+        meta.deletion_timestamp.is_none() || meta.finalizers.as_ref().is_some_and(|f| !f.is_empty())
+    };
+    let found = labelled(scope).await?.into_iter();
+    let left = found.filter(|(_, meta)| stays(meta));
+    let mut left = left.map(|(key, _)| key.id()).collect::<Vec<_>>();
+    left.sort();
+    Ok(left)
+}
+
+fn is_owned(meta: &ObjectMeta) -> bool {
+    let owners = meta.owner_references.as_ref();
+    owners.is_some_and(|owners| !owners.is_empty())
 }
 
 async fn walk(
     scope: &Scope<'_>,
     namespace: Option<&str>,
     params: ListParams,
-) -> Result<Vec<(ObjectId, ObjectMeta)>> {
+) -> Result<Vec<(Key, ObjectMeta)>> {
     let client = &scope.cluster.client;
     let kinds = ObjectId::cluster_wide("kinds", "of the API server");
     let discovery = send(scope, &kinds, || {
@@ -98,7 +102,7 @@ async fn walk(
             };
             let list = ObjectId::cluster_wide("list of", &kind.kind);
             let found = send(scope, &list, || api.list_metadata(params)).await;
-            (kind.kind, found)
+            (kind, found)
         }
     });
     // Few at a time: a server with hundreds of kinds must not be flooded.
@@ -119,12 +123,13 @@ async fn walk(
         };
         all.extend(found.into_iter().map(|object| {
             let meta = object.metadata;
-            let id = ObjectId {
-                kind: kind.clone(),
+            let key = Key {
+                api_version: kind.api_version.clone(),
+                kind: kind.kind.clone(),
                 namespace: meta.namespace.clone(),
                 name: meta.name.clone().unwrap_or_default(),
             };
-            (id, meta)
+            (key, meta)
         }));
     }
     Ok(all)

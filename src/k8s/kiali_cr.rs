@@ -1,27 +1,26 @@
 //! A Kiali CR, on home and on a remote alike: when the operator is really done with it, and that it
 //! only goes while an operator is alive to run its finalizer.
 
+mod removal;
+
 use std::time::Duration;
 
 use anyhow::Result;
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+pub use removal::{remove, said};
+
 use super::apply::Applied;
-use super::delete::{self, Removed};
-use super::health::{self, Health, Kiali, KialiFence};
-use super::request::send;
+use super::health::{self, Kiali, KialiFence};
+use super::request::change;
 use super::wait::{self, Wait};
 use super::{FIELD_MANAGER, Scope, kinds};
-use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 /// `Successful` of a run that was under way shows for a few milliseconds before the next one.
 const QUIET: Duration = Duration::from_secs(1);
-/// A live operator takes about six seconds.
-const REMOVAL: Duration = Duration::from_secs(90);
 
 /// Until the operator has done what this apply asked for.
 pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result<()> {
@@ -69,7 +68,7 @@ async fn again(scope: &Scope<'_>, name: &str, stuck: &Kiali) -> Result<Kiali> {
     };
     let object = ObjectId::new("Kiali", scope.namespace, name);
     let (api, touch) = (api(scope), Patch::Merge(touch));
-    Ok(send(scope, &object, || api.patch(name, &params, &touch)).await?)
+    Ok(change(scope, &object, || api.patch(name, &params, &touch)).await??)
 }
 
 fn api(scope: &Scope<'_>) -> Api<Kiali> {
@@ -78,51 +77,4 @@ fn api(scope: &Scope<'_>) -> Api<Kiali> {
         scope.namespace,
         &kinds::kiali(),
     )
-}
-
-/// Deletes the CR if it is ours and waits until its finalizer has run.
-pub async fn remove(scope: &Scope<'_>, cr: &Value) -> Result<Removed> {
-    let id = kinds::id(cr)?;
-    let removed = delete::delete(scope, cr).await?;
-    if removed != Removed::Deleted {
-        return Ok(removed);
-    }
-    let wait = Wait::for_object(api(scope), id.clone());
-    let gone = wait::until(scope, wait, |kiali| match kiali {
-        None => Health::Ready,
-        Some(_) => Health::InProgress("the operator runs its finalizer kiali.io/finalizer".into()),
-    });
-    match tokio::time::timeout(scope.deadline.at_most(REMOVAL), gone).await {
-        Ok(gone) => gone.map(|_| removed),
-        Err(_) => Err(hangs(scope, &id).await.into()),
-    }
-}
-
-/// What became of the CR, for its line.
-pub fn said(removed: Removed) -> &'static str {
-    match removed {
-        Removed::Deleted => "removed with what the operator made for it",
-        Removed::Missing => "nothing there",
-        Removed::Foreign => "kept (not ours)",
-    }
-}
-
-async fn hangs(scope: &Scope<'_>, id: &ObjectId) -> Problem {
-    let deployments = Api::<Deployment>::namespaced(scope.cluster.client.clone(), scope.namespace);
-    let operator = ObjectId::new("Deployment", scope.namespace, "kiali-operator");
-    let operator = super::look::look(scope, &deployments, operator, health::deployment).await;
-    let why = match &operator.health {
-        Health::Ready => "the operator is ready but does not finish it".into(),
-        Health::InProgress(why) | Health::Failed(why) => {
-            format!("{} which would run it: {why}", operator.object)
-        }
-    };
-    Problem::new(
-        Exit::Leftovers,
-        format!("{}: {id} still has finalizer kiali.io/finalizer after {} s; {why}", scope.cluster.name, REMOVAL.as_secs()),
-    )
-    .fix(format!(
-        "bring the operator up and run cleanup again: kubectl --context {} -n {} rollout status deployment/kiali-operator",
-        scope.cluster.context, scope.namespace
-    ))
 }

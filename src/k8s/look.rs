@@ -14,6 +14,18 @@ use crate::progress::ObjectId;
 pub struct Component {
     pub object: ObjectId,
     pub health: Health,
+    /// What else is worth to be known of it.
+    pub note: Option<String>,
+}
+
+impl Component {
+    pub fn new(object: ObjectId, health: Health) -> Component {
+        Component {
+            object,
+            health,
+            note: None,
+        }
+    }
 }
 
 pub async fn look<K>(
@@ -29,5 +41,5 @@ where
         Ok(found) => health(found.as_ref()),
         Err(refusal) => Health::Failed(refusal.text()),
     };
-    Component { object, health }
+    Component::new(object, health)
 }

@@ -3,11 +3,14 @@
 
 use std::future::Future;
 
+use anyhow::Result as Anyhow;
 use kube::core::Status;
 
-use super::Scope;
+use super::advice::advice;
 use super::retry::{Cause, persist};
-use crate::problem::{Exit, Problem};
+use super::{Deadline, Scope};
+use crate::mesh::Cluster;
+use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 
 /// Why a request did not do what it should. Turned into an error with `?`.
@@ -22,15 +25,18 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn status(&self) -> Option<&Status> {
-        match &self.cause {
-            Cause::Api(status) => Some(status),
-            Cause::Broken(_) | Cause::Silent(_) => None,
-        }
+        self.cause.status()
     }
 
     /// No such object, or no such kind: then the server answers a page, not a Status.
     pub fn is_missing(&self) -> bool {
         self.status().is_some_and(|status| status.code == 404)
+    }
+
+    /// A kind that the server does not serve, or not yet.
+    pub fn is_unknown_kind(&self) -> bool {
+        let page = |status: &Status| status.message.trim() == problem::UNKNOWN_KIND;
+        self.is_missing() && self.status().is_some_and(page)
     }
 
     pub fn is_unreachable(&self) -> bool {
@@ -53,20 +59,24 @@ impl Refusal {
             )
         };
         match &self.cause {
+            Cause::Api(status) if status.code == 429 => problem(Exit::Unreachable)
+                .fix("run the same command again later; it goes on from here"),
             Cause::Api(status) if status.code == 401 => problem(Exit::Unreachable)
                 .fix(format!("kubectl --context {} auth whoami", self.context)),
-            // An admission plugin says 403 too, but not who may not do what.
-            Cause::Api(status) if status.code == 403 && status.message.contains(" cannot ") => {
-                problem(Exit::Unexpected).fix(format!(
-                    "kubectl --context {} auth can-i --list, then give the missing right and run the same command again",
-                    self.context
-                ))
-            }
             cause if cause.is_passing() => problem(Exit::Unreachable).fix(format!(
                 "kubectl --context {} get --raw /readyz",
                 self.context
             )),
-            _ => problem(Exit::Unexpected),
+            cause => {
+                let refused = problem(Exit::Unexpected);
+                match cause
+                    .status()
+                    .and_then(|s| advice(&self.context, &self.object, s))
+                {
+                    Some(fix) => refused.fix(fix),
+                    None => refused,
+                }
+            }
         }
     }
 }
@@ -85,15 +95,26 @@ pub async fn send<T, F>(
 where
     F: Future<Output = kube::Result<T>>,
 {
-    persist(scope.deadline, request)
-        .await
-        .map_err(|cause| Refusal {
-            cluster: scope.cluster.name.to_string(),
-            server: scope.cluster.server.clone(),
-            context: scope.cluster.context.clone(),
-            object: object.clone(),
-            cause,
-        })
+    send_to(scope.cluster, scope.deadline, object, request).await
+}
+
+/// Outside of any step.
+pub async fn send_to<T, F>(
+    cluster: &Cluster,
+    deadline: Deadline,
+    object: &ObjectId,
+    request: impl Fn() -> F,
+) -> Result<T, Refusal>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    persist(deadline, request).await.map_err(|cause| Refusal {
+        cluster: cluster.name.to_string(),
+        server: cluster.server.clone(),
+        context: cluster.context.clone(),
+        object: object.clone(),
+        cause,
+    })
 }
 
 /// Like `send`; what is not there is None.
@@ -110,4 +131,17 @@ where
         Err(refusal) if refusal.is_missing() => Ok(None),
         Err(refusal) => Err(refusal),
     }
+}
+
+/// A write: not before this run holds the Lease.
+pub async fn change<T, F>(
+    scope: &Scope<'_>,
+    object: &ObjectId,
+    request: impl Fn() -> F,
+) -> Anyhow<Result<T, Refusal>>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    scope.lease.hold(scope.deadline).await?;
+    Ok(send(scope, object, request).await)
 }

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use kube::core::Status;
+use kube::core::response::StatusDetails;
 
 use super::Deadline;
 use crate::problem::{kube_text, no_answer};
@@ -24,10 +25,19 @@ pub enum Cause {
 }
 
 impl Cause {
+    pub fn status(&self) -> Option<&Status> {
+        match self {
+            Cause::Api(status) => Some(status),
+            Cause::Broken(_) | Cause::Silent(_) => None,
+        }
+    }
+
     /// A moment may change it.
     pub fn is_passing(&self) -> bool {
         match self {
-            Cause::Api(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
+            Cause::Api(status) => {
+                matches!(status.code, 429 | 500 | 502 | 503 | 504) || is_quota_race(status)
+            }
             Cause::Broken(_) | Cause::Silent(_) => true,
         }
     }
@@ -55,11 +65,22 @@ impl Cause {
     fn pause(&self, tries: usize) -> Option<Duration> {
         let pause = Duration::from_millis(*self.pauses().get(tries - 1)?);
         let asked = match self {
-            Cause::Api(status) => status.details.as_ref().map_or(0, |d| d.retry_after_seconds),
+            Cause::Api(status) => asked(status),
             _ => 0,
         };
         Some(pause.max(Duration::from_secs(asked.into())))
     }
+}
+
+/// The seconds that a server asks to be left alone.
+pub fn asked(status: &Status) -> u32 {
+    status.details.as_ref().map_or(0, |d| d.retry_after_seconds)
+}
+
+/// Two writes counted by one quota at once, of which one lost: nothing about the object itself.
+fn is_quota_race(status: &Status) -> bool {
+    let quota = |details: &StatusDetails| details.kind == "resourcequotas";
+    status.code == 409 && status.details.as_ref().is_some_and(quota)
 }
 
 /// Sends until there is an answer worth having, the pauses are used up, or the next one would go
@@ -113,6 +134,9 @@ mod tests {
         for code in [400, 401, 403, 404, 409, 410, 422] {
             assert_eq!(tries(&answered(code, 0)), 1, "{code}");
         }
+        let status = json!({"code": 409, "details": {"kind": "resourcequotas"}});
+        let race = Cause::Api(serde_json::from_value(status).unwrap());
+        assert_eq!(tries(&race), 6);
         assert_eq!(tries(&Cause::Broken("reset".into())), 4);
         assert_eq!(tries(&Cause::Silent(PATIENCE)), 3);
     }

@@ -12,9 +12,9 @@ use kube::api::{WatchEvent, WatchParams};
 use kube::core::{ApiResource, DynamicObject, Resource};
 use serde::de::DeserializeOwned;
 
-use super::Scope;
 use super::health::Health;
-use super::request::send_opt;
+use super::request::{Refusal, send_opt};
+use super::{Scope, retry};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -24,6 +24,15 @@ const SILENCE: Duration = Duration::from_secs(25);
 /// How long a cluster may be out of reach in the middle of a wait.
 const OUTAGE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long the kind of an established definition may still be unknown.
+const SERVED: Duration = Duration::from_secs(30);
+
+/// What the object shall become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    Ready,
+    Gone,
+}
 
 /// What is waited for.
 pub struct Wait<'a, K> {
@@ -35,6 +44,7 @@ pub struct Wait<'a, K> {
     pub absent: bool,
     /// How long it must stay ready: for conditions that flicker.
     pub quiet: Duration,
+    pub goal: Goal,
     /// What usually lacks, or tells more, when this is never reached.
     pub advice: &'a str,
 }
@@ -47,6 +57,7 @@ impl<K> Wait<'_, K> {
             seen: None,
             absent: false,
             quiet: Duration::ZERO,
+            goal: Goal::Ready,
             advice: "",
         }
     }
@@ -133,7 +144,13 @@ where
             Ok(Some(Ok(WatchEvent::Added(new) | WatchEvent::Modified(new)))) => object = Some(new),
             Ok(Some(Ok(WatchEvent::Deleted(_)))) => object = None,
             Ok(Some(Ok(WatchEvent::Bookmark(_)))) => {}
-            Ok(Some(Ok(WatchEvent::Error(_))) | Some(Err(_)) | None) => {
+            Ok(Some(Err(kube::Error::Api(status)))) => {
+                let asked = Duration::from_secs(retry::asked(&status).into());
+                let pause = asked.clamp(PAUSE / 2, WATCH);
+                tokio::time::sleep(scope.deadline.at_most(pause)).await;
+                return Ok(None);
+            }
+            Ok(Some(Ok(WatchEvent::Error(_)) | Err(_)) | None) => {
                 tokio::time::sleep(scope.deadline.at_most(PAUSE / 2)).await;
                 return Ok(None);
             }
@@ -159,8 +176,13 @@ fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
     let problem = Problem::new(
         Exit::TimedOut,
         format!(
-            "{}: {} is not ready after {whole} s: {reason}",
-            scope.cluster.name, wait.object
+            "{}: {} is not {} after {whole} s: {reason}",
+            scope.cluster.name,
+            wait.object,
+            match wait.goal {
+                Goal::Ready => "ready",
+                Goal::Gone => "gone",
+            }
         ),
     );
     match wait.advice {
@@ -171,6 +193,9 @@ fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
 
 /// Until the object is gone.
 pub async fn until_gone(scope: &Scope<'_>, resource: &ApiResource, object: ObjectId) -> Result<()> {
+    if scope.choices.dry_run {
+        return Ok(());
+    }
     let client = scope.cluster.client.clone();
     let api: Api<DynamicObject> = match &object.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, resource),
@@ -178,7 +203,10 @@ pub async fn until_gone(scope: &Scope<'_>, resource: &ApiResource, object: Objec
     };
     until(
         scope,
-        Wait::for_object(api, object),
+        Wait {
+            goal: Goal::Gone,
+            ..Wait::for_object(api, object)
+        },
         |object| match object {
             None => Health::Ready,
             Some(object) => Health::InProgress(terminating(&object.metadata)),
@@ -195,6 +223,27 @@ fn terminating(meta: &ObjectMeta) -> String {
             format!("going; finalizer {} is not done", finalizers.join(", "))
         }
         (Some(_), _) => "going".into(),
+    }
+}
+
+/// Not every API server behind one address serves a kind at the moment its definition is established.
+pub async fn until_served<T, F>(
+    scope: &Scope<'_>,
+    object: &ObjectId,
+    mut request: impl FnMut() -> F,
+) -> Result<T, Refusal>
+where
+    F: Future<Output = Result<T, Refusal>>,
+{
+    let end = Instant::now() + scope.deadline.at_most(SERVED);
+    loop {
+        match request().await {
+            Err(refusal) if refusal.is_unknown_kind() && Instant::now() + PAUSE < end => {
+                scope.progress.waiting(object, &refusal.text());
+                tokio::time::sleep(PAUSE).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

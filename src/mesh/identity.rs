@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Result<Cluster> {
     let entry = kubeconfig::cluster_entry(config, &member.context)?;
     let endpoint = Endpoint::new(member, entry)?;
-    let (client, server) = kubeconfig::client(config, &member.context)
+    let (client, transport) = kubeconfig::client(config, &member.context)
         .await
         .with_context(|| format!("context {}", member.context))?;
     let deadline = Deadline::after(PATIENCE);
@@ -27,15 +27,17 @@ pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Resul
         persist(deadline, || system_uid(&client)),
         persist(deadline, || istiods(&client))
     );
-    let (uid, istiods) = asked.map_err(|cause| unreachable(member, &server, &cause.text()))?;
+    let (uid, istiods) =
+        asked.map_err(|cause| unreachable(member, transport.server(), &cause.text()))?;
     check_uid(member, &uid)?;
     let name = name(member, &istiods, istiod)?;
     Ok(Cluster {
         name,
         context: member.context.clone(),
         uid,
-        server,
+        server: transport.server().into(),
         client,
+        transport,
         endpoint,
     })
 }

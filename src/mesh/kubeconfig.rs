@@ -8,6 +8,7 @@ use http::{HeaderValue, header::USER_AGENT};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
+use super::Transport;
 use crate::problem::{self, Exit, Problem};
 
 /// The merged kubeconfig of the given files, else of `KUBECONFIG`, else of `~/.kube/config`.
@@ -108,8 +109,8 @@ fn unknown(config: &Kubeconfig, context: &str) -> Problem {
     .fix("kubectl config get-contexts")
 }
 
-/// A client for one context. Building it may run an exec plugin, which blocks: hence the thread.
-pub async fn client(config: &Kubeconfig, context: &str) -> Result<(Client, String)> {
+/// A client for one context.
+pub async fn client(config: &Kubeconfig, context: &str) -> Result<(Client, Transport)> {
     let options = KubeConfigOptions {
         context: Some(context.into()),
         ..KubeConfigOptions::default()
@@ -117,12 +118,12 @@ pub async fn client(config: &Kubeconfig, context: &str) -> Result<(Client, Strin
     client_from(config.clone(), options).await
 }
 
-/// A client and its server's address for any kubeconfig, with our own bounds in place of kube's:
-/// its retries take minutes and its proxy rule matches the wrong host.
+/// A client for any kubeconfig, with our own bounds in place of kube's: its retries take minutes and
+/// its proxy rule matches the wrong host.
 pub async fn client_from(
     config: Kubeconfig,
     options: KubeConfigOptions,
-) -> Result<(Client, String)> {
+) -> Result<(Client, Transport)> {
     let mut config = Config::from_custom_kubeconfig(config, &options).await?;
     config.default_retry = false;
     config.connect_timeout = Some(problem::CONNECT);
@@ -139,13 +140,14 @@ pub async fn client_from(
     config
         .headers
         .push((USER_AGENT, HeaderValue::from_static(agent)));
-    let server = config
-        .cluster_url
-        .to_string()
-        .trim_end_matches('/')
-        .to_string();
-    let client = tokio::task::spawn_blocking(move || Client::try_from(config)).await??;
-    Ok((client, server))
+    Transport::open(config).await.map_err(|cause| {
+        let problem = Problem::new(Exit::Unreachable, cause);
+        match &options.context {
+            Some(context) => problem.fix(format!("kubectl --context {context} version")),
+            None => problem,
+        }
+        .into()
+    })
 }
 
 fn through_proxy(host: &str, no_proxy: &str) -> bool {

@@ -102,6 +102,6 @@ fn drift(config: &str, now: &ScrapeTarget) -> Option<String> {
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let removed = delete::delete_all(scope, &objects(scope.namespace, &[])?).await?;
-    scope.progress.done(delete::summary(&removed));
+    scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::k8s::health;
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::send_opt;
 use crate::k8s::wait::Wait;
-use crate::k8s::{MANAGED_BY, Scope, delete, pods};
+use crate::k8s::{Scope, delete, ownership, pods};
 use crate::manifests;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -42,17 +42,14 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
         objects()?.into_iter().partition(|o| o["kind"] == "Service");
     let mut applied = match apply::claim(scope, &service[0], before).await? {
         Claim::Foreign(live) => {
+            scope.record.adopted(&live);
             let port = port(scope, &serde_json::from_value(live)?)?;
             return Ok(Prometheus {
                 port,
                 applied: None,
             });
         }
-        Claim::Created(live) => vec![Applied {
-            outcome: Outcome::Created,
-            before: None,
-            live,
-        }],
+        Claim::Created(live) => vec![Applied::new(Outcome::Created, None, live)],
         Claim::Ours(_) => apply::apply_all(scope, &service, before).await?,
     };
     applied.extend(apply::apply_all(scope, &rest, before).await?);
@@ -88,13 +85,8 @@ async fn service(scope: &Scope<'_>) -> Result<Option<Service>> {
     Ok(send_opt(scope, &id, || api.get(NAME)).await?)
 }
 
-fn is_ours(service: &Service) -> bool {
-    service
-        .metadata
-        .labels
-        .as_ref()
-        .and_then(|l| l.get(MANAGED_BY.0))
-        .is_some_and(|v| v == MANAGED_BY.1)
+fn is_ours(scope: &Scope<'_>, service: &Service) -> bool {
+    ownership::is_ours(&service.metadata, &scope.record.id)
 }
 
 /// Prometheus' own port, else the one named for HTTP.
@@ -135,10 +127,10 @@ fn deployment_id() -> ObjectId {
 /// Of a Prometheus that is not ours only the Service is known.
 pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     match service(scope).await {
-        Ok(Some(service)) if !is_ours(&service) => vec![Component {
-            object: ObjectId::new("Service", ISTIO_NAMESPACE, NAME),
-            health: health::present(Some(&service)),
-        }],
+        Ok(Some(service)) if !is_ours(scope, &service) => vec![Component::new(
+            ObjectId::new("Service", ISTIO_NAMESPACE, NAME),
+            health::present(Some(&service)),
+        )],
         _ => vec![
             look(
                 scope,
@@ -153,6 +145,6 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let removed = delete::delete_all(scope, &objects()?).await?;
-    scope.progress.done(delete::summary(&removed));
+    scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }

@@ -116,7 +116,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
         let id = ObjectId::new("Service", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"));
         wait::until_gone(scope, &kinds::of(&service)?, id).await?;
     }
-    scope.progress.done(delete::summary(&removed));
+    scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }
 

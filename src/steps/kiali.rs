@@ -29,11 +29,11 @@ pub const WEB_ROOT: &str = "/kiali";
 /// Kiali answers within a second; a remote that hangs makes it answer after a minute or more.
 const ANSWER: Duration = Duration::from_secs(10);
 
-fn object(scope: &Scope<'_>, prometheus: &str) -> Result<Value> {
+pub fn object(namespace: &str, home: &ClusterName, prometheus: &str) -> Result<Value> {
     let values = json!({
-        "namespace": scope.namespace,
+        "namespace": namespace,
         "prometheus_url": prometheus,
-        "home": scope.cluster.name.as_str(),
+        "home": home.as_str(),
     });
     Ok(manifests::render(manifests::KIALI, values)?.swap_remove(0))
 }
@@ -41,7 +41,8 @@ fn object(scope: &Scope<'_>, prometheus: &str) -> Result<Value> {
 /// Applies the CR at once, until the operator is done with it: Kiali starts without remotes and is
 /// rolled when it is given them, and what the operator refuses is known long before they are.
 pub async fn install(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<()> {
-    let cr = apply::apply(scope, &object(scope, prometheus)?, before).await?;
+    let cr = object(scope.namespace, &scope.cluster.name, prometheus)?;
+    let cr = apply::apply(scope, &cr, before).await?;
     kiali_cr::settled(scope, NAME, &cr).await
 }
 
@@ -154,7 +155,8 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 
 /// The CR, waited for: the operator removes the server with it.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let removed = kiali_cr::remove(scope, &object(scope, "")?).await?;
-    scope.progress.done(kiali_cr::said(removed));
+    let cr = object(scope.namespace, &scope.cluster.name, "")?;
+    let removed = kiali_cr::remove(scope, &cr).await?;
+    scope.progress.done(kiali_cr::said(scope, removed));
     Ok(())
 }

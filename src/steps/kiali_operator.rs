@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use crate::k8s::apply::{self, Before, Claim};
 use crate::k8s::delete::{self, Removed};
-use crate::k8s::health::{self, Health, Kiali};
+use crate::k8s::health::{self, Kiali};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::{send, send_opt};
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, kinds};
+use crate::k8s::{Scope, kinds, ownership};
 use crate::manifests;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -24,13 +24,21 @@ const NAME: &str = "kiali-operator";
 const CRD: &str = "kialis.kiali.io";
 /// What every operator of the published chart carries, wherever it is.
 const LABEL: &str = "app.kubernetes.io/name=kiali-operator";
+const KNOWN: &str = "v2.";
 
-fn crd() -> Result<Value> {
+pub fn crd() -> Result<Value> {
     Ok(manifests::render(manifests::KIALI_CRD, json!({}))?.swap_remove(0))
 }
 
 pub fn objects(namespace: &str) -> Result<Vec<Value>> {
     manifests::render(manifests::KIALI_OPERATOR, json!({"namespace": namespace}))
+}
+
+/// All that may be made.
+pub fn planned(namespace: &str) -> Result<Vec<Value>> {
+    let mut all = objects(namespace)?;
+    all.push(crd()?);
+    Ok(all)
 }
 
 /// An operator that is there already serves: two of them would work on the same CR.
@@ -39,10 +47,10 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
     match apply::claim(scope, &crd, before).await? {
         Claim::Foreign(live) => {
             serves(scope, &live, &crd)?;
-            if let Some(other) = foreign(scope).await? {
-                scope
-                    .progress
-                    .done(format!("{other} was there before, reused"));
+            scope.record.adopted(&live);
+            if let Some(operator) = foreign(scope).await? {
+                let said = adopt(scope, &operator)?;
+                scope.progress.done(said);
                 return Ok(());
             }
         }
@@ -88,23 +96,52 @@ async fn established(scope: &Scope<'_>, crd: Value) -> Result<()> {
 }
 
 /// An operator that is not ours.
-async fn foreign(scope: &Scope<'_>) -> Result<Option<ObjectId>> {
+async fn foreign(scope: &Scope<'_>) -> Result<Option<Deployment>> {
     let api = Api::<Deployment>::all(scope.cluster.client.clone());
     let list = ListParams::default().labels(LABEL);
-    let found = send(scope, &ObjectId::cluster_wide("Deployments", LABEL), || {
-        api.list(&list)
-    })
-    .await?;
-    let id = |d: Deployment| {
-        let (namespace, name) = (d.metadata.namespace?, d.metadata.name?);
-        let ours = namespace == scope.namespace
-            && d.metadata.labels.is_some_and(|l| {
-                l.get(crate::k8s::MANAGED_BY.0)
-                    .is_some_and(|v| v == crate::k8s::MANAGED_BY.1)
-            });
-        (!ours).then(|| ObjectId::new("Deployment", &namespace, &name))
-    };
-    Ok(found.items.into_iter().find_map(id))
+    let all = ObjectId::cluster_wide("Deployments", LABEL);
+    let found = send(scope, &all, || api.list(&list)).await?.items;
+    let ours = |d: &Deployment| ownership::is_ours(&d.metadata, &scope.record.id);
+    Ok(found.into_iter().find(|d| !ours(d)))
+}
+
+fn id(operator: &Deployment) -> ObjectId {
+    let meta = &operator.metadata;
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    ObjectId::new("Deployment", &text(&meta.namespace), &text(&meta.name))
+}
+
+/// Only of a version whose CR is the one we write.
+fn adopt(scope: &Scope<'_>, operator: &Deployment) -> Result<String> {
+    let (id, version) = (id(operator), version(operator));
+    if !version.is_some_and(|version| version.starts_with(KNOWN)) {
+        let namespace = id.namespace.as_deref().unwrap_or_default();
+        return Err(Problem::new(
+            Exit::Conflict,
+            format!(
+                "{}: {id} was there before, of version {}; only {KNOWN}x is known to serve",
+                scope.cluster.name,
+                version.unwrap_or("unknown")
+            ),
+        )
+        .fix(format!(
+            "bring it to {}, or remove it: kubectl --context {} -n {namespace} get deployment {} --show-labels",
+            manifests::KIALI_VERSION, scope.cluster.context, id.name
+        ))
+        .into());
+    }
+    let mut live = serde_json::to_value(operator)?;
+    live["apiVersion"] = json!("apps/v1");
+    live["kind"] = json!("Deployment");
+    scope.record.adopted(&live);
+    Ok(format!("{id} was there before, reused"))
+}
+
+/// The operator itself reads this label of its pod.
+fn version(operator: &Deployment) -> Option<&str> {
+    let template = &operator.spec.template;
+    let labels = template.metadata.as_ref()?.labels.as_ref()?;
+    labels.get("version").map(String::as_str)
 }
 
 fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
@@ -112,11 +149,9 @@ fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
 }
 
 pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
-    if let Ok(Some(object)) = foreign(scope).await {
-        return vec![Component {
-            object,
-            health: Health::Ready,
-        }];
+    if let Ok(Some(operator)) = foreign(scope).await {
+        let health = health::deployment(Some(&operator));
+        return vec![Component::new(id(&operator), health)];
     }
     let object = ObjectId::new("Deployment", scope.namespace, NAME);
     vec![look(scope, &deployments(scope), object, health::deployment).await]
@@ -126,7 +161,9 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 /// its finalizer. The CRD stays too, as its deletion would delete every CR. Our own CRs are gone when
 /// this runs.
 pub async fn remove(scope: &Scope<'_>) -> Result<bool> {
-    let others = crs(scope).await?;
+    let mut others = crs(scope).await?;
+    // In a dry run ours is still there.
+    others.retain(|cr| !scope.record.all_removed().contains(cr));
     let named = others.iter().map(ToString::to_string).collect::<Vec<_>>();
     let named = named.join(", ");
     let objects = objects(scope.namespace)?;
@@ -137,7 +174,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<bool> {
     }
     let mut removed = delete::delete_all(scope, &objects).await?;
     if !others.is_empty() {
-        let removed = delete::summary(&removed);
+        let removed = delete::summary(scope, &removed);
         let done = format!("{removed}; the CRD is kept, for {named}");
         scope.progress.done(done);
         return Ok(false);
@@ -148,7 +185,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<bool> {
         let id = ObjectId::cluster_wide("CustomResourceDefinition", CRD);
         wait::until_gone(scope, &kinds::of(&crd)?, id).await?;
     }
-    scope.progress.done(delete::summary(&removed));
+    scope.progress.done(delete::summary(scope, &removed));
     Ok(false)
 }
 
@@ -156,7 +193,7 @@ async fn is_ours(scope: &Scope<'_>, objects: &[Value]) -> Result<bool> {
     let operator = objects.iter().find(|o| o["kind"] == "Deployment");
     let operator = operator.context("the manifest has an operator")?;
     let live = apply::read(scope, operator, &kinds::id(operator)?).await?;
-    Ok(live.as_ref().is_some_and(apply::is_ours))
+    Ok(live.as_ref().is_some_and(|live| scope.record.is_ours(live)))
 }
 
 /// All Kiali CRs of the cluster.

@@ -10,64 +10,82 @@ use crate::k8s::apply::{self, Before};
 use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
-use crate::k8s::{Scope, contents, kinds, wait};
+use crate::k8s::wait::{self, Goal, Wait};
+use crate::k8s::{Scope, contents, kinds, record};
 use crate::manifests;
-use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
-fn object(namespace: &str) -> Result<Value> {
+pub fn object(namespace: &str) -> Result<Value> {
     let mut objects = manifests::render(manifests::NAMESPACE, json!({"namespace": namespace}))?;
     Ok(objects.swap_remove(0))
 }
 
-/// Returns whether anything can be in the namespace already.
+/// Returns whether anything can be in the namespace already; then the record that it holds is opened.
+/// One that is being deleted takes all that is in it along, and nothing new: its end is waited for.
 pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     let object = object(scope.namespace)?;
     let id = kinds::id(&object)?;
-    if let Some(live) = apply::read(scope, &object, &id).await? {
-        if !live["metadata"]["deletionTimestamp"].is_null() {
-            return Err(terminating(scope, &live).into());
-        }
-        let whose = if apply::is_ours(&live) {
-            "there already"
-        } else {
-            "there before, used and left as it is"
-        };
-        scope
-            .progress
-            .done(format!("{} is {whose}", scope.namespace));
-        return Ok(Before::Unknown);
+    let mut there = apply::read(scope, &object, &id).await?;
+    if let Some(live) = there.take_if(|live| live["metadata"]["deletionTimestamp"].is_string()) {
+        gone(scope, Some(&live)).await?;
     }
-    apply::apply(scope, &object, Before::Nothing).await?;
-    scope.progress.done(format!("{} created", scope.namespace));
-    Ok(Before::Nothing)
+    let Some(live) = there else {
+        apply::apply(scope, &object, Before::Nothing).await?;
+        scope.progress.done(format!("{} created", scope.namespace));
+        return Ok(Before::Nothing);
+    };
+    let found = record::open(scope).await?;
+    let whose = if scope.record.is_ours(&live) {
+        scope.record.created(&object, &live);
+        "there already"
+    } else {
+        scope.record.adopted(&live);
+        "there before, used and left as it is"
+    };
+    let said = format!("{} is {whose}", scope.namespace);
+    let said = std::iter::once(said).chain(found.said());
+    scope.progress.done(said.collect::<Vec<_>>().join("; "));
+    Ok(Before::Unknown)
 }
 
-fn terminating(scope: &Scope<'_>, live: &Value) -> Problem {
-    let conditions = live["status"]["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    let why = conditions
-        .filter(|c| c["status"] == "True")
-        .filter_map(|c| c["message"].as_str());
-    let why = why.collect::<Vec<_>>().join("; ");
-    let why = if why.is_empty() {
-        "its contents are still going".into()
-    } else {
-        why
-    };
-    Problem::new(
-        Exit::Preflight,
-        format!(
-            "{}: namespace {} is being deleted: {why}",
-            scope.cluster.name, scope.namespace
-        ),
-    )
-    .fix(format!(
-        "kubectl --context {} wait --for=delete namespace/{} --timeout=5m",
+/// What holds it up is told by its own conditions.
+async fn gone(scope: &Scope<'_>, seen: Option<&Value>) -> Result<()> {
+    if scope.choices.dry_run {
+        return Ok(());
+    }
+    let api = Api::<Namespace>::all(scope.cluster.client.clone());
+    let object = ObjectId::cluster_wide("Namespace", scope.namespace);
+    let advice = format!(
+        "free what its conditions name and run the same command again: kubectl --context {} get namespace {} -o yaml",
         scope.cluster.context, scope.namespace
-    ))
+    );
+    let wait = Wait {
+        seen: seen.and_then(|live| serde_json::from_value(live.clone()).ok()),
+        advice: &advice,
+        goal: Goal::Gone,
+        ..Wait::for_object(api, object)
+    };
+    let judged = wait::until(scope, wait, |namespace| match namespace {
+        Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
+            Health::InProgress(format!("being deleted: {}", remains(namespace)))
+        }
+        _ => Health::Ready,
+    });
+    judged.await.map(drop)
+}
+
+/// Why a namespace that is being deleted is still there, by its own conditions.
+fn remains(namespace: &Namespace) -> String {
+    let status = namespace.status.iter();
+    let conditions = status.flat_map(|s| s.conditions.iter().flatten());
+    let why = conditions
+        .filter(|c| c.status == "True")
+        .filter_map(|c| c.message.as_deref())
+        .collect::<Vec<_>>();
+    match why.as_slice() {
+        [] => "its contents are still going".into(),
+        why => why.join("; "),
+    }
 }
 
 pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
@@ -76,7 +94,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     vec![
         look(scope, &api, object, |namespace| match namespace {
             Some(n) if n.metadata.deletion_timestamp.is_some() => {
-                Health::InProgress("being deleted".into())
+                Health::InProgress(format!("being deleted: {}", remains(n)))
             }
             other => health::present(other),
         })
@@ -84,16 +102,23 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     ]
 }
 
-/// Only ours goes, and only when nothing foreign is in it: says what kept it otherwise.
+/// Only ours goes, and only when nothing foreign is in it: says what kept it otherwise. The record goes
+/// with it, or alone.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let said = match kept_for(scope).await? {
-        Some(reason) => reason,
+        Some(reason) => {
+            record::remove(scope).await?;
+            reason
+        }
         None => {
             let object = object(scope.namespace)?;
             if delete::delete(scope, &object).await? == Removed::Deleted {
-                wait::until_gone(scope, &kinds::of(&object)?, kinds::id(&object)?).await?;
+                gone(scope, None).await?;
             }
-            format!("removed {}", scope.namespace)
+            match scope.choices.dry_run {
+                true => format!("would be removed {}", scope.namespace),
+                false => format!("removed {}", scope.namespace),
+            }
         }
     };
     scope.progress.done(said);
@@ -105,9 +130,11 @@ async fn kept_for(scope: &Scope<'_>) -> Result<Option<String>> {
     let object = object(scope.namespace)?;
     match apply::read(scope, &object, &kinds::id(&object)?).await? {
         None => return Ok(Some("nothing there".into())),
-        Some(live) if !apply::is_ours(&live) => {
+        Some(live) if !scope.record.is_ours(&live) && !scope.choices.adopted => {
             return Ok(Some(format!("kept {} (not ours)", scope.namespace)));
         }
+        // The record may be lost while the namespace says itself whose it is.
+        Some(live) if scope.record.is_ours(&live) => scope.record.created(&object, &live),
         Some(_) => {}
     }
     let foreign = contents::of_namespace(scope, scope.namespace).await?;

@@ -157,17 +157,22 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 async fn token(scope: &Scope<'_>) -> Component {
     let (accounts, secrets) = (accounts(scope), secrets(scope));
     let id = ObjectId::new("ServiceAccount", scope.namespace, ACCOUNT);
-    match send_opt(scope, &id, || accounts.get(ACCOUNT)).await {
-        Err(refusal) => Component {
-            object: id,
-            health: Health::Failed(refusal.text()),
-        },
-        Ok(account) => {
-            let account = account.and_then(|account| account.metadata.uid);
-            let judge = |secret: Option<&Secret>| health::token(secret, account.as_deref());
-            look(scope, &secrets, token_id(scope), judge).await
-        }
-    }
+    let account = match send_opt(scope, &id, || accounts.get(ACCOUNT)).await {
+        Ok(account) => account.and_then(|account| account.metadata.uid),
+        Err(refusal) => return Component::new(id, Health::Failed(refusal.text())),
+    };
+    let mut made = None;
+    let judge = |secret: Option<&Secret>| {
+        made = secret.and_then(|s| s.metadata.creation_timestamp.as_ref().map(|time| time.0));
+        health::token(secret, account.as_deref())
+    };
+    let mut token = look(scope, &secrets, token_id(scope), judge).await;
+    token.note = scope.cluster.server_time().zip(made).map(|(now, made)| {
+        // It never expires: whoever rotates tokens wants to know.
+        let days = now.duration_since(made).as_hours() / 24;
+        format!("the token is {days} days old")
+    });
+    token
 }
 
 /// The CR first, waited for: its finalizer is the operator's work, which takes the account along, and
@@ -176,6 +181,6 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let objects = objects(scope.namespace)?;
     let removed = kiali_cr::remove(scope, &objects[2]).await?;
     delete::delete_all(scope, &objects[..2]).await?;
-    scope.progress.done(kiali_cr::said(removed));
+    scope.progress.done(kiali_cr::said(scope, removed));
     Ok(())
 }

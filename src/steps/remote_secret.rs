@@ -138,7 +138,7 @@ fn judge(secret: Option<&Secret>, remotes: &[ClusterName]) -> Health {
 
 pub async fn remove(home: &Scope<'_>) -> Result<()> {
     let removed = delete::delete(home, &object(home.namespace, &[])?).await?;
-    home.progress.done(delete::summary(&[removed]));
+    home.progress.done(delete::summary(home, &[removed]));
     Ok(())
 }
 

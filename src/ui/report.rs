@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use crate::cleanup::Report;
 use crate::guide::Step;
 use crate::k8s::health::Health;
-use crate::mesh::{Absent, ClusterName, Mesh};
+use crate::mesh::{Absent, ClusterName, Mesh, Written};
 use crate::problem;
 use crate::status::Row;
 use crate::verify::{Finding, Verdict};
@@ -27,6 +27,51 @@ pub fn error(error: &anyhow::Error) {
     if let Some(fix) = problem::find(error).and_then(|p| p.fix.as_ref()) {
         anstream::eprintln!("  {DIM}fix:{DIM:#} {fix}");
     }
+}
+
+/// What servers that were busy cost.
+pub fn put_off(mesh: &Mesh) {
+    for cluster in mesh.all() {
+        let put_off = cluster.transport.put_off();
+        if put_off.times > 0 {
+            note(&format!(
+                "{}: a busy server put off {} requests, by {} s in all",
+                cluster.name,
+                put_off.times,
+                put_off.time.as_secs()
+            ));
+        }
+    }
+}
+
+/// What an interrupted command leaves, and the ways from there.
+pub fn interrupted(mesh: Option<&Mesh>) {
+    let clusters = mesh.into_iter().flat_map(Mesh::all);
+    let all = clusters.map(|c| (&c.name, c.transport.written()));
+    let (clusters, written): (Vec<_>, Vec<_>) =
+        all.filter(|(_, w)| *w != Written::default()).unzip();
+    if written.is_empty() {
+        return note("interrupted; nothing was written");
+    }
+    note("interrupted; what was done stays:");
+    for (cluster, written) in clusters.iter().zip(&written) {
+        note(&format!("  {cluster:<12}  {}", done(written)));
+    }
+    note("  to go on:     the same command again");
+    if written.iter().any(|w| w.writes > 0) {
+        note("  to go back:   ambikiali cleanup");
+    }
+}
+
+fn done(written: &Written) -> String {
+    let counts = [
+        (written.writes, "written"),
+        (written.deletes, "removed"),
+        (written.unanswered, "not answered yet"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts = counts.map(|(count, word)| format!("{count} {word}"));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// With the clusters in the next commands, unless they are remembered.
@@ -53,6 +98,7 @@ pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
         let shown = if cluster == last { "" } else { &cluster };
         let (style, state, why) = match &row.component.health {
             Health::Ready => (GOOD, "ready", ""),
+            Health::Failed(what) if row.drifted => (BAD, "drifted", what.as_str()),
             Health::InProgress(why) => (BAD, "not ready", why.as_str()),
             Health::Failed(why) => (BAD, "failed", why.as_str()),
         };
@@ -62,10 +108,13 @@ pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
             "{shown:<12}  {:<width$}  {style}{state:<9}{style:#}  {object}",
             row.step
         );
-        let text = if why.is_empty() {
+        let note = row.component.note.as_deref().unwrap_or_default();
+        let said = [why, note].into_iter().filter(|said| !said.is_empty());
+        let said = said.collect::<Vec<_>>().join("; ");
+        let text = if said.is_empty() {
             text
         } else {
-            format!("{text}: {why}")
+            format!("{text}: {said}")
         };
         anstream::println!("{text}");
         last = cluster;
@@ -115,10 +164,18 @@ pub fn verified(findings: &[Finding], took: Duration) -> bool {
     verified
 }
 
-/// What is left; whether nothing is.
-pub fn cleaned(mesh: &Mesh, report: &Report, took: Duration) -> bool {
+/// What is left; whether nothing is. Of a dry run, what would go.
+pub fn cleaned(mesh: &Mesh, report: &Report, dry_run: bool, took: Duration) -> bool {
     for failure in &report.failures {
         error(failure);
+    }
+    if dry_run {
+        for (cluster, object) in &report.removed {
+            anstream::println!("would remove  {cluster:<12}  {object}");
+        }
+        let (count, names) = (report.removed.len(), mesh.names());
+        anstream::println!("Nothing was done: {count} objects would be removed in {names}");
+        return report.failures.is_empty();
     }
     for (cluster, object) in &report.left {
         anstream::println!("{BAD}left{BAD:#}  {cluster:<12}  {object}");

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::fault::{Action, Entry, Fault, Proxy, Verb, When};
 
-use crate::support::{Clusters, Ended, ambikiali};
+use tokio::process::Child;
+
+use crate::support::{Clusters, Ended, ambikiali, command, output};
 
 pub struct Behind<'a> {
     pub clusters: &'a Clusters,
@@ -53,10 +55,16 @@ impl Behind<'_> {
     }
 
     pub async fn install(&self, timeout: &str) -> Ended {
+        output(self.start(timeout)).await
+    }
+
+    /// An install under way.
+    pub fn start(&self, timeout: &str) -> Child {
         let [home, remote] = [["--ctx1", "cluster1"], ["--ctx2", "cluster2"]];
         let more = ["--allow-loopback", "--timeout", timeout];
-        self.run(&[&["install"][..], &home, &remote, &more].concat())
-            .await
+        let arguments = [&["install"][..], &home, &remote, &more].concat();
+        let mut install = command(&arguments, &self.kubeconfig, self.clusters.state());
+        install.spawn().expect("the binary starts")
     }
 
     pub async fn cleanup(&self) -> Ended {

@@ -1,12 +1,14 @@
-//! Rows 16 to 18: watches that end, lie or fall silent. After each the object is looked at again.
+//! Rows 16 to 19: watches that end, lie, fall silent or open late.
 
 use std::time::Duration;
 
 use ambikiali_sandbox::Delays;
-use ambikiali_sandbox::fault::{Action, Answer, Entry, Fault, Proxy, Verb, When};
+use ambikiali_sandbox::fault::{Action, Answer, Entry, Fault, Gate, Proxy, Verb, When};
+
+use serde_json::Value;
 
 use super::behind::Behind;
-use crate::support::on_two_clusters;
+use crate::support::{get, on_two_clusters, output, until};
 
 #[test]
 fn fault_16_a_watch_that_is_too_old_begins_with_a_new_look() {
@@ -63,6 +65,48 @@ fn fault_18_a_watch_that_falls_silent_is_left_for_a_new_look() {
         behind.install("60s").await.succeeded();
         assert_eq!(behind.remote.disturbed().len(), 1);
         looked_again(&behind.remote);
+        behind.converged().await;
+        behind.cleanup().await.succeeded();
+    });
+}
+
+#[test]
+fn fault_19_what_happens_before_a_watch_opens_is_seen_by_that_watch() {
+    on_two_clusters(async |clusters| {
+        let behind = Behind::proxies(clusters).await;
+        let (gate, paths) = (Gate::closed(), ["/gateways", "/secrets"]);
+        for path in paths {
+            behind.remote.add(Fault {
+                verbs: Verb::WATCHES,
+                path,
+                when: When::Always,
+                action: Action::Hold(gate.clone()),
+            });
+        }
+        let install = behind.start("90s");
+        until("both are met while both watches are held", async || {
+            let api = ["gateway.networking.k8s.io/v1", "v1"];
+            let name = ["istio-system/prometheus-gateway", "kiali/kiali"];
+            let gateway = get(clusters.remote(), api[0], "Gateway", name[0]).await;
+            let token = get(clusters.remote(), api[1], "Secret", name[1]).await;
+            let has = |object: Option<Value>, at| object.is_some_and(|o| o.pointer(at).is_some());
+            behind.remote.disturbed().len() == 2
+                && has(gateway, "/status/addresses/0/value")
+                && has(token, "/data/token")
+        })
+        .await;
+        gate.open();
+        output(install).await.succeeded();
+        let journal = behind.remote.journal();
+        for held in paths {
+            let watches = journal.iter().filter(|e| e.verb == Verb::Watch);
+            let watches = watches.filter(|e| path(e).ends_with(held));
+            assert_eq!(
+                watches.count(),
+                1,
+                "{held} in the first watch, or in a new look"
+            );
+        }
         behind.converged().await;
         behind.cleanup().await.succeeded();
     });

@@ -107,7 +107,7 @@ kiali operator: cluster2: CustomResourceDefinition kialis.kiali.io is there alre
         let cleaned = clusters.run(&["cleanup"]).await.succeeded();
         assert_eq!(masked(&cleaned.stdout), CLEAN);
         let said = progress(&cleaned.stderr);
-        let kept = "cluster1      kiali operator      done     kept 2 (not ours); the CRD is kept, for Kiali other/other\n";
+        let kept = "cluster1      kiali operator      done     nothing there; the CRD is kept, for Kiali other/other\n";
         assert!(said.contains(kept), "{said}");
         clusters.assert_unchanged(&before).await;
         cr.removed().await;
@@ -131,6 +131,7 @@ fn our_operator_stays_as_long_as_another_cr_needs_it() {
                 "\
 left  cluster1      ClusterRole kiali-operator
 left  cluster1      ClusterRoleBinding kiali-operator
+left  cluster1      ConfigMap kiali/ambikiali-record
 left  cluster1      CustomResourceDefinition kialis.kiali.io
 left  cluster1      Deployment kiali/kiali-operator
 left  cluster1      Namespace kiali

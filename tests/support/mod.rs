@@ -19,7 +19,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use command::{Ended, ambikiali, command, output, text};
 pub use masked::{masked, progress};
-pub use objects::{Foreign, get, merge, patch, patch_status, remove, scale};
+pub use objects::{
+    Foreign, get, merge, patch, patch_status, remove, scale, until_changed, until_refused,
+};
 pub use waiting::until;
 
 /// Stand-ins work beside the tests, so the runtime outlives each of them.

@@ -127,6 +127,32 @@ pub async fn scale(cluster: &Cluster, name: &str, replicas: i64) {
     .await;
 }
 
+/// Until the server stores such an object as it is written, or not so.
+pub async fn until_changed(cluster: &Cluster, (yaml, field): (&str, &str), changed: bool) {
+    let object: Value = serde_yaml::from_str(yaml).expect("YAML");
+    let (api, name) = api(cluster, &object);
+    let params = PatchParams::apply(SOMEBODY).force().dry_run();
+    until(&format!("{name} changed: {changed}"), async || {
+        let stored = api.patch(&name, &params, &Patch::Apply(&object)).await;
+        let stored = serde_json::to_value(stored.expect("an answer")).expect("JSON");
+        (stored.pointer(field) != object.pointer(field)) == changed
+    })
+    .await;
+}
+
+/// Until the server refuses to take such an object, or takes it: a policy, a webhook or a schema is in
+/// force some time after it was stored.
+pub async fn until_refused(cluster: &Cluster, yaml: &str, refused: bool) {
+    let object: Value = serde_yaml::from_str(yaml).expect("YAML");
+    let (api, name) = api(cluster, &object);
+    let params = PatchParams::apply(SOMEBODY).force().dry_run();
+    until(&format!("{name} refused: {refused}"), async || {
+        let answer = api.patch(&name, &params, &Patch::Apply(&object)).await;
+        answer.is_err() == refused
+    })
+    .await;
+}
+
 /// Deletes an object and waits until it is gone.
 pub async fn remove(cluster: &Cluster, api_version: &str, kind: &str, name: &str) {
     delete(cluster, &named(api_version, kind, name)).await;

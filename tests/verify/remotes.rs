@@ -44,7 +44,7 @@ ok        scrape target  cluster1      http://ADDRESS:9090/federate up
 ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
-broken    remote access  cluster2      Kiali's kubeconfig for it does not work: the credentials were refused (401 Unauthorized)
+broken    remote access  cluster2      Kiali's kubeconfig for it does not work: the credentials expired or are refused (401 Unauthorized)
 broken    kiali          cluster1      it cannot reach cluster2
 skipped   traffic        all           not asked for
 Not verified in TIME: 3 broken, 1 skipped, 5 ok

@@ -23,11 +23,13 @@ use crate::Cluster;
 
 mod answer;
 mod body;
+mod gate;
 mod rule;
 mod serve;
 mod tls;
 
 pub use answer::Answer;
+pub use gate::Gate;
 pub use rule::{Action, Fault, Verb, When};
 
 /// A running proxy; it ends when this is dropped.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::Answer;
+use super::{Answer, Gate};
 
 /// What a request is about, as far as faults differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub enum Action {
     /// The server does it, and the connection ends without an answer.
     DropAfter,
     Delay(Duration),
+    /// Reaches the server when the gate is opened.
+    Hold(Gate),
     /// Accepted and never answered; the server knows nothing.
     Silence,
     /// The answer's head, half of its body, and the end of the connection.

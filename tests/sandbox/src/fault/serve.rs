@@ -71,6 +71,10 @@ async fn handle(shared: &Arc<Shared>, request: Request) -> Result<Response> {
             tokio::time::sleep(time).await;
             forward(shared, request).await
         }
+        Action::Hold(gate) => {
+            gate.opened().await;
+            forward(shared, request).await
+        }
         Action::AnswerAfter(answer) => {
             whole(shared, request).await?;
             Ok(answer.response())

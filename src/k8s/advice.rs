@@ -1,0 +1,149 @@
+//! What to look at when a server refuses: the command that shows the policy, the webhook, the quota
+//! or the schema that its words are about.
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+use kube::Api;
+use kube::api::ListParams;
+use kube::core::Status;
+
+use super::Scope;
+use super::request::{Refusal, send};
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+/// For a refusal that no waiting will change.
+pub fn advice(context: &str, object: &ObjectId, status: &Status) -> Option<String> {
+    let kubectl = format!("kubectl --context {context}");
+    let namespaced = object.namespace.as_deref();
+    let of_namespace = namespaced.map(|n| format!(" -n {n}")).unwrap_or_default();
+    let message = status.message.as_str();
+    // A policy denies with the code of its own choice, 422 when it chose none.
+    if let Some(policy) = between(message, "AdmissionPolicy '", "'") {
+        let kind = match message.contains("MutatingAdmissionPolicy '") {
+            true => "mutatingadmissionpolicy",
+            false => "validatingadmissionpolicy",
+        };
+        return Some(format!("{kubectl} get {kind} {policy} -o yaml"));
+    }
+    if message.contains("admission webhook \"") {
+        let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
+        return Some(format!("{kubectl} get {kinds}"));
+    }
+    match status.code {
+        403 if message.contains("exceeded quota") => {
+            Some(format!("{kubectl}{of_namespace} describe quota"))
+        }
+        403 if message.contains(" cannot ") => {
+            Some(format!("{kubectl}{of_namespace} auth can-i --list"))
+        }
+        403 if message.contains("attempting to grant RBAC permissions not currently held") => Some(
+            "install as an administrator, or be granted escalate and bind on clusterroles".into(),
+        ),
+        400 | 422 => Some(format!("{kubectl} explain {}", object.kind.to_lowercase())),
+        _ => None,
+    }
+}
+
+/// A refusal as an error. A webhook that does not answer is known to the server by a name of its own,
+/// which no command takes: the configuration that it is in is looked for.
+pub async fn refused(scope: &Scope<'_>, refusal: Refusal) -> anyhow::Error {
+    let webhook = refusal.status().and_then(silent_webhook);
+    let Some(webhook) = webhook.map(String::from) else {
+        return refusal.into();
+    };
+    let Some((kind, name)) = configuration(scope, &webhook).await else {
+        return refusal.into();
+    };
+    let cause = format!("{}; that webhook is of {kind} {name}", refusal.problem());
+    let kind = kind.to_lowercase();
+    Problem::new(Exit::Unexpected, cause)
+        .fix(format!(
+            "kubectl --context {} get {kind} {name} -o yaml",
+            scope.cluster.context
+        ))
+        .into()
+}
+
+fn silent_webhook(status: &Status) -> Option<&str> {
+    between(&status.message, "failed calling webhook \"", "\"")
+}
+
+async fn configuration(scope: &Scope<'_>, webhook: &str) -> Option<(&'static str, String)> {
+    let client = scope.cluster.client.clone();
+    let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
+    let mutating = Api::<MutatingWebhookConfiguration>::all(client);
+    let all = ListParams::default();
+    let object = ObjectId::cluster_wide("webhook", webhook);
+    let (validating, mutating) = tokio::join!(
+        send(scope, &object, || validating.list(&all)),
+        send(scope, &object, || mutating.list(&all)),
+    );
+    let validating = validating.ok()?.items.into_iter().find(|configuration| {
+        let webhooks = configuration.webhooks.iter().flatten();
+        webhooks.into_iter().any(|w| w.name == webhook)
+    });
+    if let Some(found) = validating {
+        return Some(("ValidatingWebhookConfiguration", found.metadata.name?));
+    }
+    let mutating = mutating.ok()?.items.into_iter().find(|configuration| {
+        let webhooks = configuration.webhooks.iter().flatten();
+        webhooks.into_iter().any(|w| w.name == webhook)
+    });
+    Some(("MutatingWebhookConfiguration", mutating?.metadata.name?))
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    Some(text.split_once(before)?.1.split_once(after)?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn advised(code: u16, message: &str) -> Option<String> {
+        let status = json!({"code": code, "message": message});
+        let status = serde_json::from_value(status).unwrap();
+        advice("east", &ObjectId::new("Kiali", "kiali", "kiali"), &status)
+    }
+
+    #[test]
+    fn a_refusal_is_followed_by_what_shows_its_cause() {
+        for (code, message, command) in [
+            (
+                422,
+                "x is forbidden: ValidatingAdmissionPolicy 'no-routes' with binding 'b' denied request: no",
+                "kubectl --context east get validatingadmissionpolicy no-routes -o yaml",
+            ),
+            (
+                400,
+                "admission webhook \"a.example.com\" denied the request: no",
+                "kubectl --context east get validatingwebhookconfigurations,mutatingwebhookconfigurations",
+            ),
+            (
+                403,
+                "configmaps \"a\" is forbidden: exceeded quota: few, requested: configmaps=1",
+                "kubectl --context east -n kiali describe quota",
+            ),
+            (
+                403,
+                "User \"u\" cannot patch resource \"kialis\"",
+                "kubectl --context east -n kiali auth can-i --list",
+            ),
+            (
+                422,
+                "Kiali \"kiali\" is invalid: spec.x: Required value",
+                "kubectl --context east explain kiali",
+            ),
+        ] {
+            assert_eq!(
+                advised(code, message).as_deref(),
+                Some(command),
+                "{message}"
+            );
+        }
+        assert_eq!(advised(404, "not found"), None);
+    }
+}

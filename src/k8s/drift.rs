@@ -1,0 +1,128 @@
+//! What somebody made of the objects that the record names since they were applied. The record keeps
+//! which fields were ours then; the server keeps whose they are now.
+
+use futures::future::join_all;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use serde_json::Value;
+
+use super::record::{Entry, Key, Origin};
+use super::request::send_opt;
+use super::{FIELD_MANAGER, Scope, kinds, ownership};
+
+/// As many fields as a line holds.
+const FIELDS: usize = 3;
+
+/// Each object that is not as it was applied, and what became of it. The record must be open.
+pub async fn all(scope: &Scope<'_>) -> Vec<(Key, String)> {
+    let entries = scope.record.entries().into_iter();
+    let looked = entries.map(async |entry| Some((entry.key.clone(), of(scope, &entry).await?)));
+    join_all(looked).await.into_iter().flatten().collect()
+}
+
+/// What cannot be looked at is told by the component itself.
+async fn of(scope: &Scope<'_>, entry: &Entry) -> Option<String> {
+    let (id, object) = (entry.key.id(), entry.key.object());
+    let api = kinds::api(&scope.cluster.client, &object).ok()?;
+    let live = send_opt(scope, &id, || api.get_metadata(&id.name))
+        .await
+        .ok()?;
+    judge(entry, live.map(|live| live.metadata).as_ref())
+}
+
+fn judge(entry: &Entry, live: Option<&ObjectMeta>) -> Option<String> {
+    let Some(live) = live else {
+        return Some("gone".into());
+    };
+    // Made a moment ago, by a run that has not come to its end.
+    let uid = entry.uid.as_ref()?;
+    if live.uid.as_ref() != Some(uid) {
+        return Some("made again by somebody, and no longer ours".into());
+    }
+    let changed = entry.origin == Origin::Created && entry.fields.is_some();
+    if !changed || entry.fields == ownership::owned_fields(live) {
+        return None;
+    }
+    let others = ownership::managers(live).filter(|e| e.manager.as_deref() != Some(FIELD_MANAGER));
+    let last = others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
+    Some(last.map_or("fields that were applied are missing".into(), said))
+}
+
+fn said(entry: &ManagedFieldsEntry) -> String {
+    let by = entry.manager.as_deref().unwrap_or("somebody");
+    let at = entry
+        .time
+        .as_ref()
+        .map_or(String::new(), |time| format!(" at {}", time.0));
+    let mut paths = Vec::new();
+    if let Some(fields) = &entry.fields_v1 {
+        leaves(&fields.0, String::new(), &mut paths);
+    }
+    let more = if paths.len() > FIELDS { ", …" } else { "" };
+    paths.truncate(FIELDS);
+    format!("changed by {by}{at}: {}{more}", paths.join(", "))
+}
+
+/// `{"f:data": {"f:a": {}}}` is `.data.a`.
+fn leaves(fields: &Value, path: String, paths: &mut Vec<String>) {
+    let inner = fields.as_object().into_iter().flatten();
+    let inner = inner.filter(|(key, _)| *key != ".").collect::<Vec<_>>();
+    if inner.is_empty() && !path.is_empty() {
+        paths.push(path.clone());
+    }
+    for (key, value) in inner {
+        let step = match key.split_once(':') {
+            Some(("f", name)) => format!(".{name}"),
+            Some((_, item)) => format!("[{item}]"),
+            None => continue,
+        };
+        leaves(value, format!("{path}{step}"), paths);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn entry(uid: &str, live: &ObjectMeta) -> Entry {
+        Entry {
+            key: Key::of(&json!({"kind": "ConfigMap", "metadata": {"name": "a"}})),
+            origin: Origin::Created,
+            uid: Some(uid.into()),
+            applied: None,
+            fields: ownership::owned_fields(live),
+        }
+    }
+
+    fn meta(managed: Value) -> ObjectMeta {
+        ownership::meta(&json!({"metadata": {"uid": "1", "managedFields": managed}}))
+    }
+
+    fn applied(fields: Value) -> Value {
+        json!({"manager": "ambikiali", "operation": "Apply", "fieldsV1": fields})
+    }
+
+    #[test]
+    fn an_object_is_gone_another_one_or_changed_by_somebody() {
+        let before = meta(json!([applied(json!({"f:data": {"f:a": {}, "f:b": {}}}))]));
+        assert_eq!(judge(&entry("1", &before), Some(&before)), None);
+        assert_eq!(judge(&entry("1", &before), None).unwrap(), "gone");
+        let again = judge(&entry("2", &before), Some(&before)).unwrap();
+        assert_eq!(again, "made again by somebody, and no longer ours");
+
+        let edit = json!({
+            "manager": "kubectl-edit", "operation": "Update", "time": "2026-01-02T03:04:05Z",
+            "fieldsV1": {"f:data": {"f:a": {}}},
+        });
+        let after = meta(json!([applied(json!({"f:data": {"f:b": {}}})), edit]));
+        let edited = judge(&entry("1", &before), Some(&after)).unwrap();
+        assert_eq!(
+            edited,
+            "changed by kubectl-edit at 2026-01-02T03:04:05Z: .data.a"
+        );
+
+        let after = meta(json!([applied(json!({"f:data": {"f:b": {}}}))]));
+        let cut = judge(&entry("1", &before), Some(&after)).unwrap();
+        assert_eq!(cut, "fields that were applied are missing");
+    }
+}

@@ -1,0 +1,207 @@
+//! The end of a Kiali CR: its finalizer is the operator's work. Where no operator is alive the CR would
+//! stay for ever, so that is found out and told, and with the user's word the work is done here.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::future::try_join_all;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::api;
+use crate::k8s::delete::{self, Removed};
+use crate::k8s::health::{self, Health};
+use crate::k8s::record::Key;
+use crate::k8s::request::{change, send, send_opt};
+use crate::k8s::wait::{self, Goal, Wait};
+use crate::k8s::{FIELD_MANAGER, Scope, contents, kinds};
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+const FINALIZER: &str = "kiali.io/finalizer";
+/// Of every operator of the published chart, wherever it is.
+const OPERATOR: &str = "app.kubernetes.io/name=kiali-operator";
+/// A live operator takes about six seconds.
+const REMOVAL: Duration = Duration::from_secs(90);
+/// A roll-out or another node may leave it without a pod for a moment.
+const LOOK: Duration = Duration::from_secs(2);
+const LOOKS: usize = 5;
+
+/// Deletes the CR if it is ours and waits until its finalizer has run.
+pub async fn remove(scope: &Scope<'_>, cr: &Value) -> Result<Removed> {
+    let removed = delete::delete(scope, cr).await?;
+    if removed != Removed::Deleted {
+        return Ok(removed);
+    }
+    let id = kinds::id(cr)?;
+    if scope.choices.dry_run {
+        if scope.choices.force_finalizers && operator_lacks(scope).await?.is_some() {
+            for (key, _) in made_by_operator(scope, &id).await? {
+                scope.record.removed(&key);
+            }
+        }
+        return Ok(removed);
+    }
+    let why = tokio::select! {
+        gone = gone(scope, &id) => return gone.map(|()| removed),
+        why = nobody(scope) => why?,
+        () = tokio::time::sleep(scope.deadline.at_most(REMOVAL)) => {
+            "the operator is ready but does not finish it".to_string()
+        }
+    };
+    let made = made_by_operator(scope, &id).await?;
+    if !scope.choices.force_finalizers {
+        return Err(hangs(scope, &id, &why, &made).into());
+    }
+    instead_of_operator(scope, &id, &made).await?;
+    gone(scope, &id).await?;
+    Ok(removed)
+}
+
+/// What became of the CR, for its line.
+pub fn said(scope: &Scope<'_>, removed: Removed) -> &'static str {
+    match removed {
+        Removed::Deleted if scope.choices.dry_run => {
+            "would be removed with what the operator made for it"
+        }
+        Removed::Deleted => "removed with what the operator made for it",
+        Removed::Missing => "nothing there",
+        Removed::Foreign => "kept (not ours)",
+    }
+}
+
+async fn gone(scope: &Scope<'_>, id: &ObjectId) -> Result<()> {
+    let wait = Wait {
+        goal: Goal::Gone,
+        ..Wait::for_object(api(scope), id.clone())
+    };
+    let judged = wait::until(scope, wait, |kiali| match kiali {
+        None => Health::Ready,
+        Some(_) => Health::InProgress(format!("the operator runs its finalizer {FINALIZER}")),
+    });
+    judged.await.map(drop)
+}
+
+/// Ends when no operator has been there for a while, and says what lacks.
+async fn nobody(scope: &Scope<'_>) -> Result<String> {
+    let mut looks = 0;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match operator_lacks(scope).await? {
+            Some(why) if looks + 1 >= LOOKS => return Ok(why),
+            Some(_) => looks += 1,
+            None => looks = 0,
+        }
+    }
+}
+
+async fn operator_lacks(scope: &Scope<'_>) -> Result<Option<String>> {
+    let operators = Api::<Deployment>::all(scope.cluster.client.clone());
+    let list = ListParams::default().labels(OPERATOR);
+    let object = ObjectId::cluster_wide("Deployments", OPERATOR);
+    let found = send(scope, &object, || operators.list(&list)).await?.items;
+    let judged = found.iter().map(|d| (d, health::deployment(Some(d))));
+    let mut why = "no operator is installed".to_string();
+    for (operator, health) in judged {
+        match health {
+            Health::InProgress(cause) | Health::Failed(cause) if !serves(operator) => {
+                let name = operator.metadata.name.as_deref().unwrap_or_default();
+                let namespace = operator.metadata.namespace.as_deref().unwrap_or_default();
+                why = format!("Deployment {namespace}/{name}: {cause}");
+            }
+            Health::Ready if !serves(operator) => {
+                let namespace = operator.metadata.namespace.as_deref().unwrap_or_default();
+                why = format!("Deployment {namespace}/kiali-operator is scaled to no pods");
+            }
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(why))
+}
+
+fn serves(operator: &Deployment) -> bool {
+    let status = operator.status.as_ref();
+    status.and_then(|s| s.ready_replicas).unwrap_or(0) > 0
+}
+
+/// What the operator would remove with this CR, by the marks that it leaves on all it makes.
+async fn made_by_operator(scope: &Scope<'_>, cr: &ObjectId) -> Result<Vec<(Key, ObjectMeta)>> {
+    let namespace = cr.namespace.as_deref().unwrap_or_default();
+    let crs = api(scope);
+    let live = send_opt(scope, cr, || crs.get(&cr.name)).await?;
+    let uid = live.and_then(|kiali| kiali.metadata.uid);
+    let primary = format!("{namespace}/{}", cr.name);
+    let mut made = contents::with_label(scope, "app.kubernetes.io/part-of=kiali").await?;
+    made.retain(|(_, meta)| {
+        let owners = meta.owner_references.iter().flatten();
+        let owned = owners
+            .into_iter()
+            .any(|owner| Some(&owner.uid) == uid.as_ref());
+        let annotations = meta.annotations.iter().flatten();
+        let marked = annotations
+            .into_iter()
+            .any(|(key, value)| key == "operator-sdk/primary-resource" && *value == primary);
+        owned || marked
+    });
+    // Its key for sessions has a label of its own.
+    let home = format!("kiali.io/{}.home={namespace}", cr.name);
+    made.extend(contents::with_label(scope, &home).await?);
+    made.retain(|(key, _)| key.kind != "Namespace");
+    Ok(made)
+}
+
+fn hangs(scope: &Scope<'_>, id: &ObjectId, why: &str, made: &[(Key, ObjectMeta)]) -> Problem {
+    let cluster = &scope.cluster.name;
+    let made = made.iter().map(|(key, _)| key.id().to_string());
+    let made = made.collect::<Vec<_>>().join(", ");
+    Problem::new(
+        Exit::Leftovers,
+        format!("{cluster}: {id} has finalizer {FINALIZER}, which no operator runs: {why}"),
+    )
+    .fix(format!(
+        "bring an operator up and run cleanup again (kubectl --context {} -n {} rollout status deployment/kiali-operator), \
+         or have its work done: ambikiali cleanup --force-finalizers removes {made} and the finalizer",
+        scope.cluster.context, scope.namespace
+    ))
+}
+
+/// Each by its UID, and the finalizer last: as long as it is there the rest is still known.
+async fn instead_of_operator(
+    scope: &Scope<'_>,
+    cr: &ObjectId,
+    made: &[(Key, ObjectMeta)],
+) -> Result<()> {
+    let names = made.iter().map(|(key, _)| key.id().to_string());
+    let names = names.collect::<Vec<_>>().join(", ");
+    let said = format!("no operator runs its finalizer; removing in its place: {names}");
+    scope.progress.waiting(cr, &said);
+    try_join_all(
+        made.iter()
+            .map(|(key, meta)| delete::by_meta(scope, key, meta)),
+    )
+    .await?;
+    let crs = api(scope);
+    let Some(live) = send_opt(scope, cr, || crs.get(&cr.name)).await? else {
+        return Ok(());
+    };
+    let mut kept = live.metadata.finalizers.unwrap_or_default();
+    kept.retain(|finalizer| finalizer != FINALIZER);
+    // Of this very CR, as it was seen.
+    let metadata = json!({
+        "uid": live.metadata.uid,
+        "resourceVersion": live.metadata.resource_version,
+        "finalizers": kept,
+    });
+    let patch = Patch::Merge(json!({"metadata": metadata}));
+    let by = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
+    match change(scope, cr, || crs.patch(&cr.name, &by, &patch)).await? {
+        Err(refusal) if !refusal.is_missing() => Err(refusal.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,168 @@
+//! The record in its cluster: opened, written before what it names, brought up to date, removed.
+
+use anyhow::Result;
+use kube::api::{DeleteParams, Preconditions};
+use serde_json::Value;
+
+use super::{Content, DIGEST, Entry, Found, KEY, Key, NAME, Origin};
+use crate::k8s::health::Health;
+use crate::k8s::ownership::{self, digest};
+use crate::k8s::request::change;
+use crate::k8s::{Scope, apply, contents, kinds};
+use crate::problem::{Exit, Problem};
+
+/// Reads the record of a cluster; without a whole one all kinds are searched for our labels.
+pub async fn open(scope: &Scope<'_>) -> Result<Found> {
+    let record = scope.record;
+    let name = record.object(scope.namespace)?;
+    let live = apply::read(scope, &name, &kinds::id(&name)?).await?;
+    if let Some(live) = &live
+        && let Some(content) = whole(scope, live)?
+    {
+        let text = live["data"][KEY].as_str().unwrap_or_default();
+        take_in(scope, text, content);
+        return Ok(Found::Whole);
+    }
+    let labelled = contents::labelled(scope).await?;
+    let mut count = 0;
+    for (key, meta) in &labelled {
+        if key.name != NAME {
+            record.put(key.clone(), Origin::Created, meta, None);
+            count += 1;
+        }
+    }
+    Ok(match (live, count) {
+        (None, 0) => Found::Nothing,
+        (None, count) => Found::Lost(count),
+        (Some(_), count) => Found::Edited(count),
+    })
+}
+
+/// Like `open`, by one request: for those who only look.
+pub async fn look(scope: &Scope<'_>) -> Result<Health> {
+    let name = scope.record.object(scope.namespace)?;
+    let Some(live) = apply::read(scope, &name, &kinds::id(&name)?).await? else {
+        return Ok(Health::InProgress("not there".into()));
+    };
+    let Some(content) = whole(scope, &live)? else {
+        let said = "edited by somebody; the next install makes it again";
+        return Ok(Health::Failed(said.into()));
+    };
+    take_in(
+        scope,
+        live["data"][KEY].as_str().unwrap_or_default(),
+        content,
+    );
+    Ok(Health::Ready)
+}
+
+fn take_in(scope: &Scope<'_>, text: &str, content: Content) {
+    let mut state = scope.record.state();
+    let keys = content.objects.iter().map(|entry| entry.key.clone());
+    state.stored = Some((text.into(), keys.collect()));
+    let entries = content.objects.into_iter();
+    state.objects = entries.map(|entry| (entry.key.clone(), entry)).collect();
+}
+
+/// None when somebody edited it. A record of another home is not ours to go on from.
+fn whole(scope: &Scope<'_>, live: &Value) -> Result<Option<Content>, Problem> {
+    let text = live["data"][KEY].as_str().unwrap_or_default();
+    let digested = live["metadata"]["annotations"][DIGEST].as_str();
+    let Ok(content) = serde_json::from_str::<Content>(text) else {
+        return Ok(None);
+    };
+    if digested != Some(digest(text).as_str()) {
+        return Ok(None);
+    }
+    if content.install != scope.record.id {
+        return Err(another(scope, &content));
+    }
+    Ok(Some(content))
+}
+
+fn another(scope: &Scope<'_>, content: &Content) -> Problem {
+    let (cluster, ours) = (&scope.cluster.name, &scope.record.home.name);
+    let theirs = &content.home.name;
+    Problem::new(
+        Exit::Conflict,
+        format!(
+            "{cluster}: ConfigMap {}/{NAME} says that this cluster belongs to an install whose home is {theirs}, not {ours}",
+            scope.namespace
+        ),
+    )
+    .fix(format!(
+        "make {theirs} the home (--ctx1), or remove that install first: ambikiali cleanup --ctx1 <context of {theirs}> --ctx2 {}",
+        scope.cluster.context
+    ))
+}
+
+/// Before an object is written: the record in the cluster names it, and all that is planned with it.
+pub async fn cover(scope: &Scope<'_>, object: &Value) -> Result<()> {
+    let record = scope.record;
+    let _alone = record.saving.lock().await;
+    let key = Key::of(object);
+    let named = |keys: &std::collections::BTreeSet<Key>| keys.contains(&key);
+    if record
+        .state()
+        .stored
+        .as_ref()
+        .is_some_and(|(_, keys)| named(keys))
+    {
+        return Ok(());
+    }
+    record.plan([object]);
+    save(scope).await
+}
+
+/// After all is written: what was planned and not needed is left out.
+pub async fn finish(scope: &Scope<'_>) -> Result<()> {
+    let record = scope.record;
+    let _alone = record.saving.lock().await;
+    record
+        .state()
+        .objects
+        .retain(|_, entry| entry.uid.is_some());
+    save(scope).await
+}
+
+async fn save(scope: &Scope<'_>) -> Result<()> {
+    let (text, object) = (scope.record.text()?, scope.record.object(scope.namespace)?);
+    if scope
+        .record
+        .state()
+        .stored
+        .as_ref()
+        .is_some_and(|(stored, _)| *stored == text)
+    {
+        return Ok(());
+    }
+    apply::write_record(scope, &object).await?;
+    let keys = scope.record.entries().into_iter().map(|entry| entry.key);
+    scope.record.state().stored = Some((text, keys.collect()));
+    Ok(())
+}
+
+/// When nothing of ours is left that it could name; the namespace names its install itself.
+pub async fn remove(scope: &Scope<'_>) -> Result<()> {
+    let ours = |entry: &Entry| entry.origin == Origin::Created && entry.key.kind != "Namespace";
+    let object = scope.record.object(scope.namespace)?;
+    let id = kinds::id(&object)?;
+    if scope.choices.dry_run || scope.record.entries().iter().any(ours) {
+        return Ok(());
+    }
+    let Some(live) = apply::read(scope, &object, &id).await? else {
+        return Ok(());
+    };
+    if !scope.record.is_ours(&live) {
+        return Ok(());
+    }
+    let params = DeleteParams::background().preconditions(Preconditions {
+        uid: ownership::meta(&live).uid,
+        resource_version: None,
+    });
+    let api = kinds::api(&scope.cluster.client, &object)?;
+    match change(scope, &id, || api.delete(&id.name, &params)).await? {
+        Err(refusal) if !refusal.is_missing() => Err(refusal.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,163 @@
+//! Row 34: a user who may not do all that an install does.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::support::{Clusters, Ended, Foreign, ambikiali, on_two_clusters};
+
+/// What it takes to tell the clusters apart.
+const BASE: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: limited}
+rules:
+  - {apiGroups: [''], resources: [namespaces], resourceNames: [kube-system], verbs: [get]}
+  - {apiGroups: [apps], resources: [deployments], verbs: [list]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: limited}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: limited}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: limited}]
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: kiali}
+";
+
+const LACKING: &str = "\
+cluster1: the user of context cluster1 lacks rights that an install needs:
+  create, get, patch clusterrolebindings.rbac.authorization.k8s.io
+  bind, create, escalate, get, patch clusterroles.rbac.authorization.k8s.io
+  create, get, patch, watch customresourcedefinitions.apiextensions.k8s.io
+  create, get, patch namespaces
+  create, get, patch configmaps in istio-system
+  create, get, patch, watch deployments.apps in istio-system
+  create, get, patch, watch gateways.gateway.networking.k8s.io in istio-system
+  create, get, patch, watch httproutes.gateway.networking.k8s.io in istio-system
+  list pods in istio-system
+  create, get, patch serviceaccounts in istio-system
+  create, get, patch services in istio-system
+  create, get, patch configmaps in kiali
+  create, get, patch, watch deployments.apps in kiali
+  create, get, patch, watch kialis.kiali.io in kiali
+  list pods in kiali
+  create, get pods/exec in kiali
+  create, get pods/portforward in kiali
+  create, get, patch secrets in kiali
+  create, get, patch serviceaccounts in kiali
+  create, get, patch services in kiali
+cluster2: the user of context cluster2 lacks rights that an install needs:
+  create, get, patch, watch clusterrolebindings.rbac.authorization.k8s.io
+  bind, create, escalate, get, patch clusterroles.rbac.authorization.k8s.io
+  create, get, patch, watch customresourcedefinitions.apiextensions.k8s.io
+  create, get, patch namespaces
+  create, get, patch configmaps in istio-system
+  create, get, patch, watch deployments.apps in istio-system
+  create, get, patch, watch gateways.gateway.networking.k8s.io in istio-system
+  create, get, patch, watch httproutes.gateway.networking.k8s.io in istio-system
+  list pods in istio-system
+  create, get, patch serviceaccounts in istio-system
+  create, get, patch services in istio-system
+  create, get, patch, watch deployments.apps in kiali
+  create, get, patch, watch kialis.kiali.io in kiali
+  list pods in kiali
+  create, get, patch, watch secrets in kiali
+  create, get, patch serviceaccounts in kiali
+  fix: have these granted, or name the context of an administrator: kubectl --context cluster1 -n kiali auth can-i --list
+       have these granted, or name the context of an administrator: kubectl --context cluster2 -n kiali auth can-i --list
+";
+
+/// The clusters' kubeconfig with every user acting as another.
+fn acting_as_limited(clusters: &Clusters) -> PathBuf {
+    let text = std::fs::read_to_string(clusters.sandbox.kubeconfig()).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    for user in config["users"].as_array_mut().expect("users") {
+        user["user"]["as"] = json!("limited");
+    }
+    let file = clusters.state().join("limited");
+    std::fs::write(&file, config.to_string()).unwrap();
+    file
+}
+
+/// "get, patch deployments.apps in kiali" as a role and its binding.
+fn role(line: &str, number: usize) -> String {
+    let (verbs, kind) = line.rsplit_once(" in ").unwrap_or((line, ""));
+    let (verbs, resource) = verbs.rsplit_once(' ').expect("verbs and a resource");
+    let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
+    let (scope, metadata) = match kind {
+        "" => ("Cluster", json!({"name": format!("limited-{number}")})),
+        namespace => (
+            "",
+            json!({"name": format!("limited-{number}"), "namespace": namespace}),
+        ),
+    };
+    let verbs = verbs.split(", ").collect::<Vec<_>>();
+    let rbac = "rbac.authorization.k8s.io";
+    let role = json!({
+        "apiVersion": format!("{rbac}/v1"), "kind": format!("{scope}Role"), "metadata": metadata,
+        "rules": [{"apiGroups": [group], "resources": [resource], "verbs": verbs}],
+    });
+    let binding = json!({
+        "apiVersion": format!("{rbac}/v1"), "kind": format!("{scope}RoleBinding"), "metadata": metadata,
+        "roleRef": {"apiGroup": rbac, "kind": format!("{scope}Role"), "name": metadata["name"]},
+        "subjects": [{"apiGroup": rbac, "kind": "User", "name": "limited"}],
+    });
+    format!("{role}\n---\n{binding}\n---\n")
+}
+
+/// The rights that the error lists for a cluster, granted in it.
+fn roles(error: &str, cluster: &str) -> String {
+    let lines = error.lines().skip_while(|l| !l.starts_with(cluster));
+    let lines = lines
+        .skip(1)
+        .take_while(|l| l.starts_with("  ") && !l.contains("fix:"));
+    let roles = lines.enumerate().map(|(i, line)| role(line.trim(), i));
+    roles.collect::<String>().trim_end_matches("---\n").into()
+}
+
+#[test]
+fn fault_34_a_user_without_the_rights_is_told_which_before_any_write_and_needs_no_others() {
+    on_two_clusters(async |clusters| {
+        let all = clusters.sandbox.clusters();
+        let mut foreign = Vec::new();
+        for cluster in all {
+            foreign.push(Foreign::apply(cluster, BASE).await);
+        }
+        let limited = acting_as_limited(clusters);
+        let install = async || -> Ended {
+            ambikiali(&crate::support::INSTALL, &limited, clusters.state()).await
+        };
+        let marks = clusters.marks();
+        let ended = install().await.exited(3);
+        for mark in marks {
+            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+            assert_eq!(writes.len(), 0, "{writes:#?}");
+        }
+        let error = ended.error();
+        assert_eq!(error, LACKING);
+        for cluster in all {
+            let granted = roles(&error, cluster.name());
+            foreign.push(Foreign::apply(cluster, &granted).await);
+        }
+        install().await.succeeded();
+        only_one_review(clusters).await;
+        clusters.cleaned().await;
+        for foreign in foreign.into_iter().rev() {
+            foreign.removed().await;
+        }
+    });
+}
+
+/// All that is asked for an administrator.
+async fn only_one_review(clusters: &Clusters) {
+    let marks = clusters.marks();
+    clusters.installed().await;
+    for mark in marks {
+        let ours = mark.requests().unwrap().by_agent("ambikiali");
+        let reviews = ours.iter().filter(|r| r.group == "authorization.k8s.io");
+        let reviews = reviews.map(|r| r.resource.as_str()).collect::<Vec<_>>();
+        assert_eq!(reviews, ["selfsubjectrulesreviews"]);
+    }
+}
