@@ -3,7 +3,7 @@
 //! an operator is there, the namespace goes last. It ends by looking again, without the record.
 
 use anyhow::Result;
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 
 use crate::guide::Step;
 use crate::install::{Run, step};
@@ -26,14 +26,16 @@ pub struct Report {
     pub left: Vec<(String, ObjectId)>,
 }
 
-pub async fn cleanup(run: &Run<'_>) -> Report {
+/// An error means that nothing was done.
+pub async fn cleanup(run: &Run<'_>) -> Result<Report> {
     let mut report = Report::default();
-    let opened = join_all(run.mesh.all().map(|cluster| open(run, cluster))).await;
-    if opened.iter().any(Result::is_err) {
-        report
-            .failures
-            .extend(opened.into_iter().filter_map(Result::err));
-        return report;
+    try_join_all(run.mesh.all().map(|cluster| open(run, cluster))).await?;
+    let any = run
+        .records
+        .iter()
+        .any(|record| !record.entries().is_empty());
+    if any && !run.choices.dry_run {
+        run.lease.hold(run.deadline).await?;
     }
     let home = &run.mesh.home;
     let forgotten = step(run, Step::RemoteSecret, home, async |s| {
@@ -55,7 +57,7 @@ pub async fn cleanup(run: &Run<'_>) -> Report {
             Err(error) => report.failures.push(error),
         }
     }
-    report
+    Ok(report)
 }
 
 async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {

@@ -162,31 +162,27 @@ async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<Exi
             cluster.server
         ));
     }
-    install::usable_addresses(&mesh, allow_loopback)?;
+    preflight::usable_addresses(&mesh, allow_loopback)?;
     let choices = Choices {
         force_conflicts,
         ..Choices::default()
     };
     work.begins(&mesh);
-    let remembered = shown(&mesh, global, choices, async |run| {
+    let mut remembered = true;
+    shown(&mesh, global, choices, async |run| {
         preflight::check(run).await?;
-        let remembered = remember(global, &mesh);
-        install::install(run).await.map(|()| remembered)
+        // Before the first write: an install that is interrupted can be cleaned up like any other.
+        if let Err(error) = last_install::remember(&global.kubeconfig, &mesh) {
+            remembered = false;
+            ui::note(&format!(
+                "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
+            ));
+        }
+        install::install(run).await
     })
     .await?;
     ui::installed(&mesh, remembered, started.elapsed());
     Ok(ExitCode::SUCCESS)
-}
-
-/// Before the first write: an install that is interrupted can be cleaned up like any other.
-fn remember(global: &Global, mesh: &Mesh) -> bool {
-    let remembered = last_install::remember(&global.kubeconfig, mesh);
-    if let Err(error) = &remembered {
-        ui::note(&format!(
-            "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
-        ));
-    }
-    remembered.is_ok()
 }
 
 async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
@@ -272,7 +268,7 @@ async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<Exi
     let report = shown(&mesh, global, choices, async |run| {
         cleanup::cleanup(run).await
     })
-    .await;
+    .await?;
     Ok(exit(
         ui::cleaned(&mesh, &report, args.dry_run, started.elapsed()),
         Exit::Leftovers,

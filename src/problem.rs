@@ -116,9 +116,11 @@ pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
+    if let Some(cause) = certificate(cause) {
+        return cause.into();
+    }
     let text = cause.to_string();
     match cause.downcast_ref::<io::Error>() {
-        Some(e) if let Some(cause) = certificate(e) => cause.into(),
         // Not the system's own time limit but ours, which says "deadline has elapsed".
         Some(e) if e.kind() == io::ErrorKind::TimedOut && e.raw_os_error().is_none() => {
             no_answer(CONNECT)
@@ -129,9 +131,13 @@ pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// What is wrong with a server's certificate, in words that say whose it is.
-fn certificate(error: &io::Error) -> Option<&'static str> {
+fn certificate(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     use rustls::CertificateError::*;
-    let rustls::Error::InvalidCertificate(error) = error.get_ref()?.downcast_ref()? else {
+    // Errors of a connection are wrapped in others of the system, which do not name their source.
+    if let Some(inner) = error.downcast_ref().and_then(io::Error::get_ref) {
+        return certificate(inner);
+    }
+    let rustls::Error::InvalidCertificate(error) = error.downcast_ref()? else {
         return None;
     };
     match error {

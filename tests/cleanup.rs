@@ -8,7 +8,7 @@ use ambikiali_sandbox::audit::Request;
 
 use crate::support::{masked, on_two_clusters, progress};
 
-const CLEAN: &str = "Clean in TIME: nothing of ambikiali is left in cluster1, cluster2\n";
+pub const CLEAN: &str = "Clean in TIME: nothing of ambikiali is left in cluster1, cluster2\n";
 
 const NOTHING_THERE: &str = "\
 cluster1      aggregate metrics   done     nothing there
@@ -81,7 +81,7 @@ fn a_cleanup_strands_nothing_kiali_forgets_its_remotes_first_and_the_operator_ou
         let marks = clusters.marks();
         clusters.cleaned().await;
         let logs = marks.map(|mark| mark.requests().unwrap());
-        let ours = |log: usize| logs[log].by_agent("ambikiali").writes();
+        let ours = |log: usize| logs[log].by_agent("ambikiali").writes().but_leases();
         let (home, remote) = (ours(0), ours(1));
         let forgotten = &home[0];
         assert_eq!(forgotten.name, "kiali-multi-cluster-secret");

@@ -7,6 +7,7 @@ mod dashboard;
 mod faults;
 mod install;
 mod parity;
+mod record;
 mod rules;
 mod status;
 mod support;

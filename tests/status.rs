@@ -9,6 +9,7 @@ use crate::support::{Clusters, Ended, masked, on_two_clusters, remove, scale};
 /// Home's lines when all is well there.
 const HOME: &str = "\
 cluster1      namespace           ready      Namespace kiali
+              namespace           ready      ConfigMap kiali/ambikiali-record
               cluster prometheus  ready      Deployment istio-system/prometheus
               expose prometheus   ready      Gateway istio-system/prometheus-gateway
               expose prometheus   ready      HTTPRoute istio-system/prometheus
@@ -26,16 +27,17 @@ fn every_component_is_shown_and_what_is_broken_with_its_reason() {
         let marks = clusters.marks();
         let whole = clusters.run(&["status"]).await.succeeded();
         assert_eq!(
-            whole.stdout,
+            masked(&whole.stdout),
             HOME.to_string()
                 + "\
 cluster2      namespace           ready      Namespace kiali
+              namespace           ready      ConfigMap kiali/ambikiali-record
               cluster prometheus  ready      Deployment istio-system/prometheus
               expose prometheus   ready      Gateway istio-system/prometheus-gateway
               expose prometheus   ready      HTTPRoute istio-system/prometheus
               kiali operator      ready      Deployment kiali/kiali-operator
               remote cluster      ready      Kiali kiali/kiali
-              remote cluster      ready      Secret kiali/kiali
+              remote cluster      ready      Secret kiali/kiali: the token is N minutes old
 "
         );
         for mark in marks {
@@ -54,16 +56,19 @@ async fn broken(clusters: &Clusters) {
     remove(remote, "v1", "Secret", "kiali/kiali").await;
     let broken = clusters.run(&["status"]).await.exited(1);
     assert_eq!(
-        broken.stdout,
+        masked(&broken.stdout),
         HOME.to_string()
             + "\
 cluster2      namespace           ready      Namespace kiali
+              namespace           ready      ConfigMap kiali/ambikiali-record
               cluster prometheus  not ready  Deployment istio-system/prometheus: scaled to 0
+              cluster prometheus  drifted    Deployment istio-system/prometheus: changed by somebody at TIME: .spec.replicas
               expose prometheus   ready      Gateway istio-system/prometheus-gateway
               expose prometheus   ready      HTTPRoute istio-system/prometheus
               kiali operator      ready      Deployment kiali/kiali-operator
               remote cluster      ready      Kiali kiali/kiali
               remote cluster      not ready  Secret kiali/kiali: not there
+              remote cluster      drifted    Secret kiali/kiali: gone
 "
     );
 }
@@ -102,6 +107,7 @@ fn nothing_is_there_before_an_install() {
             nothing.stdout,
             "\
 cluster1      namespace           not ready  Namespace kiali: not there
+              namespace           not ready  ConfigMap kiali/ambikiali-record: not there
               cluster prometheus  not ready  Deployment istio-system/prometheus: not there
               expose prometheus   not ready  Gateway istio-system/prometheus-gateway: not there
               expose prometheus   not ready  HTTPRoute istio-system/prometheus: not there
@@ -111,6 +117,7 @@ cluster1      namespace           not ready  Namespace kiali: not there
               kiali               not ready  Kiali kiali/kiali: not there
               kiali               not ready  Deployment kiali/kiali: not there
 cluster2      namespace           not ready  Namespace kiali: not there
+              namespace           not ready  ConfigMap kiali/ambikiali-record: not there
               cluster prometheus  not ready  Deployment istio-system/prometheus: not there
               expose prometheus   not ready  Gateway istio-system/prometheus-gateway: not there
               expose prometheus   not ready  HTTPRoute istio-system/prometheus: not there

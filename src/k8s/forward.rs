@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Scope;
+use super::retry::persist;
 use crate::problem;
 
 const LARGEST: usize = 32 << 20;
@@ -103,16 +104,11 @@ async fn connect(
     target: &Target,
 ) -> Result<(SendRequest<Empty<Bytes>>, JoinHandle<()>, Portforwarder)> {
     let pods = Api::<Pod>::namespaced(scope.cluster.client.clone(), &target.namespace);
-    let mut forward = pods
-        .portforward(&target.pod, &[target.port])
+    let ports = [target.port];
+    let start = || pods.portforward(&target.pod, &ports);
+    let mut forward = persist(scope.deadline, start)
         .await
-        .map_err(|e| {
-            anyhow!(
-                "port-forward to pod {}: {}",
-                target.pod,
-                problem::kube_text(&e)
-            )
-        })?;
+        .map_err(|cause| anyhow!("port-forward to pod {}: {}", target.pod, cause.text()))?;
     let stream = forward
         .take_stream(target.port)
         .context("port-forward without a stream")?;

@@ -98,6 +98,10 @@ impl Lease {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PostParams::default()
         };
+        let with = PatchParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PatchParams::default()
+        };
         loop {
             let new = self.wanted(None);
             let made = send_to(&self.home, deadline, &id, || api.create(&by, &new)).await;
@@ -124,7 +128,8 @@ impl Lease {
             }
             // Of what was seen: another one may come to the same conclusion.
             let mine = self.wanted(there.metadata.resource_version.clone());
-            let taken = send_to(&self.home, deadline, &id, || api.replace(NAME, &by, &mine)).await;
+            let mine = Patch::Merge(&mine);
+            let taken = send_to(&self.home, deadline, &id, || api.patch(NAME, &with, &mine)).await;
             match taken {
                 Ok(lease) => return Ok(Some(self.keep(lease))),
                 Err(refusal)

@@ -12,6 +12,7 @@ use tokio::io::AsyncReadExt;
 use super::Scope;
 use super::health::{self, Health};
 use super::request::send;
+use super::retry::persist;
 use super::wait::{self, Wait};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -148,10 +149,10 @@ async fn run(
         .container(container)
         .stdout(true)
         .stderr(true);
-    let mut process = api
-        .exec(pod, command.iter().copied(), &params)
+    let start = || api.exec(pod, command.iter().copied(), &params);
+    let mut process = persist(scope.deadline, start)
         .await
-        .map_err(|e| anyhow::anyhow!(crate::problem::kube_text(&e)))?;
+        .map_err(|cause| anyhow::anyhow!(cause.text()))?;
     let status = process.take_status();
     let (mut stdout, mut stderr) = (String::new(), String::new());
     let out = process.stdout().context("no stdout")?;

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -154,23 +155,35 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     vec![cr, token]
 }
 
+fn age(age: SignedDuration) -> String {
+    match (age.as_mins(), age.as_hours()) {
+        (minutes, ..2) => format!("{minutes} minutes"),
+        (_, hours @ ..48) => format!("{hours} hours"),
+        (_, hours) => format!("{} days", hours / 24),
+    }
+}
+
 async fn token(scope: &Scope<'_>) -> Component {
     let (accounts, secrets) = (accounts(scope), secrets(scope));
     let id = ObjectId::new("ServiceAccount", scope.namespace, ACCOUNT);
     let account = match send_opt(scope, &id, || accounts.get(ACCOUNT)).await {
-        Ok(account) => account.and_then(|account| account.metadata.uid),
         Err(refusal) => return Component::new(id, Health::Failed(refusal.text())),
+        Ok(account) => account.and_then(|account| account.metadata.uid),
     };
     let mut made = None;
-    let judge = |secret: Option<&Secret>| {
-        made = secret.and_then(|s| s.metadata.creation_timestamp.as_ref().map(|time| time.0));
-        health::token(secret, account.as_deref())
-    };
-    let mut token = look(scope, &secrets, token_id(scope), judge).await;
+    let mut token = look(
+        scope,
+        &secrets,
+        token_id(scope),
+        |secret: Option<&Secret>| {
+            made = secret.and_then(|s| s.metadata.creation_timestamp.as_ref().map(|time| time.0));
+            health::token(secret, account.as_deref())
+        },
+    )
+    .await;
     token.note = scope.cluster.server_time().zip(made).map(|(now, made)| {
         // It never expires: whoever rotates tokens wants to know.
-        let days = now.duration_since(made).as_hours() / 24;
-        format!("the token is {days} days old")
+        format!("the token is {} old", age(now.duration_since(made)))
     });
     token
 }
@@ -183,4 +196,22 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     delete::delete_all(scope, &objects[..2]).await?;
     scope.progress.done(kiali_cr::said(scope, removed));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_has_the_unit_that_counts() {
+        for (hours, text) in [
+            (0, "0 minutes"),
+            (1, "60 minutes"),
+            (2, "2 hours"),
+            (47, "47 hours"),
+            (48, "2 days"),
+        ] {
+            assert_eq!(age(SignedDuration::from_hours(hours)), text);
+        }
+    }
 }

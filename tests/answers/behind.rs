@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::fault::{Action, Entry, Fault, Proxy, Verb, When};
-
+use serde_json::Value;
 use tokio::process::Child;
 
-use crate::support::{Clusters, Ended, ambikiali, command, output};
+use crate::support::{Clusters, Ended, ambikiali, command, entry, kubeconfig, output};
 
 pub struct Behind<'a> {
     pub clusters: &'a Clusters,
@@ -63,16 +63,20 @@ impl Behind<'_> {
         let [home, remote] = [["--ctx1", "cluster1"], ["--ctx2", "cluster2"]];
         let more = ["--allow-loopback", "--timeout", timeout];
         let arguments = [&["install"][..], &home, &remote, &more].concat();
-        let mut install = command(&arguments, &self.kubeconfig, self.clusters.state());
-        install.spawn().expect("the binary starts")
+        let mut command = command(&arguments, &self.kubeconfig, self.clusters.state());
+        command.spawn().expect("the binary starts")
     }
 
     pub async fn cleanup(&self) -> Ended {
-        self.run(&["cleanup", "--timeout", "120s"]).await
+        let arguments = ["cleanup", "--timeout", "120s"];
+        ambikiali(&arguments, &self.kubeconfig, self.clusters.state()).await
     }
 
-    async fn run(&self, arguments: &[&str]) -> Ended {
-        ambikiali(arguments, &self.kubeconfig, self.clusters.state()).await
+    /// Other credentials for a context.
+    pub fn user(&self, context: &str, user: Value) {
+        kubeconfig(&self.kubeconfig, self.kubeconfig.clone(), |config| {
+            *entry(config, "user", context) = user;
+        });
     }
 
     /// Nothing was created twice, and an undisturbed install finds nothing to write.

@@ -71,7 +71,7 @@ fn a_prometheus_that_was_there_is_reused_on_its_own_port_and_kept_like_every_oth
         let cleaned = clusters.run(&["cleanup"]).await.succeeded();
         assert_eq!(masked(&cleaned.stdout), CLEAN);
         let said = progress(&cleaned.stderr);
-        let kept = "cluster1      cluster prometheus  done     kept 2 (not ours)\n";
+        let kept = "cluster1      cluster prometheus  done     kept 1 (not ours)\n";
         assert!(said.contains(kept), "{said}");
         clusters.assert_unchanged(&before).await;
         prometheus.removed().await;

@@ -42,6 +42,7 @@ cluster1: the user of context cluster1 lacks rights that an install needs:
   create, get, patch configmaps in kiali
   create, get, patch, watch deployments.apps in kiali
   create, get, patch, watch kialis.kiali.io in kiali
+  create, get, patch leases.coordination.k8s.io in kiali
   list pods in kiali
   create, get pods/exec in kiali
   create, get pods/portforward in kiali
@@ -60,6 +61,7 @@ cluster2: the user of context cluster2 lacks rights that an install needs:
   list pods in istio-system
   create, get, patch serviceaccounts in istio-system
   create, get, patch services in istio-system
+  create, get, patch configmaps in kiali
   create, get, patch, watch deployments.apps in kiali
   create, get, patch, watch kialis.kiali.io in kiali
   list pods in kiali

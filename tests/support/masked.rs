@@ -1,5 +1,7 @@
 //! Output with what differs from run to run replaced: times, counts of bytes, addresses.
 
+const COUNTED: [&str; 3] = ["B", "requests", "minutes"];
+
 /// Replaces `4.8s`, `127.10.255.1`, the API servers' ports, `1764 B` and `25 requests` by words.
 pub fn masked(text: &str) -> String {
     let mut out = String::new();
@@ -31,8 +33,9 @@ fn word(word: &str, next: &str) -> String {
         |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
     let masked = match body {
         _ if body.strip_suffix('s').is_some_and(numeric) => "TIME".to_string(),
-        _ if numeric(body) && ["B", "requests"].contains(&next.trim_end_matches(',')) => {
-            "N".to_string()
+        _ if numeric(body) && COUNTED.contains(&next.trim_end_matches(',')) => "N".to_string(),
+        _ if body.ends_with('Z') && body.contains("T") && body.starts_with("20") => {
+            "TIME".to_string()
         }
         _ if body.starts_with("https://127.0.0.1:") => "https://127.0.0.1:PORT".to_string(),
         _ if body.starts_with("http://127.") => match body.split_once(":9090") {
@@ -54,6 +57,10 @@ fn only_what_differs_is_masked() {
     assert_eq!(
         masked("http://127.10.255.1:9090/federate up"),
         "http://ADDRESS:9090/federate up\n"
+    );
+    assert_eq!(
+        masked("at 2026-11-23T11:32:10Z: 3 minutes old"),
+        "at TIME: N minutes old\n"
     );
     assert_eq!(
         masked("9 ready, 25 requests, grew by 1764 B"),

@@ -2,6 +2,7 @@
 //! built binary to run against them.
 
 mod command;
+mod kubeconfig;
 mod masked;
 mod objects;
 mod waiting;
@@ -18,6 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use command::{Ended, ambikiali, command, output, text};
+pub use kubeconfig::{entry, kubeconfig};
 pub use masked::{masked, progress};
 pub use objects::{
     Foreign, get, merge, patch, patch_status, remove, scale, until_changed, until_refused,

@@ -83,6 +83,11 @@ impl Requests {
         self.filtered(Request::is_write)
     }
 
+    /// Without those that only keep two writers apart.
+    pub fn but_leases(&self) -> Requests {
+        self.filtered(|request| request.resource != "leases")
+    }
+
     fn filtered(&self, keep: impl Fn(&Request) -> bool) -> Requests {
         Requests(
             self.0

@@ -20,6 +20,7 @@ use crate::run::{Block, MARK, Run};
 use crate::tools::Tools;
 
 mod api_server;
+mod certificate;
 mod config;
 mod controllers;
 mod kubeconfig;

@@ -11,6 +11,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -53,6 +54,7 @@ struct Shared {
 struct State {
     faults: Vec<rule::Armed>,
     journal: Vec<Entry>,
+    in_flight: usize,
 }
 
 /// One request and what was done to it.
@@ -64,6 +66,18 @@ pub struct Entry {
     pub uri: String,
     /// None: passed on and answered as it is.
     pub done: Option<Action>,
+    pub at: Instant,
+    /// How many were without the head of their answer when it came, itself included.
+    pub in_flight: usize,
+    /// Of its answer, by whomever; None until then.
+    pub code: Option<u16>,
+}
+
+/// A request until it has the head of its answer, or nobody waits for it any more.
+struct Visit {
+    shared: Arc<Shared>,
+    index: usize,
+    action: Option<Action>,
 }
 
 impl Proxy {
@@ -134,16 +148,37 @@ impl Shared {
     }
 
     /// What is to be done to a request; writes it down.
-    fn decide(&self, verb: Verb, method: &str, uri: &str) -> Option<Action> {
+    fn arrival(self: &Arc<Self>, verb: Verb, method: &str, uri: &str) -> Visit {
         let mut state = self.state();
         let due = |fault: &mut rule::Armed| fault.due(verb, method, uri);
         let done = state.faults.iter_mut().find_map(due);
-        state.journal.push(Entry {
+        state.in_flight += 1;
+        let entry = Entry {
             verb,
             method: method.into(),
             uri: uri.into(),
             done: done.clone(),
-        });
-        done
+            at: Instant::now(),
+            in_flight: state.in_flight,
+            code: None,
+        };
+        state.journal.push(entry);
+        Visit {
+            shared: self.clone(),
+            index: state.journal.len() - 1,
+            action: done,
+        }
+    }
+}
+
+impl Visit {
+    fn answered(&self, code: u16) {
+        self.shared.state().journal[self.index].code = Some(code);
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.shared.state().in_flight -= 1;
     }
 }

@@ -33,6 +33,16 @@ impl Answer {
         }
     }
 
+    /// As an API server refuses what its queues cannot take: in plain text.
+    pub fn busy(retry_after: u32) -> Answer {
+        Answer {
+            code: 429,
+            content_type: "text/plain; charset=utf-8",
+            retry_after: Some(retry_after),
+            body: "Too many requests, please try again later.\n".into(),
+        }
+    }
+
     /// As nginx says that it got nothing from its backend.
     pub fn html(code: u16, title: &str) -> Answer {
         let head = format!("<html>\r\n<head><title>{code} {title}</title></head>\r\n");

@@ -19,6 +19,13 @@ pub enum Verb {
 }
 
 impl Verb {
+    pub const ALL: &[Verb] = &[
+        Verb::Read,
+        Verb::Watch,
+        Verb::Write,
+        Verb::Delete,
+        Verb::Stream,
+    ];
     /// What a program can safely do twice.
     pub const PLAIN: &[Verb] = &[Verb::Read, Verb::Write, Verb::Delete];
     pub const READS: &[Verb] = &[Verb::Read];
@@ -43,6 +50,13 @@ pub enum When {
     Always,
     /// The first so many.
     First(usize),
+    /// This one alone; the first is 1.
+    Nth(usize),
+    /// Each `nth` one, so many times.
+    Every {
+        nth: usize,
+        times: usize,
+    },
     /// The first of each method and path, so that everything is hit and everything can succeed.
     FirstOfEach,
     /// For so long from the first one.
@@ -70,6 +84,8 @@ pub enum Action {
     Hold(Gate),
     /// Accepted and never answered; the server knows nothing.
     Silence,
+    /// The server does it, and nobody is told.
+    SilenceAfter,
     /// The answer's head, half of its body, and the end of the connection.
     CutBody,
     /// The stream ends in good order after so long.
@@ -115,6 +131,10 @@ impl Armed {
         match self.fault.when {
             When::Always => true,
             When::First(n) => self.count <= n,
+            When::Nth(n) => self.count == n,
+            When::Every { nth, times } => {
+                self.count.is_multiple_of(nth) && self.count <= nth * times
+            }
             When::FirstOfEach => self.seen.insert((method.into(), path.into())),
             When::For(time) => self.since.get_or_insert_with(Instant::now).elapsed() < time,
             When::Percent { of_100, .. } => self.roll() % 100 < u64::from(of_100),
@@ -155,6 +175,14 @@ mod tests {
         assert_eq!(fault.due(Verb::Write, "POST", "/pods"), None);
         let uris = ["/pods/a", "/pods?watch=0", "/pods"];
         assert_eq!(hits(&mut fault, &uris), [false, true, false]);
+    }
+
+    #[test]
+    fn a_number_is_hit_once_or_in_turn() {
+        let third = When::Every { nth: 3, times: 1 };
+        let hit = [false, false, true, false, false, false];
+        assert_eq!(hits(&mut armed(When::Nth(3)), &["/pods"; 6]), hit);
+        assert_eq!(hits(&mut armed(third), &["/pods"; 6]), hit);
     }
 
     #[test]

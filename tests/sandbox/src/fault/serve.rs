@@ -53,13 +53,23 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared
 async fn handle(shared: &Arc<Shared>, request: Request) -> Result<Response> {
     let agent = request.headers().get(USER_AGENT);
     let agent = agent.and_then(|agent| agent.to_str().ok());
-    let action = match agent {
+    match agent {
         Some(agent) if agent.starts_with(&shared.agent) => {
             let uri = request.uri().to_string();
-            shared.decide(verb(&request), request.method().as_str(), &uri)
+            let visit = shared.arrival(verb(&request), request.method().as_str(), &uri);
+            let response = answer(shared, request, visit.action.clone()).await?;
+            visit.answered(response.status().as_u16());
+            Ok(response)
         }
-        _ => None,
-    };
+        _ => forward(shared, request).await,
+    }
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    request: Request,
+    action: Option<Action>,
+) -> Result<Response> {
     let Some(action) = action else {
         return forward(shared, request).await;
     };
@@ -67,6 +77,10 @@ async fn handle(shared: &Arc<Shared>, request: Request) -> Result<Response> {
         Action::Answer(answer) => Ok(answer.response()),
         Action::Drop => bail!("dropped"),
         Action::Silence => Ok(pending::<Result<Response, Infallible>>().await?),
+        Action::SilenceAfter => {
+            whole(shared, request).await?;
+            Ok(pending::<Result<Response, Infallible>>().await?)
+        }
         Action::Delay(time) => {
             tokio::time::sleep(time).await;
             forward(shared, request).await

@@ -1,0 +1,173 @@
+//! Rows 1, 2, 3 and 10: a server that has more to do than it can, or is far away.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use ambikiali_sandbox::fault::{Action, Answer, Entry, Fault, Verb, When};
+
+use super::behind::Behind;
+use crate::support::{Foreign, on_two_clusters, progress};
+
+#[test]
+fn fault_01_a_busy_server_gets_the_time_that_it_asks_for() {
+    on_two_clusters(async |clusters| {
+        let behind = Behind::proxies(clusters).await;
+        let third = When::Every { nth: 3, times: 10 };
+        behind.both(Verb::ALL, third, Action::Answer(Answer::busy(1)));
+        let ended = behind.install("90s").await.succeeded();
+        for (proxy, cluster) in [(&behind.home, "cluster1"), (&behind.remote, "cluster2")] {
+            assert_eq!(proxy.disturbed().len(), 10);
+            let told = format!("{cluster}: a busy server put off 10 requests, by 10 s in all\n");
+            assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+            came_back_after_a_second(&proxy.journal());
+        }
+        behind.converged().await;
+        behind.cleanup().await.succeeded();
+    });
+}
+
+/// Each write that was put off. Other requests may be made by two waits at once.
+#[track_caller]
+fn came_back_after_a_second(journal: &[Entry]) {
+    for (index, entry) in journal.iter().enumerate() {
+        if entry.verb != Verb::Write || entry.done.is_none() {
+            continue;
+        }
+        let again = |later: &&Entry| later.uri == entry.uri && later.method == entry.method;
+        let again = journal[index + 1..].iter().find(again).expect("a new try");
+        assert!(
+            again.at - entry.at >= Duration::from_secs(1),
+            "{}",
+            entry.uri
+        );
+    }
+}
+
+#[test]
+fn fault_02_a_time_beyond_the_deadline_is_not_waited_for() {
+    on_two_clusters(async |clusters| {
+        let behind = Behind::proxies(clusters).await;
+        let operator = "/deployments/kiali-operator";
+        behind.remote.add(Fault {
+            verbs: Verb::WRITES,
+            path: operator,
+            when: When::Always,
+            action: Action::Answer(Answer::busy(3600)),
+        });
+        let ended = behind.install("90s").await.exited(8);
+        assert_eq!(ended.stdout, "");
+        assert_eq!(
+            ended.error(),
+            "\
+kiali operator: cluster2: Deployment kiali/kiali-operator: throttled: asked to wait 3600 s (429 Too Many Requests)
+  fix: run the same command again later; it goes on from here
+"
+        );
+        assert_eq!(behind.remote.disturbed().len(), 1, "and not asked again");
+        behind.heal();
+        behind.install("90s").await.succeeded();
+        behind.converged().await;
+        behind.cleanup().await.succeeded();
+    });
+}
+
+/// A user of the remote whose requests priority and fairness gives the smallest share there is: one
+/// at once, one that waits, and the next one is refused. The share is so small because another
+/// level, which nobody uses, takes most of the 600 that there are.
+const SMALL_SHARE: &str = r"
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: small, namespace: default}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: small}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: small, namespace: default}]
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: PriorityLevelConfiguration
+metadata: {name: small}
+spec:
+  type: Limited
+  limited:
+    nominalConcurrencyShares: 1
+    borrowingLimitPercent: 0
+    limitResponse: {type: Queue, queuing: {queues: 1, handSize: 1, queueLengthLimit: 1}}
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: PriorityLevelConfiguration
+metadata: {name: unused}
+spec:
+  type: Limited
+  limited:
+    nominalConcurrencyShares: 1000
+    limitResponse: {type: Reject}
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: FlowSchema
+metadata: {name: small}
+spec:
+  priorityLevelConfiguration: {name: small}
+  matchingPrecedence: 2
+  rules:
+    - subjects: [{kind: ServiceAccount, serviceAccount: {name: small, namespace: default}}]
+      resourceRules:
+        - {verbs: ['*'], apiGroups: ['*'], resources: ['*'], clusterScope: true, namespaces: ['*']}
+      nonResourceRules: [{verbs: ['*'], nonResourceURLs: ['*']}]
+";
+
+#[test]
+fn fault_03_a_server_whose_queue_is_full_gets_four_requests_at_once() {
+    on_two_clusters(async |clusters| {
+        let remote = clusters.remote();
+        let share = Foreign::apply(remote, SMALL_SHARE).await;
+        let behind = Behind::proxies(clusters).await;
+        let token = remote.token("default", "small").await.expect("a token");
+        behind.user("cluster2", serde_json::json!({"token": token}));
+        behind.install("120s").await.succeeded();
+        spared(&behind.remote.journal());
+        behind.converged().await;
+        behind.cleanup().await.succeeded();
+        share.removed().await;
+    });
+}
+
+/// From the moment that a refused request is made again, the refusal is known for certain.
+#[track_caller]
+fn spared(journal: &[Entry]) {
+    let mut refused = HashSet::new();
+    let known = journal.iter().position(|entry| {
+        let request = (&entry.method, &entry.uri);
+        let again = refused.contains(&request);
+        if entry.code == Some(429) {
+            refused.insert(request);
+        }
+        again
+    });
+    let known = known.expect("a request that the server refused and that was made again");
+    let most = journal[known..].iter().map(|entry| entry.in_flight).max();
+    assert!(most <= Some(4), "{most:?} at once");
+}
+
+#[test]
+fn fault_10_a_server_that_takes_two_seconds_is_only_slow() {
+    on_two_clusters(async |clusters| {
+        let behind = Behind::proxies(clusters).await;
+        behind.remote.add(Fault {
+            verbs: Verb::ALL,
+            path: "",
+            when: When::Always,
+            action: Action::Delay(Duration::from_secs(2)),
+        });
+        let ended = behind.install("180s").await.succeeded();
+        let shown = progress(&ended.stderr);
+        for step in ["kiali operator", "remote cluster"] {
+            let steps = shown.lines().filter(|line| line.starts_with("cluster2"));
+            let mut steps = steps.filter(|line| line.contains(step));
+            assert!(steps.any(|line| line.contains("  done  ")), "{shown}");
+        }
+        behind.converged().await;
+        behind.cleanup().await.succeeded();
+    });
+}

@@ -1,0 +1,150 @@
+//! What another tool manages is left to it, unless the user says otherwise.
+
+use ambikiali_sandbox::Cluster;
+use serde_json::{Value, json};
+
+use super::{named, recorded};
+use crate::cleanup::CLEAN;
+use crate::support::{Clusters, Foreign, get, masked, on_two_clusters, patch, progress};
+
+const DEPLOYMENT: (&str, &str, &str) = ("apps/v1", "Deployment", "kiali/prometheus");
+
+const NAMESPACE: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: kiali}
+";
+
+/// Under our name, with other pods.
+const OTHER_PODS: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: prometheus, namespace: kiali}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: theirs}}
+  template:
+    metadata: {labels: {app: theirs}}
+    spec: {containers: [{name: theirs, image: theirs}]}
+";
+
+/// One field of ours, by a tool that applies.
+const TWO: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: prometheus, namespace: kiali}
+spec: {replicas: 2}
+";
+
+async fn deployment(cluster: &Cluster) -> Value {
+    get(cluster, DEPLOYMENT.0, DEPLOYMENT.1, DEPLOYMENT.2)
+        .await
+        .expect("the Deployment")
+}
+
+async fn forced(clusters: &Clusters) -> crate::support::Ended {
+    clusters.install(&["--force-conflicts"]).await
+}
+
+#[test]
+fn fault_21_a_field_of_another_tool_stops_the_install_and_is_only_taken_on_demand() {
+    on_two_clusters(async |clusters| {
+        let home = clusters.home();
+        clusters.installed().await;
+        Foreign::apply(home, TWO).await;
+        let label = json!({"metadata": {"labels": {"theirs": "stays"}}});
+        patch(home, DEPLOYMENT.0, DEPLOYMENT.1, DEPLOYMENT.2, &label).await;
+        let ended = clusters.install(&[]).await.exited(9);
+        assert_eq!(
+            ended.error(),
+            "\
+aggregate metrics: cluster1: Deployment kiali/prometheus is managed by another tool: .spec.replicas (conflict with \"somebody\")
+  fix: look at it: kubectl --context cluster1 -n kiali get deployment prometheus -o yaml --show-managed-fields; to take these fields all the same: ambikiali install --force-conflicts
+"
+        );
+        assert_eq!(deployment(home).await["spec"]["replicas"], 2);
+
+        forced(clusters).await.succeeded();
+        let live = deployment(home).await;
+        assert_eq!(live["spec"]["replicas"], 1);
+        assert_eq!(live["metadata"]["labels"]["theirs"], "stays");
+        let marks = clusters.marks();
+        clusters.installed().await;
+        for mark in marks {
+            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+            assert_eq!(writes.len(), 0, "{writes:#?}");
+        }
+        clusters.cleaned().await;
+    });
+}
+
+#[test]
+fn fault_22_what_was_there_is_adopted_only_as_it_is_and_goes_only_on_demand() {
+    on_two_clusters(async |clusters| {
+        let home = clusters.home();
+        let namespace = Foreign::apply(home, NAMESPACE).await;
+        let account = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: kiali-operator, namespace: kiali, labels: LABELS}
+";
+        let live = [account.replace("LABELS", "{}")];
+        let theirs = Foreign::apply(home, &live[0]).await;
+        let ended = clusters.install(&[]).await.exited(9);
+        assert_eq!(
+            ended.error(),
+            "\
+kiali operator: cluster1: ServiceAccount kiali/kiali-operator is there already, made by somebody, and differs from what is needed at .metadata.labels; it was left as it is
+  fix: look at it: kubectl --context cluster1 -n kiali get serviceaccount kiali-operator -o yaml --show-managed-fields; to take these fields all the same: ambikiali install --force-conflicts
+"
+        );
+        forced(clusters).await.succeeded();
+        let record = recorded(home).await.expect("a record");
+        let adopted = named(&record)
+            .into_iter()
+            .filter(|name| name.starts_with("adopted"));
+        assert_eq!(
+            adopted.collect::<Vec<_>>(),
+            [
+                "adopted Namespace kiali",
+                "adopted ServiceAccount kiali/kiali-operator"
+            ]
+        );
+        clusters.cleaned().await;
+        let kept = get(home, "v1", "ServiceAccount", "kiali/kiali-operator").await;
+        assert!(kept.is_some(), "what was there before is kept");
+
+        forced(clusters).await.succeeded();
+        let cleaned = clusters.run(&["cleanup", "--adopted"]).await.succeeded();
+        assert_eq!(masked(&cleaned.stdout), CLEAN);
+        let said = progress(&cleaned.stderr);
+        let gone = "cluster1      namespace           done     removed kiali\n";
+        assert!(said.contains(gone), "{said}");
+        theirs.removed().await;
+        namespace.removed().await;
+    });
+}
+
+#[test]
+fn fault_23_an_object_that_cannot_be_changed_into_ours_is_named_and_never_made_again() {
+    on_two_clusters(async |clusters| {
+        let home = clusters.home();
+        let namespace = Foreign::apply(home, NAMESPACE).await;
+        let theirs = Foreign::apply(home, OTHER_PODS).await;
+        let before = deployment(home).await;
+        let ended = forced(clusters).await.exited(1);
+        let error = ended.error();
+        let named = "aggregate metrics: cluster1: Deployment kiali/prometheus: ";
+        assert!(error.starts_with(named), "{error}");
+        assert!(error.contains("spec.selector"), "{error}");
+        assert!(error.contains("field is immutable"), "{error}");
+        let after = deployment(home).await;
+        assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
+        assert_eq!(after["spec"], before["spec"]);
+        clusters.cleaned().await;
+        theirs.removed().await;
+        clusters.installed().await;
+        clusters.cleaned().await;
+        namespace.removed().await;
+    });
+}

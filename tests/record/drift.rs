@@ -1,0 +1,75 @@
+//! What somebody changed since an install: shown by `status`, undone by the next install, which
+//! writes nothing else.
+
+use serde_json::json;
+
+use super::{named, recorded};
+use crate::support::{get, masked, on_two_clusters, patch, progress};
+
+const CONFIG: (&str, &str, &str) = ("v1", "ConfigMap", "kiali/prometheus-config");
+
+#[test]
+fn an_edit_is_shown_and_undone_by_an_install_that_writes_that_object_only() {
+    on_two_clusters(async |clusters| {
+        let home = clusters.home();
+        clusters.installed().await;
+        let record = recorded(home).await.expect("a record");
+        assert_eq!(
+            named(&record),
+            [
+                "created ClusterRole kiali-operator",
+                "created ClusterRole prometheus",
+                "created ClusterRoleBinding kiali-operator",
+                "created ClusterRoleBinding prometheus",
+                "created ConfigMap istio-system/prometheus",
+                "created ConfigMap kiali/prometheus-config",
+                "created CustomResourceDefinition kialis.kiali.io",
+                "created Deployment istio-system/prometheus",
+                "created Deployment kiali/kiali-operator",
+                "created Deployment kiali/prometheus",
+                "created Gateway istio-system/prometheus-gateway",
+                "created HTTPRoute istio-system/prometheus",
+                "created Kiali kiali/kiali",
+                "created Namespace kiali",
+                "created Secret kiali/kiali-multi-cluster-secret",
+                "created Service istio-system/prometheus",
+                "created Service kiali/prometheus",
+                "created ServiceAccount istio-system/prometheus",
+                "created ServiceAccount kiali/kiali-operator",
+            ]
+        );
+        let before = get(home, CONFIG.0, CONFIG.1, CONFIG.2).await.unwrap();
+        let edit = json!({"data": {"prometheus.yml": "global: {}"}});
+        patch(home, CONFIG.0, CONFIG.1, CONFIG.2, &edit).await;
+
+        let status = clusters.run(&["status"]).await.exited(1);
+        let drifted = "\
+              aggregate metrics   drifted    ConfigMap kiali/prometheus-config: changed by somebody at TIME: .data.prometheus.yml
+";
+        let shown = masked(&status.stdout);
+        assert!(shown.contains(drifted), "{shown}");
+
+        let marks = clusters.marks();
+        let ended = clusters.install(&[]).await.succeeded();
+        let said = "cluster1      aggregate metrics   done     changed 1, unchanged 2; ConfigMap kiali/prometheus-config had been changed at .data.prometheus.yml by somebody; scrapes 2 clusters\n";
+        let lines = progress(&ended.stderr);
+        assert!(lines.contains(said), "{lines}");
+        let [home_writes, remote_writes] = marks.map(|mark| {
+            let ours = mark.requests().unwrap().by_agent("ambikiali");
+            ours.writes().but_leases()
+        });
+        let names = home_writes.iter().map(|request| &request.name);
+        // Refused once because of the edit, then taken back.
+        assert_eq!(
+            names.collect::<Vec<_>>(),
+            ["prometheus-config", "prometheus-config"]
+        );
+        assert_eq!(home_writes[0].code, 409);
+        assert_eq!(remote_writes.len(), 0, "{remote_writes:#?}");
+        let after = get(home, CONFIG.0, CONFIG.1, CONFIG.2).await.unwrap();
+        assert_eq!(after["data"], before["data"]);
+        assert_eq!(recorded(home).await, Some(record));
+        clusters.run(&["status"]).await.succeeded();
+        clusters.cleaned().await;
+    });
+}

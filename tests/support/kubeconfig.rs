@@ -1,0 +1,23 @@
+//! Kubeconfigs with something else in them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// A copy, or the same file, after a change.
+pub fn kubeconfig(from: &Path, to: PathBuf, change: impl FnOnce(&mut Value)) -> PathBuf {
+    let text = fs::read_to_string(from).expect("a kubeconfig");
+    let mut config = serde_yaml::from_str(&text).expect("a kubeconfig");
+    change(&mut config);
+    fs::write(&to, config.to_string()).expect("a kubeconfig");
+    to
+}
+
+/// The `user` or `cluster` of that name.
+pub fn entry<'a>(config: &'a mut Value, what: &str, name: &str) -> &'a mut Value {
+    let entries = config[format!("{what}s")].as_array_mut();
+    let mut entries = entries.expect("a list").iter_mut();
+    let entry = entries.find(|entry| entry["name"] == name);
+    &mut entry.expect("an entry")[what]
+}
