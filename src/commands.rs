@@ -118,7 +118,7 @@ async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<Exi
             cluster.server
         ));
     }
-    install::usable_addresses(&mesh, allow_loopback)?;
+    preflight::usable_addresses(&mesh, allow_loopback)?;
     let choices = Choices {
         force_conflicts,
         ..Choices::default()
