@@ -21,6 +21,7 @@ pub mod request;
 pub mod retry;
 pub mod rights;
 pub mod wait;
+pub mod write;
 
 use std::time::{Duration, Instant};
 

@@ -3,6 +3,7 @@
 mod foreign;
 mod foreign_kiali;
 mod interrupted;
+mod stuck;
 
 use ambikiali_sandbox::audit::Request;
 

@@ -2,15 +2,14 @@
 //! nothing. What is not ours is never written, and nobody's fields are taken, unless the user says so.
 
 use anyhow::Result;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::conflict;
 use super::difference::difference;
 use super::ownership::labelled;
-use super::request::{Refusal, send, send_opt};
-use super::{FIELD_MANAGER, Scope, advice, kinds, record, wait};
-use crate::progress::ObjectId;
+use super::request::Refusal;
+use super::write::{Force, read, write};
+use super::{Scope, kinds};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -203,57 +202,6 @@ pub fn summary(applied: &[Applied]) -> String {
     let drifts = applied.iter().filter_map(|a| a.drift.clone());
     let said = std::iter::once(counts).chain(drifts);
     said.collect::<Vec<_>>().join("; ")
-}
-
-pub async fn read(scope: &Scope<'_>, object: &Value, id: &ObjectId) -> Result<Option<Value>> {
-    let api = kinds::api(&scope.cluster.client, object)?;
-    let live = send_opt(scope, id, || api.get(&id.name)).await?;
-    let mut live = live.map(serde_json::to_value).transpose()?;
-    // A list tells no kinds of its items, and some servers none of a single one.
-    if let Some(live) = &mut live {
-        live["apiVersion"] = object["apiVersion"].clone();
-        live["kind"] = object["kind"].clone();
-    }
-    Ok(live)
-}
-
-/// Whether fields are taken from those who manage them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Force {
-    No,
-    Yes,
-}
-
-/// Ok(Err): a conflict, for the caller to judge. Nothing is written that the record does not name;
-/// the namespace alone comes before the record and the Lease, which are in it.
-async fn write(scope: &Scope<'_>, wanted: &Value, force: Force) -> Result<Result<Value, Refusal>> {
-    if wanted["kind"] != "Namespace" {
-        scope.lease.hold(scope.deadline).await?;
-        record::cover(scope, wanted).await?;
-    }
-    patch(scope, wanted, force).await
-}
-
-/// The record itself, whoever edited it.
-pub async fn write_record(scope: &Scope<'_>, record: &Value) -> Result<()> {
-    scope.lease.hold(scope.deadline).await?;
-    let record = labelled(record, &scope.record.id);
-    patch(scope, &record, Force::Yes).await??;
-    Ok(())
-}
-
-async fn patch(scope: &Scope<'_>, wanted: &Value, force: Force) -> Result<Result<Value, Refusal>> {
-    let id = kinds::id(wanted)?;
-    let api = kinds::api(&scope.cluster.client, wanted)?;
-    let mut params = PatchParams::apply(FIELD_MANAGER).validation_strict();
-    params.force = force == Force::Yes;
-    let patch = Patch::Apply(wanted);
-    let apply = || send(scope, &id, || api.patch(&id.name, &params, &patch));
-    match wait::until_served(scope, &id, apply).await {
-        Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
-        Err(refusal) if refusal.status().is_some_and(|s| s.code == 409) => Ok(Err(refusal)),
-        Err(refusal) => Err(advice::refused(scope, refusal).await),
-    }
 }
 
 #[cfg(test)]

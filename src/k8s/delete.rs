@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::record::{Entry, Key, Origin};
 use super::request::change;
-use super::{Scope, apply, kinds};
+use super::{Scope, kinds, write};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
@@ -59,7 +59,7 @@ enum Look {
 
 async fn look(scope: &Scope<'_>, entry: &Entry) -> Result<Look> {
     let object = entry.key.object();
-    let live = apply::read(scope, &object, &entry.key.id()).await?;
+    let live = write::read(scope, &object, &entry.key.id()).await?;
     let uid = |live: &Value| {
         live["metadata"]["uid"]
             .as_str()
@@ -94,7 +94,7 @@ async fn by_uid(scope: &Scope<'_>, key: &Key, uid: &str) -> Result<bool> {
         Ok(_) => Ok(true),
         Err(refusal) if refusal.is_missing() => Ok(true),
         Err(refusal) if refusal.status().is_some_and(Status::is_conflict) => {
-            match apply::read(scope, &object, &id).await? {
+            match write::read(scope, &object, &id).await? {
                 // A namespace that is going already refuses to go once more.
                 Some(now) if now["metadata"]["deletionTimestamp"].is_string() => Ok(true),
                 Some(now) if now["metadata"]["uid"] == uid => Err(refusal.into()),

@@ -6,14 +6,16 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{AttachParams, ListParams, LogParams};
+use kube::api::{AttachParams, ListParams, LogParams, Patch, PatchParams};
+use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use super::Scope;
+use super::apply::Applied;
 use super::health::{self, Health};
-use super::request::send;
+use super::request::{change, send};
 use super::retry::persist;
 use super::wait::{self, Wait};
+use super::{FIELD_MANAGER, Scope, ownership};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -66,6 +68,61 @@ pub async fn rolled_out(
                 .into())
         }
     }
+}
+
+/// Rolled out, with pods that were made after `config` was last written: one that was made before runs
+/// with what it said then, as after an edit that was undone.
+pub async fn rolled_out_with(
+    scope: &Scope<'_>,
+    api: &Api<Deployment>,
+    applied: &[Applied],
+    id: ObjectId,
+    labels: &str,
+) -> Result<()> {
+    let live = |kind: &str| {
+        applied
+            .iter()
+            .map(|a| &a.live)
+            .find(|live| live["kind"] == kind)
+    };
+    let mut seen = live("Deployment").and_then(|d| serde_json::from_value(d.clone()).ok());
+    let config = live("ConfigMap").context("the manifest has a configuration")?;
+    loop {
+        let wait = Wait {
+            seen: seen.take(),
+            ..Wait::for_object(api.clone(), id.clone())
+        };
+        rolled_out(scope, wait, labels, health::deployment).await?;
+        let namespace = id.namespace.as_deref().unwrap_or_default();
+        let (pods, written) = (
+            labelled(scope, namespace, labels).await?,
+            ownership::written_at(config),
+        );
+        if pods
+            .iter()
+            .all(|pod| pod.metadata.creation_timestamp >= written)
+        {
+            return Ok(());
+        }
+        seen = Some(rolled(scope, api, &id, config).await?);
+    }
+}
+
+/// Has new pods made, once for each time that the configuration was written.
+async fn rolled(
+    scope: &Scope<'_>,
+    api: &Api<Deployment>,
+    id: &ObjectId,
+    config: &Value,
+) -> Result<Deployment> {
+    let version = json!({"ambikiali.dev/config-version": config["metadata"]["resourceVersion"]});
+    let touch = json!({"spec": {"template": {"metadata": {"annotations": version}}}});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
+    let touch = Patch::Merge(touch);
+    Ok(change(scope, id, || api.patch(&id.name, &params, &touch)).await??)
 }
 
 /// Only the newest pod counts: an older one may fail for what was just mended.

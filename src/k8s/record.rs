@@ -3,6 +3,7 @@
 //! in between, everything that removes knows what to remove. A record that was lost or edited is
 //! made again from the labels.
 
+mod entry;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use entry::{Entry, Key, Origin};
 pub use store::{cover, finish, look, open, remove};
 
 use super::ownership::{self, digest};
@@ -22,41 +24,6 @@ use crate::progress::ObjectId;
 pub const NAME: &str = "ambikiali-record";
 const DIGEST: &str = "ambikiali.dev/digest";
 const KEY: &str = "record.json";
-
-/// Whether an object came with us, or was there and serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Origin {
-    Created,
-    Adopted,
-}
-
-/// How an object is called, whatever it is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Key {
-    pub api_version: String,
-    pub kind: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    pub name: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct Entry {
-    #[serde(flatten)]
-    pub key: Key,
-    pub origin: Origin,
-    /// None as long as it is only about to be made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uid: Option<String>,
-    /// Of the manifest that was applied.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub applied: Option<String>,
-    /// Of the fields that were ours then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fields: Option<String>,
-}
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 struct Party {
@@ -100,35 +67,6 @@ pub enum Found {
     Nothing,
     Lost(usize),
     Edited(usize),
-}
-
-impl Key {
-    pub fn of(object: &Value) -> Key {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-        Key {
-            api_version: text("/apiVersion").unwrap_or_default().into(),
-            kind: text("/kind").unwrap_or_default().into(),
-            namespace: text("/metadata/namespace").map(Into::into),
-            name: text("/metadata/name").unwrap_or_default().into(),
-        }
-    }
-
-    /// As much of the object as its name needs.
-    pub fn object(&self) -> Value {
-        let metadata = match &self.namespace {
-            Some(namespace) => json!({"name": self.name, "namespace": namespace}),
-            None => json!({"name": self.name}),
-        };
-        json!({"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata})
-    }
-
-    pub fn id(&self) -> ObjectId {
-        ObjectId {
-            kind: self.kind.clone(),
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-        }
-    }
 }
 
 impl Found {
@@ -270,4 +208,34 @@ impl Record {
 
 fn fingerprint(wanted: &Value) -> String {
     digest(&wanted.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_47_a_record_of_200_clusters_stays_far_below_the_limit_of_an_object() {
+        let party = |number: u32| Party {
+            name: ClusterName::new(&format!("{}-{number}", "c".repeat(50))).unwrap(),
+            uid: "d6f5c9b3-c413-4aa9-b9af-1a5ae15bb54d".into(),
+        };
+        let record = Record {
+            id: ownership::install_id("a", "kiali"),
+            home: party(0),
+            clusters: (0..200).map(party).collect(),
+            state: Mutex::default(),
+            saving: tokio::sync::Mutex::default(),
+        };
+        for number in 0..40 {
+            let name = format!("{}-{number}", "n".repeat(60));
+            let object = json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                "metadata": {"name": name, "namespace": "n".repeat(63), "uid": party(0).uid},
+            });
+            record.created(&object, &object);
+        }
+        let size = record.object("kiali").unwrap().to_string().len();
+        assert!(size < 100_000, "{size} bytes");
+    }
 }

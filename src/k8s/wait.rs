@@ -2,6 +2,8 @@
 //! function is satisfied. A watch that breaks, ends or falls silent is taken up again by a new look,
 //! and the deadline's error carries the last reason seen.
 
+mod poll;
+
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -13,7 +15,9 @@ use kube::core::{ApiResource, DynamicObject, Resource};
 use serde::de::DeserializeOwned;
 
 use super::health::Health;
-use super::request::{Refusal, send_opt};
+pub use poll::{poll, until_served};
+
+use super::request::send_opt;
 use super::{Scope, retry};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -24,8 +28,6 @@ const SILENCE: Duration = Duration::from_secs(25);
 /// How long a cluster may be out of reach in the middle of a wait.
 const OUTAGE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long the kind of an established definition may still be unknown.
-const SERVED: Duration = Duration::from_secs(30);
 
 /// What the object shall become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,57 +225,5 @@ fn terminating(meta: &ObjectMeta) -> String {
             format!("going; finalizer {} is not done", finalizers.join(", "))
         }
         (Some(_), _) => "going".into(),
-    }
-}
-
-/// Not every API server behind one address serves a kind at the moment its definition is established.
-pub async fn until_served<T, F>(
-    scope: &Scope<'_>,
-    object: &ObjectId,
-    mut request: impl FnMut() -> F,
-) -> Result<T, Refusal>
-where
-    F: Future<Output = Result<T, Refusal>>,
-{
-    let end = Instant::now() + scope.deadline.at_most(SERVED);
-    loop {
-        match request().await {
-            Err(refusal) if refusal.is_unknown_kind() && Instant::now() + PAUSE < end => {
-                scope.progress.waiting(object, &refusal.text());
-                tokio::time::sleep(PAUSE).await;
-            }
-            answer => return answer,
-        }
-    }
-}
-
-/// For what cannot be watched: asks until it is ready, fails, or `patience` is used up. The error is
-/// the last reason.
-pub async fn poll<F>(
-    scope: &Scope<'_>,
-    object: &ObjectId,
-    patience: Duration,
-    mut ask: impl FnMut() -> F,
-) -> Result<(), String>
-where
-    F: Future<Output = Health>,
-{
-    let end = Instant::now() + scope.deadline.at_most(patience);
-    let mut reason = String::new();
-    loop {
-        match ask().await {
-            Health::Ready => return Ok(()),
-            Health::Failed(cause) => return Err(cause),
-            Health::InProgress(why) => {
-                if reason != why {
-                    scope.progress.waiting(object, &why);
-                    reason = why;
-                }
-            }
-        }
-        if Instant::now() + PAUSE > end {
-            return Err(reason);
-        }
-        tokio::time::sleep(PAUSE).await;
     }
 }

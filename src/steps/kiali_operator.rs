@@ -15,7 +15,7 @@ use crate::k8s::health::{self, Kiali};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::{send, send_opt};
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, kinds, ownership};
+use crate::k8s::{Scope, kinds, ownership, write};
 use crate::manifests;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -192,7 +192,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<bool> {
 async fn is_ours(scope: &Scope<'_>, objects: &[Value]) -> Result<bool> {
     let operator = objects.iter().find(|o| o["kind"] == "Deployment");
     let operator = operator.context("the manifest has an operator")?;
-    let live = apply::read(scope, operator, &kinds::id(operator)?).await?;
+    let live = write::read(scope, operator, &kinds::id(operator)?).await?;
     Ok(live.as_ref().is_some_and(|live| scope.record.is_ours(live)))
 }
 

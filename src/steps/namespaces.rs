@@ -11,7 +11,7 @@ use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
 use crate::k8s::wait::{self, Goal, Wait};
-use crate::k8s::{Scope, contents, kinds, record};
+use crate::k8s::{Scope, contents, kinds, record, write};
 use crate::manifests;
 use crate::progress::ObjectId;
 
@@ -25,7 +25,7 @@ pub fn object(namespace: &str) -> Result<Value> {
 pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     let object = object(scope.namespace)?;
     let id = kinds::id(&object)?;
-    let mut there = apply::read(scope, &object, &id).await?;
+    let mut there = write::read(scope, &object, &id).await?;
     if let Some(live) = there.take_if(|live| live["metadata"]["deletionTimestamp"].is_string()) {
         gone(scope, Some(&live)).await?;
     }
@@ -128,7 +128,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
 /// Why there is nothing to remove.
 async fn kept_for(scope: &Scope<'_>) -> Result<Option<String>> {
     let object = object(scope.namespace)?;
-    match apply::read(scope, &object, &kinds::id(&object)?).await? {
+    match write::read(scope, &object, &kinds::id(&object)?).await? {
         None => return Ok(Some("nothing there".into())),
         Some(live) if !scope.record.is_ours(&live) && !scope.choices.adopted => {
             return Ok(Some(format!("kept {} (not ours)", scope.namespace)));

@@ -24,12 +24,15 @@ use crate::k8s::health::Health;
 use crate::k8s::look::{Component, look};
 use crate::k8s::{Scope, delete};
 use crate::manifests;
-use crate::mesh::ClusterName;
+use crate::mesh::{Cluster, ClusterName};
+use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 /// The name that the operator watches: Kiali is rolled when it changes.
 pub const NAME: &str = "kiali-multi-cluster-secret";
 const LABEL: &str = "kiali.io/kiali-multi-cluster-secret";
+/// Of all the values of a Secret together.
+const LARGEST: usize = 1 << 20;
 
 /// The Secret for home. The key of each remote, the name inside its kubeconfig and its Istio
 /// cluster id are one string: Kiali mixes clusters up otherwise.
@@ -74,7 +77,9 @@ pub async fn install(
     remotes: &[RemoteAccess],
     before: Before,
 ) -> Result<Applied> {
-    let applied = apply::apply(home, &object(home.namespace, remotes)?, before).await?;
+    let secret = object(home.namespace, remotes)?;
+    fits(home.cluster, &secret)?;
+    let applied = apply::apply(home, &secret, before).await?;
     let names = remotes
         .iter()
         .map(|r| r.cluster.to_string())
@@ -85,6 +90,29 @@ pub async fn install(
         apply::summary(std::slice::from_ref(&applied))
     ));
     Ok(applied)
+}
+
+/// Its size and its number of remotes, if it is.
+fn too_large(secret: &Value) -> Option<(usize, usize)> {
+    let data = secret["data"].as_object()?;
+    let bytes = |value: &Value| value.as_str().map_or(0, |text| text.len() / 4 * 3);
+    let size = data.values().map(bytes).sum();
+    (size > LARGEST).then_some((size, data.len()))
+}
+
+/// The server's own words for it name neither the cause nor a way out.
+fn fits(home: &Cluster, secret: &Value) -> Result<(), Problem> {
+    let Some((size, remotes)) = too_large(secret) else {
+        return Ok(());
+    };
+    Err(Problem::new(
+        Exit::Unexpected,
+        format!(
+            "{}: Secret {NAME} would hold {size} bytes for {remotes} remotes, and an API server takes {LARGEST}; it was not written",
+            home.name
+        ),
+    )
+    .fix("shorten certificate-authority-data in the kubeconfig to the CAs of the API servers themselves, or spread the remotes over two homes"))
 }
 
 /// The remotes that Kiali is given, and whether each of them answers its own kubeconfig.
@@ -177,6 +205,25 @@ mod tests {
             config.pointer("/users/0/user/token").unwrap(),
             "secret-token"
         );
+    }
+
+    /// A Secret for 200 remotes whose CA has so many bytes.
+    fn for_200(ca: usize) -> Value {
+        let remotes = (0..200).map(|number| RemoteAccess {
+            cluster: ClusterName::new(&format!("cluster-{number}")).unwrap(),
+            ca: "x".repeat(ca),
+            token: "t".repeat(1200).into(),
+            ..access()
+        });
+        object("kiali", &remotes.collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn fault_47_a_secret_for_200_remotes_fits_and_one_that_does_not_is_told_before_it_is_written() {
+        let size =
+            |secret: &Value| too_large(secret).map(|(size, remotes)| (size > LARGEST, remotes));
+        assert_eq!(size(&for_200(1500)), None);
+        assert_eq!(size(&for_200(5000)), Some((true, 200)));
     }
 
     #[test]

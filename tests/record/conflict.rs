@@ -47,6 +47,37 @@ async fn forced(clusters: &Clusters) -> crate::support::Ended {
 }
 
 #[test]
+fn fault_20_an_object_that_changes_all_the_time_is_brought_back_all_the_same() {
+    on_two_clusters(async |clusters| {
+        let home = clusters.home();
+        clusters.installed().await;
+        let whole = deployment(home).await;
+        let edit = json!({"spec": {"revisionHistoryLimit": 7, "replicas": 2}});
+        patch(home, DEPLOYMENT.0, DEPLOYMENT.1, DEPLOYMENT.2, &edit).await;
+        // Each one is another version of the object, between any look and any write.
+        let busy = async {
+            for number in 0u64.. {
+                let note =
+                    json!({"metadata": {"annotations": {"somebody/number": number.to_string()}}});
+                patch(home, DEPLOYMENT.0, DEPLOYMENT.1, DEPLOYMENT.2, &note).await;
+            }
+        };
+        let ended = tokio::select! {
+            ended = clusters.install(&[]) => ended,
+            () = busy => unreachable!("it has no end"),
+        };
+        ended.succeeded();
+        let live = deployment(home).await;
+        assert_eq!(live["spec"]["replicas"], whole["spec"]["replicas"]);
+        assert_ne!(
+            live["metadata"]["annotations"]["somebody/number"],
+            Value::Null
+        );
+        clusters.cleaned().await;
+    });
+}
+
+#[test]
 fn fault_21_a_field_of_another_tool_stops_the_install_and_is_only_taken_on_demand() {
     on_two_clusters(async |clusters| {
         let home = clusters.home();

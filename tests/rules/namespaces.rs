@@ -28,7 +28,7 @@ fn fault_31_a_namespace_that_is_being_deleted_is_waited_for_and_what_holds_it_is
         assert_eq!(
             ended.error(),
             "\
-namespace: cluster2: Namespace kiali is not ready after 5 s: being deleted: Some resources are remaining: configmaps. has 1 resource instances; Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances
+namespace: cluster2: Namespace kiali is not gone after 5 s: being deleted: Some resources are remaining: configmaps. has 1 resource instances; Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances
   fix: free what its conditions name and run the same command again: kubectl --context cluster2 get namespace kiali -o yaml
 "
         );

@@ -8,14 +8,14 @@ use super::{Content, DIGEST, Entry, Found, KEY, Key, NAME, Origin};
 use crate::k8s::health::Health;
 use crate::k8s::ownership::{self, digest};
 use crate::k8s::request::change;
-use crate::k8s::{Scope, apply, contents, kinds};
+use crate::k8s::{Scope, contents, kinds, write};
 use crate::problem::{Exit, Problem};
 
 /// Reads the record of a cluster; without a whole one all kinds are searched for our labels.
 pub async fn open(scope: &Scope<'_>) -> Result<Found> {
     let record = scope.record;
     let name = record.object(scope.namespace)?;
-    let live = apply::read(scope, &name, &kinds::id(&name)?).await?;
+    let live = write::read(scope, &name, &kinds::id(&name)?).await?;
     if let Some(live) = &live
         && let Some(content) = whole(scope, live)?
     {
@@ -41,7 +41,7 @@ pub async fn open(scope: &Scope<'_>) -> Result<Found> {
 /// Like `open`, by one request: for those who only look.
 pub async fn look(scope: &Scope<'_>) -> Result<Health> {
     let name = scope.record.object(scope.namespace)?;
-    let Some(live) = apply::read(scope, &name, &kinds::id(&name)?).await? else {
+    let Some(live) = write::read(scope, &name, &kinds::id(&name)?).await? else {
         return Ok(Health::InProgress("not there".into()));
     };
     let Some(content) = whole(scope, &live)? else {
@@ -136,7 +136,7 @@ async fn save(scope: &Scope<'_>) -> Result<()> {
     {
         return Ok(());
     }
-    apply::write_record(scope, &object).await?;
+    write::write_record(scope, &object).await?;
     let keys = scope.record.entries().into_iter().map(|entry| entry.key);
     scope.record.state().stored = Some((text, keys.collect()));
     Ok(())
@@ -150,7 +150,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     if scope.choices.dry_run || scope.record.entries().iter().any(ours) {
         return Ok(());
     }
-    let Some(live) = apply::read(scope, &object, &id).await? else {
+    let Some(live) = write::read(scope, &object, &id).await? else {
         return Ok(());
     };
     if !scope.record.is_ours(&live) {

@@ -1,0 +1,70 @@
+//! One object in the record.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::progress::ObjectId;
+
+/// Whether an object came with us, or was there and serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    Created,
+    Adopted,
+}
+
+/// How an object is called, whatever it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Key {
+    pub api_version: String,
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Entry {
+    #[serde(flatten)]
+    pub key: Key,
+    pub origin: Origin,
+    /// None as long as it is only about to be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Of the manifest that was applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<String>,
+    /// Of the fields that were ours then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields: Option<String>,
+}
+
+impl Key {
+    pub fn of(object: &Value) -> Key {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        Key {
+            api_version: text("/apiVersion").unwrap_or_default().into(),
+            kind: text("/kind").unwrap_or_default().into(),
+            namespace: text("/metadata/namespace").map(Into::into),
+            name: text("/metadata/name").unwrap_or_default().into(),
+        }
+    }
+
+    /// As much of the object as its name needs.
+    pub fn object(&self) -> Value {
+        let metadata = match &self.namespace {
+            Some(namespace) => json!({"name": self.name, "namespace": namespace}),
+            None => json!({"name": self.name}),
+        };
+        json!({"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata})
+    }
+
+    pub fn id(&self) -> ObjectId {
+        ObjectId {
+            kind: self.kind.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
