@@ -45,8 +45,6 @@ pub struct Applied {
     /// As it was before, when it was there.
     pub before: Option<Value>,
     pub live: Value,
-    /// What somebody else had made of it, in a sentence.
-    pub drift: Option<String>,
 }
 
 impl Applied {
@@ -55,7 +53,6 @@ impl Applied {
             outcome,
             before,
             live,
-            drift: None,
         }
     }
 }
@@ -115,10 +112,10 @@ async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
     if version(&written) == version(&live) {
         return Ok(Applied::new(Outcome::Unchanged, Some(live), written));
     }
-    Ok(Applied {
-        drift,
-        ..Applied::new(Outcome::Changed, Some(live), written)
-    })
+    if let Some(drift) = drift {
+        scope.progress.note(drift);
+    }
+    Ok(Applied::new(Outcome::Changed, Some(live), written))
 }
 
 /// An edit by hand of what we made is drift, and undone; a tool that applies would come again.
@@ -198,10 +195,8 @@ pub fn summary(applied: &[Applied]) -> String {
         count(Outcome::Reused, "reused"),
         count(Outcome::Unchanged, "unchanged"),
     ];
-    let counts = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let drifts = applied.iter().filter_map(|a| a.drift.clone());
-    let said = std::iter::once(counts).chain(drifts);
-    said.collect::<Vec<_>>().join("; ")
+    let counts = counts.into_iter().flatten();
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

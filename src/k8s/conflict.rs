@@ -61,7 +61,10 @@ fn others(live: &Value) -> String {
 
 /// What somebody made of an object of ours.
 pub fn drift(id: &ObjectId, live: &Value, field: &str) -> String {
-    format!("{id} had been changed at {field} by {}", others(live))
+    format!(
+        "{id} had been changed at {field} by {}; it is as it was",
+        others(live)
+    )
 }
 
 /// Whether all that is in the way was set once, by a person with a client; a tool that applies, or a

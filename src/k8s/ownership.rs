@@ -1,7 +1,7 @@
 //! Whose an object is. Ours carries the labels of this install and was applied by our field manager:
 //! labels alone may be copied, and a name alone says nothing.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, Time};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -54,6 +54,14 @@ fn our_entry(meta: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
         entry.manager.as_deref() == Some(FIELD_MANAGER)
             && entry.operation.as_deref() == Some("Apply")
     })
+}
+
+/// When we last wrote an object, by the server's clock.
+pub fn written_at(live: &Value) -> Option<Time> {
+    let entries = live["metadata"]["managedFields"].as_array()?;
+    let ours = entries.iter().filter(|e| e["manager"] == FIELD_MANAGER);
+    ours.filter_map(|e| serde_json::from_value::<Time>(e["time"].clone()).ok())
+        .max()
 }
 
 /// Who set which fields. Who writes its status did not make an object.

@@ -1,20 +1,23 @@
 //! Pods behind a Deployment: which one serves, why one does not, a command in it, its last words.
 
+mod exec;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{AttachParams, ListParams, LogParams, Patch, PatchParams};
-use serde_json::json;
-use tokio::io::AsyncReadExt;
+use kube::api::{ListParams, LogParams, Patch, PatchParams};
+use serde_json::{Value, json};
 
+pub use exec::exec;
+
+use super::apply::Applied;
 use super::health::{self, Health};
 use super::request::{change, send, send_opt};
-use super::retry::persist;
 use super::wait::{self, Wait};
-use super::{FIELD_MANAGER, Scope};
+use super::{FIELD_MANAGER, Scope, ownership};
 use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -132,6 +135,61 @@ pub async fn retried(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
     Ok(())
 }
 
+/// Rolled out, with pods that were made after `config` was last written: one that was made before runs
+/// with what it said then, as after an edit that was undone.
+pub async fn rolled_out_with(
+    scope: &Scope<'_>,
+    api: &Api<Deployment>,
+    applied: &[Applied],
+    id: ObjectId,
+    labels: &str,
+) -> Result<()> {
+    let live = |kind: &str| {
+        applied
+            .iter()
+            .map(|a| &a.live)
+            .find(|live| live["kind"] == kind)
+    };
+    let mut seen = live("Deployment").and_then(|d| serde_json::from_value(d.clone()).ok());
+    let config = live("ConfigMap").context("the manifest has a configuration")?;
+    loop {
+        let wait = Wait {
+            seen: seen.take(),
+            ..Wait::for_object(api.clone(), id.clone())
+        };
+        rolled_out(scope, wait, labels, health::deployment).await?;
+        let namespace = id.namespace.as_deref().unwrap_or_default();
+        let (pods, written) = (
+            labelled(scope, namespace, labels).await?,
+            ownership::written_at(config),
+        );
+        if pods
+            .iter()
+            .all(|pod| pod.metadata.creation_timestamp >= written)
+        {
+            return Ok(());
+        }
+        seen = Some(rolled(scope, api, &id, config).await?);
+    }
+}
+
+/// Has new pods made, once for each time that the configuration was written.
+async fn rolled(
+    scope: &Scope<'_>,
+    api: &Api<Deployment>,
+    id: &ObjectId,
+    config: &Value,
+) -> Result<Deployment> {
+    let version = json!({"ambikiali.dev/config-version": config["metadata"]["resourceVersion"]});
+    let touch = json!({"spec": {"template": {"metadata": {"annotations": version}}}});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
+    let touch = Patch::Merge(touch);
+    Ok(change(scope, id, || api.patch(&id.name, &params, &touch)).await??)
+}
+
 /// Only the newest pod counts: an older one may fail for what was just mended.
 async fn first_failure(scope: &Scope<'_>, namespace: &str, labels: &str) -> Result<String> {
     loop {
@@ -168,73 +226,4 @@ async fn last_words(scope: &Scope<'_>, namespace: &str, pod: &str) -> Option<Str
         }
     }
     None
-}
-
-/// What a command in a container wrote and whether it succeeded.
-#[derive(Clone, Debug)]
-pub struct Output {
-    pub success: bool,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-/// Runs a command in a container, bounded by `patience`.
-pub async fn exec(
-    scope: &Scope<'_>,
-    namespace: &str,
-    pod: &str,
-    container: &str,
-    command: &[&str],
-    patience: Duration,
-) -> Result<Output> {
-    let what = || {
-        format!(
-            "{}: {} in Pod {namespace}/{pod}",
-            scope.cluster.name, command[0]
-        )
-    };
-    let patience = scope.deadline.at_most(patience);
-    tokio::time::timeout(patience, run(scope, namespace, pod, container, command))
-        .await
-        .map_err(|_| anyhow::anyhow!("no end after {} s", patience.as_secs()))
-        .and_then(|ended| ended)
-        .with_context(what)
-}
-
-async fn run(
-    scope: &Scope<'_>,
-    namespace: &str,
-    pod: &str,
-    container: &str,
-    command: &[&str],
-) -> Result<Output> {
-    let api = Api::<Pod>::namespaced(scope.cluster.client.clone(), namespace);
-    let params = AttachParams::default()
-        .container(container)
-        .stdout(true)
-        .stderr(true);
-    let start = || api.exec(pod, command.iter().copied(), &params);
-    let mut process = persist(scope.deadline, start)
-        .await
-        .map_err(|cause| anyhow::anyhow!(cause.text()))?;
-    let status = process.take_status();
-    let (mut stdout, mut stderr) = (String::new(), String::new());
-    let out = process.stdout().context("no stdout")?;
-    let err = process.stderr().context("no stderr")?;
-    // Bounded: a page is of no use here, and a hostile pod must not fill the memory.
-    let (mut out, mut err) = (out.take(1 << 20), err.take(1 << 20));
-    tokio::try_join!(
-        out.read_to_string(&mut stdout),
-        err.read_to_string(&mut stderr)
-    )?;
-    let status = match status {
-        Some(status) => status.await,
-        None => None,
-    };
-    let success = status.and_then(|s| s.status).as_deref() == Some("Success");
-    Ok(Output {
-        success,
-        stdout,
-        stderr,
-    })
 }

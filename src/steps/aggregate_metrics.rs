@@ -16,7 +16,6 @@ use crate::k8s::apply::{self, Before};
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::{Refusal, send_opt};
-use crate::k8s::wait::Wait;
 use crate::k8s::{Scope, delete, pods};
 use crate::manifests;
 use crate::progress::ObjectId;
@@ -42,12 +41,8 @@ pub fn objects(namespace: &str, targets: &[ScrapeTarget]) -> Result<Vec<Value>> 
 
 pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before) -> Result<()> {
     let applied = apply::apply_all(scope, &objects(scope.namespace, targets)?, before).await?;
-    let deployment = applied.iter().find(|a| a.live["kind"] == "Deployment");
-    let wait = Wait {
-        seen: deployment.and_then(|a| serde_json::from_value(a.live.clone()).ok()),
-        ..Wait::for_object(deployments(scope), deployment_id(scope))
-    };
-    pods::rolled_out(scope, wait, PODS, health::deployment).await?;
+    let (api, id) = (deployments(scope), deployment_id(scope));
+    pods::rolled_out_with(scope, &api, &applied, id, PODS).await?;
     let summary = apply::summary(&applied);
     scope
         .progress

@@ -12,7 +12,6 @@ use crate::k8s::apply::{self, Applied, Before, Claim, Outcome};
 use crate::k8s::health;
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::send_opt;
-use crate::k8s::wait::Wait;
 use crate::k8s::{Scope, delete, ownership, pods};
 use crate::manifests;
 use crate::problem::{Exit, Problem};
@@ -67,16 +66,10 @@ pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
         ));
         return Ok(());
     };
-    let mut wait = Wait::for_object(deployments(scope), deployment_id());
-    wait.seen = deployment_of(applied);
-    pods::rolled_out(scope, wait, PODS, health::deployment).await?;
+    let api = deployments(scope);
+    pods::rolled_out_with(scope, &api, applied, deployment_id(), PODS).await?;
     scope.progress.done(apply::summary(applied));
     Ok(())
-}
-
-fn deployment_of(applied: &[Applied]) -> Option<Deployment> {
-    let live = applied.iter().find(|a| a.live["kind"] == "Deployment")?;
-    serde_json::from_value(live.live.clone()).ok()
 }
 
 async fn service(scope: &Scope<'_>) -> Result<Option<Service>> {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use serde_json::{Value, json};
 
@@ -16,7 +15,7 @@ use crate::k8s::forward::Target;
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
 use crate::k8s::look::{Component, look};
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, kiali_cr, kinds, pods};
+use crate::k8s::{Scope, kiali_cr, kinds, ownership, pods};
 use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
@@ -84,7 +83,7 @@ pub async fn serving(scope: &Scope<'_>, secret: &Applied, clusters: &[ClusterNam
 
 /// Kiali reads its remotes once, at its start: only a pod made after the last write has them all.
 async fn rolled_out_with(scope: &Scope<'_>, secret: &Applied) -> Result<()> {
-    let written = written_at(&secret.live);
+    let written = ownership::written_at(&secret.live);
     let mut older_than: Option<i64> = None;
     loop {
         let object = ObjectId::new("Deployment", scope.namespace, NAME);
@@ -107,16 +106,6 @@ async fn rolled_out_with(scope: &Scope<'_>, secret: &Applied) -> Result<()> {
         // Of the roll-out that was judged: a later one may have begun since.
         older_than = rolled_out.and_then(|d| d.metadata.generation);
     }
-}
-
-/// When we last wrote an object, by the server's clock.
-fn written_at(live: &Value) -> Option<Time> {
-    let entries = live["metadata"]["managedFields"].as_array()?;
-    let ours = entries
-        .iter()
-        .filter(|e| e["manager"] == crate::k8s::FIELD_MANAGER);
-    ours.filter_map(|e| serde_json::from_value::<Time>(e["time"].clone()).ok())
-        .max()
 }
 
 fn deployments(scope: &Scope<'_>) -> Api<Deployment> {

@@ -1,33 +1,65 @@
 //! A federation that is `up` and brings nothing, and one that is more than is let through.
 
 use ambikiali_sandbox::Cluster;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
-use crate::support::{Clusters, get, masked, on_two_clusters, patch, scale};
+use crate::support::{Clusters, get, masked, on_two_clusters, patch, until};
 
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
 
-/// A Prometheus with a changed configuration, and what it was.
-async fn reconfigured(
-    cluster: &Cluster,
-    (map, deployment): (&str, &str),
-    change: impl FnOnce(&mut Value),
-) -> String {
+/// Somebody changes a configuration, and has the Prometheus of it start again.
+async fn reconfigured(cluster: &Cluster, map: &str, pods: &str, change: impl FnOnce(&mut Value)) {
     let live = get(cluster, "v1", "ConfigMap", map).await;
     let live = live.expect("a configuration");
-    let before = live["data"]["prometheus.yml"].as_str().expect("text");
-    let mut config: Value = serde_yaml::from_str(before).expect("YAML");
+    let text = live["data"]["prometheus.yml"].as_str().expect("text");
+    let mut config: Value = serde_yaml::from_str(text).expect("YAML");
     change(&mut config);
-    written(cluster, (map, deployment), &config.to_string()).await;
-    before.into()
+    let data = json!({"data": {"prometheus.yml": config.to_string()}});
+    patch(cluster, "v1", "ConfigMap", map, &data).await;
+    let namespace = map.split('/').next().expect("a namespace");
+    let api = Api::<Pod>::namespaced(cluster.client(), namespace);
+    let list = ListParams::default().labels(pods);
+    let old = api.list(&list).await.expect("pods").items;
+    let old = old.into_iter().filter_map(|pod| pod.metadata.name);
+    let old = old.collect::<Vec<_>>();
+    for name in &old {
+        let asked = api.delete(name, &DeleteParams::default()).await;
+        asked.expect("a pod that goes");
+    }
+    until("another pod is ready", async || {
+        let pods = api.list(&list).await.expect("pods").items;
+        let names = pods.iter().filter_map(|pod| pod.metadata.name.as_ref());
+        names.clone().count() == 1
+            && names.clone().all(|name| !old.contains(name))
+            && pods.iter().all(is_ready)
+    })
+    .await;
 }
 
-/// Prometheus reads it at its start.
-async fn written(cluster: &Cluster, (map, deployment): (&str, &str), text: &str) {
-    let data = json!({"data": {"prometheus.yml": text}});
-    patch(cluster, "v1", "ConfigMap", map, &data).await;
-    scale(cluster, deployment, 0).await;
-    scale(cluster, deployment, 1).await;
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|s| s.conditions.iter().flatten());
+    conditions
+        .into_iter()
+        .any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// An install undoes the edit, and has the Prometheus start with it.
+async fn mended(clusters: &Clusters) {
+    clusters.installed().await;
+    clusters.run(&VERIFY).await.succeeded();
+    let marks = clusters.marks();
+    clusters.installed().await;
+    for mark in marks {
+        let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+        assert_eq!(writes.len(), 0, "{writes:#?}");
+    }
+    clusters.cleaned().await;
 }
 
 /// The lines of verify about scrape targets.
@@ -44,8 +76,11 @@ async fn targets(clusters: &Clusters) -> String {
 fn fault_52_a_federation_that_brings_no_series_is_no_success() {
     on_two_clusters(async |clusters| {
         clusters.installed().await;
-        let edge = ("istio-system/prometheus", "istio-system/prometheus");
-        let before = reconfigured(clusters.remote(), edge, |config| {
+        let (map, pods) = (
+            "istio-system/prometheus",
+            "app.kubernetes.io/name=prometheus",
+        );
+        reconfigured(clusters.remote(), map, pods, |config| {
             let jobs = config["scrape_configs"].as_array_mut().expect("jobs");
             jobs.retain(|job| job["job_name"] != "kubernetes-pods");
         })
@@ -57,10 +92,7 @@ ok        scrape target  cluster1      http://ADDRESS:9090/federate up
 broken    scrape target  cluster2      http://ADDRESS:9090/federate is up but sends no series: the Prometheus of cluster2 has none of job kubernetes-pods, by which it must scrape ztunnels and waypoints
 "
         );
-        written(clusters.remote(), edge, &before).await;
-        clusters.run(&VERIFY).await.succeeded();
-        clusters.installed().await;
-        clusters.cleaned().await;
+        mended(clusters).await;
     });
 }
 
@@ -68,8 +100,8 @@ broken    scrape target  cluster2      http://ADDRESS:9090/federate is up but se
 fn fault_53_a_federation_that_is_too_slow_or_too_big_is_told_with_its_own_error() {
     on_two_clusters(async |clusters| {
         clusters.installed().await;
-        let federating = ("kiali/prometheus-config", "kiali/prometheus");
-        let before = reconfigured(clusters.home(), federating, |config| {
+        let (map, pods) = ("kiali/prometheus-config", "app=prometheus");
+        reconfigured(clusters.home(), map, pods, |config| {
             config["scrape_configs"][0]["scrape_timeout"] = json!("1ms");
             config["scrape_configs"][1]["body_size_limit"] = json!("1KB");
         })
@@ -81,9 +113,6 @@ broken    scrape target  cluster1      http://ADDRESS:9090/federate is down: con
 broken    scrape target  cluster2      http://ADDRESS:9090/federate is down: body size limit exceeded; Deployment istio-system/prometheus of cluster2 keeps more series than the limit in ConfigMap prometheus-config lets through
 "
         );
-        written(clusters.home(), federating, &before).await;
-        clusters.run(&VERIFY).await.succeeded();
-        clusters.installed().await;
-        clusters.cleaned().await;
+        mended(clusters).await;
     });
 }

@@ -4,9 +4,13 @@
 use serde_json::json;
 
 use super::{named, recorded};
-use crate::support::{get, masked, on_two_clusters, patch, progress};
+use crate::support::{get, masked, merge, on_two_clusters, progress};
 
-const CONFIG: (&str, &str, &str) = ("v1", "ConfigMap", "kiali/prometheus-config");
+const ROUTE: (&str, &str, &str) = (
+    "gateway.networking.k8s.io/v1",
+    "HTTPRoute",
+    "istio-system/prometheus",
+);
 
 #[test]
 fn an_edit_is_shown_and_undone_by_an_install_that_writes_that_object_only() {
@@ -38,20 +42,22 @@ fn an_edit_is_shown_and_undone_by_an_install_that_writes_that_object_only() {
                 "created ServiceAccount kiali/kiali-operator",
             ]
         );
-        let before = get(home, CONFIG.0, CONFIG.1, CONFIG.2).await.unwrap();
-        let edit = json!({"data": {"prometheus.yml": "global: {}"}});
-        patch(home, CONFIG.0, CONFIG.1, CONFIG.2, &edit).await;
+        let before = get(home, ROUTE.0, ROUTE.1, ROUTE.2).await.unwrap();
+        // Everything of Prometheus, for everybody.
+        let backends = &before["spec"]["rules"][0]["backendRefs"];
+        let edit = json!({"spec": {"rules": [{"backendRefs": backends}]}});
+        merge(home, ROUTE.0, ROUTE.1, ROUTE.2, &edit).await;
 
         let status = clusters.run(&["status"]).await.exited(1);
         let drifted = "\
-              aggregate metrics   drifted    ConfigMap kiali/prometheus-config: changed by somebody at TIME: .data.prometheus.yml
+              expose prometheus   drifted    HTTPRoute istio-system/prometheus: changed by somebody at TIME: .spec.rules
 ";
         let shown = masked(&status.stdout);
         assert!(shown.contains(drifted), "{shown}");
 
         let marks = clusters.marks();
         let ended = clusters.install(&[]).await.succeeded();
-        let said = "cluster1      aggregate metrics   done     changed 1, unchanged 2; ConfigMap kiali/prometheus-config had been changed at .data.prometheus.yml by somebody; scrapes 2 clusters\n";
+        let said = "cluster1      expose prometheus   note     HTTPRoute istio-system/prometheus had been changed at .spec.rules[0].matches by somebody; it is as it was\n";
         let lines = progress(&ended.stderr);
         assert!(lines.contains(said), "{lines}");
         let [home_writes, remote_writes] = marks.map(|mark| {
@@ -60,14 +66,11 @@ fn an_edit_is_shown_and_undone_by_an_install_that_writes_that_object_only() {
         });
         let names = home_writes.iter().map(|request| &request.name);
         // Refused once because of the edit, then taken back.
-        assert_eq!(
-            names.collect::<Vec<_>>(),
-            ["prometheus-config", "prometheus-config"]
-        );
+        assert_eq!(names.collect::<Vec<_>>(), ["prometheus", "prometheus"]);
         assert_eq!(home_writes[0].code, 409);
         assert_eq!(remote_writes.len(), 0, "{remote_writes:#?}");
-        let after = get(home, CONFIG.0, CONFIG.1, CONFIG.2).await.unwrap();
-        assert_eq!(after["data"], before["data"]);
+        let after = get(home, ROUTE.0, ROUTE.1, ROUTE.2).await.unwrap();
+        assert_eq!(after["spec"], before["spec"]);
         assert_eq!(recorded(home).await, Some(record));
         clusters.run(&["status"]).await.succeeded();
         clusters.cleaned().await;
