@@ -4,4 +4,6 @@
 mod kill;
 mod named;
 mod point;
+mod random;
+mod seeds;
 mod writes;
