@@ -23,8 +23,8 @@ pub async fn run(cli: Cli, work: &Work) -> Result<ExitCode> {
     let Cli { command, global } = cli;
     match command {
         Command::Install(args) => install(args, &global, work).await,
-        Command::Verify(args) => verify(args, &global).await,
-        Command::Status(args) => status(args, &global).await,
+        Command::Verify(args) => verify(args, &global, work).await,
+        Command::Status(args) => status(args, &global, work).await,
         Command::Dashboard(args) => dashboard(args, &global).await,
         Command::Cleanup(args) => cleanup(args, &global, work).await,
     }
@@ -35,21 +35,23 @@ async fn shown<T>(
     mesh: &Mesh,
     global: &Global,
     choices: Choices,
-    work: impl AsyncFnOnce(&Run<'_>) -> T,
+    work: &Work,
+    command: impl AsyncFnOnce(&Run<'_>) -> T,
 ) -> T {
     let (events, receiver) = progress::channel();
     let screen = tokio::spawn(ui::show(receiver));
     let (records, lease) = bookkeeping(mesh, &global.namespace);
+    let lease = work.holds(lease);
     let run = Run {
         mesh,
         namespace: &global.namespace,
         deadline: Deadline::after(global.timeout),
         events,
         records: &records,
-        lease: &lease,
+        lease,
         choices,
     };
-    let result = work(&run).await;
+    let result = command(&run).await;
     drop(run);
     lease.release().await;
     let _ = screen.await;
@@ -116,14 +118,14 @@ async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<Exi
             cluster.server
         ));
     }
-    install::usable_addresses(&mesh, allow_loopback)?;
+    preflight::usable_addresses(&mesh, allow_loopback)?;
     let choices = Choices {
         force_conflicts,
         ..Choices::default()
     };
     work.begins(&mesh);
     let mut remembered = true;
-    shown(&mesh, global, choices, async |run| {
+    shown(&mesh, global, choices, work, async |run| {
         preflight::check(run).await?;
         // Before the first write: an install that is interrupted can be cleaned up like any other.
         if let Err(error) = last_install::remember(&global.kubeconfig, &mesh) {
@@ -139,7 +141,7 @@ async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
+async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<ExitCode> {
     let started = Instant::now();
     let (mesh, absent) =
         mesh::connect_reachable(&members(args.clusters, global)?, Istiod::Optional).await?;
@@ -154,7 +156,7 @@ async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
         .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
         .collect::<Vec<_>>();
     findings.extend(
-        shown(&mesh, global, Choices::default(), async |run| {
+        shown(&mesh, global, Choices::default(), work, async |run| {
             verify::verify(run, &expected, with_traffic).await
         })
         .await,
@@ -165,7 +167,7 @@ async fn verify(args: cli::Verify, global: &Global) -> Result<ExitCode> {
     ))
 }
 
-async fn status(args: Clusters, global: &Global) -> Result<ExitCode> {
+async fn status(args: Clusters, global: &Global, work: &Work) -> Result<ExitCode> {
     let (mesh, absent) = mesh::connect_reachable(&members(args, global)?, Istiod::Optional).await?;
     let none = Choices::default();
     // A cluster that hangs in the middle must not keep the others from being seen.
@@ -173,7 +175,10 @@ async fn status(args: Clusters, global: &Global) -> Result<ExitCode> {
         timeout: global.timeout.min(status::PATIENCE),
         ..global.clone()
     };
-    let rows = shown(&mesh, global, none, async |run| status::status(run).await).await;
+    let rows = shown(&mesh, global, none, work, async |run| {
+        status::status(run).await
+    })
+    .await;
     Ok(exit(ui::statuses(&rows, &absent), Exit::Unexpected))
 }
 
@@ -219,7 +224,7 @@ async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<Exi
     };
     let mesh = mesh::connect(&members(args.clusters, global)?, Istiod::Optional).await?;
     work.begins(&mesh);
-    let report = shown(&mesh, global, choices, async |run| {
+    let report = shown(&mesh, global, choices, work, async |run| {
         cleanup::cleanup(run).await
     })
     .await?;

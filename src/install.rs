@@ -7,12 +7,11 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::guide::Step;
-use crate::k8s::apply::{Applied, Before};
+use crate::k8s::apply::{Applied, Before, Outcome};
 use crate::k8s::lease::Lease;
 use crate::k8s::record::{self, Record};
 use crate::k8s::{Choices, Deadline, Scope, pods};
 use crate::mesh::{Cluster, ClusterName, Mesh};
-use crate::problem::{Exit, Problem};
 use crate::progress::Events;
 use crate::steps::{
     RemoteAccess, ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali,
@@ -121,22 +120,6 @@ pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
     Ok(all.into_iter().flat_map(each).collect())
 }
 
-/// The guide's script copies 127.0.0.1 into Kiali's pod, where it is Kiali itself.
-pub fn usable_addresses(mesh: &Mesh, allow_loopback: bool) -> Result<(), Problem> {
-    let local = |remote: &&Cluster| remote.endpoint.local_only && !allow_loopback;
-    match mesh.remotes.iter().find(local) {
-        None => Ok(()),
-        Some(remote) => Err(Problem::new(
-            Exit::Preflight,
-            format!(
-                "{}: context {} says its API server is at {}, which inside a pod of {} is the pod itself",
-                remote.name, remote.context, remote.endpoint.server, mesh.home.name
-            ),
-        )
-        .fix(format!("name the address that pods of home reach: {} https://HOST:PORT", remote.endpoint.flag))),
-    }
-}
-
 async fn namespace(run: &Run<'_>, cluster: &Cluster) -> Result<Before> {
     step(run, Step::Namespace, cluster, async |scope| {
         namespaces::install(&scope).await
@@ -207,8 +190,10 @@ async fn home_kiali(
     let home = &run.mesh.home;
     operator(run, home, before).await?;
     let prometheus = aggregate_metrics::url(run.namespace);
+    let apply = async |scope: Scope<'_>| kiali::apply(&scope, &prometheus, before).await;
+    let cr = step(run, Step::Kiali, home, apply).await?;
     let made = step(run, Step::Kiali, home, async |scope| {
-        kiali::install(&scope, &prometheus, before).await
+        kiali::settled(&scope, &cr).await
     });
     let given = async {
         let accesses = join_all(accesses.into_iter().map(arrival));
@@ -218,7 +203,15 @@ async fn home_kiali(
         })
         .await
     };
-    let ((), secret) = tokio::try_join!(made, given)?;
+    let secret = match cr.outcome {
+        Outcome::Created => tokio::try_join!(made, given)?.1,
+        // Over a Kiali that is there already the operator's run puts back what it read at its
+        // beginning: a roll-out with new remotes in the middle of it would be lost.
+        _ => {
+            made.await?;
+            given.await?
+        }
+    };
     step(run, Step::Kiali, home, async |scope| {
         kiali::serving(&scope, &secret, &run.names()).await
     })

@@ -12,6 +12,7 @@ use futures::future::join_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
+use crate::k8s::lease::Lease;
 use crate::mesh::Mesh;
 use crate::ui;
 
@@ -22,6 +23,7 @@ const LAST_WRITES: Duration = Duration::from_millis(1500);
 pub struct Work {
     writes: bool,
     mesh: OnceCell<Mesh>,
+    lease: OnceCell<Lease>,
 }
 
 impl Work {
@@ -29,12 +31,18 @@ impl Work {
         Work {
             writes,
             mesh: OnceCell::new(),
+            lease: OnceCell::new(),
         }
     }
 
     /// From here on the command writes to these.
     pub fn begins(&self, mesh: &Mesh) {
         let _ = self.mesh.set(mesh.clone());
+    }
+
+    /// For the command; released after its last write, however it ends.
+    pub fn holds(&self, lease: Lease) -> &Lease {
+        self.lease.get_or_init(|| lease)
     }
 
     /// The command's own end, or that of an interrupt.
@@ -48,21 +56,29 @@ impl Work {
             ended = &mut command => return ended,
             code = signals.next() => code,
         };
-        let clusters = self.mesh.get().into_iter().flat_map(Mesh::all);
-        let last_writes = join_all(clusters.map(|cluster| {
-            cluster.transport.stop();
-            cluster.transport.idle()
-        }));
         tokio::select! {
             // Its last write was its last work.
             ended = &mut command => return ended,
-            _ = timeout(LAST_WRITES, last_writes) => {}
+            _ = timeout(LAST_WRITES, self.last_writes()) => {}
             code = signals.next() => return Ok(code),
         }
         if self.writes {
             ui::interrupted(self.mesh.get());
         }
         Ok(code)
+    }
+
+    /// Lets none begin, and the next run in when the last one is answered.
+    async fn last_writes(&self) {
+        let clusters = self.mesh.get().into_iter().flat_map(Mesh::all);
+        join_all(clusters.map(|cluster| {
+            cluster.transport.stop();
+            cluster.transport.idle()
+        }))
+        .await;
+        if let Some(lease) = self.lease.get() {
+            lease.release().await;
+        }
     }
 }
 

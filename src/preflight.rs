@@ -11,7 +11,7 @@ use crate::install::{Run, planned};
 use crate::k8s::request::send_opt;
 use crate::k8s::rights::{self, Right};
 use crate::k8s::{Scope, kinds};
-use crate::mesh::Cluster;
+use crate::mesh::{Cluster, Mesh};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
@@ -155,4 +155,20 @@ fn needed(scope: &Scope<'_>, objects: &[Value], home: bool) -> Result<Vec<Right>
         needed.push(Right::new(None, bindings.0, bindings.1, "watch"));
     }
     Ok(needed)
+}
+
+/// The guide's script copies 127.0.0.1 into Kiali's pod, where it is Kiali itself.
+pub fn usable_addresses(mesh: &Mesh, allow_loopback: bool) -> Result<(), Problem> {
+    let local = |remote: &&Cluster| remote.endpoint.local_only && !allow_loopback;
+    match mesh.remotes.iter().find(local) {
+        None => Ok(()),
+        Some(remote) => Err(Problem::new(
+            Exit::Preflight,
+            format!(
+                "{}: context {} says its API server is at {}, which inside a pod of {} is the pod itself",
+                remote.name, remote.context, remote.endpoint.server, mesh.home.name
+            ),
+        )
+        .fix(format!("name the address that pods of home reach: {} https://HOST:PORT", remote.endpoint.flag))),
+    }
 }

@@ -75,7 +75,8 @@ async fn drifted(run: &Run<'_>, cluster: &Cluster) -> Vec<Row> {
     rows
 }
 
-async fn components(run: &Run<'_>) -> Vec<Row> {
+/// Whether it works, whatever somebody made of it.
+pub async fn components(run: &Run<'_>) -> Vec<Row> {
     let remote_names = run
         .mesh
         .remotes

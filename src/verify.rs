@@ -148,7 +148,7 @@ async fn hops(
 }
 
 async fn components(run: &Run<'_>) -> Vec<Finding> {
-    let rows = status::status(run).await;
+    let rows = status::components(run).await;
     let of = |name: &ClusterName| {
         let rows = rows.iter().filter(|row| row.cluster == *name);
         Finding::on(Hop::Components, name, all_ready(rows))

@@ -5,4 +5,5 @@ mod admission;
 mod kinds;
 mod mutation;
 mod namespaces;
+mod pods;
 mod rights;

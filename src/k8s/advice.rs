@@ -35,9 +35,6 @@ pub fn advice(context: &str, object: &ObjectId, status: &Status) -> Option<Strin
         403 if message.contains("exceeded quota") => {
             Some(format!("{kubectl}{of_namespace} describe quota"))
         }
-        403 if message.contains(" cannot ") => {
-            Some(format!("{kubectl}{of_namespace} auth can-i --list"))
-        }
         403 if message.contains("attempting to grant RBAC permissions not currently held") => Some(
             "install as an administrator, or be granted escalate and bind on clusterroles".into(),
         ),
@@ -126,11 +123,6 @@ mod tests {
                 403,
                 "configmaps \"a\" is forbidden: exceeded quota: few, requested: configmaps=1",
                 "kubectl --context east -n kiali describe quota",
-            ),
-            (
-                403,
-                "User \"u\" cannot patch resource \"kialis\"",
-                "kubectl --context east -n kiali auth can-i --list",
             ),
             (
                 422,

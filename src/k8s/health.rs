@@ -46,11 +46,8 @@ pub fn deployment(deployment: Option<&Deployment>) -> Health {
     {
         return Health::Failed(stalled.message.clone().unwrap_or_default());
     }
-    // A quota or an admission policy refuses the pods: no pod will ever say so.
-    if let Some(refused) =
-        condition("ReplicaFailure").filter(|c| c.status.as_deref() == Some("True"))
-    {
-        return Health::Failed(refused.message.clone().unwrap_or_default());
+    if let Some(cause) = refused(deployment) {
+        return Health::Failed(cause);
     }
     let available = status.available_replicas.unwrap_or(0);
     let updated = status.updated_replicas.unwrap_or(0);
@@ -68,6 +65,16 @@ pub fn deployment(deployment: Option<&Deployment>) -> Health {
         }
         () => Health::Ready,
     }
+}
+
+/// Why no pod may be made: a quota or an admission policy, of which no pod will ever say so.
+pub fn refused(deployment: &Deployment) -> Option<String> {
+    let status = deployment.status.iter();
+    let mut conditions = status.flat_map(|s| s.conditions.iter().flatten());
+    let refused = conditions.find(|c| {
+        c.type_.as_deref() == Some("ReplicaFailure") && c.status.as_deref() == Some("True")
+    })?;
+    Some(refused.message.clone().unwrap_or_default())
 }
 
 pub fn crd(crd: Option<&CustomResourceDefinition>) -> Health {

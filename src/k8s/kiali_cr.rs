@@ -6,6 +6,7 @@ mod removal;
 use std::time::Duration;
 
 use anyhow::Result;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -16,11 +17,13 @@ use super::apply::Applied;
 use super::health::{self, Kiali, KialiFence};
 use super::request::change;
 use super::wait::{self, Wait};
-use super::{FIELD_MANAGER, Scope, kinds};
+use super::{FIELD_MANAGER, Scope, kinds, pods};
 use crate::progress::ObjectId;
 
 /// `Successful` of a run that was under way shows for a few milliseconds before the next one.
 const QUIET: Duration = Duration::from_secs(1);
+const OPERATOR: &str = "kiali-operator";
+const OPERATOR_PODS: &str = "app.kubernetes.io/name=kiali-operator";
 
 /// Until the operator has done what this apply asked for.
 pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result<()> {
@@ -47,8 +50,23 @@ pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result
         advice: &advice,
         ..Wait::for_object(api(scope), ObjectId::new("Kiali", scope.namespace, name))
     };
-    wait::until(scope, wait, |kiali| fence.judge(kiali)).await?;
-    Ok(())
+    let operator = Wait {
+        absent: true,
+        ..Wait::for_object(operators(scope), operator_id(scope))
+    };
+    tokio::select! {
+        settled = wait::until(scope, wait, |kiali| fence.judge(kiali)) => settled.map(drop),
+        // One that cannot start will never say anything of the CR.
+        broken = pods::hopeless(scope, operator, OPERATOR_PODS) => Err(broken),
+    }
+}
+
+fn operators(scope: &Scope<'_>) -> Api<Deployment> {
+    Api::namespaced(scope.cluster.client.clone(), scope.namespace)
+}
+
+fn operator_id(scope: &Scope<'_>) -> ObjectId {
+    ObjectId::new("Deployment", scope.namespace, OPERATOR)
 }
 
 /// Whether a change makes the operator run: a label, for one, does not.

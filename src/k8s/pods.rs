@@ -6,19 +6,22 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{AttachParams, ListParams, LogParams};
+use kube::api::{AttachParams, ListParams, LogParams, Patch, PatchParams};
+use serde_json::json;
 use tokio::io::AsyncReadExt;
 
-use super::Scope;
 use super::health::{self, Health};
-use super::request::send;
+use super::request::{change, send, send_opt};
 use super::retry::persist;
 use super::wait::{self, Wait};
-use crate::problem::{Exit, Problem};
+use super::{FIELD_MANAGER, Scope};
+use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 
 /// How often a roll-out that does not end is asked for its pods.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long a refusal from before is not believed after another try.
+const RETRY: Duration = Duration::from_secs(10);
 
 pub async fn labelled(scope: &Scope<'_>, namespace: &str, labels: &str) -> Result<Vec<Pod>> {
     let api = Api::<Pod>::namespaced(scope.cluster.client.clone(), namespace);
@@ -48,24 +51,85 @@ pub fn is_ready(pod: &Pod) -> bool {
         .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
-/// The Deployment as it was rolled out; a pod that cannot start ends the wait at once.
+/// The Deployment as it was rolled out; pods that cannot be made or cannot start end the wait at once.
 pub async fn rolled_out(
     scope: &Scope<'_>,
-    wait: Wait<'_, Deployment>,
+    mut wait: Wait<'_, Deployment>,
     labels: &str,
     health: impl FnMut(Option<&Deployment>) -> Health,
 ) -> Result<Option<Deployment>> {
     let object = wait.object.clone();
     let namespace = object.namespace.clone().unwrap_or_default();
+    if wait.seen.is_none() && !wait.absent {
+        wait.seen = send_opt(scope, &object, || wait.api.get(&object.name)).await?;
+        wait.absent = wait.seen.is_none();
+    }
+    if wait
+        .seen
+        .as_ref()
+        .is_some_and(|d| health::refused(d).is_some())
+    {
+        retried(scope, &object).await?;
+        wait.seen = None;
+    }
+    let describe = |what| {
+        let context = &scope.cluster.context;
+        format!("kubectl --context {context} -n {namespace} describe {what} -l {labels}")
+    };
     tokio::select! {
-        done = wait::until(scope, wait, health) => done,
+        done = wait::until(scope, wait, health) => done.map_err(|error| match problem::find(&error) {
+            Some(problem) if problem.fix.is_none() => {
+                problem.clone().fix(describe("replicasets")).into()
+            }
+            _ => error,
+        }),
         failed = first_failure(scope, &namespace, labels) => {
             let cause = failed?;
             Err(Problem::new(Exit::Unexpected, format!("{}: {object} cannot start: {cause}", scope.cluster.name))
-                .fix(format!("kubectl --context {} -n {namespace} describe pods -l {labels}", scope.cluster.context))
+                .fix(describe("pods"))
                 .into())
         }
     }
+}
+
+/// Ends only when the pods of a Deployment cannot be made or cannot start, for who waits for something
+/// that they do.
+pub async fn hopeless(
+    scope: &Scope<'_>,
+    wait: Wait<'_, Deployment>,
+    labels: &str,
+) -> anyhow::Error {
+    match rolled_out(scope, wait, labels, health::deployment).await {
+        Err(error) if problem::find(&error).is_some_and(|p| p.exit == Exit::Unexpected) => error,
+        _ => std::future::pending().await,
+    }
+}
+
+/// Has the controller try again at once to make pods that were refused before this run: the cause may
+/// be gone, and its own pauses grow to a quarter of an hour. It copies the annotation to the ReplicaSet,
+/// and every change of that is looked at.
+pub async fn retried(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
+    let namespace = object.namespace.as_deref().unwrap_or_default();
+    let api = Api::<Deployment>::namespaced(scope.cluster.client.clone(), namespace);
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
+    let live = send(scope, object, || api.get(&object.name)).await?;
+    let any_new_value = live.metadata.resource_version;
+    let touch = json!({"metadata": {"annotations": {"ambikiali.dev/retry": any_new_value}}});
+    let touch = Patch::Merge(touch);
+    change(scope, object, || api.patch(&object.name, &params, &touch)).await??;
+    // Whether it still is refused is for the wait to judge.
+    let _ = wait::poll(scope, object, RETRY, async || {
+        let live = send_opt(scope, object, || api.get(&object.name)).await;
+        match live.ok().flatten().as_ref().and_then(health::refused) {
+            Some(cause) => Health::InProgress(format!("tried again: {cause}")),
+            None => Health::Ready,
+        }
+    })
+    .await;
+    Ok(())
 }
 
 /// Only the newest pod counts: an older one may fail for what was just mended.

@@ -63,13 +63,6 @@ impl Refusal {
                 .fix("run the same command again later; it goes on from here"),
             Cause::Api(status) if status.code == 401 => problem(Exit::Unreachable)
                 .fix(format!("kubectl --context {} auth whoami", self.context)),
-            // An admission plugin says 403 too, but not who may not do what.
-            Cause::Api(status) if status.code == 403 && status.message.contains(" cannot ") => {
-                problem(Exit::Unexpected).fix(format!(
-                    "kubectl --context {} auth can-i --list, then give the missing right and run the same command again",
-                    self.context
-                ))
-            }
             cause if cause.is_passing() => problem(Exit::Unreachable).fix(format!(
                 "kubectl --context {} get --raw /readyz",
                 self.context

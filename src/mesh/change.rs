@@ -12,17 +12,18 @@ pub enum Change {
 }
 
 impl Change {
-    /// Reviews and dry runs are sent as writes and change nothing.
+    /// Reviews and dry runs are sent as writes and change nothing, and a Lease is not what is built.
     pub fn of(request: &Request<Body>) -> Change {
         let query = request.uri().query().unwrap_or_default();
         let path = request.uri().path();
-        let review = [
+        let besides = [
             "/apis/authorization.k8s.io/",
             "/apis/authentication.k8s.io/",
+            "/apis/coordination.k8s.io/",
         ];
         match *request.method() {
             _ if query.split('&').any(|pair| pair == "dryRun=All") => Change::None,
-            _ if review.iter().any(|group| path.starts_with(group)) => Change::None,
+            _ if besides.iter().any(|group| path.starts_with(group)) => Change::None,
             Method::GET | Method::HEAD | Method::OPTIONS => Change::None,
             Method::DELETE => Change::Delete,
             _ => Change::Write,

@@ -2,19 +2,21 @@
 //! cluster's own. The route lets `GET /federate` through and nothing else.
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::{Value, json};
 
 use super::{ISTIO_NAMESPACE, ScrapeTarget};
-use crate::k8s::apply::{self, Before};
+use crate::k8s::apply::{self, Before, Outcome};
 use crate::k8s::health::{self, Gateway, HttpRoute};
 use crate::k8s::look::{Component, look};
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, delete, kinds};
+use crate::k8s::{Scope, delete, kinds, pods};
 use crate::manifests;
 use crate::progress::ObjectId;
 
 const GATEWAY: &str = "prometheus-gateway";
+const PODS: &str = "gateway.networking.k8s.io/gateway-name=prometheus-gateway";
 const ROUTE: &str = "prometheus";
 /// Of the Gateway's listener.
 const PORT: u16 = 9090;
@@ -42,10 +44,21 @@ pub async fn install(
         seen: serde_json::from_value(applied[1].live.clone()).ok(),
         ..Wait::for_object(routes(scope), route_id())
     };
-    let (gateway, _) = tokio::try_join!(
-        wait::until(scope, gateway, health::gateway),
-        wait::until(scope, route, health::http_route),
-    )?;
+    let ready = async {
+        tokio::try_join!(
+            wait::until(scope, gateway, health::gateway),
+            wait::until(scope, route, health::http_route),
+        )
+    };
+    let server = Wait {
+        absent: applied[0].outcome == Outcome::Created,
+        ..Wait::for_object(deployments(scope), deployment_id())
+    };
+    let (gateway, _) = tokio::select! {
+        ready = ready => ready?,
+        // The Gateway itself would only say that it has no address.
+        broken = pods::hopeless(scope, server, PODS) => return Err(broken),
+    };
     let address = gateway
         .as_ref()
         .and_then(health::address)
@@ -73,6 +86,15 @@ fn gateways(scope: &Scope<'_>) -> Api<Gateway> {
         ISTIO_NAMESPACE,
         &kinds::gateway(),
     )
+}
+
+/// Of the server that the mesh makes for the Gateway.
+fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
+    Api::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE)
+}
+
+fn deployment_id() -> ObjectId {
+    ObjectId::new("Deployment", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"))
 }
 
 fn routes(scope: &Scope<'_>) -> Api<HttpRoute> {

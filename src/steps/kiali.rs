@@ -38,12 +38,16 @@ pub fn object(namespace: &str, home: &ClusterName, prometheus: &str) -> Result<V
     Ok(manifests::render(manifests::KIALI, values)?.swap_remove(0))
 }
 
-/// Applies the CR at once, until the operator is done with it: Kiali starts without remotes and is
-/// rolled when it is given them, and what the operator refuses is known long before they are.
-pub async fn install(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<()> {
+/// Asks for Kiali at once: it starts without remotes and is rolled when it is given them, and what the
+/// operator refuses is known long before they are.
+pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<Applied> {
     let cr = object(scope.namespace, &scope.cluster.name, prometheus)?;
-    let cr = apply::apply(scope, &cr, before).await?;
-    kiali_cr::settled(scope, NAME, &cr).await
+    apply::apply(scope, &cr, before).await
+}
+
+/// Until the operator is done with the CR.
+pub async fn settled(scope: &Scope<'_>, cr: &Applied) -> Result<()> {
+    kiali_cr::settled(scope, NAME, cr).await
 }
 
 /// Until Kiali runs with the remote Secret as it was last written, and itself names every cluster.

@@ -15,7 +15,7 @@ use crate::k8s::health::{self, Kiali};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::{send, send_opt};
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, kinds, ownership, write};
+use crate::k8s::{Scope, kinds, ownership, pods, write};
 use crate::manifests;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -58,6 +58,11 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
         Claim::Created(live) => established(scope, live).await?,
     }
     let applied = apply::apply_all(scope, &objects(scope.namespace)?, before).await?;
+    let operators = applied.iter().filter(|a| a.live["kind"] == "Deployment");
+    let operator = operators.map(|a| serde_json::from_value::<Deployment>(a.live.clone()));
+    if operator.flatten().any(|o| health::refused(&o).is_some()) {
+        pods::retried(scope, &ObjectId::new("Deployment", scope.namespace, NAME)).await?;
+    }
     scope.progress.done(apply::summary(&applied));
     Ok(())
 }

@@ -1,6 +1,10 @@
-//! The remote's API server dies while an install is under way.
+//! One cluster of several that is not to be had: a wrong address, a server that dies.
 
-use crate::support::{Clusters, INSTALL, on_two_clusters, output, until};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::support::{Clusters, Ended, INSTALL, ambikiali, get, on_two_clusters, output, until};
 
 #[test]
 fn a_remote_that_is_dead_before_the_first_write_is_named_and_nothing_is_written() {
@@ -53,4 +57,97 @@ async fn dies_after(clusters: &Clusters, writes: usize) {
     clusters.remote().restart_api_server().await.unwrap();
     clusters.installed().await;
     clusters.cleaned().await;
+}
+
+/// A host that does not exist, and a port that nobody listens at.
+const NOWHERE: [&str; 2] = ["https://api.cluster.invalid:6443", "https://127.0.0.1:1"];
+
+/// A resolver without a network says it in other words.
+fn cause(server: &str, said: &str) -> bool {
+    let unresolved = "failed to lookup address information: ";
+    match server == NOWHERE[0] {
+        true => said.starts_with(unresolved),
+        false => said == "Connection refused",
+    }
+}
+
+/// The clusters' kubeconfig with another server for one of them.
+fn kubeconfig(clusters: &Clusters, cluster: &str, server: &str) -> PathBuf {
+    let text = std::fs::read_to_string(clusters.sandbox.kubeconfig()).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    let entries = config["clusters"].as_array_mut().expect("clusters");
+    let entry = entries.iter_mut().find(|entry| entry["name"] == cluster);
+    entry.expect("the cluster")["cluster"]["server"] = json!(server);
+    let file = clusters.state().join("nowhere");
+    std::fs::write(&file, config.to_string()).unwrap();
+    file
+}
+
+#[test]
+fn fault_12_one_cluster_at_a_wrong_address_stops_an_install_before_any_write_and_hides_no_other() {
+    on_two_clusters(async |clusters| {
+        let marks = clusters.marks();
+        for server in NOWHERE {
+            for cluster in ["cluster1", "cluster2"] {
+                let file = kubeconfig(clusters, cluster, server);
+                let ended = ambikiali(&INSTALL, &file, clusters.state()).await.exited(8);
+                names_it(&ended, cluster, server);
+            }
+        }
+        for mark in marks {
+            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+            assert_eq!(writes.len(), 0, "{writes:#?}");
+        }
+        clusters.installed().await;
+        let given = ("v1", "Secret", "kiali/kiali-multi-cluster-secret");
+        let given = get(clusters.home(), given.0, given.1, given.2).await;
+        for server in NOWHERE {
+            shows_the_rest(clusters, server).await;
+        }
+        let after = ("v1", "Secret", "kiali/kiali-multi-cluster-secret");
+        assert_eq!(get(clusters.home(), after.0, after.1, after.2).await, given);
+        clusters.cleaned().await;
+    });
+}
+
+fn names_it(ended: &Ended, cluster: &str, server: &str) {
+    let error = ended.stderr.split_once("error: ").expect("an error").1;
+    let (error, fix) = error.split_once('\n').expect("a fix");
+    let said = error.strip_prefix(&format!("context {cluster} at {server}: "));
+    assert!(said.is_some_and(|said| cause(server, said)), "{error}");
+    assert_eq!(fix, format!("  fix: kubectl --context {cluster} version\n"));
+    assert_eq!(ended.stdout, "");
+}
+
+/// With the remote at a wrong address: of home all is said, of the remote that it is not reached.
+async fn shows_the_rest(clusters: &Clusters, server: &str) {
+    let file = kubeconfig(clusters, "cluster2", server);
+    let run = async |arguments: &[&str]| ambikiali(arguments, &file, clusters.state()).await;
+    let status = run(&["status"]).await.exited(1);
+    let (home, remote) = status.stdout.split_once("cluster2 ").expect("the remote");
+    assert_eq!(home.lines().count(), 10, "{home}");
+    assert!(
+        home.lines().all(|line| line.contains("  ready      ")),
+        "{home}"
+    );
+    let said = remote
+        .trim()
+        .strip_prefix(&format!("no access: context cluster2 at {server}: "));
+    assert!(said.is_some_and(|said| cause(server, said)), "{remote}");
+
+    let verify = run(&["verify", "--traffic", "none"]).await.exited(5);
+    let lines = verify.stdout;
+    let broken = lines.lines().filter(|line| line.starts_with("broken"));
+    let broken = broken.collect::<Vec<_>>();
+    assert_eq!(broken.len(), 1, "{lines}");
+    let said = broken[0].split_once(&format!("context cluster2 at {server}: "));
+    assert!(said.is_some_and(|(_, said)| cause(server, said)), "{lines}");
+    assert!(
+        lines.contains("ok        components     cluster1      10 ready"),
+        "{lines}"
+    );
+    assert!(
+        lines.contains("ok        kiali          cluster1      sees cluster1, cluster2"),
+        "{lines}"
+    );
 }

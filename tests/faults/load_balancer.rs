@@ -109,13 +109,13 @@ fn fault_37_an_address_that_changed_is_shown_by_status_and_taken_up_by_the_next_
             writes.iter().map(name).collect::<Vec<_>>()
         });
         let [home, remote] = written;
-        assert_eq!(
-            home,
-            [
-                "patch configmaps/prometheus-config",
-                "patch deployments/prometheus"
-            ]
-        );
+        // The record says what was applied.
+        let follows = [
+            "patch configmaps/prometheus-config",
+            "patch deployments/prometheus",
+            "patch configmaps/ambikiali-record",
+        ];
+        assert_eq!(home, follows);
         assert_eq!(remote, [""; 0]);
         clusters.run(&["status"]).await.succeeded();
         clusters

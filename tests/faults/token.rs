@@ -43,7 +43,7 @@ fn fault_38_a_token_that_is_never_filled_is_told_with_who_should() {
         // Kiali is not given an empty one.
         assert!(given(clusters).await == before);
         let status = clusters.run(&["status"]).await.exited(1).stdout;
-        let line = "not ready  Secret kiali/kiali: the token controller of kube-controller-manager has not filled it\n";
+        let line = "not ready  Secret kiali/kiali: the token controller of kube-controller-manager has not filled it; the token is ";
         assert!(status.contains(line), "{status}");
 
         // The same account and name make the same token.
@@ -75,7 +75,7 @@ fn fault_39_a_token_of_an_account_that_was_made_again_is_issued_again() {
         })
         .await;
         let status = clusters.run(&["status"]).await.exited(1).stdout;
-        let line = "not ready  Secret kiali/kiali: it is of a ServiceAccount that was deleted and made again since: run install again\n";
+        let line = "not ready  Secret kiali/kiali: it is of a ServiceAccount that was deleted and made again since: run install again; the token is ";
         assert!(status.contains(line), "{status}");
 
         unfilled(clusters).await;

@@ -150,6 +150,7 @@ async fn made_by_operator(scope: &Scope<'_>, cr: &ObjectId) -> Result<Vec<(Key, 
     let home = format!("kiali.io/{}.home={namespace}", cr.name);
     made.extend(contents::with_label(scope, &home).await?);
     made.retain(|(key, _)| key.kind != "Namespace");
+    made.sort_by_key(|(key, _)| key.id());
     Ok(made)
 }
 
@@ -176,8 +177,8 @@ async fn instead_of_operator(
 ) -> Result<()> {
     let names = made.iter().map(|(key, _)| key.id().to_string());
     let names = names.collect::<Vec<_>>().join(", ");
-    let said = format!("no operator runs its finalizer; removing in its place: {names}");
-    scope.progress.waiting(cr, &said);
+    let said = format!("no operator runs the finalizer of {cr}; removed in its place: {names}");
+    scope.progress.note(said);
     try_join_all(
         made.iter()
             .map(|(key, meta)| delete::by_meta(scope, key, meta)),

@@ -90,10 +90,7 @@ fn container(config: &Config, version: &str, mounts: Vec<Value>) -> Value {
         "image": image(config, version),
         "imagePullPolicy": config.value("/deployment/image_pull_policy"),
         "command": ["/opt/kiali/kiali", "-config", "/kiali-configuration/config.yaml"],
-        "securityContext": {
-            "allowPrivilegeEscalation": false, "privileged": false, "readOnlyRootFilesystem": true,
-            "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": security(config),
         "ports": [
             {"name": "api-port", "containerPort": config.number("/server/port", 20001)},
             {"name": "http-metrics", "containerPort": config.number("/server/observability/metrics/port", 9090)},
@@ -111,6 +108,16 @@ fn container(config: &Config, version: &str, mounts: Vec<Value>) -> Value {
         "volumeMounts": mounts,
         "resources": config.value("/deployment/resources"),
     })
+}
+
+/// A CR may add to it, and not change what the operator sets.
+fn security(config: &Config) -> Value {
+    let added = combined(json!({}), config.value("/deployment/security_context"));
+    let set = json!({
+        "allowPrivilegeEscalation": false, "privileged": false, "readOnlyRootFilesystem": true,
+        "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]},
+    });
+    combined(added, set)
 }
 
 fn image(config: &Config, version: &str) -> String {

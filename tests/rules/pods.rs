@@ -1,0 +1,141 @@
+//! Rows 32 and 33: objects that are taken, and pods that are not.
+
+use ambikiali_sandbox::Cluster;
+use ambikiali_sandbox::fault::{Action, Answer, Verb, When};
+use serde_json::{Value, json};
+
+use crate::answers::behind::Behind;
+use crate::support::{Foreign, get, on_two_clusters, patch, remove, until};
+
+const NO_PODS: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: kiali}
+---
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: few, namespace: kiali}
+spec: {hard: {pods: '0'}}
+";
+
+/// Our pods ask for more than this.
+const SMALL: &str = "
+apiVersion: v1
+kind: LimitRange
+metadata: {name: small, namespace: istio-system}
+spec: {limits: [{type: Container, max: {memory: 200Mi}}]}
+";
+
+const GATEWAY: (&str, &str, &str) = (
+    "gateway.networking.k8s.io/v1",
+    "Gateway",
+    "istio-system/prometheus-gateway",
+);
+
+const RESTRICTED: &str = "
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: kiali
+  labels: {pod-security.kubernetes.io/enforce: restricted}
+";
+
+/// What an API server says of two writes that a quota counted at once.
+fn quota_race() -> Action {
+    let name = "few";
+    let message = format!(
+        "Operation cannot be fulfilled on resourcequotas \"{name}\": the object has been modified; please apply your changes to the latest version and try again"
+    );
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": "Conflict", "code": 409,
+        "details": {"name": name, "kind": "resourcequotas"},
+    });
+    Action::Answer(Answer {
+        code: 409,
+        content_type: "application/json",
+        retry_after: None,
+        body: status.to_string(),
+    })
+}
+
+/// Without the random end of a pod's name.
+fn nameless(error: &str, deployment: &str) -> String {
+    let quoted = format!("\"{deployment}-");
+    let (before, rest) = error
+        .split_once(&quoted)
+        .unwrap_or_else(|| panic!("no pod in {error}"));
+    let (random, after) = rest.split_once('"').expect("a name");
+    assert_eq!(random.split('-').count(), 2, "{random}");
+    format!("{before}\"{deployment}\"{after}")
+}
+
+/// The level of the namespace that the mesh is in.
+async fn enforce(cluster: &Cluster, level: Value) {
+    let label = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}});
+    patch(cluster, "v1", "Namespace", "istio-system", &label).await;
+}
+
+#[test]
+fn fault_32_a_quota_without_room_is_told_at_once_and_a_lost_race_for_one_is_run_again() {
+    on_two_clusters(async |clusters| {
+        let behind = Behind::proxies(clusters).await;
+        let foreign = Foreign::apply(clusters.remote(), NO_PODS).await;
+        let ended = behind.install("90s").await.exited(1);
+        assert_eq!(
+            nameless(&ended.error(), "kiali-operator"),
+            "\
+remote cluster: cluster2: Deployment kiali/kiali-operator failed: pods \"kiali-operator\" is forbidden: exceeded quota: few, requested: pods=1, used: pods=0, limited: pods=0
+  fix: kubectl --context cluster2 -n kiali describe replicasets -l app.kubernetes.io/name=kiali-operator
+"
+        );
+        let room = json!({"spec": {"hard": {"pods": "9"}}});
+        patch(clusters.remote(), "v1", "ResourceQuota", "kiali/few", &room).await;
+        behind.both(Verb::WRITES, When::FirstOfEach, quota_race());
+        behind.install("90s").await.succeeded();
+        behind.disturbed(Verb::Write);
+        behind.converged().await;
+        behind.cleanup().await.succeeded();
+        foreign.removed().await;
+    });
+}
+
+#[test]
+fn fault_33_our_pods_are_restricted_ones_and_what_refuses_a_pod_is_told_at_once() {
+    on_two_clusters(async |clusters| {
+        let remote = clusters.remote();
+        let mut foreign = Vec::new();
+        for cluster in clusters.sandbox.clusters() {
+            foreign.push(Foreign::apply(cluster, RESTRICTED).await);
+        }
+        let small = Foreign::apply(remote, SMALL).await;
+        let ended = clusters.install(&[]).await.exited(1);
+        assert_eq!(
+            nameless(&ended.error(), "prometheus"),
+            "\
+cluster prometheus: cluster2: Deployment istio-system/prometheus failed: Pod \"prometheus\" is invalid: spec.containers[0].resources.requests: Invalid value: \"256Mi\": must be less than or equal to memory limit of 200Mi
+  fix: kubectl --context cluster2 -n istio-system describe replicasets -l app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server
+"
+        );
+        small.removed().await;
+        // What Istio makes for a Gateway names no seccomp profile.
+        remove(remote, GATEWAY.0, GATEWAY.1, GATEWAY.2).await;
+        let made = "istio-system/prometheus-gateway-istio";
+        until("what istiod made for it is collected", async || {
+            get(remote, "apps/v1", "Deployment", made).await.is_none()
+        })
+        .await;
+        enforce(remote, json!("restricted")).await;
+        let ended = clusters.install(&[]).await.exited(1);
+        assert_eq!(nameless(&ended.error(), "prometheus-gateway-istio"), "\
+expose prometheus: cluster2: Deployment istio-system/prometheus-gateway-istio failed: pods \"prometheus-gateway-istio\" is forbidden: violates PodSecurity \"restricted:latest\": seccompProfile (pod or container \"istio-proxy\" must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\")
+  fix: kubectl --context cluster2 -n istio-system describe replicasets -l gateway.networking.k8s.io/gateway-name=prometheus-gateway
+");
+        enforce(remote, Value::Null).await;
+        clusters.installed().await;
+        clusters.cleaned().await;
+        for foreign in foreign {
+            foreign.removed().await;
+        }
+    });
+}
