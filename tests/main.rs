@@ -11,4 +11,5 @@ mod record;
 mod rules;
 mod status;
 mod support;
+mod sweep;
 mod verify;

@@ -5,6 +5,7 @@ mod conflict;
 mod drift;
 mod lease;
 mod lost;
+mod name_taken;
 
 use ambikiali_sandbox::Cluster;
 use serde_json::Value;

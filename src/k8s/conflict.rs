@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::request::Refusal;
 use super::{FIELD_MANAGER, Scope, ownership};
+use crate::mesh::Cluster;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -42,6 +43,28 @@ pub fn foreign(scope: &Scope<'_>, id: &ObjectId, live: &Value, field: &str) -> P
         ),
     )
     .fix(ways_out(scope, id))
+}
+
+/// What is kept under this name is of use to nobody but us: it cannot be shared.
+pub fn name_taken(cluster: &Cluster, id: &ObjectId) -> Problem {
+    let ObjectId {
+        kind,
+        namespace,
+        name,
+    } = id;
+    Problem::new(
+        Exit::Conflict,
+        format!(
+            "{}: {id} is there already and not made by ambikiali, which needs its name; it was left as it is",
+            cluster.name
+        ),
+    )
+    .fix(format!(
+        "choose another namespace with --namespace, or look at it: kubectl --context {} -n {} get {} {name} -o yaml",
+        cluster.context,
+        namespace.as_deref().unwrap_or_default(),
+        kind.to_lowercase()
+    ))
 }
 
 /// Who else set fields, for people.

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::ownership::{INSTALL, MANAGED_BY};
 use super::request::send_to;
-use super::{Deadline, FIELD_MANAGER};
+use super::{Deadline, FIELD_MANAGER, conflict};
 use crate::mesh::Cluster;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -120,6 +120,9 @@ impl Lease {
                 Err(refusal) if refusal.is_missing() => continue,
                 Err(refusal) => return Err(refusal.into()),
             };
+            if !holder::is_known(&there) {
+                return Err(conflict::name_taken(&self.home, &id).into());
+            }
             if holder::is_this(&there) {
                 return Ok(Some(self.keep(there)));
             }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use entry::{Entry, Key, Origin};
-pub use store::{cover, finish, look, open, remove};
+pub use store::{cover, finish, look, open, open_to_write, remove};
 
 use super::ownership::{self, digest};
 use crate::mesh::{Cluster, ClusterName, Mesh};
@@ -67,6 +67,8 @@ pub enum Found {
     Nothing,
     Lost(usize),
     Edited(usize),
+    /// Somebody else's object has its name.
+    Foreign,
 }
 
 impl Found {
@@ -81,6 +83,7 @@ impl Found {
             Found::Whole | Found::Nothing => None,
             Found::Lost(count) => rebuilt("lost", count),
             Found::Edited(count) => rebuilt("edited", count),
+            Found::Foreign => Some(format!("ConfigMap {NAME} is not ours and was left")),
         }
     }
 }

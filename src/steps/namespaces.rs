@@ -34,7 +34,7 @@ pub async fn install(scope: &Scope<'_>) -> Result<Before> {
         scope.progress.done(format!("{} created", scope.namespace));
         return Ok(Before::Nothing);
     };
-    let found = record::open(scope).await?;
+    let found = record::open_to_write(scope).await?;
     let whose = if scope.record.is_ours(&live) {
         scope.record.created(&object, &live);
         "there already"

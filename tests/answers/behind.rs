@@ -62,14 +62,21 @@ impl Behind<'_> {
     pub fn start(&self, timeout: &str) -> Child {
         let [home, remote] = [["--ctx1", "cluster1"], ["--ctx2", "cluster2"]];
         let more = ["--allow-loopback", "--timeout", timeout];
-        let arguments = [&["install"][..], &home, &remote, &more].concat();
-        let mut command = command(&arguments, &self.kubeconfig, self.clusters.state());
+        self.begin(&[&["install"][..], &home, &remote, &more].concat())
+    }
+
+    /// Any command under way.
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = command(arguments, &self.kubeconfig, self.clusters.state());
         command.spawn().expect("the binary starts")
     }
 
     pub async fn cleanup(&self) -> Ended {
-        let arguments = ["cleanup", "--timeout", "120s"];
-        ambikiali(&arguments, &self.kubeconfig, self.clusters.state()).await
+        self.run(&["cleanup", "--timeout", "120s"]).await
+    }
+
+    pub async fn run(&self, arguments: &[&str]) -> Ended {
+        ambikiali(arguments, &self.kubeconfig, self.clusters.state()).await
     }
 
     /// Other credentials for a context.

@@ -9,6 +9,7 @@ mod waiting;
 
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::snapshot::Snapshot;
@@ -109,6 +110,23 @@ impl Clusters {
                 cluster.name(),
                 changes.join("\n")
             );
+        }
+    }
+
+    /// What is different from then, and stays so: garbage is collected in the background.
+    pub async fn left(&self, before: &[Snapshot; 2]) -> Vec<String> {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let (home, remote) =
+                tokio::join!(Snapshot::take(self.home()), Snapshot::take(self.remote()));
+            let after = [home.expect("a snapshot"), remote.expect("a snapshot")];
+            let both = before.iter().zip(&after);
+            let left = both.flat_map(|(before, after)| before.diff(after));
+            let left = left.collect::<Vec<_>>();
+            if left.is_empty() || Instant::now() > end {
+                return left;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 

@@ -23,13 +23,28 @@ impl<'a> Foreign<'a> {
     /// Applies YAML documents in their order.
     pub async fn apply(cluster: &'a Cluster, yaml: &str) -> Foreign<'a> {
         let objects: Vec<Value> = serde_yaml::from_multiple(yaml).expect("YAML");
-        let params = PatchParams::apply(SOMEBODY).force();
+        Foreign::made(cluster, objects, SOMEBODY).await
+    }
+
+    /// Applies objects as another tool of that name.
+    pub async fn made(cluster: &'a Cluster, objects: Vec<Value>, by: &str) -> Foreign<'a> {
+        let params = PatchParams::apply(by).force();
         for object in &objects {
             let (api, name) = api(cluster, object);
             let applied = retried(async || api.patch(&name, &params, &Patch::Apply(object)).await);
             applied.await.expect("a foreign object");
         }
         Foreign { cluster, objects }
+    }
+
+    /// As they are now; None for one that is gone.
+    pub async fn all(&self) -> Vec<Option<Value>> {
+        let all = self.objects.iter().map(async |object| {
+            let (api, name) = api(self.cluster, object);
+            let found = api.get_opt(&name).await.expect("an answer");
+            found.map(|object| serde_json::to_value(object).expect("JSON"))
+        });
+        futures::future::join_all(all).await
     }
 
     /// Waits until the last one has a condition.

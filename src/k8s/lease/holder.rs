@@ -26,6 +26,11 @@ fn process(lease: &Lease) -> Option<&str> {
     annotations.get(PROCESS).map(String::as_str)
 }
 
+/// Whether a run of this tool holds or held it.
+pub fn is_known(lease: &Lease) -> bool {
+    process(lease).is_some()
+}
+
 pub fn is_this(lease: &Lease) -> bool {
     process(lease) == Some(this().1.as_str())
 }

@@ -8,8 +8,20 @@ use super::{Content, DIGEST, Entry, Found, KEY, Key, NAME, Origin};
 use crate::k8s::health::Health;
 use crate::k8s::ownership::{self, digest};
 use crate::k8s::request::change;
-use crate::k8s::{Scope, contents, kinds, write};
+use crate::k8s::{Scope, conflict, contents, kinds, write};
 use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+/// For those who will write one. What has its name and is not ours stays.
+pub async fn open_to_write(scope: &Scope<'_>) -> Result<Found> {
+    match open(scope).await? {
+        Found::Foreign => {
+            let id = ObjectId::new("ConfigMap", scope.namespace, NAME);
+            Err(conflict::name_taken(scope.cluster, &id).into())
+        }
+        found => Ok(found),
+    }
+}
 
 /// Reads the record of a cluster; without a whole one all kinds are searched for our labels.
 pub async fn open(scope: &Scope<'_>) -> Result<Found> {
@@ -32,6 +44,7 @@ pub async fn open(scope: &Scope<'_>) -> Result<Found> {
         }
     }
     Ok(match (live, count) {
+        (Some(live), _) if !record.is_ours(&live) => Found::Foreign,
         (None, 0) => Found::Nothing,
         (None, count) => Found::Lost(count),
         (Some(_), count) => Found::Edited(count),
@@ -45,6 +58,9 @@ pub async fn look(scope: &Scope<'_>) -> Result<Health> {
         return Ok(Health::InProgress("not there".into()));
     };
     let Some(content) = whole(scope, &live)? else {
+        if !scope.record.is_ours(&live) {
+            return Ok(Health::Failed("somebody else's object has its name".into()));
+        }
         let said = "edited by somebody; the next install makes it again";
         return Ok(Health::Failed(said.into()));
     };

@@ -133,8 +133,8 @@ async fn list(client: Client, kind: ApiResource) -> Result<Vec<(ApiResource, Dyn
             .into_iter()
             .map(|item| (kind.clone(), item))
             .collect()),
-        // The kind went away since discovery.
-        Err(Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+        // The kind went away since discovery: there is a page then, and no reason.
+        Err(Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
         Err(err) => Err(err).with_context(|| format!("cannot list {}", kind.plural)),
     }
 }

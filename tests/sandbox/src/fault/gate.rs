@@ -17,7 +17,7 @@ impl Gate {
         self.0.send_replace(true);
     }
 
-    pub(super) async fn opened(&self) {
+    pub async fn opened(&self) {
         let mut open = self.0.subscribe();
         // The sender is in this gate and cannot be gone.
         let _ = open.wait_for(|open| *open).await;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Answer, Gate};
 
 /// What a request is about, as far as faults differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
     /// Get and list.
     Read,
@@ -30,6 +30,8 @@ impl Verb {
     pub const PLAIN: &[Verb] = &[Verb::Read, Verb::Write, Verb::Delete];
     pub const READS: &[Verb] = &[Verb::Read];
     pub const WRITES: &[Verb] = &[Verb::Write];
+    pub const DELETES: &[Verb] = &[Verb::Delete];
+    pub const STREAMS: &[Verb] = &[Verb::Stream];
     pub const CHANGES: &[Verb] = &[Verb::Write, Verb::Delete];
     pub const WATCHES: &[Verb] = &[Verb::Watch];
 }
@@ -86,6 +88,10 @@ pub enum Action {
     Silence,
     /// The server does it, and nobody is told.
     SilenceAfter,
+    /// As `Silence`; the proxy opens the gate when the request has come.
+    Halt(Gate),
+    /// As `SilenceAfter`; the proxy opens the gate when it is done.
+    HaltAfter(Gate),
     /// The answer's head, half of its body, and the end of the connection.
     CutBody,
     /// The stream ends in good order after so long.

@@ -89,6 +89,15 @@ async fn answer(
             gate.opened().await;
             forward(shared, request).await
         }
+        Action::Halt(gate) => {
+            gate.open();
+            Ok(pending::<Result<Response, Infallible>>().await?)
+        }
+        Action::HaltAfter(gate) => {
+            whole(shared, request).await?;
+            gate.open();
+            Ok(pending::<Result<Response, Infallible>>().await?)
+        }
         Action::AnswerAfter(answer) => {
             whole(shared, request).await?;
             Ok(answer.response())

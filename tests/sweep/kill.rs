@@ -1,0 +1,188 @@
+//! Row 44, as a sweep: killed without a warning before and after each request of an install and of a
+//! cleanup. `AMBIKIALI_SWEEP=all` tries every request, else every write.
+
+use ambikiali_sandbox::fault::Proxy;
+use ambikiali_sandbox::snapshot::Snapshot;
+
+use super::named::lost;
+use super::point::{CHAIN, Point, Points};
+use super::writes::{duplicated, written};
+use crate::answers::behind::Behind;
+use crate::support::{Clusters, INSTALL, on_two_clusters, output};
+
+const CLEANUP: [&str; 3] = ["cleanup", "--timeout", "120s"];
+
+#[test]
+fn fault_44_sweep_killed_at_any_request_to_home_nothing_is_lost_or_made_twice_and_all_can_go() {
+    on_two_clusters(async |clusters| Sweep::of("home", clusters).await.run().await);
+}
+
+#[test]
+fn fault_44_sweep_killed_at_any_request_to_the_remote_nothing_is_lost_or_made_twice_and_all_can_go()
+{
+    on_two_clusters(async |clusters| Sweep::of("remote", clusters).await.run().await);
+}
+
+/// Of so many installs that were killed one is cleaned up as it is, the others go on.
+const CLEANED_AT_ONCE: usize = 5;
+
+/// What is tried on one of the clusters, and what came of it.
+struct Sweep<'a> {
+    name: &'static str,
+    behind: Behind<'a>,
+    clean: [Snapshot; 2],
+    installs: Points,
+    cleanups: Points,
+    at_once: usize,
+    harm: Harm,
+}
+
+#[derive(Debug, Default)]
+struct Harm {
+    lost: Vec<String>,
+    duplicated: Vec<String>,
+    left: Vec<String>,
+}
+
+impl Harm {
+    fn is_none(&self) -> bool {
+        [&self.lost, &self.duplicated, &self.left]
+            .iter()
+            .all(|harm| harm.is_empty())
+    }
+}
+
+/// Tries every request, not only the writes, and each on its own.
+fn all() -> bool {
+    std::env::var("AMBIKIALI_SWEEP").is_ok_and(|value| value == "all")
+}
+
+impl<'a> Sweep<'a> {
+    /// With the points of one undisturbed install and cleanup.
+    async fn of(name: &'static str, clusters: &'a Clusters) -> Sweep<'a> {
+        let clean = clusters.snapshots().await;
+        let behind = Behind::proxies(clusters).await;
+        let mut sweep = Sweep {
+            name,
+            behind,
+            clean,
+            installs: Points::default(),
+            cleanups: Points::default(),
+            at_once: 0,
+            harm: Harm::default(),
+        };
+        sweep.behind.run(&INSTALL).await.succeeded();
+        let journal = sweep.proxy().journal();
+        sweep.installs = Points::of(&journal, all());
+        sweep.behind.run(&CLEANUP).await.succeeded();
+        let journal = sweep.proxy().journal().split_off(journal.len());
+        sweep.cleanups = Points::of(&journal, all());
+        sweep
+    }
+
+    fn proxy(&self) -> &Proxy {
+        match self.name {
+            "home" => &self.behind.home,
+            _ => &self.behind.remote,
+        }
+    }
+
+    /// Stops at the first harm: what comes after would only be its echo.
+    async fn run(mut self) {
+        let share = if all() { 1 } else { CLEANED_AT_ONCE };
+        for point in self.installs.every(share) {
+            if self.harm.is_none() {
+                self.cleaned_at_once(&point).await;
+            }
+        }
+        while self.harm.is_none() && !(self.installs.is_done() && self.cleanups.is_done()) {
+            self.gone_on_with().await;
+        }
+        let Harm {
+            lost,
+            duplicated,
+            left,
+        } = &self.harm;
+        println!(
+            "sweep of {}: install killed at {} and gone on with, at {} and cleaned up at once, \
+             cleanup killed at {}: {} lost, {} duplicated, {} left",
+            self.name,
+            self.installs,
+            self.at_once,
+            self.cleanups,
+            lost.len(),
+            duplicated.len(),
+            left.len()
+        );
+        assert!(self.harm.is_none(), "{:#?}", self.harm);
+    }
+
+    async fn cleaned_at_once(&mut self, point: &Point) {
+        match self.killed(&INSTALL, point).await {
+            true => self.at_once += 1,
+            false => assert!(all(), "no install came to {point}"),
+        }
+        self.cleaned().await;
+    }
+
+    /// Installs that are killed, until one is not; then the same with cleanups.
+    async fn gone_on_with(&mut self) {
+        let chain = if all() { 1 } else { CHAIN };
+        let marks = self.behind.clusters.marks();
+        self.installs = self.chain(&INSTALL, self.installs.clone(), chain).await;
+        self.behind.run(&INSTALL).await.succeeded();
+        self.harm.duplicated.extend(duplicated(&marks));
+        let marks = self.behind.clusters.marks();
+        self.behind.run(&INSTALL).await.succeeded();
+        self.harm.duplicated.extend(written(&marks));
+        self.cleanups = self.chain(&CLEANUP, self.cleanups.clone(), chain).await;
+        self.cleaned().await;
+    }
+
+    async fn chain(&mut self, command: &[&str], mut points: Points, length: usize) -> Points {
+        for nth in 0..length {
+            let Some(point) = points.next() else { break };
+            match self.killed(command, &point).await {
+                true => points.tried(),
+                // The runs before it went past it, and this one to its end.
+                false if nth > 0 => {
+                    points.again(point);
+                    break;
+                }
+                false => {
+                    assert!(all(), "{command:?} never came to {point}");
+                    points.missed();
+                }
+            }
+        }
+        points
+    }
+
+    async fn cleaned(&mut self) {
+        self.behind.run(&CLEANUP).await.succeeded();
+        let left = self.behind.clusters.left(&self.clean).await;
+        self.harm.left.extend(left);
+    }
+
+    /// Whether it came to that. Then everything of ours is named.
+    async fn killed(&mut self, arguments: &[&str], point: &Point) -> bool {
+        println!("{} killed {point}", arguments[0]);
+        let gate = point.set(self.proxy());
+        let mut command = self.behind.begin(arguments);
+        let killed = tokio::select! {
+            () = gate.opened() => {
+                command.kill().await.expect("it still runs");
+                true
+            }
+            _ = command.wait() => {
+                output(command).await.succeeded();
+                false
+            }
+        };
+        self.behind.heal();
+        let lost = lost(self.behind.clusters).await.into_iter();
+        let lost = lost.map(|object| format!("{} {point}: {object}", arguments[0]));
+        self.harm.lost.extend(lost);
+        killed
+    }
+}

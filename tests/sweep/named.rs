@@ -1,0 +1,114 @@
+//! The promise that everything else rests on: what we made is named in the record of its cluster, at
+//! every moment. Looked for among all kinds that the server has, by label and by field manager.
+
+use std::collections::BTreeSet;
+
+use ambikiali_sandbox::Cluster;
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, ListParams, ObjectMeta};
+use kube::discovery::{Discovery, verbs};
+use serde_json::Value;
+
+use crate::support::{Clusters, get, until};
+
+/// Come before the record, or are it.
+const FIRST: [&str; 3] = [
+    "Namespace kiali",
+    "Lease kiali/ambikiali",
+    "ConfigMap kiali/ambikiali-record",
+];
+/// Mirror a Service, or tell of other objects.
+const MIRRORS: [&str; 2] = ["Endpoints", "Event"];
+
+/// What is ours in either cluster and not named.
+pub async fn lost(clusters: &Clusters) -> Vec<String> {
+    let (home, remote) = tokio::join!(lost_in(clusters.home()), lost_in(clusters.remote()));
+    [home, remote].concat()
+}
+
+/// A namespace that is going takes its record and all the rest along.
+async fn lost_in(cluster: &Cluster) -> Vec<String> {
+    until("kiali is not on its way out", async || {
+        let namespace = get(cluster, "v1", "Namespace", "kiali").await;
+        namespace.is_none_or(|live| live["metadata"]["deletionTimestamp"].is_null())
+    })
+    .await;
+    let ours = ours(cluster).await;
+    // Looked at last: what is written now can only have been named before.
+    let named = named(cluster).await;
+    let lost = ours.into_iter().filter(|object| !named.contains(object));
+    lost.map(|object| format!("{}: {object}", cluster.name()))
+        .collect()
+}
+
+async fn ours(cluster: &Cluster) -> BTreeSet<String> {
+    let discovery = Discovery::new(cluster.client()).run_aggregated().await;
+    let discovery = discovery.expect("all kinds");
+    let kinds = discovery
+        .groups()
+        .flat_map(|group| group.recommended_resources());
+    let kinds = kinds.filter(|(kind, can)| {
+        can.supports_operation(verbs::LIST) && !MIRRORS.contains(&kind.kind.as_str())
+    });
+    let lists = stream::iter(kinds.map(|(kind, _)| list(cluster, kind)));
+    let lists = lists.buffer_unordered(16).try_collect::<Vec<_>>().await;
+    lists.expect("lists").concat().into_iter().collect()
+}
+
+async fn list(cluster: &Cluster, kind: ApiResource) -> kube::Result<Vec<String>> {
+    let api = Api::<DynamicObject>::all_with(cluster.client(), &kind);
+    match api.list_metadata(&ListParams::default()).await {
+        Ok(list) => {
+            let ours = list.items.into_iter().map(|item| item.metadata);
+            let ours = ours.filter(is_ours);
+            Ok(ours.map(|meta| name(&kind, &meta)).collect())
+        }
+        // The kind went since discovery.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// We never make an object that another one owns: those carry a copy of our labels and go with it.
+fn is_ours(meta: &ObjectMeta) -> bool {
+    let mut labels = meta.labels.iter().flatten();
+    let labelled = labels.any(|(label, value)| {
+        label == "ambikiali.dev/install" || (label == MANAGED_BY && value == "ambikiali")
+    });
+    let mut managers = meta.managed_fields.iter().flatten();
+    let applied = managers.any(|entry| entry.manager.as_deref() == Some("ambikiali"));
+    let owned = meta
+        .owner_references
+        .as_ref()
+        .is_some_and(|o| !o.is_empty());
+    (labelled || applied) && !owned
+}
+
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+fn name(kind: &ApiResource, meta: &ObjectMeta) -> String {
+    let name = meta.name.as_deref().unwrap_or_default();
+    match &meta.namespace {
+        Some(namespace) => format!("{} {namespace}/{name}", kind.kind),
+        None => format!("{} {name}", kind.kind),
+    }
+}
+
+async fn named(cluster: &Cluster) -> BTreeSet<String> {
+    let mut named = BTreeSet::from(FIRST.map(String::from));
+    let Some(record) = get(cluster, "v1", "ConfigMap", "kiali/ambikiali-record").await else {
+        return named;
+    };
+    let text = record["data"]["record.json"].as_str().expect("a record");
+    let record: Value = serde_json::from_str(text).expect("JSON");
+    for object in record["objects"].as_array().expect("objects") {
+        let text = |field: &str| object[field].as_str();
+        let (kind, name) = (text("kind").expect("a kind"), text("name").expect("a name"));
+        named.insert(match text("namespace") {
+            Some(namespace) => format!("{kind} {namespace}/{name}"),
+            None => format!("{kind} {name}"),
+        });
+    }
+    named
+}
