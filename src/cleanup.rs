@@ -35,7 +35,7 @@ pub async fn cleanup(run: &Run<'_>) -> Result<Report> {
         .iter()
         .any(|record| !record.entries().is_empty());
     if any && !run.choices.dry_run {
-        run.lease.hold(run.deadline).await?;
+        run.lease.hold_to_remove(run.deadline).await?;
     }
     let home = &run.mesh.home;
     let forgotten = step(run, Step::RemoteSecret, home, async |s| {

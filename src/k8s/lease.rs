@@ -2,6 +2,7 @@
 //! its end. Its age is told by the server's clock alone. A run that finds nothing to write never
 //! takes it.
 
+mod held;
 mod holder;
 
 use std::sync::Arc;
@@ -10,16 +11,16 @@ use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::api::coordination::v1::Lease as Object;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
-use tokio::task::JoinHandle;
+
+use held::Held;
 
 use super::ownership::{INSTALL, MANAGED_BY};
-use super::request::send_to;
+use super::request::{Refusal, send_to};
 use super::{Deadline, FIELD_MANAGER, conflict};
 use crate::mesh::Cluster;
 use crate::problem::{Exit, Problem};
@@ -28,7 +29,6 @@ use crate::progress::ObjectId;
 pub const NAME: &str = "ambikiali";
 /// Without a sign of life for so long, whoever comes takes it.
 const LIFE: Duration = Duration::from_secs(30);
-const SIGN: Duration = Duration::from_secs(10);
 
 pub struct Lease {
     home: Cluster,
@@ -36,17 +36,7 @@ pub struct Lease {
     install: String,
     held: OnceCell<Option<Held>>,
     lost: Arc<AtomicBool>,
-}
-
-struct Held {
-    uid: Option<String>,
-    renewal: JoinHandle<()>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.renewal.abort();
-    }
+    name_taken: AtomicBool,
 }
 
 impl Lease {
@@ -57,6 +47,7 @@ impl Lease {
             install: install.into(),
             held: OnceCell::new(),
             lost: Arc::default(),
+            name_taken: AtomicBool::default(),
         }
     }
 
@@ -92,55 +83,70 @@ impl Lease {
         }
     }
 
+    /// Before a removal: beside an object of somebody else nobody can install, nor does it keep us from
+    /// taking our own away.
+    pub async fn hold_to_remove(&self, deadline: Deadline) -> Result<()> {
+        match self.hold(deadline).await {
+            Err(_) if self.name_taken.load(Ordering::Relaxed) => {
+                let _ = self.held.set(None);
+                Ok(())
+            }
+            held => held,
+        }
+    }
+
     async fn take(&self, deadline: Deadline) -> Result<Option<Held>> {
         let (api, id) = (self.api(), self.id());
         let by = PostParams {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PostParams::default()
         };
-        let with = PatchParams {
-            field_manager: Some(FIELD_MANAGER.into()),
-            ..PatchParams::default()
-        };
         loop {
             let new = self.wanted(None);
             let made = send_to(&self.home, deadline, &id, || api.create(&by, &new)).await;
-            let refusal = match made {
+            match made {
                 Ok(lease) => return Ok(Some(self.keep(lease))),
                 // No namespace, nothing to hold.
                 Err(refusal) if refusal.is_missing() => return Ok(None),
-                Err(refusal) => refusal,
-            };
-            if refusal.status().is_none_or(|status| status.code != 409) {
-                return Err(refusal.into());
-            }
-            let there = send_to(&self.home, deadline, &id, || api.get(NAME)).await;
-            let there = match there {
-                Ok(lease) => lease,
-                Err(refusal) if refusal.is_missing() => continue,
-                Err(refusal) => return Err(refusal.into()),
-            };
-            if !holder::is_known(&there) {
-                return Err(conflict::name_taken(&self.home, &id).into());
-            }
-            if holder::is_this(&there) {
-                return Ok(Some(self.keep(there)));
-            }
-            if !holder::is_dead(&there) && self.age(&there) < LIFE {
-                return Err(self.taken(&there).into());
-            }
-            // Of what was seen: another one may come to the same conclusion.
-            let mine = self.wanted(there.metadata.resource_version.clone());
-            let mine = Patch::Merge(&mine);
-            let taken = send_to(&self.home, deadline, &id, || api.patch(NAME, &with, &mine)).await;
-            match taken {
-                Ok(lease) => return Ok(Some(self.keep(lease))),
-                Err(refusal)
-                    if refusal
-                        .status()
-                        .is_some_and(|s| matches!(s.code, 404 | 409)) => {}
+                Err(refusal) if is_taken(&refusal) => {}
                 Err(refusal) => return Err(refusal.into()),
             }
+            if let Some(held) = self.take_over(deadline).await? {
+                return Ok(Some(held));
+            }
+        }
+    }
+
+    /// None when it is gone or another one was quicker.
+    async fn take_over(&self, deadline: Deadline) -> Result<Option<Held>> {
+        let (api, id) = (self.api(), self.id());
+        let there = match send_to(&self.home, deadline, &id, || api.get(NAME)).await {
+            Ok(lease) => lease,
+            Err(refusal) if refusal.is_missing() => return Ok(None),
+            Err(refusal) => return Err(refusal.into()),
+        };
+        if !holder::is_known(&there) {
+            self.name_taken.store(true, Ordering::Relaxed);
+            return Err(conflict::name_taken(&self.home, &id).into());
+        }
+        // The answer to a first try was lost.
+        if holder::is_this(&there) {
+            return Ok(Some(self.keep(there)));
+        }
+        if !holder::is_dead(&there) && self.age(&there) < LIFE {
+            return Err(self.taken(&there).into());
+        }
+        let by = PatchParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PatchParams::default()
+        };
+        // Of what was seen: another one may come to the same conclusion.
+        let mine = self.wanted(there.metadata.resource_version.clone());
+        let mine = Patch::Merge(&mine);
+        match send_to(&self.home, deadline, &id, || api.patch(NAME, &by, &mine)).await {
+            Ok(lease) => Ok(Some(self.keep(lease))),
+            Err(refusal) if refusal.is_missing() || is_taken(&refusal) => Ok(None),
+            Err(refusal) => Err(refusal.into()),
         }
     }
 
@@ -200,35 +206,8 @@ impl Lease {
         ))
     }
 
-    /// Gives signs of life as long as this is held.
     fn keep(&self, lease: Object) -> Held {
-        let (api, lost, home) = (self.api(), self.lost.clone(), self.home.clone());
-        let uid = lease.metadata.uid;
-        let renewed = uid.clone();
-        let renewal = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(SIGN).await;
-                // For people: what counts is when the server saw it.
-                let now = MicroTime(home.server_time().unwrap_or_else(Timestamp::now));
-                // By its uid: one that was taken over or removed is not ours to renew.
-                let sign = json!({"metadata": {"uid": renewed}, "spec": {"renewTime": now}});
-                let by = PatchParams {
-                    field_manager: Some(FIELD_MANAGER.into()),
-                    ..PatchParams::default()
-                };
-                match api.patch(NAME, &by, &Patch::Merge(&sign)).await {
-                    Ok(lease) if !holder::is_this(&lease) => {
-                        return lost.store(true, Ordering::Relaxed);
-                    }
-                    Err(kube::Error::Api(status)) if status.code == 409 => {
-                        return lost.store(true, Ordering::Relaxed);
-                    }
-                    // An outage longer than its life is found by the next one who comes.
-                    _ => {}
-                }
-            }
-        });
-        Held { uid, renewal }
+        Held::begin(self.api(), &self.home, lease, self.lost.clone())
     }
 
     /// At the end of the run; where it went with its namespace there is nothing to do.
@@ -236,7 +215,7 @@ impl Lease {
         let Some(Some(held)) = self.held.get() else {
             return;
         };
-        held.renewal.abort();
+        held.end();
         if self.lost.load(Ordering::Relaxed) {
             return;
         }
@@ -249,6 +228,10 @@ impl Lease {
         // One that stays is free after its life.
         let _ = send_to(&self.home, soon, &id, || api.delete(NAME, &params)).await;
     }
+}
+
+fn is_taken(refusal: &Refusal) -> bool {
+    refusal.status().is_some_and(|status| status.code == 409)
 }
 
 fn elapsed(from: Timestamp, to: Timestamp) -> Duration {

@@ -11,7 +11,7 @@ use super::until;
 
 /// Who made them.
 const SOMEBODY: &str = "somebody";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Objects that were there before us, or came while we were.
 pub struct Foreign<'a> {

@@ -73,7 +73,7 @@ pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result
     rest.2?;
     rest.3?;
     rest.4?;
-    let accepted = timeout(Duration::from_secs(60), gateway_class(cluster)).await;
+    let accepted = timeout(Duration::from_secs(180), gateway_class(cluster)).await;
     let log = istiod::log(cluster);
     let hint = || {
         format!(

@@ -50,8 +50,8 @@ impl Sandbox {
             .enumerate()
             .map(|(index, cluster)| mesh::install(cluster, &shared, index));
         // A start that hangs is told, not waited for without an end.
-        let meshed = tokio::time::timeout(Duration::from_secs(120), try_join_all(meshes)).await;
-        meshed.with_context(|| format!("{names}: not in the mesh after 120 s"))??;
+        let meshed = tokio::time::timeout(Duration::from_secs(300), try_join_all(meshes)).await;
+        meshed.with_context(|| format!("{names}: not in the mesh after 300 s"))??;
         say(&format!(
             "{names}: in the mesh after {:.1?}",
             begin.elapsed()

@@ -67,7 +67,7 @@ impl Cluster {
         tokio::select! {
             () = ready => Ok(()),
             ended = child.wait() => bail!("the API server of {} ended: {ended:?}", self.name()),
-            () = sleep(Duration::from_secs(60)) => bail!("{} does not come back", self.name()),
+            () = sleep(Duration::from_secs(180)) => bail!("{} does not come back", self.name()),
         }
     }
 

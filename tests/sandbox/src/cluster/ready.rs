@@ -47,8 +47,8 @@ pub async fn takes_work(client: &Client, cluster: &str) -> Result<()> {
         }
         anyhow::Ok(())
     };
-    let waited = timeout(Duration::from_secs(60), wait).await;
-    waited.with_context(|| format!("{name} is not ready after a minute"))?
+    let waited = timeout(Duration::from_secs(180), wait).await;
+    waited.with_context(|| format!("{name} is not ready after three minutes"))?
 }
 
 fn node_name(cluster: &str) -> String {

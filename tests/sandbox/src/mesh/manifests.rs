@@ -114,7 +114,7 @@ pub async fn served(client: &Client, kinds: &[Value]) -> Result<()> {
             sleep(Duration::from_millis(50)).await;
         }
     });
-    let waited = timeout(Duration::from_secs(60), join_all(lists)).await;
-    waited.context("the kinds of the mesh are not served after a minute")?;
+    let waited = timeout(Duration::from_secs(180), join_all(lists)).await;
+    waited.context("the kinds of the mesh are not served after three minutes")?;
     Ok(())
 }

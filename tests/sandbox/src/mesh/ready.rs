@@ -23,8 +23,13 @@ pub async fn ready(cluster: &Cluster) -> Result<()> {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    let waited = timeout(Duration::from_secs(60), wait).await;
-    waited.with_context(|| format!("apps of {} are not ready after a minute", cluster.name()))?
+    let waited = timeout(Duration::from_secs(180), wait).await;
+    waited.with_context(|| {
+        format!(
+            "apps of {} are not ready after three minutes",
+            cluster.name()
+        )
+    })?
 }
 
 fn available(deployment: &Deployment) -> bool {

@@ -21,7 +21,7 @@ mod proxy;
 mod server;
 
 /// Far above what anything here takes; a wait that reaches it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn as_measured() -> Result<()> {
