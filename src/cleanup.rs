@@ -2,6 +2,8 @@
 //! before their rights go; then each cluster is cleared by its record, side by side: the CR goes while
 //! an operator is there, the namespace goes last. It ends by looking again, without the record.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use futures::future::{join_all, try_join_all};
 
@@ -9,13 +11,15 @@ use crate::guide::Step;
 use crate::install::{Run, step};
 use crate::k8s::delete::delete_all;
 use crate::k8s::record::{self, Entry, Origin};
-use crate::k8s::{Scope, contents};
+use crate::k8s::{Deadline, Scope, contents};
 use crate::mesh::Cluster;
 use crate::progress::ObjectId;
 use crate::steps::{
     aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator, namespaces,
     remote_cluster, remote_secret,
 };
+
+const LAST_LOOK: Duration = Duration::from_secs(30);
 
 /// What could not be removed, and what is left.
 #[derive(Debug, Default)]
@@ -52,7 +56,12 @@ pub async fn cleanup(run: &Run<'_>) -> Result<Report> {
         if run.choices.dry_run {
             continue;
         }
-        match contents::left(&run.on(Step::Namespace, cluster)).await {
+        // Whatever it took: without this look nothing is known.
+        let scope = Scope {
+            deadline: Deadline::after(LAST_LOOK),
+            ..run.on(Step::Namespace, cluster)
+        };
+        match contents::left(&scope).await {
             Ok(left) => report.left.extend(left.into_iter().map(name)),
             Err(error) => report.failures.push(error),
         }

@@ -38,6 +38,8 @@ pub fn advice(context: &str, object: &ObjectId, status: &Status) -> Option<Strin
         403 if message.contains("attempting to grant RBAC permissions not currently held") => Some(
             "install as an administrator, or be granted escalate and bind on clusterroles".into(),
         ),
+        // An admission plugin says 403 too, but not who may not do what.
+        403 if message.contains(" cannot ") => Some(format!("{kubectl} auth can-i --list")),
         400 | 422 => Some(format!("{kubectl} explain {}", object.kind.to_lowercase())),
         _ => None,
     }

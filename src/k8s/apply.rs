@@ -95,11 +95,12 @@ async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
     };
     let id = kinds::id(object)?;
     let drifted = scope.record.was_applied(object);
-    let drift = drifted.then(|| conflict::drift(&id, &live, &field));
     // What was looked at is what is changed.
     wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
+    let mut by = String::new();
     let written = match write(scope, &wanted, Force::No).await? {
         Err(refusal) if may_take(scope, &live, &refusal) => {
+            by = conflict::by(&refusal);
             write(scope, &wanted, Force::Yes).await??
         }
         Err(refusal) => return Err(conflict::refused(scope, &id, &refusal)),
@@ -112,8 +113,9 @@ async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
     if version(&written) == version(&live) {
         return Ok(Applied::new(Outcome::Unchanged, Some(live), written));
     }
-    if let Some(drift) = drift {
-        scope.progress.note(drift);
+    if drifted {
+        let said = format!("{id} had been changed at {field}{by}; it is as it was");
+        scope.progress.note(said);
     }
     Ok(Applied::new(Outcome::Changed, Some(live), written))
 }

@@ -82,12 +82,25 @@ fn others(live: &Value) -> String {
     }
 }
 
-/// What somebody made of an object of ours.
-pub fn drift(id: &ObjectId, live: &Value, field: &str) -> String {
-    format!(
-        "{id} had been changed at {field} by {}; it is as it was",
-        others(live)
-    )
+/// " by kubectl-edit": who set what is in the way.
+pub fn by(refusal: &Refusal) -> String {
+    let details = refusal.status().and_then(|status| status.details.as_ref());
+    let causes = details.map_or(&[][..], |details| &details.causes);
+    let mut names = causes
+        .iter()
+        .filter_map(|cause| named(&cause.message))
+        .collect::<Vec<_>>();
+    names.sort_unstable();
+    names.dedup();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(" by {}", names.join(", ")),
+    }
+}
+
+/// `conflict with "kubectl-edit" using v1 at ...`: the name is what stands in quotes.
+fn named(message: &str) -> Option<&str> {
+    message.split('"').nth(1)
 }
 
 /// Whether all that is in the way was set once, by a person with a client; a tool that applies, or a
@@ -105,12 +118,10 @@ pub fn is_by_hand(live: &Value, refusal: &Refusal) -> bool {
         theirs.peek().is_some()
             && theirs.all(|e| e.operation.as_deref() == Some("Update") && e.subresource.is_none())
     };
-    // `conflict with "kubectl-edit" using v1 at ...`: the name is what stands in quotes.
-    let named = |message: &str| message.split('"').nth(1).map(String::from);
     !causes.is_empty()
         && causes
             .iter()
-            .all(|cause| named(&cause.message).is_some_and(|name| once(&name)))
+            .all(|cause| named(&cause.message).is_some_and(once))
 }
 
 /// How to look at it, and how to have it anyway.

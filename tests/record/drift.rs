@@ -57,7 +57,7 @@ fn an_edit_is_shown_and_undone_by_an_install_that_writes_that_object_only() {
 
         let marks = clusters.marks();
         let ended = clusters.install(&[]).await.succeeded();
-        let said = "cluster1      expose prometheus   note     HTTPRoute istio-system/prometheus had been changed at .spec.rules[0].matches by somebody; it is as it was\n";
+        let said = "cluster1      expose prometheus   note     HTTPRoute istio-system/prometheus had been changed at .spec.rules[0].matches[0].method by somebody; it is as it was\n";
         let lines = progress(&ended.stderr);
         assert!(lines.contains(said), "{lines}");
         let [home_writes, remote_writes] = marks.map(|mark| {
