@@ -106,8 +106,8 @@ impl Lease {
             let made = send_to(&self.home, deadline, &id, || api.create(&by, &new)).await;
             match made {
                 Ok(lease) => return Ok(Some(self.keep(lease))),
-                // No namespace, nothing to hold.
-                Err(refusal) if refusal.is_missing() => return Ok(None),
+                // Without a namespace, or with one that goes, there is nothing to hold.
+                Err(refusal) if refusal.is_missing() || goes(&refusal) => return Ok(None),
                 Err(refusal) if is_taken(&refusal) => {}
                 Err(refusal) => return Err(refusal.into()),
             }
@@ -228,6 +228,13 @@ impl Lease {
         // One that stays is free after its life.
         let _ = send_to(&self.home, soon, &id, || api.delete(NAME, &params)).await;
     }
+}
+
+/// The namespace is being deleted.
+fn goes(refusal: &Refusal) -> bool {
+    let details = refusal.status().and_then(|status| status.details.as_ref());
+    let mut causes = details.into_iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn is_taken(refusal: &Refusal) -> bool {

@@ -31,8 +31,8 @@ pub use waiting::until;
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
 /// Clean pairs of clusters. They end with the process: the sandbox sees to that.
 static IDLE: Mutex<Vec<Sandbox>> = Mutex::new(Vec::new());
-/// A pair is ten processes and two gigabytes; three are what two cores carry.
-static PAIRS: Semaphore = Semaphore::const_new(3);
+/// A pair is ten processes and two gigabytes; four are what two cores carry.
+static PAIRS: Semaphore = Semaphore::const_new(4);
 
 /// `install` as a user of local processes types it.
 pub const INSTALL: [&str; 8] = [
