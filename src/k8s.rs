@@ -25,6 +25,8 @@ pub mod write;
 
 use std::time::{Duration, Instant};
 
+use kube::api::PatchParams;
+
 use self::lease::Lease;
 use self::record::Record;
 use crate::mesh::Cluster;
@@ -32,6 +34,14 @@ use crate::progress::Progress;
 
 /// Owner of the fields we apply.
 pub const FIELD_MANAGER: &str = "ambikiali";
+
+/// For a patch that is no apply.
+fn as_ourselves() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    }
+}
 
 /// One instant that bounds every request and wait of a command.
 #[derive(Clone, Copy, Debug)]

@@ -10,12 +10,8 @@ use crate::progress::ObjectId;
 
 /// A conflict names the other managers and the fields, in the server's words.
 pub fn refused(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> anyhow::Error {
-    let causes = refusal
-        .status()
-        .and_then(|s| s.details.as_ref())
-        .map(|d| d.causes.as_slice());
-    let fields = causes
-        .unwrap_or_default()
+    let fields = refusal
+        .causes()
         .iter()
         .map(|c| format!("{} ({})", c.field, c.message));
     let fields = fields.collect::<Vec<_>>();
@@ -84,8 +80,7 @@ fn others(live: &Value) -> String {
 
 /// " by kubectl-edit": who set what is in the way.
 pub fn by(refusal: &Refusal) -> String {
-    let details = refusal.status().and_then(|status| status.details.as_ref());
-    let causes = details.map_or(&[][..], |details| &details.causes);
+    let causes = refusal.causes();
     let mut names = causes
         .iter()
         .filter_map(|cause| named(&cause.message))
@@ -106,8 +101,7 @@ fn named(message: &str) -> Option<&str> {
 /// Whether all that is in the way was set once, by a person with a client; a tool that applies, or a
 /// controller that scales, has a claim of its own.
 pub fn is_by_hand(live: &Value, refusal: &Refusal) -> bool {
-    let details = refusal.status().and_then(|status| status.details.as_ref());
-    let causes = details.map_or(&[][..], |details| &details.causes);
+    let causes = refusal.causes();
     let meta = ownership::meta(live);
     let entries = meta.managed_fields.unwrap_or_default();
     let once = |manager: &str| {

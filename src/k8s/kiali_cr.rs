@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::{Value, json};
 
 pub use removal::{remove, said};
@@ -17,7 +17,7 @@ use super::apply::Applied;
 use super::health::{self, Kiali, KialiFence};
 use super::request::change;
 use super::wait::{self, Wait};
-use super::{FIELD_MANAGER, Scope, kinds, pods};
+use super::{Scope, as_ourselves, kinds, pods};
 use crate::progress::ObjectId;
 
 /// `Successful` of a run that was under way shows for a few milliseconds before the next one.
@@ -80,10 +80,7 @@ fn is_due(before: &Kiali, now: Option<&Kiali>) -> bool {
 async fn again(scope: &Scope<'_>, name: &str, stuck: &Kiali) -> Result<Kiali> {
     let any_new_value = &stuck.metadata.resource_version;
     let touch = json!({"metadata": {"annotations": {"kiali.io/reconcile": any_new_value}}});
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    };
+    let params = as_ourselves();
     let object = ObjectId::new("Kiali", scope.namespace, name);
     let (api, touch) = (api(scope), Patch::Merge(touch));
     Ok(change(scope, &object, || api.patch(name, &params, &touch)).await??)

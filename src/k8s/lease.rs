@@ -13,7 +13,7 @@ use anyhow::Result;
 use k8s_openapi::api::coordination::v1::Lease as Object;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PostParams, Preconditions};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -21,7 +21,7 @@ use held::Held;
 
 use super::ownership::{INSTALL, MANAGED_BY};
 use super::request::{Refusal, send_to};
-use super::{Deadline, FIELD_MANAGER, conflict};
+use super::{Deadline, FIELD_MANAGER, as_ourselves, conflict};
 use crate::mesh::Cluster;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -136,10 +136,7 @@ impl Lease {
         if !holder::is_dead(&there) && self.age(&there) < LIFE {
             return Err(self.taken(&there).into());
         }
-        let by = PatchParams {
-            field_manager: Some(FIELD_MANAGER.into()),
-            ..PatchParams::default()
-        };
+        let by = as_ourselves();
         // Of what was seen: another one may come to the same conclusion.
         let mine = self.wanted(there.metadata.resource_version.clone());
         let mine = Patch::Merge(&mine);
@@ -232,8 +229,7 @@ impl Lease {
 
 /// The namespace is being deleted.
 fn goes(refusal: &Refusal) -> bool {
-    let details = refusal.status().and_then(|status| status.details.as_ref());
-    let mut causes = details.into_iter().flat_map(|details| &details.causes);
+    let mut causes = refusal.causes().iter();
     causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{ListParams, LogParams, Patch, PatchParams};
+use kube::api::{ListParams, LogParams, Patch};
 use serde_json::{Value, json};
 
 pub use exec::exec;
@@ -17,7 +17,7 @@ use super::apply::Applied;
 use super::health::{self, Health};
 use super::request::{change, send, send_opt};
 use super::wait::{self, Wait};
-use super::{FIELD_MANAGER, Scope, ownership};
+use super::{Scope, as_ourselves, ownership};
 use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -114,10 +114,7 @@ pub async fn hopeless(
 pub async fn retried(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
     let namespace = object.namespace.as_deref().unwrap_or_default();
     let api = Api::<Deployment>::namespaced(scope.cluster.client.clone(), namespace);
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    };
+    let params = as_ourselves();
     let live = send(scope, object, || api.get(&object.name)).await?;
     let any_new_value = live.metadata.resource_version;
     let touch = json!({"metadata": {"annotations": {"ambikiali.dev/retry": any_new_value}}});
@@ -182,10 +179,7 @@ async fn rolled(
 ) -> Result<Deployment> {
     let version = json!({"ambikiali.dev/config-version": config["metadata"]["resourceVersion"]});
     let touch = json!({"spec": {"template": {"metadata": {"annotations": version}}}});
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    };
+    let params = as_ourselves();
     let touch = Patch::Merge(touch);
     Ok(change(scope, id, || api.patch(&id.name, &params, &touch)).await??)
 }

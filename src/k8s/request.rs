@@ -5,6 +5,7 @@ use std::future::Future;
 
 use anyhow::Result as Anyhow;
 use kube::core::Status;
+use kube::core::response::StatusCause;
 
 use super::advice::advice;
 use super::retry::{Cause, persist};
@@ -26,6 +27,12 @@ pub struct Refusal {
 impl Refusal {
     pub fn status(&self) -> Option<&Status> {
         self.cause.status()
+    }
+
+    /// What the server names one by one.
+    pub fn causes(&self) -> &[StatusCause] {
+        let details = self.status().and_then(|status| status.details.as_ref());
+        details.map_or(&[], |details| &details.causes)
     }
 
     /// No such object, or no such kind: then the server answers a page, not a Status.

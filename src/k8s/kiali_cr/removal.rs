@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch};
 use serde_json::{Value, json};
 
 use super::api;
@@ -17,7 +17,7 @@ use crate::k8s::health::{self, Health};
 use crate::k8s::record::Key;
 use crate::k8s::request::{change, send, send_opt};
 use crate::k8s::wait::{self, Goal, Wait};
-use crate::k8s::{FIELD_MANAGER, Scope, contents, kinds};
+use crate::k8s::{Scope, as_ourselves, contents, kinds};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -197,10 +197,7 @@ async fn instead_of_operator(
         "finalizers": kept,
     });
     let patch = Patch::Merge(json!({"metadata": metadata}));
-    let by = PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    };
+    let by = as_ourselves();
     match change(scope, cr, || crs.patch(&cr.name, &by, &patch)).await? {
         Err(refusal) if !refusal.is_missing() => Err(refusal.into()),
         _ => Ok(()),

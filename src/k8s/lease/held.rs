@@ -8,12 +8,12 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::{NAME, holder};
-use crate::k8s::FIELD_MANAGER;
+use crate::k8s::as_ourselves;
 use crate::mesh::Cluster;
 
 const SIGN: Duration = Duration::from_secs(10);
@@ -42,10 +42,7 @@ impl Held {
 }
 
 async fn renew(api: Api<Lease>, home: Cluster, uid: Option<String>, lost: Arc<AtomicBool>) {
-    let by = PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    };
+    let by = as_ourselves();
     loop {
         tokio::time::sleep(SIGN).await;
         // For people: what counts is when the server saw it.
