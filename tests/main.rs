@@ -1,5 +1,6 @@
 //! What the tool promises, through its binary, on real control planes.
 
+mod always;
 mod answers;
 mod cleanup;
 mod cli;
@@ -11,5 +12,4 @@ mod record;
 mod rules;
 mod status;
 mod support;
-mod sweep;
 mod verify;

@@ -1,12 +1,12 @@
-//! Row 43: Ctrl-C and SIGTERM at requests all over an install. The server hangs on each of these, so
-//! that an end is the program's own.
+//! Row 43: Ctrl-C and SIGTERM at requests all over an install and a cleanup. The server hangs on each
+//! of these, so that an end is the program's own.
 
 use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::fault::{Action, Entry, Fault, Proxy, Verb, When};
 use tokio::process::Command;
 
 use super::behind::Behind;
-use crate::support::{Ended, get, on_two_clusters, output, until};
+use crate::support::{Ended, INSTALL, get, on_two_clusters, output, until};
 
 /// Of the requests to each cluster.
 const POINTS: usize = 6;
@@ -27,7 +27,8 @@ fn fault_43_an_interrupt_at_any_request_is_gone_on_with_or_cleaned_up() {
             let (signal, code) = [("INT", 130), ("TERM", 143)][point / 2 % 2];
             let action = [Action::Silence, Action::SilenceAfter][point / 3 % 2].clone();
             let marks = clusters.marks();
-            let (held, ended) = interrupted(&behind, proxy, nth, action, &[signal]).await;
+            let fault = hang(Verb::ALL, nth, action);
+            let (held, ended) = interrupted(&behind, proxy, fault, &INSTALL, &[signal]).await;
             assert_eq!(ended.code, code, "{ended:#?}");
             told(&ended, point, &held, &marks);
             let lease = ("coordination.k8s.io/v1", "Lease", "kiali/ambikiali");
@@ -40,48 +41,69 @@ fn fault_43_an_interrupt_at_any_request_is_gone_on_with_or_cleaned_up() {
         }
         // Not where a write hangs, nor on a machine that is too slow for it.
         assert!(released > 0, "the next run has to wait for the Lease");
-        let (_, ended) = interrupted(
-            &behind,
-            &behind.remote,
-            all[1] / 2,
-            Action::Silence,
-            &["INT", "TERM"],
-        )
-        .await;
+        let remote = &behind.remote;
+        let fault = hang(Verb::ALL, all[1] / 2, Action::Silence);
+        let both = ["INT", "TERM"];
+        let (_, ended) = interrupted(&behind, remote, fault, &INSTALL, &both).await;
         assert!([130, 143].contains(&ended.code), "{ended:#?}");
         assert!(!ended.stderr.contains("interrupted"), "{ended:#?}");
         behind.cleanup().await.succeeded();
     });
 }
 
-/// An install whose nth request to one cluster hangs, and is interrupted there.
-async fn interrupted(
-    behind: &Behind<'_>,
-    proxy: &Proxy,
-    nth: usize,
-    action: Action,
-    signals: &[&str],
-) -> (Entry, Ended) {
-    let before = proxy.disturbed().len();
-    proxy.add(Fault {
-        verbs: Verb::ALL,
+#[test]
+fn fault_43_an_interrupted_cleanup_is_gone_on_with() {
+    on_two_clusters(async |clusters| {
+        let behind = Behind::proxies(clusters).await;
+        behind.install("90s").await.succeeded();
+        for point in 0..POINTS {
+            let proxy = [&behind.home, &behind.remote][point % 2];
+            let (signal, code) = [("INT", 130), ("TERM", 143)][point / 2 % 2];
+            let action = [Action::Silence, Action::SilenceAfter][point / 3].clone();
+            // What the ones before removed is gone: this one gets further.
+            let fault = hang(&[Verb::Delete], 1 + point / 2, action);
+            let marks = clusters.marks();
+            let (held, ended) = interrupted(&behind, proxy, fault, &["cleanup"], &[signal]).await;
+            assert_eq!(ended.code, code, "{ended:#?}");
+            told(&ended, point, &held, &marks);
+        }
+        behind.cleanup().await.succeeded();
+    });
+}
+
+fn hang(verbs: &'static [Verb], nth: usize, action: Action) -> Fault {
+    Fault {
+        verbs,
         path: "",
         when: When::Nth(nth),
         action,
-    });
-    let install = behind.start("90s");
+    }
+}
+
+/// A command one of whose requests to one cluster hangs, and is interrupted there.
+async fn interrupted(
+    behind: &Behind<'_>,
+    proxy: &Proxy,
+    fault: Fault,
+    arguments: &[&str],
+    signals: &[&str],
+) -> (Entry, Ended) {
+    let before = proxy.disturbed().len();
+    proxy.add(fault);
+    let command = behind.begin(arguments);
     until("the request is made", async || {
         proxy.disturbed().len() > before
     })
     .await;
-    let pid = install.id().expect("it runs");
+    let pid = command.id().expect("it runs");
     let kill = signals.iter().map(|signal| format!("kill -{signal} {pid}"));
     let kill = kill.collect::<Vec<_>>().join("; ");
     let sent = Command::new("sh").args(["-c", &kill]).status().await;
     assert!(sent.expect("a shell").success());
-    let ended = output(install).await;
+    let ended = output(command).await;
+    let held = proxy.disturbed().remove(before);
     behind.heal();
-    (proxy.disturbed().remove(before), ended)
+    (held, ended)
 }
 
 /// What was written to each cluster is told, and how to go on and back. A write without an answer is
@@ -96,10 +118,11 @@ fn told(ended: &Ended, point: usize, held: &Entry, marks: &[Mark; 2]) {
         let line = told.lines().find(|line| line.trim().starts_with(cluster));
         lines.extend(line);
         let written = count(line, "written");
+        let removed = count(line, "removed");
         let unanswered = count(line, "not answered yet");
         let done = done(mark);
         assert!(
-            (written..=written + unanswered).contains(&done),
+            (written + removed..=written + removed + unanswered).contains(&done),
             "{done} on {cluster}: {told}"
         );
         if is_change(held) && index == point % 2 {

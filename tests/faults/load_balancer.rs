@@ -1,12 +1,12 @@
 //! A Gateway's address that is late, never comes, or is a name.
 
-use std::time::Duration;
-
 use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::audit::Request;
 use serde_json::{Value, json};
 
-use crate::support::{Clusters, INSTALL, get, on_two_clusters, output, patch, patch_status, until};
+use crate::support::{
+    Clusters, INSTALL, get, on_two_clusters, output, patch, patch_status, says, until,
+};
 
 const GATEWAY: (&str, &str, &str) = (
     "gateway.networking.k8s.io/v1",
@@ -140,20 +140,20 @@ async fn moved(cluster: &Cluster, address: &str) {
 #[test]
 fn a_late_load_balancer_is_waited_for_with_its_reason() {
     on_two_clusters(async |clusters| {
-        let set = |delay| {
-            let mut delays = clusters.sandbox.world().delays.write().unwrap();
-            delays.load_balancer = delay;
+        let world = clusters.sandbox.world();
+        world.load_balancers.hold_back(true);
+        let mut install = clusters.start(&INSTALL);
+        let told = |said: &str, cluster: &str| {
+            let waits = format!("{cluster}      expose prometheus   waiting ");
+            let why = |line: &str| [NO_POD, PENDING].iter().any(|why| line.ends_with(why));
+            said.lines().any(|line| line.contains(&waits) && why(line))
         };
-        set(Duration::from_secs(5));
-        let ended = clusters.install(&[]).await.succeeded();
-        set(Duration::ZERO);
-        for cluster in ["cluster1", "cluster2"] {
-            let waits = |line: &str| {
-                line.contains(&format!("{cluster}      expose prometheus   waiting "))
-                    && [NO_POD, PENDING].iter().any(|words| line.ends_with(words))
-            };
-            assert!(ended.stderr.lines().any(waits), "{}", ended.stderr);
-        }
+        says(&mut install, |said| {
+            told(said, "cluster1") && told(said, "cluster2")
+        })
+        .await;
+        world.load_balancers.hold_back(false);
+        output(install).await.succeeded();
         clusters.cleaned().await;
     });
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout_at};
 
 use super::masked;
 
@@ -70,6 +71,20 @@ pub async fn output(mut child: Child) -> Ended {
     };
     assert!(ended_by_itself, "it does not end: {ended:#?}");
     ended
+}
+
+/// Reads what it reports until that is enough; `output` reads the rest.
+pub async fn says(child: &mut Child, mut enough: impl FnMut(&str) -> bool) {
+    let stderr = child.stderr.as_mut().expect("a pipe");
+    let mut said = String::new();
+    let end = Instant::now() + PATIENCE;
+    while !enough(&said) {
+        let mut more = [0; 4096];
+        let read = timeout_at(end, stderr.read(&mut more)).await;
+        let length = read.map_or(0, |length| length.expect("text"));
+        assert!(length > 0, "it does not say it: {said}");
+        said.push_str(&String::from_utf8_lossy(&more[..length]));
+    }
 }
 
 /// All that is left to read.

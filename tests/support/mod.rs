@@ -19,7 +19,7 @@ use tokio::process::Child;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use command::{Ended, ambikiali, command, output, text};
+pub use command::{Ended, ambikiali, command, output, says, text};
 pub use kubeconfig::{entry, kubeconfig};
 pub use masked::{masked, progress};
 pub use objects::{
@@ -29,8 +29,11 @@ pub use waiting::until;
 
 /// Stand-ins work beside the tests, so the runtime outlives each of them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
-/// Clean pairs of clusters. They end with the process: the sandbox sees to that.
-static IDLE: Mutex<Vec<Sandbox>> = Mutex::new(Vec::new());
+/// Clean pairs, each with all that was there at its start and has to be there after every test.
+/// They end with the process: the sandbox sees to that.
+static IDLE: Mutex<Vec<(Sandbox, [Snapshot; 2])>> = Mutex::new(Vec::new());
+/// One pair after the other: twenty programs that start at once keep each other from it.
+static START: Semaphore = Semaphore::const_new(1);
 /// A pair is ten processes and two gigabytes; four are what two cores carry.
 static PAIRS: Semaphore = Semaphore::const_new(4);
 
@@ -69,15 +72,10 @@ impl Clusters {
     async fn take() -> Clusters {
         let permit = PAIRS.acquire().await.expect("never closed");
         let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let sandbox = match idle {
-            Some(sandbox) => sandbox,
-            None => Sandbox::start(&["cluster1", "cluster2"], Delays::NONE, |line| {
-                eprintln!("{line}")
-            })
-            .await
-            .expect("two clusters"),
+        let (sandbox, before) = match idle {
+            Some(pair) => pair,
+            None => start().await,
         };
-        let before = snapshots(&sandbox).await;
         let state = tempfile::tempdir().expect("a folder");
         Clusters {
             sandbox,
@@ -91,7 +89,7 @@ impl Clusters {
         self.assert_unchanged(&self.before).await;
         IDLE.lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(self.sandbox);
+            .push((self.sandbox, self.before));
     }
 
     /// All there is in both.
@@ -101,33 +99,17 @@ impl Clusters {
 
     /// By uid and content, of every kind there is.
     pub async fn assert_unchanged(&self, before: &[Snapshot; 2]) {
-        let after = self.snapshots().await;
-        for ((cluster, before), after) in self.sandbox.clusters().iter().zip(before).zip(&after) {
-            let changes = before.diff(after);
-            assert!(
-                changes.is_empty(),
-                "{} is not as it was:\n{}",
-                cluster.name(),
-                changes.join("\n")
-            );
-        }
+        let left = self.left(before).await;
+        assert!(left.is_empty(), "not as it was:\n{}", left.join("\n"));
     }
 
     /// What is different from then, and stays so: garbage is collected in the background.
     pub async fn left(&self, before: &[Snapshot; 2]) -> Vec<String> {
-        let end = Instant::now() + Duration::from_secs(20);
-        loop {
-            let (home, remote) =
-                tokio::join!(Snapshot::take(self.home()), Snapshot::take(self.remote()));
-            let after = [home.expect("a snapshot"), remote.expect("a snapshot")];
-            let both = before.iter().zip(&after);
-            let left = both.flat_map(|(before, after)| before.diff(after));
-            let left = left.collect::<Vec<_>>();
-            if left.is_empty() || Instant::now() > end {
-                return left;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        let (home, remote) = tokio::join!(
+            different(self.home(), &before[0]),
+            different(self.remote(), &before[1]),
+        );
+        [home, remote].concat()
     }
 
     pub fn home(&self) -> &Cluster {
@@ -176,9 +158,34 @@ impl Clusters {
     }
 }
 
+async fn start() -> (Sandbox, [Snapshot; 2]) {
+    let _alone = START.acquire().await.expect("never closed");
+    let say = |line: &str| eprintln!("{line}");
+    let started = Sandbox::start(&["cluster1", "cluster2"], Delays::NONE, say).await;
+    let sandbox = started.expect("two clusters");
+    let before = snapshots(&sandbox).await;
+    (sandbox, before)
+}
+
 async fn snapshots(sandbox: &Sandbox) -> [Snapshot; 2] {
     let [home, remote] =
         ["cluster1", "cluster2"].map(|name| Snapshot::settled(sandbox.cluster(name)));
     let (home, remote) = tokio::join!(home, remote);
     [home.expect("a snapshot"), remote.expect("a snapshot")]
+}
+
+async fn different(cluster: &Cluster, before: &Snapshot) -> Vec<String> {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let now = Snapshot::take(cluster).await.expect("a snapshot");
+        let changes = before.diff(&now);
+        if changes.is_empty() || Instant::now() > end {
+            let name = cluster.name();
+            return changes
+                .iter()
+                .map(|change| format!("{name}: {change}"))
+                .collect();
+        }
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use axum::http::{HeaderValue, header::USER_AGENT};
@@ -14,9 +14,10 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::delays::Delays;
-use crate::run::{Block, MARK, Run};
+use crate::run::{Block, GOGC, MARK, Run};
 use crate::tools::Tools;
 
 mod api_server;
@@ -45,6 +46,8 @@ struct Inner {
     kubeconfig: Kubeconfig,
     config: Config,
     client: Client,
+    /// Keeps them running.
+    controllers: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 /// The loopback addresses and ports that belong to one cluster: `127.<block>.0.0/16`.
@@ -111,6 +114,7 @@ impl Cluster {
             kubeconfig,
             config,
             client,
+            controllers: Mutex::default(),
         };
         Ok(Cluster {
             inner: Arc::new(inner),
@@ -169,7 +173,7 @@ impl Cluster {
     /// A program that ends with the run.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.env(MARK, &self.inner.run);
+        command.env(MARK, &self.inner.run).env("GOGC", GOGC);
         command
     }
 

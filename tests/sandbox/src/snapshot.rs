@@ -10,7 +10,7 @@ use futures::stream::{StreamExt, TryStreamExt, iter};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::discovery::{Discovery, verbs};
 use kube::{Client, Error, ResourceExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::cluster::Cluster;
@@ -127,11 +127,23 @@ fn kept(kind: &ApiResource) -> bool {
 
 async fn list(client: Client, kind: ApiResource) -> Result<Vec<(ApiResource, DynamicObject)>> {
     let api: Api<DynamicObject> = Api::all_with(client, &kind);
-    match api.list(&ListParams::default()).await {
-        Ok(list) => Ok(list
-            .items
+    let any = ListParams::default();
+    let objects = match kind.kind.as_str() {
+        // Megabytes of schemas, which cannot change without this number.
+        "CustomResourceDefinition" => api.list_metadata(&any).await.map(|list| {
+            let generations = list.items.into_iter().map(|kind| DynamicObject {
+                data: json!({"generation": kind.metadata.generation}),
+                metadata: kind.metadata,
+                types: None,
+            });
+            generations.collect::<Vec<_>>()
+        }),
+        _ => api.list(&any).await.map(|list| list.items),
+    };
+    match objects {
+        Ok(objects) => Ok(objects
             .into_iter()
-            .map(|item| (kind.clone(), item))
+            .map(|object| (kind.clone(), object))
             .collect()),
         // The kind went away since discovery: there is a page then, and no reason.
         Err(Error::Api(status)) if status.code == 404 => Ok(Vec::new()),

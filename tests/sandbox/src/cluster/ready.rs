@@ -1,13 +1,13 @@
 //! From an API server that answers to a cluster that takes work.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::{from_value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::Addresses;
 
@@ -34,41 +34,49 @@ pub async fn add_node(client: &Client, cluster: &str, addresses: Addresses) -> R
 
 /// Waits until pods can be scheduled on the node and created in a namespace.
 pub async fn takes_work(client: &Client, cluster: &str) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(180);
+    while let Some(lack) = lack(client, &node_name(cluster)).await? {
+        ensure!(
+            Instant::now() < end,
+            "{cluster}, after three minutes: {lack}"
+        );
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// What is not yet there, and who should make it.
+async fn lack(client: &Client, node: &str) -> Result<Option<&'static str>> {
     let nodes: Api<Node> = Api::all(client.clone());
-    let name = node_name(cluster);
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
-    let wait = async {
-        while !schedulable(nodes.get_opt(&name).await?) {
-            sleep(Duration::from_millis(50)).await;
-        }
-        // Without it every pod is refused.
-        while accounts.get_opt("default").await?.is_none() {
-            sleep(Duration::from_millis(50)).await;
-        }
-        anyhow::Ok(())
+    let Some(node) = nodes.get_opt(node).await? else {
+        return Ok(Some("its node is gone"));
     };
-    let waited = timeout(Duration::from_secs(180), wait).await;
-    waited.with_context(|| format!("{name} is not ready after three minutes"))?
+    if !is_ready(&node) {
+        return Ok(Some("kwok has not made its node ready"));
+    }
+    if node
+        .spec
+        .and_then(|spec| spec.taints)
+        .is_some_and(|taints| !taints.is_empty())
+    {
+        return Ok(Some("the controllers have not freed its node of taints"));
+    }
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
+    // Without it every pod is refused.
+    let account = accounts.get_opt("default").await?;
+    Ok(account
+        .is_none()
+        .then_some("the controllers have made no ServiceAccount default/default"))
+}
+
+fn is_ready(node: &Node) -> bool {
+    let status = node.status.as_ref();
+    let mut conditions = status
+        .into_iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 fn node_name(cluster: &str) -> String {
     format!("{cluster}-node")
-}
-
-fn schedulable(node: Option<Node>) -> bool {
-    let Some(node) = node else {
-        return false;
-    };
-    let tainted = node
-        .spec
-        .and_then(|spec| spec.taints)
-        .is_some_and(|t| !t.is_empty());
-    let conditions = node
-        .status
-        .and_then(|status| status.conditions)
-        .unwrap_or_default();
-    let ready = conditions
-        .iter()
-        .any(|c| c.type_ == "Ready" && c.status == "True");
-    ready && !tainted
 }
