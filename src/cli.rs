@@ -1,16 +1,24 @@
 //! What the user may type; the comments are the help text. Clap stops here.
 
+mod examples;
+mod fleet;
+mod scripts;
+mod values;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::mesh::is_dns_label;
+pub use fleet::{Clusters, Fleet, Remote};
+pub use scripts::{complete, completions, man, parse};
+
+use crate::code::Code;
 
 /// One verified, removable multi-cluster Kiali over Istio ambient clusters
 ///
-/// Puts the guide "Kiali dashboard for ambient multi-network" into practice on two clusters: a
-/// Prometheus in each, one that federates them, and a Kiali on the home cluster that sees all.
+/// Puts the guide "Kiali dashboard for ambient multi-network" into practice on two or more clusters:
+/// a Prometheus in each, one that federates them, and a Kiali on the home cluster that sees all.
 #[derive(Debug, Parser)]
 #[command(name = "ambikiali", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -30,17 +38,41 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look for all that would keep an install from its end; nothing is written
+    #[command(visible_alias = "preflight")]
+    #[command(after_help = examples::CHECK)]
+    Check(Check),
     /// Install, or go on with an install that was interrupted; a second run changes nothing
+    #[command(after_help = examples::INSTALL)]
     Install(Install),
     /// Prove every hop: components, scrape targets, traffic in the metrics, Kiali's view
+    #[command(after_help = examples::VERIFY)]
     Verify(Verify),
     /// Show each component and how it is
+    #[command(after_help = examples::STATUS)]
     Status(Clusters),
     /// Forward a local port to Kiali and open it in the browser, until Ctrl-C
+    #[command(after_help = examples::DASHBOARD)]
     Dashboard(Dashboard),
     /// Remove what install made, and nothing else
     #[command(visible_alias = "uninstall")]
+    #[command(after_help = examples::CLEANUP)]
     Cleanup(Cleanup),
+    /// Say what a finding means and how it is mended
+    #[command(after_help = examples::EXPLAIN)]
+    Explain(Explain),
+    /// Show the version of this program and what is installed in each cluster
+    #[command(after_help = examples::VERSION)]
+    Version(Version),
+    /// List every image that an install runs, with its digest if one is pinned
+    #[command(after_help = examples::IMAGES)]
+    Images,
+    /// Print the script that makes a shell complete commands, flags and contexts
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(Completions),
+    /// Write man pages, one for each command
+    #[command(after_help = examples::MAN)]
+    Man(Man),
 }
 
 impl Command {
@@ -62,51 +94,70 @@ pub struct Global {
         global = true,
         value_name = "NAME",
         default_value = "kiali",
-        value_parser = namespace
+        value_parser = values::namespace
     )]
     pub namespace: String,
     /// Longest time for the whole command, like 90s, 10m or 1h
-    #[arg(long, global = true, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    #[arg(long, global = true, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     pub timeout: Duration,
 }
 
 #[derive(Args, Debug)]
-pub struct Install {
-    /// Context of the home cluster, where Kiali will run
-    #[arg(long, value_name = "CONTEXT", env = "AMBIKIALI_CTX1")]
-    pub ctx1: String,
-    /// Context of the remote cluster, which Kiali will see
-    #[arg(long, value_name = "CONTEXT", env = "AMBIKIALI_CTX2")]
-    pub ctx2: String,
-    /// Address of the remote's API server for pods of the home cluster
-    #[arg(long, value_name = "URL")]
-    pub api_server2: Option<String>,
-    /// Accept 127.0.0.1 as an API server's address for pods (for pods that are local processes)
+pub struct Check {
+    #[command(flatten)]
+    pub fleet: Option<Fleet>,
+    /// Warnings fail like errors
     #[arg(long)]
-    pub allow_loopback: bool,
-    /// Take fields that another tool manages; without it a conflict stops the install
-    #[arg(long)]
-    pub force_conflicts: bool,
+    pub strict: bool,
+    /// Only name all that can be found, without a cluster
+    #[arg(long, exclusive = true)]
+    pub list: bool,
 }
 
 #[derive(Args, Debug)]
-pub struct Clusters {
-    /// Context of the home cluster [default: as at the last install]
-    #[arg(
-        long,
-        value_name = "CONTEXT",
-        env = "AMBIKIALI_CTX1",
-        requires = "ctx2"
-    )]
-    pub ctx1: Option<String>,
-    /// Context of the remote cluster [default: as at the last install]
-    #[arg(
-        long,
-        value_name = "CONTEXT",
-        env = "AMBIKIALI_CTX2",
-        requires = "ctx1"
-    )]
-    pub ctx2: Option<String>,
+pub struct Version {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// Only this program's, without a cluster
+    #[arg(long)]
+    pub client: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell; its own instructions say where to put the script
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+#[derive(Args, Debug)]
+pub struct Man {
+    /// Folder for the pages
+    pub folder: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// Code of the finding, like AK1103
+    pub code: Code,
+}
+
+#[derive(Args, Debug)]
+pub struct Install {
+    #[command(flatten)]
+    pub fleet: Fleet,
+    /// Take fields that another tool manages; without it a conflict stops the install
+    #[arg(long)]
+    pub force_conflicts: bool,
 }
 
 #[derive(Args, Debug)]
@@ -153,37 +204,6 @@ pub struct Dashboard {
     pub no_open: bool,
 }
 
-/// Istio's own namespace has objects of the same names.
-fn namespace(text: &str) -> Result<String, String> {
-    match text {
-        "istio-system" => {
-            Err("istio-system is Istio's own, with a Prometheus of the same name".into())
-        }
-        _ if is_dns_label(text) => Ok(text.into()),
-        _ => Err(format!(
-            "\"{text}\" is not the name of a namespace (lower-case letters, digits and '-')"
-        )),
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("\"{text}\" is not a time like 90s, 10m or 1h");
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.parse().map_err(|_| bad())?;
-    let unit = match &text[digits.len()..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err(bad()),
-    };
-    let seconds = number
-        .checked_mul(unit)
-        .filter(|s| (1..=86_400).contains(s));
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| format!("\"{text}\" is not between 1s and 24h"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,41 +212,5 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_namespace_is_a_label_and_not_istios() {
-        assert_eq!(namespace("kiali"), Ok("kiali".into()));
-        for bad in [
-            "",
-            "Kiali",
-            "a.b",
-            "-a",
-            "a-",
-            "istio-system",
-            &"x".repeat(64),
-        ] {
-            assert!(namespace(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn times_have_a_unit_and_an_end() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
-        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
-        for bad in [
-            "",
-            "10",
-            "m",
-            "1d",
-            "-1s",
-            "0s",
-            "25h",
-            "1.5m",
-            "99999999999999999999h",
-        ] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
     }
 }

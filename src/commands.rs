@@ -15,18 +15,36 @@ use crate::k8s::lease::Lease;
 use crate::k8s::record::Record;
 use crate::k8s::{Choices, Deadline, Scope};
 use crate::mesh::{self, Istiod, Member, Members, Mesh};
-use crate::problem::Exit;
+use crate::problem::{self, Exit};
 use crate::verify::{self, Finding, Hop};
-use crate::{cleanup, last_install, preflight, progress, status, ui};
+use crate::{check, cleanup, last_install, progress, status, ui, version};
 
 pub async fn run(cli: Cli, work: &Work) -> Result<ExitCode> {
     let Cli { command, global } = cli;
     match command {
+        Command::Check(args) => check(args, &global, work).await,
         Command::Install(args) => install(args, &global, work).await,
         Command::Verify(args) => verify(args, &global, work).await,
         Command::Status(args) => status(args, &global, work).await,
         Command::Dashboard(args) => dashboard(args, &global).await,
         Command::Cleanup(args) => cleanup(args, &global, work).await,
+        Command::Explain(args) => {
+            ui::explained(args.code);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Version(args) => version(args, &global, work).await,
+        Command::Images => {
+            ui::images();
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completions(args) => {
+            ui::text(&cli::completions(args.shell)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man(args) => {
+            cli::man(&args.folder)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -61,7 +79,9 @@ async fn shown<T>(
 
 /// Empty until a command opens or fills them.
 fn bookkeeping(mesh: &Mesh, namespace: &str) -> (Vec<Record>, Lease) {
-    let records = mesh.all().map(|_| Record::of(mesh, namespace));
+    let records = mesh
+        .all()
+        .map(|cluster| Record::of(mesh, cluster, namespace));
     let records = records.collect::<Vec<_>>();
     let lease = Lease::on(&mesh.home, namespace, &records[0].id);
     (records, lease)
@@ -76,57 +96,74 @@ fn exit(done: bool, otherwise: Exit) -> ExitCode {
 }
 
 fn members(clusters: Clusters, global: &Global) -> Result<Members> {
-    match (clusters.ctx1, clusters.ctx2) {
-        (Some(home), Some(remote)) => Ok(named(home, remote, None, global)),
-        _ => last_install::recall(&global.kubeconfig),
+    match clusters.ctx1 {
+        Some(home) => Ok(named(home, clusters.remotes.0, global)),
+        None => last_install::recall(&global.kubeconfig),
     }
 }
 
-fn named(home: String, remote: String, api_server: Option<String>, global: &Global) -> Members {
+fn named(home: String, remotes: Vec<cli::Remote>, global: &Global) -> Members {
     let member = |number, context, api_server| Member {
         number,
         context,
         api_server,
         known: None,
     };
+    let remotes = remotes.into_iter();
     Members {
         kubeconfig: global.kubeconfig.clone(),
         home: member(1, home, None),
-        remotes: vec![member(2, remote, api_server)],
+        remotes: remotes
+            .map(|r| member(r.number, r.context, r.api_server))
+            .collect(),
     }
+}
+
+async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<ExitCode> {
+    let Some(fleet) = args.fleet else {
+        ui::codes();
+        return Ok(ExitCode::SUCCESS);
+    };
+    let members = named(fleet.ctx1, fleet.remotes.0, global);
+    let mesh = match mesh::connect_each(&members).await {
+        Ok(mesh) => mesh,
+        Err(errors) => {
+            errors.iter().for_each(ui::error);
+            let code = errors.iter().find_map(problem::find).map(|p| p.exit);
+            return Ok(ExitCode::from(code.unwrap_or(Exit::Unexpected) as u8));
+        }
+    };
+    ui::clusters(&mesh);
+    check::usable_addresses(&mesh, fleet.allow_loopback)?;
+    let none = Choices::default();
+    let findings = shown(&mesh, global, none, work, async |run| {
+        check::check(run).await
+    })
+    .await?;
+    Ok(exit(ui::checked(&findings, args.strict), Exit::Preflight))
 }
 
 async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<ExitCode> {
     let cli::Install {
-        ctx1,
-        ctx2,
-        api_server2,
-        allow_loopback,
+        fleet,
         force_conflicts,
     } = args;
     let started = Instant::now();
-    let members = named(ctx1, ctx2, api_server2, global);
+    let members = named(fleet.ctx1, fleet.remotes.0, global);
     let mesh = mesh::connect(&members, Istiod::Required).await?;
-    for (role, cluster) in std::iter::once("home")
-        .chain(std::iter::repeat("remote"))
-        .zip(mesh.all())
-    {
-        ui::note(&format!(
-            "{role:<6}  {:<12}  context {}  {}",
-            cluster.name.to_string(),
-            cluster.context,
-            cluster.server
-        ));
-    }
-    preflight::usable_addresses(&mesh, allow_loopback)?;
+    ui::clusters(&mesh);
+    check::usable_addresses(&mesh, fleet.allow_loopback)?;
     let choices = Choices {
         force_conflicts,
         ..Choices::default()
     };
     work.begins(&mesh);
     let mut remembered = true;
-    shown(&mesh, global, choices, work, async |run| {
-        preflight::check(run).await?;
+    let begun = shown(&mesh, global, choices, work, async |run| -> Result<bool> {
+        let findings = check::check(run).await?;
+        if !ui::allowed(&findings) {
+            return Ok(false);
+        }
         // Before the first write: an install that is interrupted can be cleaned up like any other.
         if let Err(error) = last_install::remember(&global.kubeconfig, &mesh) {
             remembered = false;
@@ -134,11 +171,13 @@ async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<Exi
                 "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
             ));
         }
-        install::install(run).await
+        install::install(run).await.map(|()| true)
     })
     .await?;
-    ui::installed(&mesh, remembered, started.elapsed());
-    Ok(ExitCode::SUCCESS)
+    if begun {
+        ui::installed(&mesh, remembered, started.elapsed());
+    }
+    Ok(exit(begun, Exit::Preflight))
 }
 
 async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<ExitCode> {
@@ -180,6 +219,23 @@ async fn status(args: Clusters, global: &Global, work: &Work) -> Result<ExitCode
     })
     .await;
     Ok(exit(ui::statuses(&rows, &absent), Exit::Unexpected))
+}
+
+/// Of the clusters only where some are named or remembered: the program's own needs none.
+async fn version(args: cli::Version, global: &Global, work: &Work) -> Result<ExitCode> {
+    ui::version();
+    let named = args.clusters.ctx1.is_some();
+    let members = members(args.clusters, global);
+    if args.client || (members.is_err() && !named) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (mesh, absent) = mesh::connect_reachable(&members?, Istiod::Optional).await?;
+    let none = Choices::default();
+    let installed = shown(&mesh, global, none, work, async |run| {
+        version::installed(run).await
+    });
+    let complete = ui::installed_versions(&mesh, &installed.await?, &absent);
+    Ok(exit(complete, Exit::Unreachable))
 }
 
 async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {

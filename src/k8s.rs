@@ -3,10 +3,10 @@
 
 mod advice;
 pub mod apply;
-mod conflict;
+pub mod conflict;
 pub mod contents;
 pub mod delete;
-mod difference;
+pub mod difference;
 pub mod drift;
 pub mod forward;
 pub mod health;

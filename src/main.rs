@@ -1,8 +1,10 @@
 //! One binary from two or more Istio ambient clusters to one verified, removable multi-cluster
 //! Kiali: parse, connect, run one command, say how it ended.
 
+mod check;
 mod cleanup;
 mod cli;
+mod code;
 mod commands;
 mod dashboard;
 mod guide;
@@ -12,26 +14,24 @@ mod k8s;
 mod last_install;
 mod manifests;
 mod mesh;
-mod preflight;
 mod problem;
 mod progress;
 mod status;
 mod steps;
 mod ui;
 mod verify;
+mod version;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use self::cli::Cli;
 use self::interrupt::Work;
 use self::problem::Exit;
 
 fn main() -> ExitCode {
     // kube and every TLS connection need exactly one provider, before the first client.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = Cli::parse();
+    cli::complete();
+    let cli = cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -12,6 +12,15 @@ use sha2::{Digest, Sha256};
 pub const PROMETHEUS_IMAGE: &str = "prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac";
 pub const KIALI_VERSION: &str = "v2.29.0";
 const KIALI_OPERATOR_IMAGE: &str = "quay.io/kiali/kiali-operator:v2.29.0";
+/// The operator's own choice, by its version.
+const KIALI_IMAGE: &str = "quay.io/kiali/kiali:v2.29.0";
+
+/// Every image that an install makes a cluster run, by its component.
+pub const IMAGES: [(&str, &str); 3] = [
+    ("prometheus", PROMETHEUS_IMAGE),
+    ("kiali-operator", KIALI_OPERATOR_IMAGE),
+    ("kiali", KIALI_IMAGE),
+];
 
 /// A manifest by its file name, so that a reader finds it.
 #[derive(Clone, Copy, Debug)]

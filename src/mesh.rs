@@ -25,6 +25,7 @@ pub use kubeconfig::client_from;
 pub use name::{ClusterName, is_dns_label};
 pub use transport::{Transport, Written};
 
+use crate::code::Code;
 use crate::problem::{self, Exit, Problem};
 
 /// A connected cluster.
@@ -117,6 +118,16 @@ pub enum Istiod {
     Optional,
 }
 
+/// The contexts that a kubeconfig has.
+pub fn contexts(files: &[PathBuf]) -> Result<Vec<String>> {
+    let config = kubeconfig::read(files)?;
+    Ok(config
+        .contexts
+        .into_iter()
+        .map(|context| context.name)
+        .collect())
+}
+
 /// Connects to all clusters at once; they are named, and no two of them are the same one.
 pub async fn connect(members: &Members, istiod: Istiod) -> Result<Mesh> {
     let config = kubeconfig::read(&members.kubeconfig)?;
@@ -127,6 +138,29 @@ pub async fn connect(members: &Members, istiod: Istiod) -> Result<Mesh> {
     let remotes = clusters.split_off(1);
     let home = clusters.remove(0);
     Ok(Mesh { home, remotes })
+}
+
+/// Like `connect`, but with all that keeps any of them from it.
+pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>> {
+    let config = kubeconfig::read(&members.kubeconfig).map_err(|error| vec![error])?;
+    let all = std::iter::once(&members.home).chain(&members.remotes);
+    let asked = all.map(|member| identity::join(&config, member, Istiod::Required));
+    let (joined, errors): (Vec<_>, Vec<_>) =
+        join_all(asked).await.into_iter().partition(Result::is_ok);
+    let errors = errors
+        .into_iter()
+        .filter_map(Result::err)
+        .collect::<Vec<_>>();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut clusters = joined.into_iter().flatten().collect::<Vec<_>>();
+    distinct(&clusters).map_err(|problem| vec![problem.into()])?;
+    let remotes = clusters.split_off(1);
+    Ok(Mesh {
+        home: clusters.remove(0),
+        remotes,
+    })
 }
 
 /// Like `connect`, but a remote that does not answer is reported, not an error: for commands that
@@ -175,6 +209,7 @@ fn distinct(clusters: &[Cluster]) -> Result<(), Problem> {
                         a.context, b.context
                     ),
                 )
+                .code(Code::SameCluster)
                 .fix("name two different clusters: kubectl config get-contexts"));
             }
             if a.name == b.name {
@@ -193,5 +228,6 @@ fn same_id(a: &Cluster, b: &Cluster) -> Problem {
             a.context, b.context, a.name
         ),
     )
+    .code(Code::SameClusterId)
     .fix("set values.global.multiCluster.clusterName on one of them and install its istiod again")
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::code::Code;
+
 /// Why a command ends without success. The numbers are a contract with scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -26,6 +28,8 @@ pub enum Exit {
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct Problem {
     pub exit: Exit,
+    /// What `explain` knows more of.
+    pub code: Option<Code>,
     cause: String,
     pub fix: Option<String>,
 }
@@ -34,9 +38,15 @@ impl Problem {
     pub fn new(exit: Exit, cause: impl fmt::Display) -> Problem {
         Problem {
             exit,
+            code: None,
             cause: cause.to_string(),
             fix: None,
         }
+    }
+
+    pub fn code(mut self, code: Code) -> Problem {
+        self.code = Some(code);
+        self
     }
 
     pub fn fix(mut self, fix: impl fmt::Display) -> Problem {

@@ -1,8 +1,10 @@
 //! The terminal. Progress goes to stderr: a line when something changes, and on a terminal a live
 //! line for each piece of work besides. Results go to stdout. Nothing else prints.
 
+mod check;
 mod live;
 mod report;
+mod version;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -10,9 +12,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+pub use check::{allowed, checked, clusters, codes, explained};
 pub use report::{
     address, cleaned, error, installed, interrupted, note, put_off, statuses, verified,
 };
+pub use version::{images, installed_versions, text, version};
 
 use crate::guide::Step;
 use crate::mesh::ClusterName;

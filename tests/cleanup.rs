@@ -7,7 +7,7 @@ mod stuck;
 
 use ambikiali_sandbox::audit::Request;
 
-use crate::support::{masked, on_two_clusters, progress};
+use crate::support::{masked, on_two_clusters, progress, unwritten};
 
 pub const CLEAN: &str = "Clean in TIME: nothing of ambikiali is left in cluster1, cluster2\n";
 
@@ -53,10 +53,7 @@ cluster2      remote cluster      done     removed with what the operator made f
         let second = clusters.run(&["cleanup"]).await.succeeded();
         assert_eq!(masked(&second.stdout), CLEAN);
         assert_eq!(progress(&second.stderr), NOTHING_THERE);
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
     });
 }
 
@@ -68,10 +65,7 @@ fn a_cleanup_of_clusters_without_an_install_finds_nothing_and_writes_nothing() {
         let ended = clusters.run(&named).await.succeeded();
         assert_eq!(masked(&ended.stdout), CLEAN);
         assert_eq!(progress(&ended.stderr), NOTHING_THERE);
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
     });
 }
 

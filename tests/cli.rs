@@ -1,5 +1,7 @@
 //! What is said and refused before any cluster is asked.
 
+mod generated;
+
 use std::path::Path;
 
 use crate::support::{Ended, ambikiali};
@@ -7,13 +9,19 @@ use crate::support::{Ended, ambikiali};
 /// Whoever changes the help on purpose sets this, and reviews the difference.
 const REWRITE: &str = "AMBIKIALI_REWRITE_HELP";
 
-const HELP: [(&str, &str); 6] = [
+const HELP: [(&str, &str); 12] = [
     ("", include_str!("help/ambikiali.txt")),
     ("install", include_str!("help/install.txt")),
     ("verify", include_str!("help/verify.txt")),
     ("status", include_str!("help/status.txt")),
     ("dashboard", include_str!("help/dashboard.txt")),
     ("cleanup", include_str!("help/cleanup.txt")),
+    ("check", include_str!("help/check.txt")),
+    ("explain", include_str!("help/explain.txt")),
+    ("version", include_str!("help/version.txt")),
+    ("images", include_str!("help/images.txt")),
+    ("completions", include_str!("help/completions.txt")),
+    ("man", include_str!("help/man.txt")),
 ];
 
 const KUBECONFIG: &str = "\
@@ -167,7 +175,7 @@ async fn a_home_that_does_not_answer_is_named_with_its_address() {
     assert_eq!(
         ended.exited(8).stderr,
         "\
-error: context east at https://127.0.0.1:1: Connection refused
+error[AK1001]: context east at https://127.0.0.1:1: Connection refused
   fix: kubectl --context east version
 "
     );

@@ -1,6 +1,6 @@
 //! `install`: the guide's objects, once.
 
-use crate::support::{masked, on_two_clusters, progress};
+use crate::support::{Clusters, masked, on_two_clusters, progress, unwritten};
 
 #[test]
 fn an_install_says_what_it_does_and_a_second_one_writes_nothing() {
@@ -31,12 +31,29 @@ cluster2      namespace           done     kiali created
 cluster2      remote cluster      done     created 1
 "
         );
+        every_image_is_listed(clusters).await;
         let marks = clusters.marks();
         clusters.install(&[]).await.succeeded();
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
         clusters.cleaned().await;
     });
+}
+
+/// What `version` sees running is what `images` says that an install runs.
+async fn every_image_is_listed(clusters: &Clusters) {
+    let images = clusters.run(&["images"]).await.succeeded().stdout;
+    let version = clusters.run(&["version"]).await.succeeded().stdout;
+    let mut lines = version.lines();
+    let own = format!("ambikiali {}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(lines.next(), Some(own.as_str()));
+    let running = lines.map(|line| line.rsplit_once(' ').expect("an image").1);
+    let running = running.collect::<Vec<_>>();
+    assert_eq!(running.len(), 6, "{version}");
+    for image in running {
+        let (reference, digest) = image
+            .split_once('@')
+            .unwrap_or((image, "no digest is pinned"));
+        let listed = |line: &str| line.contains(reference) && line.ends_with(digest);
+        assert!(images.lines().any(listed), "{image}: {images}");
+    }
 }

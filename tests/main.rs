@@ -2,10 +2,12 @@
 
 mod always;
 mod answers;
+mod check;
 mod cleanup;
 mod cli;
 mod dashboard;
 mod faults;
+mod fleet;
 mod install;
 mod parity;
 mod record;

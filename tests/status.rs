@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::support::{Clusters, Ended, masked, on_two_clusters, remove, scale};
+use crate::support::{Clusters, Ended, masked, on_two_clusters, remove, scale, unwritten};
 
 /// Home's lines when all is well there.
 const HOME: &str = "\
@@ -40,10 +40,7 @@ cluster2      namespace           ready      Namespace kiali
               remote cluster      ready      Secret kiali/kiali: the token is N minutes old
 "
         );
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
         broken(clusters).await;
         unreachable(clusters).await;
         clusters.cleaned().await;

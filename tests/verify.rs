@@ -3,7 +3,7 @@
 mod metrics;
 mod remotes;
 
-use crate::support::{Clusters, masked, on_two_clusters, scale};
+use crate::support::{Clusters, masked, on_two_clusters, scale, unwritten};
 
 /// Where the traffic might be seen in time or not.
 const WITHOUT_TRAFFIC: [&str; 3] = ["verify", "--traffic", "none"];
@@ -31,10 +31,7 @@ ok        metrics        cluster2      received bytes grew by N B
 Verified in TIME: 11 ok
 "
         );
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
         without_the_sample(clusters).await;
         clusters.cleaned().await;
     });

@@ -30,15 +30,15 @@ pub fn refused(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> anyhow::E
 
 /// An object that is not ours and does not serve as it is.
 pub fn foreign(scope: &Scope<'_>, id: &ObjectId, live: &Value, field: &str) -> Problem {
+    let cause = differs(live, field);
+    let cause = format!("{}: {id} {cause}; it was left as it is", scope.cluster.name);
+    Problem::new(Exit::Conflict, cause).fix(ways_out(scope, id))
+}
+
+/// Whose it is and where it is not what is needed.
+pub fn differs(live: &Value, field: &str) -> String {
     let by = others(live);
-    Problem::new(
-        Exit::Conflict,
-        format!(
-            "{}: {id} is there already, made by {by}, and differs from what is needed at {field}; it was left as it is",
-            scope.cluster.name
-        ),
-    )
-    .fix(ways_out(scope, id))
+    format!("is there already, made by {by}, and differs from what is needed at {field}")
 }
 
 /// What is kept under this name is of use to nobody but us: it cannot be shared.
@@ -119,7 +119,7 @@ pub fn is_by_hand(live: &Value, refusal: &Refusal) -> bool {
 }
 
 /// How to look at it, and how to have it anyway.
-fn ways_out(scope: &Scope<'_>, id: &ObjectId) -> String {
+pub fn ways_out(scope: &Scope<'_>, id: &ObjectId) -> String {
     format!(
         "look at it: {}; to take these fields all the same: ambikiali install --force-conflicts",
         show(scope, id)

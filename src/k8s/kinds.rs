@@ -12,6 +12,12 @@ pub fn gateway() -> ApiResource {
     resource("gateway.networking.k8s.io", "v1", "Gateway")
 }
 
+pub fn gateway_class() -> ApiResource {
+    // "ss" has a plural of its own.
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "GatewayClass");
+    ApiResource::from_gvk_with_plural(&kind, "gatewayclasses")
+}
+
 pub fn http_route() -> ApiResource {
     resource("gateway.networking.k8s.io", "v1", "HTTPRoute")
 }

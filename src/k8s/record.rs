@@ -89,16 +89,19 @@ impl Found {
 }
 
 impl Record {
-    /// Empty, for a cluster of this mesh.
-    pub fn of(mesh: &Mesh, namespace: &str) -> Record {
+    /// Empty, for a cluster of this mesh. A remote's names home and itself: it is none of its business
+    /// what other remotes come and go.
+    pub fn of(mesh: &Mesh, cluster: &Cluster, namespace: &str) -> Record {
         let party = |cluster: &Cluster| Party {
             name: cluster.name.clone(),
             uid: cluster.uid.clone(),
         };
+        let is_home = cluster.uid == mesh.home.uid;
+        let concerned = |c: &&Cluster| is_home || [&mesh.home.uid, &cluster.uid].contains(&&c.uid);
         Record {
             id: ownership::install_id(&mesh.home.uid, namespace),
             home: party(&mesh.home),
-            clusters: mesh.all().map(party).collect(),
+            clusters: mesh.all().filter(concerned).map(party).collect(),
             state: Mutex::default(),
             saving: tokio::sync::Mutex::default(),
         }

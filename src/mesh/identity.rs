@@ -10,8 +10,9 @@ use kube::config::Kubeconfig;
 use kube::{Api, Client};
 
 use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, kubeconfig};
+use crate::code::Code;
 use crate::k8s::Deadline;
-use crate::k8s::retry::persist;
+use crate::k8s::retry::{Cause, persist};
 use crate::problem::{Exit, Problem};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,8 +28,7 @@ pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Resul
         persist(deadline, || system_uid(&client)),
         persist(deadline, || istiods(&client))
     );
-    let (uid, istiods) =
-        asked.map_err(|cause| unreachable(member, transport.server(), &cause.text()))?;
+    let (uid, istiods) = asked.map_err(|cause| unreachable(member, transport.server(), &cause))?;
     check_uid(member, &uid)?;
     let name = name(member, &istiods, istiod)?;
     Ok(Cluster {
@@ -57,11 +57,17 @@ async fn istiods(client: &Client) -> kube::Result<Vec<Deployment>> {
         .items)
 }
 
-fn unreachable(member: &Member, server: &str, cause: &str) -> Problem {
+fn unreachable(member: &Member, server: &str, cause: &Cause) -> Problem {
+    let code = match cause.status().map(|status| status.code) {
+        Some(401) => Code::CredentialsRefused,
+        Some(403) => Code::RightsMissing,
+        _ => Code::Unreachable,
+    };
     Problem::new(
         Exit::Unreachable,
-        format!("context {} at {server}: {cause}", member.context),
+        format!("context {} at {server}: {}", member.context, cause.text()),
     )
+    .code(code)
     .fix(format!("kubectl --context {} version", member.context))
 }
 
@@ -92,13 +98,15 @@ fn name(member: &Member, istiods: &[Deployment], required: Istiod) -> Result<Clu
     };
     match (ids.as_slice(), required) {
         ([id], _) => Ok(ClusterName::new(id).map_err(|cause| {
-            refuse(cause).fix("set values.global.multiCluster.clusterName to a DNS label and install istiod again")
+            refuse(cause).code(Code::ClusterIdNoLabel).fix("set values.global.multiCluster.clusterName to a DNS label and install istiod again")
         })?),
         ([], Istiod::Required) => Err(refuse("no Deployment with label app=istiod has an environment variable CLUSTER_ID".into())
+            .code(Code::NoIstiod)
             .fix(format!("install Istio ambient multi-network first: kubectl --context {} get deployments -A -l app=istiod", member.context))
             .into()),
         ([], Istiod::Optional) => Ok(remembered(member)),
         (several, _) => Err(refuse(format!("its istiods disagree about the cluster id: {}", several.join(", ")))
+            .code(Code::ClusterIdsDisagree)
             .fix("give all revisions the same values.global.multiCluster.clusterName")
             .into()),
     }

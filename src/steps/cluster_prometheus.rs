@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Service, ServicePort};
 use kube::Api;
 use serde_json::{Value, json};
 
@@ -19,6 +19,8 @@ use crate::progress::ObjectId;
 
 const NAME: &str = "prometheus";
 const PORT: u16 = 9090;
+/// What a Service without `port_of` lacks.
+pub const UNUSABLE: &str = "has neither port 9090 nor one named http or web";
 const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";
 
 pub fn objects() -> Result<Vec<Value>> {
@@ -82,31 +84,33 @@ fn is_ours(scope: &Scope<'_>, service: &Service) -> bool {
     ownership::is_ours(&service.metadata, &scope.record.id)
 }
 
-/// Prometheus' own port, else the one named for HTTP.
 fn port(scope: &Scope<'_>, service: &Service) -> Result<u16, Problem> {
+    port_of(service).ok_or_else(|| {
+        let cause = format!(
+            "{}: Service {ISTIO_NAMESPACE}/{NAME} was there before, but {UNUSABLE}",
+            scope.cluster.name
+        );
+        Problem::new(Exit::Conflict, cause).fix(format!(
+            "kubectl --context {} -n {ISTIO_NAMESPACE} get service {NAME} -o yaml",
+            scope.cluster.context
+        ))
+    })
+}
+
+/// Prometheus' own port, else the one named for HTTP.
+pub fn port_of(service: &Service) -> Option<u16> {
     let ports = service
         .spec
         .iter()
         .filter_map(|s| s.ports.as_ref())
         .flatten()
         .collect::<Vec<_>>();
-    let named = |p: &&&k8s_openapi::api::core::v1::ServicePort| {
-        matches!(p.name.as_deref(), Some("http" | "web"))
-    };
+    let named = |p: &&&ServicePort| matches!(p.name.as_deref(), Some("http" | "web"));
     let port = ports
         .iter()
         .find(|p| p.port == i32::from(PORT))
         .or_else(|| ports.iter().find(named));
-    port.and_then(|p| u16::try_from(p.port).ok()).ok_or_else(|| {
-        Problem::new(
-            Exit::Conflict,
-            format!(
-                "{}: Service {ISTIO_NAMESPACE}/{NAME} was there before, but has neither port {PORT} nor one named http or web",
-                scope.cluster.name
-            ),
-        )
-        .fix(format!("kubectl --context {} -n {ISTIO_NAMESPACE} get service {NAME} -o yaml", scope.cluster.context))
-    })
+    port.and_then(|p| u16::try_from(p.port).ok())
 }
 
 fn deployments(scope: &Scope<'_>) -> Api<Deployment> {

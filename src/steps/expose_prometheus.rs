@@ -3,13 +3,15 @@
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use serde_json::{Value, json};
 
 use super::{ISTIO_NAMESPACE, ScrapeTarget};
 use crate::k8s::apply::{self, Before, Outcome};
-use crate::k8s::health::{self, Gateway, HttpRoute};
+use crate::k8s::health::{self, Gateway, Health, HttpRoute};
 use crate::k8s::look::{Component, look};
+use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
 use crate::k8s::{Scope, delete, kinds, pods};
 use crate::manifests;
@@ -59,15 +61,30 @@ pub async fn install(
         // The Gateway itself would only say that it has no address.
         broken = pods::hopeless(scope, server, PODS) => return Err(broken),
     };
-    let address = gateway
-        .as_ref()
-        .and_then(health::address)
-        .context("a ready Gateway has an address")?;
+    let gateway = gateway.context("a ready Gateway is there")?;
+    let service = own_service(scope, applied[0].outcome, &advice).await?;
+    let address = health::own_address(&gateway, service.as_ref());
+    let address = address.context("a ready Gateway has an address")?;
     let target = ScrapeTarget::at(&scope.cluster.name, address, PORT);
     scope
         .progress
         .done(format!("http://{}/federate", target.address));
     Ok(target)
+}
+
+/// The Gateway's own, with an address. istiod knows Services of one name in all clusters as one: as long
+/// as this cluster's has no address, the Gateway's status may show that of another cluster's.
+async fn own_service(scope: &Scope<'_>, gateway: Outcome, advice: &str) -> Result<Option<Service>> {
+    let own = Wait {
+        advice,
+        ..Wait::for_object(services(scope), service_id())
+    };
+    let health = |service: Option<&Service>| match service {
+        // One of somebody else may lead to any Service.
+        None if gateway == Outcome::Reused => Health::Ready,
+        service => health::load_balancer(service),
+    };
+    wait::until(scope, own, health).await
 }
 
 /// What usually lacks when a Gateway stays without an address.
@@ -97,6 +114,15 @@ fn deployment_id() -> ObjectId {
     ObjectId::new("Deployment", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"))
 }
 
+/// Likewise.
+fn services(scope: &Scope<'_>) -> Api<Service> {
+    Api::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE)
+}
+
+fn service_id() -> ObjectId {
+    ObjectId::new("Service", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"))
+}
+
 fn routes(scope: &Scope<'_>) -> Api<HttpRoute> {
     Api::namespaced_with(
         scope.cluster.client.clone(),
@@ -116,8 +142,13 @@ fn route_id() -> ObjectId {
 /// Where the cluster's Prometheus is exposed now; None without an address.
 pub async fn target(scope: &Scope<'_>) -> Result<Option<ScrapeTarget>> {
     let api = gateways(scope);
-    let gateway = crate::k8s::request::send_opt(scope, &gateway_id(), || api.get(GATEWAY)).await?;
-    let host = gateway.as_ref().and_then(health::address);
+    let gateway = send_opt(scope, &gateway_id(), || api.get(GATEWAY)).await?;
+    let Some(gateway) = gateway else {
+        return Ok(None);
+    };
+    let (api, id) = (services(scope), service_id());
+    let service = send_opt(scope, &id, || api.get(&id.name)).await?;
+    let host = health::own_address(&gateway, service.as_ref());
     Ok(host.map(|host| ScrapeTarget::at(&scope.cluster.name, host, PORT)))
 }
 
@@ -135,8 +166,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let removed = delete::delete_all(scope, &objects(PORT)?).await?;
     if removed[0] == delete::Removed::Deleted {
         let service = json!({"apiVersion": "v1", "kind": "Service"});
-        let id = ObjectId::new("Service", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"));
-        wait::until_gone(scope, &kinds::of(&service)?, id).await?;
+        wait::until_gone(scope, &kinds::of(&service)?, service_id()).await?;
     }
     scope.progress.done(delete::summary(scope, &removed));
     Ok(())

@@ -46,7 +46,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
     let crd = crd()?;
     match apply::claim(scope, &crd, before).await? {
         Claim::Foreign(live) => {
-            serves(scope, &live, &crd)?;
+            serves(scope, &live)?;
             scope.record.adopted(&live);
             if let Some(operator) = foreign(scope).await? {
                 let said = adopt(scope, &operator)?;
@@ -68,7 +68,26 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
 }
 
 /// A kind of somebody else may be of any form, newer or older, as long as our CRs can be of it.
-fn serves(scope: &Scope<'_>, live: &Value, ours: &Value) -> Result<(), Problem> {
+fn serves(scope: &Scope<'_>, live: &Value) -> Result<()> {
+    let Some(cause) = not_served(live)? else {
+        return Ok(());
+    };
+    let cluster = scope.cluster;
+    let cause = format!(
+        "{}: CustomResourceDefinition {CRD} {cause}; it was left as it is",
+        cluster.name
+    );
+    Err(Problem::new(Exit::Conflict, cause)
+        .fix(format!(
+            "have its owner serve it too: kubectl --context {} get crd {CRD} -o yaml",
+            cluster.context
+        ))
+        .into())
+}
+
+/// Why a kind of somebody else is of no use.
+pub fn not_served(live: &Value) -> Result<Option<String>> {
+    let ours = crd()?;
     let versions = live["spec"]["versions"].as_array().into_iter().flatten();
     let served = versions.filter(|v| v["served"] == true);
     let served = served
@@ -76,18 +95,13 @@ fn serves(scope: &Scope<'_>, live: &Value, ours: &Value) -> Result<(), Problem> 
         .collect::<Vec<_>>();
     let wanted = ours["spec"]["versions"][0]["name"].as_str();
     let wanted = wanted.unwrap_or_default();
-    if served.contains(&wanted) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        Exit::Conflict,
+    let cause = || {
         format!(
-            "{}: CustomResourceDefinition {CRD} is there already and serves {}, but not {wanted}; it was left as it is",
-            scope.cluster.name,
+            "is there already and serves {}, but not {wanted}",
             served.join(", ")
-        ),
-    )
-    .fix(format!("have its owner serve {wanted} too: kubectl --context {} get crd {CRD} -o yaml", scope.cluster.context)))
+        )
+    };
+    Ok((!served.contains(&wanted)).then(cause))
 }
 
 async fn established(scope: &Scope<'_>, crd: Value) -> Result<()> {
@@ -101,7 +115,7 @@ async fn established(scope: &Scope<'_>, crd: Value) -> Result<()> {
 }
 
 /// An operator that is not ours.
-async fn foreign(scope: &Scope<'_>) -> Result<Option<Deployment>> {
+pub async fn foreign(scope: &Scope<'_>) -> Result<Option<Deployment>> {
     let api = Api::<Deployment>::all(scope.cluster.client.clone());
     let list = ListParams::default().labels(LABEL);
     let all = ObjectId::cluster_wide("Deployments", LABEL);
@@ -110,36 +124,46 @@ async fn foreign(scope: &Scope<'_>) -> Result<Option<Deployment>> {
     Ok(found.into_iter().find(|d| !ours(d)))
 }
 
-fn id(operator: &Deployment) -> ObjectId {
+pub fn id(operator: &Deployment) -> ObjectId {
     let meta = &operator.metadata;
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     ObjectId::new("Deployment", &text(&meta.namespace), &text(&meta.name))
 }
 
-/// Only of a version whose CR is the one we write.
 fn adopt(scope: &Scope<'_>, operator: &Deployment) -> Result<String> {
-    let (id, version) = (id(operator), version(operator));
-    if !version.is_some_and(|version| version.starts_with(KNOWN)) {
-        let namespace = id.namespace.as_deref().unwrap_or_default();
-        return Err(Problem::new(
-            Exit::Conflict,
-            format!(
-                "{}: {id} was there before, of version {}; only {KNOWN}x is known to serve",
-                scope.cluster.name,
-                version.unwrap_or("unknown")
-            ),
-        )
-        .fix(format!(
-            "bring it to {}, or remove it: kubectl --context {} -n {namespace} get deployment {} --show-labels",
-            manifests::KIALI_VERSION, scope.cluster.context, id.name
-        ))
-        .into());
+    let id = id(operator);
+    if let Some(cause) = unusable(operator) {
+        let cause = format!("{}: {id} {cause}", scope.cluster.name);
+        return Err(Problem::new(Exit::Conflict, cause)
+            .fix(bring(scope, &id))
+            .into());
     }
     let mut live = serde_json::to_value(operator)?;
     live["apiVersion"] = json!("apps/v1");
     live["kind"] = json!("Deployment");
     scope.record.adopted(&live);
     Ok(format!("{id} was there before, reused"))
+}
+
+/// Only one of a version whose CR is the one we write serves.
+pub fn unusable(operator: &Deployment) -> Option<String> {
+    let version = version(operator);
+    let known = version.is_some_and(|version| version.starts_with(KNOWN));
+    let version = version.unwrap_or("unknown");
+    let cause =
+        || format!("was there before, of version {version}; only {KNOWN}x is known to serve");
+    (!known).then(cause)
+}
+
+/// What to do with one that does not.
+pub fn bring(scope: &Scope<'_>, id: &ObjectId) -> String {
+    let namespace = id.namespace.as_deref().unwrap_or_default();
+    format!(
+        "bring it to {}, or remove it: kubectl --context {} -n {namespace} get deployment {} --show-labels",
+        manifests::KIALI_VERSION,
+        scope.cluster.context,
+        id.name
+    )
 }
 
 /// The operator itself reads this label of its pod.

@@ -12,9 +12,9 @@ use crate::problem;
 use crate::status::Row;
 use crate::verify::{Finding, Verdict};
 
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default();
-const DIM: Style = Style::new().dimmed();
+pub const GOOD: Style = AnsiColor::Green.on_default();
+pub const BAD: Style = AnsiColor::Red.on_default();
+pub const DIM: Style = Style::new().dimmed();
 
 /// One line to people, beside the result.
 pub fn note(text: &str) {
@@ -23,8 +23,11 @@ pub fn note(text: &str) {
 
 /// The cause with its chain, and the command that fixes it.
 pub fn error(error: &anyhow::Error) {
-    anstream::eprintln!("{BAD}error:{BAD:#} {error:#}");
-    if let Some(fix) = problem::find(error).and_then(|p| p.fix.as_ref()) {
+    let problem = problem::find(error);
+    let code = problem.and_then(|p| p.code).map(|code| format!("[{code}]"));
+    let code = code.unwrap_or_default();
+    anstream::eprintln!("{BAD}error{code}:{BAD:#} {error:#}");
+    if let Some(fix) = problem.and_then(|p| p.fix.as_ref()) {
         anstream::eprintln!("  {DIM}fix:{DIM:#} {fix}");
     }
 }

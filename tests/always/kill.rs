@@ -52,7 +52,7 @@ impl Harm {
     }
 }
 
-/// Tries every request, not only the writes, and each on its own.
+/// Tries every request, not only the writes.
 fn all() -> bool {
     std::env::var("AMBIKIALI_SWEEP").is_ok_and(|value| value == "all")
 }
@@ -89,8 +89,7 @@ impl<'a> Sweep<'a> {
 
     /// Stops at the first harm: what comes after would only be its echo.
     async fn run(mut self) {
-        let share = if all() { 1 } else { CLEANED_AT_ONCE };
-        for point in self.installs.every(share) {
+        for point in self.installs.every(CLEANED_AT_ONCE) {
             if self.harm.is_none() {
                 self.cleaned_at_once(&point).await;
             }
@@ -127,15 +126,14 @@ impl<'a> Sweep<'a> {
 
     /// Installs that are killed, until one is not; then the same with cleanups.
     async fn gone_on_with(&mut self) {
-        let chain = if all() { 1 } else { CHAIN };
         let marks = self.behind.clusters.marks();
-        self.installs = self.chain(&INSTALL, self.installs.clone(), chain).await;
+        self.installs = self.chain(&INSTALL, self.installs.clone(), CHAIN).await;
         self.behind.run(&INSTALL).await.succeeded();
         self.harm.duplicated.extend(duplicated(&marks));
         let marks = self.behind.clusters.marks();
         self.behind.run(&INSTALL).await.succeeded();
         self.harm.duplicated.extend(written(&marks));
-        self.cleanups = self.chain(&CLEANUP, self.cleanups.clone(), chain).await;
+        self.cleanups = self.chain(&CLEANUP, self.cleanups.clone(), CHAIN).await;
         self.cleaned().await;
     }
 

@@ -8,7 +8,7 @@ use ambikiali_sandbox::fault::{Action, Entry, Fault, Proxy, Verb, When};
 use serde_json::Value;
 use tokio::process::Child;
 
-use crate::support::{Clusters, Ended, ambikiali, command, entry, kubeconfig, output};
+use crate::support::{Clusters, Ended, ambikiali, command, entry, kubeconfig, output, unwritten};
 
 pub struct Behind<'a> {
     pub clusters: &'a Clusters,
@@ -101,10 +101,7 @@ impl Behind<'_> {
         }
         let marks = self.clusters.marks();
         self.install("90s").await.succeeded();
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
     }
 
     /// What was disturbed on each cluster: at least one such request on both.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::behind::Behind;
 use crate::support::{
     Clusters, Ended, Foreign, INSTALL, ambikiali, entry, kubeconfig, on_two_clusters, until,
+    unwritten,
 };
 
 const RUNNER: &str = r"
@@ -131,10 +132,7 @@ async fn refused(clusters: &Clusters, what: &str, value: &Value) -> String {
     let ended = ambikiali(&INSTALL, &copy, clusters.state()).await.exited(8);
     assert_eq!(ended.stdout, "");
     assert!(!ended.stderr.contains(SECRET), "{}", ended.stderr);
-    for mark in marks {
-        let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-        assert_eq!(writes.len(), 0, "{writes:#?}");
-    }
+    unwritten(&marks);
     ended.error()
 }
 
@@ -174,7 +172,7 @@ fn fault_15_certificates_that_were_never_good_are_refused_before_the_first_write
         assert_eq!(
             refused(clusters, "user", &expired).await,
             "\
-context cluster2 at https://127.0.0.1:PORT: the credentials expired or are refused (401 Unauthorized)
+[AK1002] context cluster2 at https://127.0.0.1:PORT: the credentials expired or are refused (401 Unauthorized)
   fix: kubectl --context cluster2 version
 "
         );
@@ -188,7 +186,7 @@ context cluster2 at https://127.0.0.1:PORT: the credentials expired or are refus
         assert_eq!(
             refused(clusters, "cluster", &other).await,
             "\
-context cluster2 at https://127.0.0.1:PORT: its certificate is not from the CA that the kubeconfig names
+[AK1001] context cluster2 at https://127.0.0.1:PORT: its certificate is not from the CA that the kubeconfig names
   fix: kubectl --context cluster2 version
 "
         );

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ambikiali_sandbox::audit::Mark;
 
 use super::CLEAN;
-use crate::support::{Clusters, INSTALL, masked, on_two_clusters};
+use crate::support::{Clusters, INSTALL, masked, on_two_clusters, unwritten};
 
 /// Writes of an install from nothing, in both clusters.
 const ALL: usize = 36;
@@ -49,10 +49,7 @@ fn an_install_killed_at_any_point_is_gone_on_with() {
         clusters.installed().await;
         let marks = clusters.marks();
         clusters.installed().await;
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
         clusters.cleaned().await;
     });
 }

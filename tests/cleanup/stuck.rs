@@ -8,7 +8,9 @@ use kube::Api;
 use serde_json::json;
 
 use super::CLEAN;
-use crate::support::{Clusters, Foreign, get, masked, on_two_clusters, patch, progress, until};
+use crate::support::{
+    Clusters, Foreign, get, masked, on_two_clusters, patch, progress, until, unwritten,
+};
 
 const OPERATOR: (&str, &str, &str) = ("apps/v1", "Deployment", "kiali/kiali-operator");
 
@@ -104,10 +106,7 @@ fn a_dry_run_lists_what_a_cleanup_then_removes() {
         clusters.installed().await;
         let marks = clusters.marks();
         let dry = clusters.run(&["cleanup", "--dry-run"]).await.succeeded();
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
         let mut listed = dry.stdout.lines().collect::<Vec<_>>();
         assert_eq!(
             listed.pop(),

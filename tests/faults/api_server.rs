@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::{Clusters, Ended, INSTALL, ambikiali, get, on_two_clusters, output, until};
+use crate::support::{
+    Clusters, Ended, INSTALL, ambikiali, get, on_two_clusters, output, until, unwritten,
+};
 
 #[test]
 fn a_remote_that_is_dead_before_the_first_write_is_named_and_nothing_is_written() {
@@ -15,14 +17,11 @@ fn a_remote_that_is_dead_before_the_first_write_is_named_and_nothing_is_written(
         assert_eq!(
             ended.error(),
             "\
-context cluster2 at https://127.0.0.1:PORT: Connection refused
+[AK1001] context cluster2 at https://127.0.0.1:PORT: Connection refused
   fix: kubectl --context cluster2 version
 "
         );
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
         clusters.remote().restart_api_server().await.unwrap();
         clusters.installed().await;
         clusters.cleaned().await;
@@ -94,10 +93,7 @@ fn fault_12_one_cluster_at_a_wrong_address_stops_an_install_before_any_write_and
                 names_it(&ended, cluster, server);
             }
         }
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
         clusters.installed().await;
         let given = ("v1", "Secret", "kiali/kiali-multi-cluster-secret");
         let given = get(clusters.home(), given.0, given.1, given.2).await;

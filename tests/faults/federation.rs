@@ -6,7 +6,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
-use crate::support::{Clusters, get, masked, on_two_clusters, patch, until};
+use crate::support::{Clusters, get, masked, on_two_clusters, patch, until, unwritten};
 
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
 
@@ -55,10 +55,7 @@ async fn mended(clusters: &Clusters) {
     clusters.run(&VERIFY).await.succeeded();
     let marks = clusters.marks();
     clusters.installed().await;
-    for mark in marks {
-        let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-        assert_eq!(writes.len(), 0, "{writes:#?}");
-    }
+    unwritten(&marks);
     clusters.cleaned().await;
 }
 

@@ -5,7 +5,7 @@ use ambikiali_sandbox::audit::Request;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clusters, INSTALL, get, on_two_clusters, output, patch, patch_status, says, until,
+    Clusters, INSTALL, get, on_two_clusters, output, patch, patch_status, remove, says, until,
 };
 
 const GATEWAY: (&str, &str, &str) = (
@@ -180,6 +180,45 @@ fn a_load_balancer_with_a_name_is_scraped_by_that_name() {
             written.contains("- lb.example.internal:9090\n"),
             "{written}"
         );
+        clusters.cleaned().await;
+    });
+}
+
+/// istiod knows Services of one name in all clusters as one, and tells a Gateway that has none of its own
+/// yet the address of another cluster's.
+#[test]
+fn an_address_of_another_cluster_is_not_taken_for_the_gateways_own() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let [home, remote] = [clusters.home(), clusters.remote()];
+        let gateway = is(home, GATEWAY).await.expect("the Gateway");
+        let of_home = &gateway["status"]["addresses"][0]["value"];
+        remove(remote, GATEWAY.0, GATEWAY.1, GATEWAY.2).await;
+        until("its Service is gone too", async || {
+            is(remote, SERVICE).await.is_none()
+        })
+        .await;
+        let world = clusters.sandbox.world();
+        world.load_balancers.hold_back(true);
+        let install = clusters.start(&INSTALL);
+        until("the remote's Gateway shows home's address", async || {
+            let gateway = is(remote, GATEWAY).await;
+            gateway.is_some_and(|g| g["status"]["addresses"][0]["value"] == *of_home)
+        })
+        .await;
+        world.load_balancers.hold_back(false);
+        output(install).await.succeeded();
+        let written = configuration(clusters).await.expect("a configuration");
+        for cluster in [home, remote] {
+            let service = is(cluster, SERVICE).await.expect("the Service");
+            let own = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
+            let target = format!("- {}:9090\n", own.expect("an address"));
+            assert_eq!(written.matches(&target).count(), 1, "{written}");
+        }
+        clusters
+            .run(&["verify", "--traffic", "none"])
+            .await
+            .succeeded();
         clusters.cleaned().await;
     });
 }

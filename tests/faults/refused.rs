@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Clusters, get, masked, on_two_clusters, patch};
+use crate::support::{Clusters, get, masked, on_two_clusters, patch, unwritten};
 
 const ISTIOD: (&str, &str, &str) = ("apps/v1", "Deployment", "istio-system/istiod");
 
@@ -14,10 +14,7 @@ async fn refused(clusters: &Clusters, arguments: &[&str]) -> String {
     let ended = clusters.run(&[&["install"], arguments].concat()).await;
     let ended = ended.exited(3);
     assert_eq!(ended.stdout, "");
-    for mark in marks {
-        let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-        assert_eq!(writes.len(), 0, "{writes:#?}");
-    }
+    unwritten(&marks);
     ended.error()
 }
 
@@ -42,7 +39,7 @@ fn a_loopback_address_for_pods_is_refused_with_the_flag_that_names_another() {
         assert_eq!(
             refused(clusters, &BOTH[..4]).await,
             "\
-cluster2: context cluster2 says its API server is at https://127.0.0.1:PORT, which inside a pod of cluster1 is the pod itself
+[AK1005] cluster2: context cluster2 says its API server is at https://127.0.0.1:PORT, which inside a pod of cluster1 is the pod itself
   fix: name the address that pods of home reach: --api-server2 https://HOST:PORT
 "
         );
@@ -50,7 +47,7 @@ cluster2: context cluster2 says its API server is at https://127.0.0.1:PORT, whi
         assert_eq!(
             refused(clusters, &unspecified).await,
             "\
-cluster2: context cluster2 says its API server is at https://0.0.0.0:6443, which inside a pod of cluster1 is the pod itself
+[AK1005] cluster2: context cluster2 says its API server is at https://0.0.0.0:6443, which inside a pod of cluster1 is the pod itself
   fix: name the address that pods of home reach: --api-server2 https://HOST:PORT
 "
         );
@@ -73,7 +70,7 @@ fn fault_50_one_cluster_twice_or_two_of_one_name_are_refused() {
         let fix = "  fix: name two different clusters: kubectl config get-contexts\n";
         assert_eq!(
             refused(clusters, &["--ctx1", "cluster1", "--ctx2", "cluster1"]).await,
-            format!("contexts cluster1 and cluster1 are the same cluster\n{fix}")
+            format!("[AK1006] contexts cluster1 and cluster1 are the same cluster\n{fix}")
         );
         // By another name, at another address.
         let file = kubeconfig(clusters, |config| {
@@ -96,7 +93,7 @@ fn fault_50_one_cluster_twice_or_two_of_one_name_are_refused() {
             "--kubeconfig",
             &file,
         ];
-        let same = format!("contexts cluster1 and other are the same cluster\n{fix}");
+        let same = format!("[AK1006] contexts cluster1 and other are the same cluster\n{fix}");
         assert_eq!(refused(clusters, &alias).await, same);
         for command in ["verify", "status", "cleanup"] {
             let ended = clusters.run(&[&[command], &alias[..]].concat()).await;
@@ -108,7 +105,7 @@ fn fault_50_one_cluster_twice_or_two_of_one_name_are_refused() {
         assert_eq!(
             equal,
             "\
-contexts cluster1 and cluster2 have the same Istio cluster id \"cluster1\": Kiali cannot tell them apart
+[AK1301] contexts cluster1 and cluster2 have the same Istio cluster id \"cluster1\": Kiali cannot tell them apart
   fix: set values.global.multiCluster.clusterName on one of them and install its istiod again
 "
         );
@@ -124,7 +121,7 @@ fn fault_51_a_cluster_is_called_as_istiod_calls_it_and_never_as_its_context() {
         assert_eq!(
             bad,
             "\
-context cluster2: cluster id \"Kubernetes\" is not a DNS label (lower-case letters, digits and '-', at most 63)
+[AK1203] context cluster2: cluster id \"Kubernetes\" is not a DNS label (lower-case letters, digits and '-', at most 63)
   fix: set values.global.multiCluster.clusterName to a DNS label and install istiod again
 "
         );

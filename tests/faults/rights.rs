@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clusters, Foreign, INSTALL, ambikiali, command, get, on_two_clusters, output, until,
+    Clusters, Foreign, INSTALL, ambikiali, command, get, on_two_clusters, output, until, unwritten,
 };
 
 const INSTALLER: &str = "
@@ -103,11 +103,8 @@ async fn cleanup_without_rights(clusters: &Clusters, file: &std::path::Path) {
     let marks = clusters.marks();
     let ended = ambikiali(&["cleanup"], file, clusters.state()).await;
     let error = ended.exited(8).error();
-    let refused = "context cluster2 at https://127.0.0.1:PORT: ";
+    let refused = "[AK1003] context cluster2 at https://127.0.0.1:PORT: ";
     assert!(error.starts_with(refused), "{error}");
     assert!(error.contains(" is forbidden: "), "{error}");
-    for mark in marks {
-        let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-        assert_eq!(writes.len(), 0, "{writes:#?}");
-    }
+    unwritten(&marks);
 }

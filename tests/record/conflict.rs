@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{named, recorded};
 use crate::cleanup::CLEAN;
-use crate::support::{Clusters, Foreign, get, masked, on_two_clusters, patch, progress};
+use crate::support::{Clusters, Foreign, get, masked, on_two_clusters, patch, progress, unwritten};
 
 const DEPLOYMENT: (&str, &str, &str) = ("apps/v1", "Deployment", "kiali/prometheus");
 
@@ -101,10 +101,7 @@ aggregate metrics: cluster1: Deployment kiali/prometheus is managed by another t
         assert_eq!(live["metadata"]["labels"]["theirs"], "stays");
         let marks = clusters.marks();
         clusters.installed().await;
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
         clusters.cleaned().await;
     });
 }

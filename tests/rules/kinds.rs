@@ -4,7 +4,7 @@ use ambikiali_sandbox::fault::{Action, Answer, Entry, Fault, Gate, Verb, When};
 use serde_json::json;
 
 use crate::answers::behind::Behind;
-use crate::support::{get, on_two_clusters, output, until};
+use crate::support::{get, on_two_clusters, output, until, unwritten};
 
 const CRDS: &str = "/customresourcedefinitions";
 
@@ -108,10 +108,11 @@ fn fault_29_a_cluster_without_the_gateway_api_or_with_an_old_one_is_refused_befo
         assert_eq!(
             ended.error(),
             "\
-cluster1: the CRDs of the Gateway API are missing
-cluster2: its Gateway API is too old: it serves v1beta1, and v1 is needed
+[AK1101] cluster1: API gateway.networking.k8s.io: its CRDs are missing
   fix: kubectl --context cluster1 apply --server-side -f https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.5.1/standard-install.yaml
-       kubectl --context cluster2 apply --server-side -f https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.5.1/standard-install.yaml
+error[AK1102]: cluster2: API gateway.networking.k8s.io: is too old: v1beta1 is served, and v1 is needed
+  fix: kubectl --context cluster2 apply --server-side -f https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.5.1/standard-install.yaml
+nothing was written
 "
         );
         behind.heal();
@@ -120,14 +121,12 @@ cluster2: its Gateway API is too old: it serves v1beta1, and v1 is needed
         assert_eq!(
             ended.error(),
             "\
-cluster2: its Gateway API has no HTTPRoute
+[AK1101] cluster2: API gateway.networking.k8s.io: has no HTTPRoute
   fix: kubectl --context cluster2 apply --server-side -f https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.5.1/standard-install.yaml
+nothing was written
 "
         );
-        for mark in marks {
-            let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-            assert_eq!(writes.len(), 0, "{writes:#?}");
-        }
+        unwritten(&marks);
         behind.heal();
         behind.install("90s").await.succeeded();
         behind.cleanup().await.succeeded();

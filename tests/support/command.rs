@@ -22,15 +22,20 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// What follows `error: `, with what differs from run to run masked.
+    /// What follows `error: `, with what differs from run to run masked; the code of a finding first,
+    /// as `[AK1006] contexts a and b ...`.
     #[track_caller]
     pub fn error(&self) -> String {
-        let error = self.stderr.split_once("error: ");
-        masked(
-            error
-                .unwrap_or_else(|| panic!("no error in {}", self.stderr))
-                .1,
-        )
+        let plain = self
+            .stderr
+            .split_once("error: ")
+            .map(|(_, text)| text.into());
+        let coded = || {
+            let (code, text) = self.stderr.split_once("error[")?.1.split_once("]: ")?;
+            Some(format!("[{code}] {text}"))
+        };
+        let text: Option<String> = plain.or_else(coded);
+        masked(&text.unwrap_or_else(|| panic!("no error in {}", self.stderr)))
     }
 
     #[track_caller]

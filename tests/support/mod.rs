@@ -2,6 +2,7 @@
 //! built binary to run against them.
 
 mod command;
+mod fleet;
 mod kubeconfig;
 mod masked;
 mod objects;
@@ -20,10 +21,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use command::{Ended, ambikiali, command, output, says, text};
+pub use fleet::{Fleet, on_three_clusters};
 pub use kubeconfig::{entry, kubeconfig};
 pub use masked::{masked, progress};
 pub use objects::{
-    Foreign, get, merge, patch, patch_status, remove, scale, until_changed, until_refused,
+    Foreign, get, merge, patch, patch_status, put, remove, scale, until_changed, until_refused,
 };
 pub use waiting::until;
 
@@ -34,8 +36,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a to
 static IDLE: Mutex<Vec<(Sandbox, [Snapshot; 2])>> = Mutex::new(Vec::new());
 /// One pair after the other: twenty programs that start at once keep each other from it.
 static START: Semaphore = Semaphore::const_new(1);
-/// A pair is ten processes and two gigabytes; four are what two cores carry.
-static PAIRS: Semaphore = Semaphore::const_new(4);
+/// A pair is ten processes and two gigabytes; five keep two cores busy.
+static PAIRS: Semaphore = Semaphore::const_new(5);
 
 /// `install` as a user of local processes types it.
 pub const INSTALL: [&str; 8] = [
@@ -155,6 +157,15 @@ impl Clusters {
     pub fn start(&self, arguments: &[&str]) -> Child {
         let mut command = command(arguments, self.sandbox.kubeconfig(), self.state.path());
         command.spawn().expect("the binary starts")
+    }
+}
+
+/// Nothing was asked for since then that could change an object.
+#[track_caller]
+pub fn unwritten(marks: &[Mark; 2]) {
+    for mark in marks {
+        let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+        assert_eq!(writes.len(), 0, "{writes:#?}");
     }
 }
 

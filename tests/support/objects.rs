@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use ambikiali_sandbox::Cluster;
 use kube::Api;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams,
+};
 use serde_json::{Value, json};
 
 use super::until;
@@ -111,6 +113,16 @@ pub async fn merge(cluster: &Cluster, api_version: &str, kind: &str, name: &str,
     };
     let merged = api.patch(&name, &params, &Patch::Merge(change)).await;
     merged.expect("a changed object");
+}
+
+/// The whole of an object as it was, by those who do not know what happened to it since.
+pub async fn put(cluster: &Cluster, mut object: Value) {
+    let (api, name) = api(cluster, &object);
+    let live = api.get(&name).await.expect("the object");
+    object["metadata"]["resourceVersion"] = json!(live.metadata.resource_version);
+    let object = serde_json::from_value(object).expect("an object");
+    let put = api.replace(&name, &PostParams::default(), &object).await;
+    put.expect("the object as it was");
 }
 
 /// The same for its status, as a controller does.

@@ -1,5 +1,6 @@
 //! Gateways and routes: programmed for what was asked, and with an address.
 
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::{NotUsed, Object};
 use serde::{Deserialize, Serialize};
@@ -21,8 +22,39 @@ pub struct GatewayAddress {
     pub value: String,
 }
 
-/// The first address of a Gateway: an IP or a host name.
-pub fn address(gateway: &Gateway) -> Option<&str> {
+/// Where a Gateway is reached: by what its own Service was given where that has a load balancer, else by
+/// what its status says.
+pub fn own_address<'a>(gateway: &'a Gateway, service: Option<&'a Service>) -> Option<&'a str> {
+    match service {
+        Some(service) if is_balanced(service) => given(service),
+        _ => address(gateway),
+    }
+}
+
+/// Without a load balancer of its own nothing is to be waited for.
+pub fn load_balancer(service: Option<&Service>) -> Health {
+    match service {
+        None => missing(),
+        Some(service) if is_balanced(service) && given(service).is_none() => {
+            Health::InProgress("its load balancer has given it no address yet".into())
+        }
+        Some(_) => Health::Ready,
+    }
+}
+
+fn is_balanced(service: &Service) -> bool {
+    let kind = service.spec.as_ref().and_then(|spec| spec.type_.as_deref());
+    kind == Some("LoadBalancer")
+}
+
+fn given(service: &Service) -> Option<&str> {
+    let status = service.status.as_ref()?.load_balancer.as_ref()?;
+    let mut ingress = status.ingress.iter().flatten();
+    ingress.find_map(|one| one.ip.as_deref().or(one.hostname.as_deref()))
+}
+
+/// The first address of a Gateway's status: an IP or a host name.
+fn address(gateway: &Gateway) -> Option<&str> {
     let addresses = gateway
         .status
         .as_ref()

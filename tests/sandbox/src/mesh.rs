@@ -10,12 +10,16 @@ use tokio::time::{sleep, timeout};
 
 use crate::cluster::Cluster;
 use crate::tools::Tools;
+use ca::Ca;
 use manifests::{CRD, apply, helm, namespace, objects_of, read_folder, served};
 
+pub use peers::join;
 pub use ready::ready;
 
+mod ca;
 mod istiod;
 mod manifests;
+mod peers;
 mod ready;
 mod sample;
 
@@ -27,6 +31,7 @@ pub struct Shared {
     kinds: Vec<Value>,
     base: Vec<Value>,
     tools: Tools,
+    ca: Ca,
 }
 
 /// A second of work that needs no cluster: done while the clusters start.
@@ -39,7 +44,13 @@ pub async fn prepare(tools: &Tools) -> Result<Shared> {
         let objects = objects_of(&rendered)?.into_iter();
         let (mut kinds, base): (Vec<_>, Vec<_>) = objects.partition(is_kind);
         kinds.extend(read_folder(&tools.gateway_api_crds)?);
-        Ok(Shared { kinds, base, tools })
+        let ca = Ca::new()?;
+        Ok(Shared {
+            kinds,
+            base,
+            tools,
+            ca,
+        })
     })
     .await?
 }
@@ -60,6 +71,7 @@ pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result
     served(&client, &shared.kinds).await?;
     cluster.start_controllers(&shared.tools.kube_controller_manager)?;
     // Before the rest: it takes longest to become ready.
+    shared.ca.plug_in(&istiod::folder(cluster))?;
     istiod::start(cluster, &shared.tools.pilot_discovery, &charts)?;
     let rest = tokio::join!(
         apply(&client, "helm", &shared.base),

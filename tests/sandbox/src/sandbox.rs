@@ -52,13 +52,14 @@ impl Sandbox {
         // A start that hangs is told, not waited for without an end.
         let meshed = tokio::time::timeout(Duration::from_secs(300), try_join_all(meshes)).await;
         meshed.with_context(|| format!("{names}: not in the mesh after 300 s"))??;
+        mesh::join(&clusters).await?;
         say(&format!(
             "{names}: in the mesh after {:.1?}",
             begin.elapsed()
         ));
         let kubeconfig = write_kubeconfig(run.folder(), &clusters)?;
         let world = World {
-            delays: Arc::new(RwLock::new(delays)),
+            delays: Arc::new(RwLock::new(Delays::NONE)),
             traffic: sample::Traffic::default(),
             load_balancers: load_balancer::Switch::default(),
             prometheus: tools.prometheus.clone(),
@@ -69,6 +70,8 @@ impl Sandbox {
             standins.spawn(watched(cluster.clone(), world.clone()));
         }
         try_join_all(clusters.iter().map(mesh::ready)).await?;
+        // What was there before the installer is nobody's to wait for.
+        world.change_delays(|own| *own = delays);
         say(&format!("all pods ready after {:.1?}", begin.elapsed()));
         Ok(Sandbox {
             _standins: standins,

@@ -1,5 +1,7 @@
 //! Gateways and routes, as istiod and the API server's defaults show them.
 
+use k8s_openapi::api::core::v1::Service;
+
 use super::*;
 
 fn condition(name: &str, status: &str, generation: u8) -> String {
@@ -73,7 +75,7 @@ status: {conditions: [{type: Accepted, status: Unknown, reason: Pending, message
 fn the_first_address_that_is_one_is_taken() {
     let addressed = |addresses: &str| {
         let yaml = format!("metadata: {{}}\nspec: {{}}\nstatus: {{addresses: [{addresses}]}}");
-        address(&read(&yaml)).map(String::from)
+        own_address(&read(&yaml), None).map(String::from)
     };
     assert_eq!(addressed(""), None);
     assert_eq!(addressed("{value: ''}"), None);
@@ -81,6 +83,32 @@ fn the_first_address_that_is_one_is_taken() {
         addressed("{value: ''}, {value: a}, {value: b}").as_deref(),
         Some("a")
     );
+}
+
+#[test]
+fn the_address_of_a_load_balancer_is_that_of_the_gateways_own_service() {
+    let gateway: Gateway =
+        read("metadata: {}\nspec: {}\nstatus: {addresses: [{value: of-another-cluster}]}");
+    let service = |kind: &str, ingress: &str| -> Service {
+        let status = format!("status: {{loadBalancer: {{ingress: [{ingress}]}}}}");
+        read(&format!("metadata: {{}}\nspec: {{type: {kind}}}\n{status}"))
+    };
+    for (kind, ingress, address) in [
+        ("LoadBalancer", "{ip: 203.0.113.7}", Some("203.0.113.7")),
+        (
+            "LoadBalancer",
+            "{hostname: lb.example.com}",
+            Some("lb.example.com"),
+        ),
+        ("LoadBalancer", "", None),
+        ("ClusterIP", "", Some("of-another-cluster")),
+    ] {
+        let service = service(kind, ingress);
+        assert_eq!(own_address(&gateway, Some(&service)), address);
+        let ready = load_balancer(Some(&service)) == Health::Ready;
+        assert_eq!(ready, address.is_some(), "{kind} {ingress}");
+    }
+    assert_eq!(load_balancer(None), waits("not there"));
 }
 
 #[test]

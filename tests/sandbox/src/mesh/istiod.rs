@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::manifests::apply;
@@ -18,7 +19,7 @@ use crate::cluster::{Cluster, ISTIOD_OTHERS};
 const HTTP: u16 = 8080;
 
 pub fn start(cluster: &Cluster, program: &Path, charts: &[Value]) -> Result<()> {
-    let folder = cluster.dir().join("istiod");
+    let folder = folder(cluster);
     let config = folder.join("etc/istio/config");
     fs::create_dir_all(&config)?;
     fs::write(config.join("mesh"), mesh_config(charts)?)?;
@@ -50,10 +51,31 @@ pub fn start(cluster: &Cluster, program: &Path, charts: &[Value]) -> Result<()> 
         .stdout(log.try_clone()?)
         .stderr(log);
     // tokio's, as it waits for a dropped child: killed, it would stay a zombie.
-    tokio::process::Command::from(command)
-        .spawn()
-        .context("cannot start istiod")?;
-    Ok(())
+    let child = tokio::process::Command::from(command).spawn();
+    let pid = child.context("cannot start istiod")?.id();
+    let pid = pid.context("istiod ended at once")?;
+    Ok(fs::write(pid_file(cluster), pid.to_string())?)
+}
+
+fn pid_file(cluster: &Cluster) -> PathBuf {
+    folder(cluster).join("istiod.pid")
+}
+
+impl Cluster {
+    /// Else it mends what a test breaks.
+    pub fn pause_istiod(&self) -> Result<()> {
+        self.signal_istiod(Signal::STOP)
+    }
+
+    pub fn resume_istiod(&self) -> Result<()> {
+        self.signal_istiod(Signal::CONT)
+    }
+
+    fn signal_istiod(&self, signal: Signal) -> Result<()> {
+        let pid = fs::read_to_string(pid_file(self))?.parse()?;
+        let pid = Pid::from_raw(pid).context("no process has the number 0")?;
+        Ok(kill_process(pid, signal)?)
+    }
 }
 
 /// Kiali port-forwards to istiod's pod, whatever its name is.
@@ -69,6 +91,11 @@ pub async fn forward(cluster: &Cluster) -> Result<()> {
         },
     });
     apply(&cluster.client(), "sandbox", &[forward]).await
+}
+
+/// Its working folder: paths that it has in a container are below it.
+pub fn folder(cluster: &Cluster) -> PathBuf {
+    cluster.dir().join("istiod")
 }
 
 pub fn log(cluster: &Cluster) -> PathBuf {

@@ -4,20 +4,27 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use tokio::time::{sleep, timeout};
 
+use super::peers::GATEWAY;
 use crate::cluster::Cluster;
 
-/// Returns when every Deployment and DaemonSet has what it wants. Needs the stand-ins.
+/// Returns when every Deployment and DaemonSet has what it wants, and the east-west gateway an address.
+/// Needs the stand-ins.
 pub async fn ready(cluster: &Cluster) -> Result<()> {
     let deployments: Api<Deployment> = Api::all(cluster.client());
     let sets: Api<DaemonSet> = Api::all(cluster.client());
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway");
+    let kind = ApiResource::from_gvk(&kind);
+    let gateways: Api<DynamicObject> =
+        Api::namespaced_with(cluster.client(), "istio-system", &kind);
     let any = ListParams::default();
     let wait = async {
         loop {
             let (deployments, sets) = tokio::try_join!(deployments.list(&any), sets.list(&any))?;
-            if deployments.iter().all(available) && sets.iter().all(scheduled) {
+            let all = deployments.iter().all(available) && sets.iter().all(scheduled);
+            if all && has_address(&gateways.get(GATEWAY).await?) {
                 return anyhow::Ok(());
             }
             sleep(Duration::from_millis(100)).await;
@@ -30,6 +37,11 @@ pub async fn ready(cluster: &Cluster) -> Result<()> {
             cluster.name()
         )
     })?
+}
+
+fn has_address(gateway: &DynamicObject) -> bool {
+    let addresses = gateway.data["status"]["addresses"].as_array();
+    addresses.is_some_and(|addresses| !addresses.is_empty())
 }
 
 fn available(deployment: &Deployment) -> bool {

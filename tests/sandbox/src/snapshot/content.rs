@@ -35,7 +35,8 @@ pub fn reduce(
         return (key(kind, &object, name), any);
     }
     let key = key(kind, &object, object.name_any());
-    let uid = object.uid();
+    // istiod makes the classes that it finds missing.
+    let uid = object.uid().filter(|_| kind.kind != "GatewayClass");
     let content = strip(object);
     (key, Object { uid, content })
 }

@@ -1,0 +1,120 @@
+//! `check`, and what install does before its first write: all that the API servers can show of what an
+//! install needs, in every cluster at once. It only reads; what the user may not read is said, and
+//! is no reason to stop.
+
+mod facts;
+mod fleet;
+mod gateway_api;
+mod istio;
+mod rights;
+mod servers;
+mod taken;
+
+use anyhow::Result;
+use futures::future::try_join_all;
+
+use self::facts::Facts;
+use crate::code::{Code, Severity};
+use crate::guide::Step;
+use crate::install::Run;
+use crate::mesh::{Cluster, ClusterName, Mesh};
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+/// Something that an install would fail on, or that keeps the view from being whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    pub code: Code,
+    pub cluster: ClusterName,
+    /// What to look at.
+    pub object: ObjectId,
+    /// One sentence, without the cluster.
+    pub cause: String,
+    /// One command, or one thing to do.
+    pub fix: String,
+}
+
+impl Finding {
+    fn new(code: Code, cluster: &Cluster, object: ObjectId, cause: impl Into<String>) -> Finding {
+        Finding {
+            code,
+            cluster: cluster.name.clone(),
+            object,
+            cause: cause.into(),
+            fix: format!("ambikiali explain {code}"),
+        }
+    }
+
+    fn fix(mut self, fix: impl Into<String>) -> Finding {
+        self.fix = fix.into();
+        self
+    }
+
+    /// With what the command that mends it begins with.
+    fn kubectl(self, cluster: &Cluster, rest: &str) -> Finding {
+        self.fix(format!("kubectl --context {} {rest}", cluster.context))
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.code.severity() == Severity::Error
+    }
+}
+
+/// Errors first, then by cluster and code.
+pub async fn check(run: &Run<'_>) -> Result<Vec<Finding>> {
+    let looked = try_join_all(run.mesh.all().map(|cluster| one(run, cluster))).await?;
+    let (facts, found): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
+    let mut findings = found.into_iter().flatten().collect::<Vec<_>>();
+    findings.extend(fleet::compare(&facts));
+    let place = |finding: &Finding| run.mesh.all().position(|c| c.name == finding.cluster);
+    findings.sort_by_key(|f| (f.code.severity(), place(f), f.code));
+    Ok(findings)
+}
+
+async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<Finding>)> {
+    let scope = run.on(Step::Namespace, cluster);
+    let (facts, kinds, rights) = tokio::try_join!(
+        Facts::of(&scope),
+        gateway_api::check(&scope),
+        rights::check(run, &scope),
+    )?;
+    // Nothing is in a namespace that is not there.
+    let namespace = !matches!(facts.namespace, Ok(None));
+    let taken = taken::check(run, &scope, namespace).await?;
+    let (istio, servers) = (istio::judge(&facts, run.mesh), servers::judge(&facts));
+    Ok((
+        facts,
+        at_once([kinds, rights, istio, servers, taken].concat()),
+    ))
+}
+
+/// All that could not be looked at is one finding.
+fn at_once(findings: Vec<Finding>) -> Vec<Finding> {
+    let is_blind = |finding: &Finding| finding.code == Code::NotLookedAt;
+    let (blind, mut findings): (Vec<_>, Vec<_>) = findings.into_iter().partition(is_blind);
+    let objects = blind.iter().map(|finding| finding.object.to_string());
+    let objects = objects.collect::<Vec<_>>().join(", ");
+    findings.extend(blind.into_iter().next().map(|first| Finding {
+        object: ObjectId::cluster_wide("Rights", "to read"),
+        cause: format!("the user may not read {objects}; whether all is well there is unknown"),
+        ..first
+    }));
+    findings
+}
+
+/// The guide's script copies 127.0.0.1 into Kiali's pod, where it is Kiali itself.
+pub fn usable_addresses(mesh: &Mesh, allow_loopback: bool) -> Result<(), Problem> {
+    let local = |remote: &&Cluster| remote.endpoint.local_only && !allow_loopback;
+    match mesh.remotes.iter().find(local) {
+        None => Ok(()),
+        Some(remote) => Err(Problem::new(
+            Exit::Preflight,
+            format!(
+                "{}: context {} says its API server is at {}, which inside a pod of {} is the pod itself",
+                remote.name, remote.context, remote.endpoint.server, mesh.home.name
+            ),
+        )
+        .code(Code::LoopbackAddress)
+        .fix(format!("name the address that pods of home reach: {} https://HOST:PORT", remote.endpoint.flag))),
+    }
+}

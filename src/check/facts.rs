@@ -1,0 +1,155 @@
+//! What is looked at in one cluster, all at once. Of Secrets only the metadata, as their contents are
+//! nobody's business.
+
+use std::future::Future;
+
+use anyhow::Result;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::version::Info;
+use kube::Api;
+use kube::api::ListParams;
+use kube::core::{DynamicObject, Resource};
+use serde::de::DeserializeOwned;
+
+use super::Finding;
+use crate::code::Code;
+use crate::k8s::request::send_opt;
+use crate::k8s::{Scope, kinds, record};
+use crate::mesh::Cluster;
+use crate::progress::ObjectId;
+use crate::steps::ISTIO_NAMESPACE;
+
+/// What is there; or why that is not known.
+pub type Looked<T> = Result<Option<T>, Box<Finding>>;
+
+pub struct Facts<'a> {
+    pub cluster: &'a Cluster,
+    pub version: Looked<Info>,
+    pub class: Looked<DynamicObject>,
+    pub istiods: Looked<Vec<Deployment>>,
+    pub ztunnels: Looked<Vec<DaemonSet>>,
+    pub istio_namespace: Looked<Namespace>,
+    /// Kiali's.
+    pub namespace: Looked<Namespace>,
+    pub record: Looked<ConfigMap>,
+    pub mesh_config: Looked<ConfigMap>,
+    pub root: Looked<ConfigMap>,
+    pub gateways: Looked<Vec<DynamicObject>>,
+    /// By which istiod knows other clusters.
+    pub remote_secrets: Looked<Vec<ObjectMeta>>,
+    pub load_balancers: Looked<Vec<Service>>,
+}
+
+impl<'a> Facts<'a> {
+    pub async fn of(scope: &Scope<'a>) -> Result<Facts<'a>> {
+        let client = || scope.cluster.client.clone();
+        let classes = Api::<DynamicObject>::all_with(client(), &kinds::gateway_class());
+        let gateways = Api::<DynamicObject>::all_with(client(), &kinds::gateway());
+        let namespaces = Api::<Namespace>::all(client());
+        let of_type = ListParams::default().fields("spec.type=LoadBalancer");
+        let own = |namespace| Api::<ConfigMap>::namespaced(client(), namespace);
+        let (istio_maps, own_maps) = (own(ISTIO_NAMESPACE), own(scope.namespace));
+        let id = ObjectId::cluster_wide("Server", "version");
+        let version = looked(scope, &id, || scope.cluster.client.apiserver_version());
+        let answers = tokio::try_join!(
+            version,
+            one(scope, &classes, "GatewayClass", "istio"),
+            all::<Deployment>(scope, Api::all(client()), "Deployments", "app=istiod"),
+            all::<DaemonSet>(
+                scope,
+                Api::all(client()),
+                "DaemonSets",
+                "app.kubernetes.io/name=ztunnel"
+            ),
+            one(scope, &namespaces, "Namespace", ISTIO_NAMESPACE),
+            one(scope, &namespaces, "Namespace", scope.namespace),
+            one(scope, &own_maps, "ConfigMap", record::NAME),
+            one(scope, &istio_maps, "ConfigMap", "istio"),
+            one(scope, &istio_maps, "ConfigMap", "istio-ca-root-cert"),
+            list(scope, gateways, "Gateways", ListParams::default()),
+            remote_secrets(scope),
+            list(scope, Api::<Service>::all(client()), "Services", of_type),
+        )?;
+        Ok(Facts {
+            cluster: scope.cluster,
+            version: answers.0,
+            class: answers.1,
+            istiods: answers.2,
+            ztunnels: answers.3,
+            istio_namespace: answers.4,
+            namespace: answers.5,
+            record: answers.6,
+            mesh_config: answers.7,
+            root: answers.8,
+            gateways: answers.9,
+            remote_secrets: answers.10,
+            load_balancers: answers.11,
+        })
+    }
+}
+
+async fn one<K>(scope: &Scope<'_>, api: &Api<K>, kind: &str, name: &str) -> Result<Looked<K>>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    looked(scope, &ObjectId::cluster_wide(kind, name), || api.get(name)).await
+}
+
+async fn all<K>(scope: &Scope<'_>, api: Api<K>, kind: &str, label: &str) -> Result<Looked<Vec<K>>>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+    K: Resource<Scope = NamespaceResourceScope>,
+{
+    list(scope, api, kind, ListParams::default().labels(label)).await
+}
+
+async fn list<K>(
+    scope: &Scope<'_>,
+    api: Api<K>,
+    kind: &str,
+    params: ListParams,
+) -> Result<Looked<Vec<K>>>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let all = ObjectId::cluster_wide(kind, "of all namespaces");
+    let (api, params) = (&api, &params);
+    looked(scope, &all, async || Ok(api.list(params).await?.items)).await
+}
+
+async fn remote_secrets(scope: &Scope<'_>) -> Result<Looked<Vec<ObjectMeta>>> {
+    let api = Api::<Secret>::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE);
+    let label = "istio/multiCluster=true";
+    let params = ListParams::default().labels(label);
+    let all = ObjectId::new("Secrets", ISTIO_NAMESPACE, label);
+    let (api, params) = (&api, &params);
+    looked(scope, &all, async || {
+        let found = api.list_metadata(params).await?.items;
+        Ok(found.into_iter().map(|secret| secret.metadata).collect())
+    })
+    .await
+}
+
+async fn looked<T, F>(
+    scope: &Scope<'_>,
+    object: &ObjectId,
+    request: impl Fn() -> F,
+) -> Result<Looked<T>>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    match send_opt(scope, object, request).await {
+        Ok(found) => Ok(Ok(found)),
+        Err(refusal) if refusal.status().is_some_and(|status| status.code == 403) => {
+            let cause = refusal.text();
+            Ok(Err(Box::new(
+                Finding::new(Code::NotLookedAt, scope.cluster, object.clone(), cause)
+                    .kubectl(scope.cluster, "auth can-i --list"),
+            )))
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}

@@ -1,0 +1,132 @@
+//! What must be the same in all clusters of one mesh, and what must not.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Finding;
+use super::facts::{Facts, Looked};
+use crate::code::Code;
+use crate::k8s::record;
+use crate::manifests;
+use crate::progress::ObjectId;
+use crate::steps::ISTIO_NAMESPACE;
+
+/// Of istiod's own configuration.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct MeshConfig {
+    default_config: ProxyConfig,
+    trust_domain: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ProxyConfig {
+    mesh_id: Option<String>,
+}
+
+/// Each remote against home.
+pub fn compare(all: &[Facts<'_>]) -> Vec<Finding> {
+    let Some((home, remotes)) = all.split_first() else {
+        return Vec::new();
+    };
+    let pairs = remotes.iter().flat_map(|remote| pair(home, remote));
+    pairs
+        .chain(all.iter().filter_map(|facts| swapped(home, facts)))
+        .collect()
+}
+
+/// The record of an earlier install names another home, which is one of these clusters.
+fn swapped(home: &Facts<'_>, facts: &Facts<'_>) -> Option<Finding> {
+    let record = data(&facts.record, "record.json")?;
+    let record = serde_json::from_str::<Value>(record).ok()?;
+    let then = &record["home"];
+    let is_here = record["clusters"]
+        .as_array()?
+        .iter()
+        .any(|party| party["uid"] == home.cluster.uid);
+    if then["uid"] == home.cluster.uid || !is_here {
+        return None;
+    }
+    let namespace = there(&facts.record)?.namespace().unwrap_or_default();
+    let object = ObjectId::new("ConfigMap", &namespace, record::NAME);
+    let then = then["name"].as_str().unwrap_or_default();
+    let cause = format!("says that {then} is home, and not {}", home.cluster.name);
+    let finding = Finding::new(Code::RolesSwapped, facts.cluster, object, cause);
+    Some(
+        finding
+            .fix("name the clusters as at the last install, or clean up before: ambikiali cleanup"),
+    )
+}
+
+fn pair(home: &Facts<'_>, remote: &Facts<'_>) -> Vec<Finding> {
+    let name = &home.cluster.name;
+    let map = |name| ObjectId::new("ConfigMap", ISTIO_NAMESPACE, name);
+    let finding = |code, object, cause| Finding::new(code, remote.cluster, object, cause);
+    let mut findings = Vec::new();
+    if let (Some(a), Some(b)) = (mesh_config(home), mesh_config(remote)) {
+        let (x, y) = (a.default_config.mesh_id, b.default_config.mesh_id);
+        if let (Some(x), Some(y)) = (x, y)
+            && x != y
+        {
+            let cause = format!("meshId is {y}, but {x} in {name}");
+            findings.push(
+                finding(Code::MeshIdsDiffer, map("istio"), cause)
+                    .fix("set global.meshID alike and install istiod again"),
+            );
+        }
+        // As istiod takes it when none is set.
+        let domain = |set: Option<String>| set.unwrap_or_else(|| "cluster.local".into());
+        let (x, y) = (domain(a.trust_domain), domain(b.trust_domain));
+        if x != y {
+            let cause = format!("trustDomain is {y}, but {x} in {name}");
+            findings.push(
+                finding(Code::TrustDomainsDiffer, map("istio"), cause)
+                    .fix("set meshConfig.trustDomain alike and install istiod again"),
+            );
+        }
+    }
+    if let (Some(x), Some(y)) = (root(home), root(remote))
+        && x != y
+    {
+        let object = map("istio-ca-root-cert");
+        let cause = format!("is another root CA than in {name}");
+        let page = "https://istio.io/latest/docs/tasks/security/cert-management/plugin-ca-cert/";
+        findings.push(
+            finding(Code::RootCasDiffer, object, cause)
+                .fix(format!("give both a common root: {page}")),
+        );
+    }
+    if let (Some(x), Some(y)) = (network(home), network(remote))
+        && x == y
+    {
+        let object = ObjectId::cluster_wide("Namespace", ISTIO_NAMESPACE);
+        let cause = format!("is in network {x}, like {name}");
+        findings.push(finding(Code::SameNetwork, object, cause));
+    }
+    findings
+}
+
+fn there<T>(looked: &Looked<T>) -> Option<&T> {
+    looked.as_ref().ok()?.as_ref()
+}
+
+fn data<'a>(map: &'a Looked<ConfigMap>, key: &str) -> Option<&'a str> {
+    Some(there(map)?.data.as_ref()?.get(key)?.trim())
+}
+
+fn mesh_config(facts: &Facts<'_>) -> Option<MeshConfig> {
+    manifests::from_yaml(data(&facts.mesh_config, "mesh")?).ok()
+}
+
+fn root<'a>(facts: &'a Facts<'_>) -> Option<&'a str> {
+    data(&facts.root, "root-cert.pem")
+}
+
+fn network<'a>(facts: &'a Facts<'_>) -> Option<&'a String> {
+    there(&facts.istio_namespace)?
+        .labels()
+        .get("topology.istio.io/network")
+}

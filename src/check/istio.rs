@@ -1,0 +1,283 @@
+//! What must hold of Istio in each cluster: ambient mode over several networks, as the guide's own
+//! prerequisites say.
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+
+use super::Finding;
+use super::facts::Facts;
+use crate::code::Code;
+use crate::mesh::{Cluster, ClusterName, Mesh};
+use crate::progress::ObjectId;
+use crate::steps::ISTIO_NAMESPACE;
+
+const CONTROLLER: &str = "istio.io/gateway-controller";
+const EAST_WEST: &str = "istio-east-west";
+const NETWORK: &str = "topology.istio.io/network";
+/// Since then it reports the other end of connections between networks.
+const BAGGAGE: (u32, u32) = (1, 29);
+
+pub fn judge(facts: &Facts<'_>, mesh: &Mesh) -> Vec<Finding> {
+    let others = mesh
+        .all()
+        .map(|c| &c.name)
+        .filter(|name| **name != facts.cluster.name);
+    [
+        class(facts),
+        istiod(facts),
+        ztunnel(facts),
+        network(facts),
+        east_west(facts),
+        others
+            .flat_map(|other| remote_secret(facts, other))
+            .collect(),
+    ]
+    .concat()
+}
+
+fn class(facts: &Facts<'_>) -> Vec<Finding> {
+    let object = ObjectId::cluster_wide("GatewayClass", "istio");
+    let finding = |code, cause: &str| Finding::new(code, facts.cluster, object.clone(), cause);
+    let restart = format!("-n {ISTIO_NAMESPACE} rollout restart deployment istiod");
+    let finding = match &facts.class {
+        Err(blind) => *blind.clone(),
+        // Where the kind is missing too, that is what is said.
+        Ok(None) => finding(
+            Code::NoGatewayClass,
+            "there is none: istiod has not seen the Gateway API",
+        )
+        .kubectl(facts.cluster, &restart),
+        Ok(Some(class)) => {
+            let controller = class.data["spec"]["controllerName"]
+                .as_str()
+                .unwrap_or_default();
+            if controller != CONTROLLER {
+                let cause = format!("belongs to {controller}, not to {CONTROLLER}");
+                finding(Code::GatewayClassOfAnother, &cause)
+                    .kubectl(facts.cluster, "get gatewayclass istio -o yaml")
+            } else if !is_accepted(class) {
+                finding(Code::GatewayClassNotAccepted, "istiod has not accepted it")
+                    .kubectl(facts.cluster, "describe gatewayclass istio")
+            } else {
+                return Vec::new();
+            }
+        }
+    };
+    vec![finding]
+}
+
+fn is_accepted(class: &DynamicObject) -> bool {
+    let conditions = class.data["status"]["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|c| c["type"] == "Accepted" && c["status"] == "True")
+}
+
+fn istiod(facts: &Facts<'_>) -> Vec<Finding> {
+    let istiods = match &facts.istiods {
+        Err(blind) => return vec![*blind.clone()],
+        Ok(istiods) => istiods.as_deref().unwrap_or_default(),
+    };
+    // Without any the cluster has no name, and the command ended before.
+    let Some(first) = istiods.first() else {
+        return Vec::new();
+    };
+    let object = |istiod: &Deployment| {
+        let namespace = istiod.namespace().unwrap_or_default();
+        ObjectId::new("Deployment", &namespace, &istiod.name_any())
+    };
+    let mut findings = Vec::new();
+    let available = |d: &Deployment| d.status.as_ref().and_then(|s| s.available_replicas);
+    for istiod in istiods.iter().filter(|d| available(d).unwrap_or(0) < 1) {
+        let cause = "no replica of it is available";
+        let finding = Finding::new(Code::IstiodNotReady, facts.cluster, object(istiod), cause);
+        let pods = format!("-n {ISTIO_NAMESPACE} get pods -l app=istiod");
+        findings.push(finding.kubectl(facts.cluster, &pods));
+    }
+    for (code, variable, profile) in [
+        (
+            Code::AmbientOff,
+            "PILOT_ENABLE_AMBIENT",
+            "install Istio with profile ambient",
+        ),
+        (
+            Code::MultiNetworkOff,
+            "AMBIENT_ENABLE_MULTI_NETWORK",
+            "install istiod with env.AMBIENT_ENABLE_MULTI_NETWORK=true",
+        ),
+    ] {
+        if !istiods
+            .iter()
+            .any(|istiod| env(istiod, variable) == Some("true"))
+        {
+            let cause = format!("does not set {variable}=true");
+            let finding = Finding::new(code, facts.cluster, object(first), cause);
+            findings.push(finding.fix(profile));
+        }
+    }
+    findings
+}
+
+fn env<'a>(deployment: &'a Deployment, name: &str) -> Option<&'a str> {
+    let pod = deployment.spec.template.spec.as_ref()?;
+    let env = pod.containers.first()?.env.as_ref()?;
+    env.iter().find(|e| e.name == name)?.value.as_deref()
+}
+
+fn ztunnel(facts: &Facts<'_>) -> Vec<Finding> {
+    let sets = match &facts.ztunnels {
+        Err(blind) => return vec![*blind.clone()],
+        Ok(sets) => sets.as_deref().unwrap_or_default(),
+    };
+    let [set, ..] = sets else {
+        let all = ObjectId::new("DaemonSet", ISTIO_NAMESPACE, "ztunnel");
+        let finding = Finding::new(Code::NoZtunnel, facts.cluster, all, "there is none");
+        return vec![finding.fix("install Istio with profile ambient")];
+    };
+    let object = ObjectId::new(
+        "DaemonSet",
+        &set.namespace().unwrap_or_default(),
+        &set.name_any(),
+    );
+    let mut findings = Vec::new();
+    if let Some((ready, all)) = ready(set).filter(|(ready, all)| ready < all) {
+        let cause = format!("{ready} of {all} pods are ready");
+        let finding = Finding::new(Code::ZtunnelNotReady, facts.cluster, object.clone(), cause);
+        let pods = format!("-n {ISTIO_NAMESPACE} get pods -l app=ztunnel -o wide");
+        findings.push(finding.kubectl(facts.cluster, &pods));
+    }
+    if let Some((version, tag)) = version(set)
+        && version < BAGGAGE
+    {
+        let cause = format!("is of version {tag}: edges between clusters end at \"unknown\"");
+        let finding = Finding::new(Code::OldZtunnel, facts.cluster, object, cause);
+        findings.push(finding.fix("upgrade ztunnel to 1.29 or newer"));
+    }
+    findings
+}
+
+/// Of all that should be.
+fn ready(set: &DaemonSet) -> Option<(i32, i32)> {
+    let status = set.status.as_ref()?;
+    Some((status.number_ready, status.desired_number_scheduled))
+}
+
+/// By the image's tag, when it is a version.
+fn version(set: &DaemonSet) -> Option<((u32, u32), &str)> {
+    let pod = set.spec.template.spec.as_ref()?;
+    let image = pod.containers.first()?.image.as_ref()?;
+    let (_, tag) = image.split('@').next()?.rsplit_once(':')?;
+    let mut numbers = tag.split(['.', '-']).map(|number| number.parse().ok());
+    Some(((numbers.next()??, numbers.next()??), tag))
+}
+
+fn network(facts: &Facts<'_>) -> Vec<Finding> {
+    match &facts.istio_namespace {
+        Err(blind) => vec![*blind.clone()],
+        Ok(Some(namespace)) if namespace.labels().contains_key(NETWORK) => Vec::new(),
+        Ok(_) => {
+            let object = ObjectId::cluster_wide("Namespace", ISTIO_NAMESPACE);
+            let cause = format!("has no label {NETWORK}");
+            let label = format!("label namespace {ISTIO_NAMESPACE} {NETWORK}=NETWORK");
+            let finding = Finding::new(Code::NoNetwork, facts.cluster, object, cause);
+            vec![finding.kubectl(facts.cluster, &label)]
+        }
+    }
+}
+
+fn east_west(facts: &Facts<'_>) -> Vec<Finding> {
+    let gateways = match &facts.gateways {
+        Err(blind) => return vec![*blind.clone()],
+        // The kind is missing, and that is said.
+        Ok(None) => return Vec::new(),
+        Ok(Some(gateways)) => gateways,
+    };
+    let is_one = |g: &&DynamicObject| g.data["spec"]["gatewayClassName"] == EAST_WEST;
+    let Some(gateway) = gateways.iter().find(is_one) else {
+        let all = ObjectId::cluster_wide("Gateways", EAST_WEST);
+        let cause = "there is none of this class: no traffic comes from other clusters";
+        let finding = Finding::new(Code::NoEastWestGateway, facts.cluster, all, cause);
+        let page = "https://istio.io/latest/docs/ambient/install/multicluster/multi-primary_multi-network/";
+        return vec![finding.fix(format!("make one: {page}"))];
+    };
+    let addresses = gateway.data["status"]["addresses"]
+        .as_array()
+        .map_or(0, Vec::len);
+    if addresses > 0 {
+        return Vec::new();
+    }
+    let namespace = gateway.namespace().unwrap_or_default();
+    let object = ObjectId::new("Gateway", &namespace, &gateway.name_any());
+    let describe = format!("-n {namespace} describe gateway {}", gateway.name_any());
+    let cause = "has no address: no traffic comes from other clusters";
+    let code = Code::EastWestGatewayWithoutAddress;
+    vec![Finding::new(code, facts.cluster, object, cause).kubectl(facts.cluster, &describe)]
+}
+
+fn remote_secret(facts: &Facts<'_>, other: &ClusterName) -> Vec<Finding> {
+    let secrets = match &facts.remote_secrets {
+        Err(blind) => return vec![*blind.clone()],
+        Ok(secrets) => secrets.as_deref().unwrap_or_default(),
+    };
+    let names = secrets.iter().filter_map(|secret| {
+        let annotations = secret.annotations.as_ref()?;
+        annotations.get("networking.istio.io/cluster")
+    });
+    if names.into_iter().any(|name| name == other.as_str()) {
+        return Vec::new();
+    }
+    let name = format!("istio-remote-secret-{other}");
+    let object = ObjectId::new("Secret", ISTIO_NAMESPACE, &name);
+    let cause = format!("istiod has no Secret for {other}: no traffic goes there");
+    let finding = Finding::new(Code::NoRemoteSecret, facts.cluster, object, cause);
+    vec![finding.fix(remedy(facts.cluster, other))]
+}
+
+fn remedy(cluster: &Cluster, other: &ClusterName) -> String {
+    format!(
+        "istioctl create-remote-secret --context OTHER --name {other} | kubectl --context {} apply -f -",
+        cluster.context
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn set(image: &str) -> DaemonSet {
+        let container: Value = json!({"name": "istio-proxy", "image": image});
+        serde_json::from_value(json!({"spec": {
+            "selector": {},
+            "template": {"spec": {"containers": [container]}},
+        }}))
+        .unwrap()
+    }
+
+    #[test]
+    fn pods_that_are_not_ready_are_counted() {
+        let counted = |status: Value| {
+            let mut set = set("ztunnel");
+            set.status = serde_json::from_value(status).unwrap();
+            ready(&set)
+        };
+        let status = |ready: i32| json!({"currentNumberScheduled": 3, "desiredNumberScheduled": 3, "numberMisscheduled": 0, "numberReady": ready});
+        assert_eq!(counted(status(2)), Some((2, 3)));
+        assert_eq!(counted(json!(null)), None);
+    }
+
+    #[test]
+    fn a_tag_that_is_a_version_is_one() {
+        let of = |image: &str| version(&set(image)).map(|(version, _)| version);
+        assert_eq!(
+            of("docker.io/istio/ztunnel:1.28.3-distroless"),
+            Some((1, 28))
+        );
+        assert_eq!(
+            of("localhost:5000/ztunnel:1.31-alpha@sha256:00"),
+            Some((1, 31))
+        );
+        assert_eq!(of("docker.io/istio/ztunnel:latest"), None);
+        assert_eq!(of("docker.io/istio/ztunnel"), None);
+    }
+}

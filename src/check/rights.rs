@@ -1,0 +1,81 @@
+//! Whether the user may do all that an install does.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::Finding;
+use crate::code::Code;
+use crate::install::{Run, planned};
+use crate::k8s::rights::{self, Right};
+use crate::k8s::{Scope, kinds};
+use crate::progress::ObjectId;
+use crate::steps::ISTIO_NAMESPACE;
+
+/// Kinds of ours that are waited for.
+const WATCHED: [&str; 6] = [
+    "CustomResourceDefinition",
+    "Deployment",
+    "Gateway",
+    "HTTPRoute",
+    "Kiali",
+    "Service",
+];
+
+pub async fn check(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Finding>> {
+    let home = run.is_home(scope.cluster);
+    let objects = objects(run, scope)?;
+    let roles = objects.iter().filter(|o| o["kind"] == "ClusterRole");
+    let roles = roles.cloned().collect::<Vec<_>>();
+    let missing = rights::missing(scope, needed(scope, &objects, home)?, &roles).await?;
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lines = rights::lines(&missing).join("\n  ");
+    let user = ObjectId::cluster_wide("User", &format!("of context {}", scope.cluster.context));
+    let cause = format!("lacks rights that an install needs:\n  {lines}");
+    let finding = Finding::new(Code::RightsMissing, scope.cluster, user, cause);
+    Ok(vec![finding.fix(format!(
+        "have these granted, or name the context of an administrator: kubectl --context {} -n {} auth can-i --list",
+        scope.cluster.context, scope.namespace
+    ))])
+}
+
+/// Everything that is written to a home or to a remote.
+fn objects(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Value>> {
+    let planned = planned(run, scope.cluster)?.into_iter();
+    let mut objects = planned.map(|(_, object)| object).collect::<Vec<_>>();
+    objects.push(scope.record.object(scope.namespace)?);
+    if run.is_home(scope.cluster) {
+        objects.push(scope.lease.object());
+    }
+    Ok(objects)
+}
+
+fn needed(scope: &Scope<'_>, objects: &[Value], home: bool) -> Result<Vec<Right>> {
+    let own = Some(scope.namespace);
+    let mut needed = Vec::new();
+    for object in objects {
+        let kind = kinds::of(object)?;
+        let namespace = object["metadata"]["namespace"].as_str();
+        let token = object["type"] == json!("kubernetes.io/service-account-token");
+        let watch = WATCHED.contains(&kind.kind.as_str()) || token;
+        // A server-side apply that makes an object takes both verbs.
+        let verbs = ["get", "create", "patch"].into_iter();
+        for verb in verbs.chain(watch.then_some("watch")) {
+            needed.push(Right::new(namespace, &kind.group, &kind.plural, verb));
+        }
+    }
+    for namespace in [own, Some(ISTIO_NAMESPACE)] {
+        needed.push(Right::new(namespace, "", "pods", "list"));
+    }
+    if home {
+        // By WebSocket, which older servers call a get and newer ones a get and a creation.
+        for stream in ["pods/exec", "pods/portforward"] {
+            needed.extend(["get", "create"].map(|verb| Right::new(own, "", stream, verb)));
+        }
+    } else {
+        let bindings = ("rbac.authorization.k8s.io", "clusterrolebindings");
+        needed.push(Right::new(None, bindings.0, bindings.1, "watch"));
+    }
+    Ok(needed)
+}

@@ -1,0 +1,44 @@
+//! What people type, under the help of each command.
+
+pub const CHECK: &str = "\
+Examples:
+  ambikiali check --ctx1 kind-east --ctx2 kind-west
+  ambikiali check --list";
+pub const INSTALL: &str = "\
+Examples:
+  ambikiali install --ctx1 kind-east --ctx2 kind-west
+  ambikiali install --ctx1 east --ctx2 west --api-server2 https://10.1.0.4:6443
+  ambikiali install --ctx1 eu --ctx2 us --ctx2 ap";
+pub const VERIFY: &str = "\
+Examples:
+  ambikiali verify
+  ambikiali verify --ctx1 kind-east --ctx2 kind-west --traffic none";
+pub const STATUS: &str = "\
+Examples:
+  ambikiali status
+  ambikiali status --ctx1 kind-east --ctx2 kind-west";
+pub const DASHBOARD: &str = "\
+Examples:
+  ambikiali dashboard
+  ambikiali dashboard --port 8080 --no-open";
+pub const CLEANUP: &str = "\
+Examples:
+  ambikiali cleanup --dry-run
+  ambikiali cleanup --ctx1 kind-east --ctx2 kind-west";
+pub const EXPLAIN: &str = "\
+Examples:
+  ambikiali explain AK1103";
+pub const VERSION: &str = "\
+Examples:
+  ambikiali version
+  ambikiali version --client";
+pub const IMAGES: &str = "\
+Examples:
+  ambikiali images";
+pub const COMPLETIONS: &str = "\
+Examples:
+  source <(ambikiali completions bash)
+  ambikiali completions zsh > ~/.zfunc/_ambikiali";
+pub const MAN: &str = "\
+Examples:
+  ambikiali man ~/.local/share/man/man1";

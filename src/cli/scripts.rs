@@ -1,0 +1,67 @@
+//! What is generated from the definition of the command line: completion for shells, man pages.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, FromArgMatches};
+use clap_complete::CompleteEnv;
+use clap_complete::engine::CompletionCandidate;
+use clap_complete::env::Shells;
+
+use super::{Cli, Shell};
+use crate::mesh;
+
+/// Set by the script that a shell has: it asks this program for what may come next.
+const ASKED: &str = "COMPLETE";
+
+/// Ends with exit code 2 and a word on what is wrong with it, or with the help that was asked for.
+pub fn parse() -> Cli {
+    let mut command = Cli::command();
+    // As kubectl starts a plugin: the help names what the user typed.
+    let program = std::env::args_os().next().map(PathBuf::from);
+    let name = program
+        .as_deref()
+        .and_then(Path::file_stem)
+        .map(OsStr::to_owned);
+    if name.is_some_and(|name| name == "kubectl-ambikiali") {
+        command = command.bin_name("kubectl ambikiali");
+    }
+    let matches = command.clone().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+/// Answers a shell, and ends; else returns.
+pub fn complete() {
+    CompleteEnv::with_factory(Cli::command)
+        .var(ASKED)
+        .complete();
+}
+
+/// The script for a shell's own settings.
+pub fn completions(shell: Shell) -> Result<String> {
+    let name = match shell {
+        Shell::Bash => "bash",
+        Shell::Elvish => "elvish",
+        Shell::Fish => "fish",
+        Shell::Powershell => "powershell",
+        Shell::Zsh => "zsh",
+    };
+    let shells = Shells::builtins();
+    let shell = shells.completer(name).context("a shell that is known")?;
+    let (program, mut script) = ("ambikiali", Vec::new());
+    shell.write_registration(ASKED, program, program, program, &mut script)?;
+    Ok(String::from_utf8(script)?)
+}
+
+/// `ambikiali.1`, `ambikiali-install.1` and so on.
+pub fn man(folder: &Path) -> Result<()> {
+    clap_mangen::generate_to(Cli::command(), folder)
+        .with_context(|| format!("cannot write man pages to {}", folder.display()))
+}
+
+/// None where there is no kubeconfig to read.
+pub fn contexts() -> Vec<CompletionCandidate> {
+    let names = mesh::contexts(&[]).unwrap_or_default();
+    names.into_iter().map(CompletionCandidate::new).collect()
+}

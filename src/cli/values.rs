@@ -1,0 +1,77 @@
+//! Values that are refused before anything is done with them.
+
+use std::time::Duration;
+
+use crate::mesh::is_dns_label;
+
+/// Istio's own namespace has objects of the same names.
+pub fn namespace(text: &str) -> Result<String, String> {
+    match text {
+        "istio-system" => {
+            Err("istio-system is Istio's own, with a Prometheus of the same name".into())
+        }
+        _ if is_dns_label(text) => Ok(text.into()),
+        _ => Err(format!(
+            "\"{text}\" is not the name of a namespace (lower-case letters, digits and '-')"
+        )),
+    }
+}
+
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("\"{text}\" is not a time like 90s, 10m or 1h");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| bad())?;
+    let unit = match &text[digits.len()..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(bad()),
+    };
+    let seconds = number
+        .checked_mul(unit)
+        .filter(|s| (1..=86_400).contains(s));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("\"{text}\" is not between 1s and 24h"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_a_label_and_not_istios() {
+        assert_eq!(namespace("kiali"), Ok("kiali".into()));
+        for bad in [
+            "",
+            "Kiali",
+            "a.b",
+            "-a",
+            "a-",
+            "istio-system",
+            &"x".repeat(64),
+        ] {
+            assert!(namespace(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_have_a_unit_and_an_end() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
+        for bad in [
+            "",
+            "10",
+            "m",
+            "1d",
+            "-1s",
+            "0s",
+            "25h",
+            "1.5m",
+            "99999999999999999999h",
+        ] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

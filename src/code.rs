@@ -1,0 +1,147 @@
+//! What a check can find, by number: for scripts, searches and people who ask each other. How bad it
+//! is, what it means and how it is mended stands in docs/codes.md, which `explain` prints from here.
+
+use std::fmt;
+use std::str::FromStr;
+
+const TEXTS: &str = include_str!("../docs/codes.md");
+
+macro_rules! codes {
+    ($($name:ident = $number:literal,)*) => {
+        /// The number is a contract: that of a finding that is no longer made is not used again.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Code { $($name = $number,)* }
+
+        impl Code {
+            pub const ALL: &[Code] = &[$(Code::$name,)*];
+        }
+    };
+}
+
+codes! {
+    Unreachable = 1001,
+    CredentialsRefused = 1002,
+    RightsMissing = 1003,
+    ClockSkew = 1004,
+    LoopbackAddress = 1005,
+    SameCluster = 1006,
+    RolesSwapped = 1007,
+    OldKubernetes = 1008,
+    NotLookedAt = 1009,
+    NoGatewayApi = 1101,
+    OldGatewayApi = 1102,
+    NoGatewayClass = 1103,
+    GatewayClassNotAccepted = 1104,
+    GatewayClassOfAnother = 1105,
+    NoIstiod = 1201,
+    ClusterIdsDisagree = 1202,
+    ClusterIdNoLabel = 1203,
+    IstiodNotReady = 1204,
+    AmbientOff = 1205,
+    MultiNetworkOff = 1206,
+    NoZtunnel = 1207,
+    ZtunnelNotReady = 1208,
+    OldZtunnel = 1209,
+    NoNetwork = 1210,
+    NoEastWestGateway = 1211,
+    EastWestGatewayWithoutAddress = 1212,
+    NoRemoteSecret = 1213,
+    SameClusterId = 1301,
+    SameNetwork = 1302,
+    MeshIdsDiffer = 1303,
+    TrustDomainsDiffer = 1304,
+    RootCasDiffer = 1305,
+    TakenName = 1401,
+    UnknownOperator = 1402,
+    PodSecurity = 1403,
+    NamespaceTerminating = 1404,
+    NoLoadBalancer = 1405,
+    UnusablePrometheus = 1406,
+    CrdVersionNotServed = 1407,
+}
+
+/// Whether an install goes on all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+impl Code {
+    /// "## AK1103 error: no GatewayClass istio" and all below it.
+    fn section(self) -> Option<(&'static str, &'static str)> {
+        let start = format!("{self} ");
+        let mut sections = TEXTS.split("\n## ").skip(1);
+        let section = sections.find_map(|section| section.strip_prefix(start.as_str()))?;
+        section.split_once('\n')
+    }
+
+    pub fn severity(self) -> Severity {
+        match self.section() {
+            Some((heading, _)) if heading.starts_with("warning:") => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+
+    /// What is wrong, in a few words.
+    pub fn title(self) -> &'static str {
+        let heading = self.section().map_or("", |(heading, _)| heading);
+        heading.split_once(": ").map_or(heading, |(_, title)| title)
+    }
+
+    /// What it means and how it is mended.
+    pub fn text(self) -> &'static str {
+        self.section().map_or("", |(_, text)| text.trim())
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AK{}", *self as u16)
+    }
+}
+
+impl FromStr for Code {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Code, String> {
+        let wanted = text.to_uppercase();
+        let mut all = Code::ALL.iter();
+        let found = all.find(|code| code.to_string() == wanted);
+        let unknown =
+            || format!("no finding has the code \"{text}\"; ambikiali check --list names all");
+        found.copied().ok_or_else(unknown)
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_is_explained_and_nothing_else_is() {
+        let mut headings = Vec::new();
+        for code in Code::ALL {
+            let (severity, title) = (code.severity(), code.title());
+            assert!(!title.is_empty() && code.text().len() > 80, "{code}");
+            headings.push(format!("{code} {severity}: {title}"));
+        }
+        let all = TEXTS.lines().filter_map(|line| line.strip_prefix("## "));
+        assert_eq!(all.collect::<Vec<_>>(), headings);
+    }
+
+    #[test]
+    fn a_code_is_read_as_it_is_written() {
+        assert_eq!("ak1103".parse(), Ok(Code::NoGatewayClass));
+        assert!("AK9999".parse::<Code>().is_err());
+    }
+}

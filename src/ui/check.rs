@@ -1,0 +1,96 @@
+//! What a check found, for people.
+
+use anstyle::{AnsiColor, Style};
+
+use super::report::{BAD, DIM, GOOD, note};
+use crate::check::Finding;
+use crate::code::{Code, Severity};
+use crate::mesh::Mesh;
+
+const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
+
+/// Which contexts were taken, by what they lead to.
+pub fn clusters(mesh: &Mesh) {
+    let roles = std::iter::once("home").chain(std::iter::repeat("remote"));
+    for (role, cluster) in roles.zip(mesh.all()) {
+        note(&format!(
+            "{role:<6}  {:<12}  context {}  {}",
+            cluster.name.to_string(),
+            cluster.context,
+            cluster.server
+        ));
+    }
+}
+
+/// Whether an install may begin; what speaks against it is told, and what is only worth to be known.
+pub fn allowed(findings: &[Finding]) -> bool {
+    for finding in findings {
+        anstream::eprintln!("{}", block(finding));
+    }
+    let allowed = !findings.iter().any(Finding::is_error);
+    if !allowed {
+        note("nothing was written");
+    }
+    allowed
+}
+
+/// The result of a check; whether it is good.
+pub fn checked(findings: &[Finding], strict: bool) -> bool {
+    for finding in findings {
+        anstream::println!("{}", block(finding));
+    }
+    let errors = findings.iter().filter(|finding| finding.is_error()).count();
+    let warnings = findings.len() - errors;
+    let good = errors == 0 && !(strict && warnings > 0);
+    let (style, word) = match good {
+        true => (GOOD, "Ready to install"),
+        false => (BAD, "Not ready"),
+    };
+    let counts = [(errors, "error"), (warnings, "warning")];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts =
+        counts.map(|(count, word)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" }));
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    let colon = if counts.is_empty() { "" } else { ": " };
+    anstream::println!("{style}{word}{style:#}{colon}{counts}");
+    good
+}
+
+fn block(finding: &Finding) -> String {
+    let (style, word) = look(finding.code);
+    let Finding {
+        code,
+        cluster,
+        object,
+        cause,
+        fix,
+    } = finding;
+    format!(
+        "{style}{word}[{code}]:{style:#} {cluster}: {object}: {cause}\n  {DIM}fix:{DIM:#} {fix}"
+    )
+}
+
+fn look(code: Code) -> (Style, &'static str) {
+    match code.severity() {
+        Severity::Error => (BAD, "error"),
+        Severity::Warning => (DOUBTFUL, "warning"),
+    }
+}
+
+/// All that can be found.
+pub fn codes() {
+    for code in Code::ALL {
+        let (style, word) = look(*code);
+        anstream::println!("{code}  {style}{word:<7}{style:#}  {}", code.title());
+    }
+}
+
+/// The whole of one.
+pub fn explained(code: Code) {
+    let (style, word) = look(code);
+    anstream::println!(
+        "{style}{word}[{code}]:{style:#} {}\n\n{}",
+        code.title(),
+        code.text()
+    );
+}

@@ -1,0 +1,44 @@
+//! Versions and images.
+
+use super::report::BAD;
+use crate::manifests::IMAGES;
+use crate::mesh::{Absent, Mesh};
+use crate::version::Installed;
+
+/// The program's own.
+pub fn version() {
+    anstream::println!("ambikiali {}", env!("CARGO_PKG_VERSION"));
+}
+
+/// Of each cluster; whether all of them answered.
+pub fn installed_versions(mesh: &Mesh, installed: &[Installed], absent: &[Absent]) -> bool {
+    for cluster in mesh.all() {
+        let of_it = installed.iter().filter(|one| one.cluster == cluster.name);
+        let mut lines = of_it.map(|one| format!("{:<40}  {}", one.object.to_string(), one.image));
+        let name = &cluster.name;
+        match lines.next() {
+            None => anstream::println!("{name:<12}  nothing is installed"),
+            Some(first) => anstream::println!("{name:<12}  {first}"),
+        }
+        lines.for_each(|line| anstream::println!("{:<12}  {line}", ""));
+    }
+    for Absent { name, error } in absent {
+        anstream::println!("{name:<12}  {BAD}no access{BAD:#}: {error:#}");
+    }
+    absent.is_empty()
+}
+
+/// A line each: name, reference, and whether it is pinned.
+pub fn images() {
+    for (component, image) in IMAGES {
+        let (reference, digest) = image
+            .split_once('@')
+            .unwrap_or((image, "no digest is pinned"));
+        anstream::println!("{component:<14}  {reference:<42}  {digest}");
+    }
+}
+
+/// A script, as it is.
+pub fn text(text: &str) {
+    anstream::print!("{text}");
+}

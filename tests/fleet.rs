@@ -1,0 +1,40 @@
+//! More than two clusters, on real control planes: a home and two remotes.
+
+use ambikiali_sandbox::audit::Mark;
+
+use crate::support::{Fleet, on_three_clusters};
+
+const TWO: [&str; 2] = ["cluster1", "cluster2"];
+const THREE: [&str; 3] = ["cluster1", "cluster2", "cluster3"];
+
+/// `install` as a user of local processes types it.
+fn install(clusters: &[&'static str]) -> Vec<&'static str> {
+    let remotes = clusters[1..].iter().flat_map(|remote| ["--ctx2", remote]);
+    let home = ["install", "--ctx1", clusters[0]];
+    let rest = ["--allow-loopback", "--timeout", "120s"];
+    home.into_iter().chain(remotes).chain(rest).collect()
+}
+
+#[test]
+fn a_third_cluster_is_added_later_and_the_second_is_not_touched() {
+    on_three_clusters(async |fleet: &Fleet| {
+        fleet.run(&install(&TWO)).await.succeeded();
+        let second = Mark::now(fleet.sandbox.cluster("cluster2")).expect("an audit log");
+        let ended = fleet.run(&install(&THREE)).await.succeeded();
+        let said = "Kiali in cluster1 sees cluster1, cluster2, cluster3";
+        assert!(ended.stdout.contains(said), "{ended:#?}");
+        let writes = second.requests().unwrap().by_agent("ambikiali").writes();
+        assert_eq!(writes.len(), 0, "{writes:#?}");
+
+        let verified = fleet.run(&["verify"]).await.succeeded();
+        for cluster in THREE {
+            let target = format!("ok        scrape target  {cluster:<12}  ");
+            assert!(verified.stdout.contains(&target), "{verified:#?}");
+        }
+        fleet.run(&["status"]).await.succeeded();
+        fleet
+            .run(&["cleanup", "--timeout", "120s"])
+            .await
+            .succeeded();
+    });
+}
