@@ -6,6 +6,7 @@ mod facts;
 mod fleet;
 mod gateway_api;
 mod istio;
+mod reach;
 mod rights;
 mod servers;
 mod taken;
@@ -81,10 +82,11 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<
     // Nothing is in a namespace that is not there.
     let namespace = !matches!(facts.namespace, Ok(None));
     let taken = taken::check(run, &scope, namespace).await?;
-    let (istio, servers) = (istio::judge(&facts, run.mesh), servers::judge(&facts));
+    let (istio, servers) = (istio::judge(&facts), servers::judge(&facts));
+    let reach = reach::judge(&facts, run.mesh);
     Ok((
         facts,
-        at_once([kinds, rights, istio, servers, taken].concat()),
+        at_once([kinds, rights, istio, reach, servers, taken].concat()),
     ))
 }
 

@@ -76,6 +76,23 @@ pub enum Command {
 }
 
 impl Command {
+    /// Of the document with its result.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Command::Check(_) => "CheckResult",
+            Command::Install(_) => "InstallResult",
+            Command::Verify(_) => "VerifyResult",
+            Command::Status(_) => "StatusResult",
+            Command::Dashboard(_) => "DashboardResult",
+            Command::Cleanup(_) => "CleanupResult",
+            Command::Explain(_) => "ExplainResult",
+            Command::Version(_) => "VersionResult",
+            Command::Images => "ImagesResult",
+            Command::Completions(_) => "CompletionsResult",
+            Command::Man(_) => "ManResult",
+        }
+    }
+
     /// Whether it changes clusters.
     pub fn writes(&self) -> bool {
         matches!(self, Command::Install(_) | Command::Cleanup(_))
@@ -100,6 +117,16 @@ pub struct Global {
     /// Longest time for the whole command, like 90s, 10m or 1h
     #[arg(long, global = true, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     pub timeout: Duration,
+    /// Result as text, or as one document for programs; progress stays on stderr
+    #[arg(long, short, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+    Yaml,
 }
 
 #[derive(Args, Debug)]

@@ -1,49 +1,50 @@
 //! What each command does with what the user typed: connect, run it while its events are shown, say how
 //! it ended.
 
-use std::process::ExitCode;
+mod install;
+mod look;
+
 use std::time::Instant;
 
 use anyhow::Result;
+use serde_json::json;
 
 use crate::cli::{self, Cli, Clusters, Command, Global};
-use crate::dashboard::Dashboard;
-use crate::guide::Step;
-use crate::install::{self, Run};
+use crate::document::{self, Ended};
+use crate::install::Run;
 use crate::interrupt::Work;
 use crate::k8s::lease::Lease;
 use crate::k8s::record::Record;
-use crate::k8s::{Choices, Deadline, Scope};
+use crate::k8s::{Choices, Deadline};
 use crate::mesh::{self, Istiod, Member, Members, Mesh};
-use crate::problem::{self, Exit};
-use crate::verify::{self, Finding, Hop};
-use crate::{check, cleanup, last_install, progress, status, ui, version};
+use crate::problem::Exit;
+use crate::{cleanup, last_install, progress, ui};
 
-pub async fn run(cli: Cli, work: &Work) -> Result<ExitCode> {
+pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
     let Cli { command, global } = cli;
     match command {
-        Command::Check(args) => check(args, &global, work).await,
-        Command::Install(args) => install(args, &global, work).await,
-        Command::Verify(args) => verify(args, &global, work).await,
-        Command::Status(args) => status(args, &global, work).await,
-        Command::Dashboard(args) => dashboard(args, &global).await,
+        Command::Check(args) => install::check(args, &global, work).await,
+        Command::Install(args) => install::install(args, &global, work).await,
+        Command::Verify(args) => look::verify(args, &global, work).await,
+        Command::Status(args) => look::status(args, &global, work).await,
+        Command::Dashboard(args) => look::dashboard(args, &global).await,
         Command::Cleanup(args) => cleanup(args, &global, work).await,
         Command::Explain(args) => {
             ui::explained(args.code);
-            Ok(ExitCode::SUCCESS)
+            Ok(Ended::done(document::explained(args.code)))
         }
-        Command::Version(args) => version(args, &global, work).await,
+        Command::Version(args) => look::version(args, &global, work).await,
         Command::Images => {
             ui::images();
-            Ok(ExitCode::SUCCESS)
+            Ok(Ended::done(json!({"images": document::images()})))
         }
         Command::Completions(args) => {
             ui::text(&cli::completions(args.shell)?);
-            Ok(ExitCode::SUCCESS)
+            Ok(Ended::done(json!({})))
         }
         Command::Man(args) => {
             cli::man(&args.folder)?;
-            Ok(ExitCode::SUCCESS)
+            Ok(Ended::done(json!({})))
         }
     }
 }
@@ -87,14 +88,6 @@ fn bookkeeping(mesh: &Mesh, namespace: &str) -> (Vec<Record>, Lease) {
     (records, lease)
 }
 
-fn exit(done: bool, otherwise: Exit) -> ExitCode {
-    if done {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(otherwise as u8)
-    }
-}
-
 fn members(clusters: Clusters, global: &Global) -> Result<Members> {
     match clusters.ctx1 {
         Some(home) => Ok(named(home, clusters.remotes.0, global)),
@@ -119,158 +112,7 @@ fn named(home: String, remotes: Vec<cli::Remote>, global: &Global) -> Members {
     }
 }
 
-async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<ExitCode> {
-    let Some(fleet) = args.fleet else {
-        ui::codes();
-        return Ok(ExitCode::SUCCESS);
-    };
-    let members = named(fleet.ctx1, fleet.remotes.0, global);
-    let mesh = match mesh::connect_each(&members).await {
-        Ok(mesh) => mesh,
-        Err(errors) => {
-            errors.iter().for_each(ui::error);
-            let code = errors.iter().find_map(problem::find).map(|p| p.exit);
-            return Ok(ExitCode::from(code.unwrap_or(Exit::Unexpected) as u8));
-        }
-    };
-    ui::clusters(&mesh);
-    check::usable_addresses(&mesh, fleet.allow_loopback)?;
-    let none = Choices::default();
-    let findings = shown(&mesh, global, none, work, async |run| {
-        check::check(run).await
-    })
-    .await?;
-    Ok(exit(ui::checked(&findings, args.strict), Exit::Preflight))
-}
-
-async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<ExitCode> {
-    let cli::Install {
-        fleet,
-        force_conflicts,
-    } = args;
-    let started = Instant::now();
-    let members = named(fleet.ctx1, fleet.remotes.0, global);
-    let mesh = mesh::connect(&members, Istiod::Required).await?;
-    ui::clusters(&mesh);
-    check::usable_addresses(&mesh, fleet.allow_loopback)?;
-    let choices = Choices {
-        force_conflicts,
-        ..Choices::default()
-    };
-    work.begins(&mesh);
-    let mut remembered = true;
-    let begun = shown(&mesh, global, choices, work, async |run| -> Result<bool> {
-        let findings = check::check(run).await?;
-        if !ui::allowed(&findings) {
-            return Ok(false);
-        }
-        // Before the first write: an install that is interrupted can be cleaned up like any other.
-        if let Err(error) = last_install::remember(&global.kubeconfig, &mesh) {
-            remembered = false;
-            ui::note(&format!(
-                "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
-            ));
-        }
-        install::install(run).await.map(|()| true)
-    })
-    .await?;
-    if begun {
-        ui::installed(&mesh, remembered, started.elapsed());
-    }
-    Ok(exit(begun, Exit::Preflight))
-}
-
-async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<ExitCode> {
-    let started = Instant::now();
-    let (mesh, absent) =
-        mesh::connect_reachable(&members(args.clusters, global)?, Istiod::Optional).await?;
-    let expected = mesh
-        .all()
-        .map(|c| c.name.clone())
-        .chain(absent.iter().map(|a| a.name.clone()))
-        .collect::<Vec<_>>();
-    let with_traffic = args.traffic == cli::Traffic::Sample;
-    let mut findings = absent
-        .iter()
-        .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
-        .collect::<Vec<_>>();
-    findings.extend(
-        shown(&mesh, global, Choices::default(), work, async |run| {
-            verify::verify(run, &expected, with_traffic).await
-        })
-        .await,
-    );
-    Ok(exit(
-        ui::verified(&findings, started.elapsed()),
-        Exit::NotVerified,
-    ))
-}
-
-async fn status(args: Clusters, global: &Global, work: &Work) -> Result<ExitCode> {
-    let (mesh, absent) = mesh::connect_reachable(&members(args, global)?, Istiod::Optional).await?;
-    let none = Choices::default();
-    // A cluster that hangs in the middle must not keep the others from being seen.
-    let global = &Global {
-        timeout: global.timeout.min(status::PATIENCE),
-        ..global.clone()
-    };
-    let rows = shown(&mesh, global, none, work, async |run| {
-        status::status(run).await
-    })
-    .await;
-    Ok(exit(ui::statuses(&rows, &absent), Exit::Unexpected))
-}
-
-/// Of the clusters only where some are named or remembered: the program's own needs none.
-async fn version(args: cli::Version, global: &Global, work: &Work) -> Result<ExitCode> {
-    ui::version();
-    let named = args.clusters.ctx1.is_some();
-    let members = members(args.clusters, global);
-    if args.client || (members.is_err() && !named) {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let (mesh, absent) = mesh::connect_reachable(&members?, Istiod::Optional).await?;
-    let none = Choices::default();
-    let installed = shown(&mesh, global, none, work, async |run| {
-        version::installed(run).await
-    });
-    let complete = ui::installed_versions(&mesh, &installed.await?, &absent);
-    Ok(exit(complete, Exit::Unreachable))
-}
-
-async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<ExitCode> {
-    // The way to the remotes is Kiali's own.
-    let home_alone = Members {
-        remotes: Vec::new(),
-        ..members(args.clusters, global)?
-    };
-    let mesh = mesh::connect(&home_alone, Istiod::Optional).await?;
-    let (events, _quiet) = progress::channel();
-    let (records, lease) = bookkeeping(&mesh, &global.namespace);
-    let scope = Scope {
-        cluster: &mesh.home,
-        record: &records[0],
-        lease: &lease,
-        choices: Choices::default(),
-        namespace: &global.namespace,
-        progress: events.of(Step::Kiali, &mesh.home.name),
-        deadline: Deadline::after(global.timeout),
-    };
-    let dashboard = Dashboard::open(&scope, args.port).await?;
-    if dashboard.taken {
-        ui::note(&format!("port {} is taken; using a free one", args.port));
-    }
-    ui::address(&dashboard.url);
-    if !args.no_open && open::that_detached(&dashboard.url).is_err() {
-        ui::note("no browser could be opened");
-    }
-    dashboard
-        .serve(&scope, |trouble| ui::note(&trouble))
-        .await?;
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<ExitCode> {
+async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<Ended> {
     let started = Instant::now();
     let choices = Choices {
         dry_run: args.dry_run,
@@ -284,8 +126,9 @@ async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<Exi
         cleanup::cleanup(run).await
     })
     .await?;
-    Ok(exit(
-        ui::cleaned(&mesh, &report, args.dry_run, started.elapsed()),
-        Exit::Leftovers,
-    ))
+    let mut found = document::removed(&report);
+    found["clusters"] = document::clusters(&mesh);
+    found["dryRun"] = json!(args.dry_run);
+    let clean = ui::cleaned(&mesh, &report, args.dry_run, started.elapsed());
+    Ok(Ended::by(clean, Exit::Leftovers, found))
 }

@@ -4,7 +4,6 @@
 
 use std::cell::OnceCell;
 use std::pin::pin;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,6 +11,7 @@ use futures::future::join_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
+use crate::document::Ended;
 use crate::k8s::lease::Lease;
 use crate::mesh::Mesh;
 use crate::ui;
@@ -48,8 +48,8 @@ impl Work {
     /// The command's own end, or that of an interrupt.
     pub async fn until_interrupted(
         &self,
-        command: impl Future<Output = Result<ExitCode>>,
-    ) -> Result<ExitCode> {
+        command: impl Future<Output = Result<Ended>>,
+    ) -> Result<Ended> {
         let mut command = pin!(command);
         let mut signals = Signals::new()?;
         let code = tokio::select! {
@@ -95,11 +95,11 @@ impl Signals {
         })
     }
 
-    /// The exit code that the next one asks for.
-    async fn next(&mut self) -> ExitCode {
+    /// The end that the next one asks for.
+    async fn next(&mut self) -> Ended {
         tokio::select! {
-            _ = self.interrupt.recv() => ExitCode::from(130),
-            _ = self.terminate.recv() => ExitCode::from(143),
+            _ = self.interrupt.recv() => Ended::interrupted(130),
+            _ = self.terminate.recv() => Ended::interrupted(143),
         }
     }
 }

@@ -7,6 +7,7 @@ mod cli;
 mod code;
 mod commands;
 mod dashboard;
+mod document;
 mod guide;
 mod install;
 mod interrupt;
@@ -24,34 +25,40 @@ mod version;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
+
+use self::cli::{Cli, Output};
+use self::document::Ended;
 use self::interrupt::Work;
-use self::problem::Exit;
+use self::ui::Form;
 
 fn main() -> ExitCode {
     // kube and every TLS connection need exactly one provider, before the first client.
     let _ = rustls::crypto::ring::default_provider().install_default();
     cli::complete();
     let cli = cli::parse();
+    ui::take_form(match cli.global.output {
+        Output::Text => Form::Text,
+        Output::Json => Form::Json,
+        Output::Yaml => Form::Yaml,
+    });
+    let kind = cli.command.kind();
+    let ended = ended(cli).unwrap_or_else(|error| {
+        ui::error(&error);
+        Ended::failed(&error)
+    });
+    ui::document(&ended.document(kind));
+    ExitCode::from(ended.code)
+}
+
+fn ended(cli: Cli) -> Result<Ended> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            ui::error(&error.into());
-            return ExitCode::from(Exit::Unexpected as u8);
-        }
-    };
+        .build()?;
     let work = Work::new(cli.command.writes());
     let ended = runtime.block_on(work.until_interrupted(commands::run(cli, &work)));
     // Requests that still hang must not hold the process.
     runtime.shutdown_background();
-    match ended {
-        Ok(code) => code,
-        Err(error) => {
-            ui::error(&error);
-            ExitCode::from(problem::find(&error).map_or(Exit::Unexpected, |p| p.exit) as u8)
-        }
-    }
+    ended
 }

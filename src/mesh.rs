@@ -132,8 +132,12 @@ pub fn contexts(files: &[PathBuf]) -> Result<Vec<String>> {
 pub async fn connect(members: &Members, istiod: Istiod) -> Result<Mesh> {
     let config = kubeconfig::read(&members.kubeconfig)?;
     let all = std::iter::once(&members.home).chain(&members.remotes);
-    let mut clusters =
-        try_join_all(all.map(|member| identity::join(&config, member, istiod))).await?;
+    let clusters = try_join_all(all.map(|member| identity::join(&config, member, istiod))).await?;
+    Ok(of(clusters)?)
+}
+
+/// The first one is home.
+fn of(mut clusters: Vec<Cluster>) -> Result<Mesh, Problem> {
     distinct(&clusters)?;
     let remotes = clusters.split_off(1);
     let home = clusters.remove(0);
@@ -143,8 +147,12 @@ pub async fn connect(members: &Members, istiod: Istiod) -> Result<Mesh> {
 /// Like `connect`, but with all that keeps any of them from it.
 pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>> {
     let config = kubeconfig::read(&members.kubeconfig).map_err(|error| vec![error])?;
-    let all = std::iter::once(&members.home).chain(&members.remotes);
-    let asked = all.map(|member| identity::join(&config, member, Istiod::Required));
+    let all = || std::iter::once(&members.home).chain(&members.remotes);
+    // A name that is mistyped is no cluster's fault.
+    for member in all() {
+        kubeconfig::cluster_entry(&config, &member.context).map_err(|error| vec![error])?;
+    }
+    let asked = all().map(|member| identity::join(&config, member, Istiod::Required));
     let (joined, errors): (Vec<_>, Vec<_>) =
         join_all(asked).await.into_iter().partition(Result::is_ok);
     let errors = errors
@@ -154,13 +162,8 @@ pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>>
     if !errors.is_empty() {
         return Err(errors);
     }
-    let mut clusters = joined.into_iter().flatten().collect::<Vec<_>>();
-    distinct(&clusters).map_err(|problem| vec![problem.into()])?;
-    let remotes = clusters.split_off(1);
-    Ok(Mesh {
-        home: clusters.remove(0),
-        remotes,
-    })
+    let clusters = joined.into_iter().flatten().collect();
+    of(clusters).map_err(|problem| vec![problem.into()])
 }
 
 /// Like `connect`, but a remote that does not answer is reported, not an error: for commands that

@@ -1,6 +1,15 @@
 //! The terminal. Progress goes to stderr: a line when something changes, and on a terminal a live
 //! line for each piece of work besides. Results go to stdout. Nothing else prints.
 
+/// A line of the result, for people: nothing when it is a document that was asked for.
+macro_rules! say {
+    ($($words:tt)*) => {
+        if $crate::ui::is_text() {
+            anstream::println!($($words)*);
+        }
+    };
+}
+
 mod check;
 mod live;
 mod report;
@@ -8,8 +17,10 @@ mod version;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 pub use check::{allowed, checked, clusters, codes, explained};
@@ -19,12 +30,43 @@ pub use report::{
 pub use version::{images, installed_versions, text, version};
 
 use crate::guide::Step;
+use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::progress::{Event, Message};
 
 /// A wait is only worth a line when it lasts.
 const PATIENT: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// For programs: stdout holds one document and nothing else.
+static FORM: OnceLock<Form> = OnceLock::new();
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    Json,
+    Yaml,
+}
+
+/// Before the first word.
+pub fn take_form(form: Form) {
+    let _ = FORM.set(form);
+}
+
+fn is_text() -> bool {
+    FORM.get().is_none_or(|form| *form == Form::Text)
+}
+
+/// The whole result, when a program asked for it.
+pub fn document(document: &Value) {
+    let text = match FORM.get() {
+        Some(Form::Json) => serde_json::to_string_pretty(document).ok(),
+        Some(Form::Yaml) => manifests::to_yaml(document).ok(),
+        _ => return,
+    };
+    let text = text.unwrap_or_default();
+    anstream::println!("{}", text.trim_end());
+}
 
 /// What is awaited now.
 struct Pending {

@@ -1,5 +1,5 @@
-//! What must hold of Istio in each cluster: ambient mode over several networks, as the guide's own
-//! prerequisites say.
+//! What must hold of Istio in each cluster: istiod and ztunnels in ambient mode over several networks,
+//! as the guide's own prerequisites say.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use kube::ResourceExt;
@@ -8,32 +8,15 @@ use kube::core::DynamicObject;
 use super::Finding;
 use super::facts::Facts;
 use crate::code::Code;
-use crate::mesh::{Cluster, ClusterName, Mesh};
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
 
 const CONTROLLER: &str = "istio.io/gateway-controller";
-const EAST_WEST: &str = "istio-east-west";
-const NETWORK: &str = "topology.istio.io/network";
 /// Since then it reports the other end of connections between networks.
 const BAGGAGE: (u32, u32) = (1, 29);
 
-pub fn judge(facts: &Facts<'_>, mesh: &Mesh) -> Vec<Finding> {
-    let others = mesh
-        .all()
-        .map(|c| &c.name)
-        .filter(|name| **name != facts.cluster.name);
-    [
-        class(facts),
-        istiod(facts),
-        ztunnel(facts),
-        network(facts),
-        east_west(facts),
-        others
-            .flat_map(|other| remote_secret(facts, other))
-            .collect(),
-    ]
-    .concat()
+pub fn judge(facts: &Facts<'_>) -> Vec<Finding> {
+    [class(facts), istiod(facts), ztunnel(facts)].concat()
 }
 
 fn class(facts: &Facts<'_>) -> Vec<Finding> {
@@ -42,7 +25,8 @@ fn class(facts: &Facts<'_>) -> Vec<Finding> {
     let restart = format!("-n {ISTIO_NAMESPACE} rollout restart deployment istiod");
     let finding = match &facts.class {
         Err(blind) => *blind.clone(),
-        // Where the kind is missing too, that is what is said.
+        // Where the kinds are missing too, that is what is said.
+        Ok(None) if matches!(facts.gateways, Ok(None)) => return Vec::new(),
         Ok(None) => finding(
             Code::NoGatewayClass,
             "there is none: istiod has not seen the Gateway API",
@@ -169,75 +153,6 @@ fn version(set: &DaemonSet) -> Option<((u32, u32), &str)> {
     let (_, tag) = image.split('@').next()?.rsplit_once(':')?;
     let mut numbers = tag.split(['.', '-']).map(|number| number.parse().ok());
     Some(((numbers.next()??, numbers.next()??), tag))
-}
-
-fn network(facts: &Facts<'_>) -> Vec<Finding> {
-    match &facts.istio_namespace {
-        Err(blind) => vec![*blind.clone()],
-        Ok(Some(namespace)) if namespace.labels().contains_key(NETWORK) => Vec::new(),
-        Ok(_) => {
-            let object = ObjectId::cluster_wide("Namespace", ISTIO_NAMESPACE);
-            let cause = format!("has no label {NETWORK}");
-            let label = format!("label namespace {ISTIO_NAMESPACE} {NETWORK}=NETWORK");
-            let finding = Finding::new(Code::NoNetwork, facts.cluster, object, cause);
-            vec![finding.kubectl(facts.cluster, &label)]
-        }
-    }
-}
-
-fn east_west(facts: &Facts<'_>) -> Vec<Finding> {
-    let gateways = match &facts.gateways {
-        Err(blind) => return vec![*blind.clone()],
-        // The kind is missing, and that is said.
-        Ok(None) => return Vec::new(),
-        Ok(Some(gateways)) => gateways,
-    };
-    let is_one = |g: &&DynamicObject| g.data["spec"]["gatewayClassName"] == EAST_WEST;
-    let Some(gateway) = gateways.iter().find(is_one) else {
-        let all = ObjectId::cluster_wide("Gateways", EAST_WEST);
-        let cause = "there is none of this class: no traffic comes from other clusters";
-        let finding = Finding::new(Code::NoEastWestGateway, facts.cluster, all, cause);
-        let page = "https://istio.io/latest/docs/ambient/install/multicluster/multi-primary_multi-network/";
-        return vec![finding.fix(format!("make one: {page}"))];
-    };
-    let addresses = gateway.data["status"]["addresses"]
-        .as_array()
-        .map_or(0, Vec::len);
-    if addresses > 0 {
-        return Vec::new();
-    }
-    let namespace = gateway.namespace().unwrap_or_default();
-    let object = ObjectId::new("Gateway", &namespace, &gateway.name_any());
-    let describe = format!("-n {namespace} describe gateway {}", gateway.name_any());
-    let cause = "has no address: no traffic comes from other clusters";
-    let code = Code::EastWestGatewayWithoutAddress;
-    vec![Finding::new(code, facts.cluster, object, cause).kubectl(facts.cluster, &describe)]
-}
-
-fn remote_secret(facts: &Facts<'_>, other: &ClusterName) -> Vec<Finding> {
-    let secrets = match &facts.remote_secrets {
-        Err(blind) => return vec![*blind.clone()],
-        Ok(secrets) => secrets.as_deref().unwrap_or_default(),
-    };
-    let names = secrets.iter().filter_map(|secret| {
-        let annotations = secret.annotations.as_ref()?;
-        annotations.get("networking.istio.io/cluster")
-    });
-    if names.into_iter().any(|name| name == other.as_str()) {
-        return Vec::new();
-    }
-    let name = format!("istio-remote-secret-{other}");
-    let object = ObjectId::new("Secret", ISTIO_NAMESPACE, &name);
-    let cause = format!("istiod has no Secret for {other}: no traffic goes there");
-    let finding = Finding::new(Code::NoRemoteSecret, facts.cluster, object, cause);
-    vec![finding.fix(remedy(facts.cluster, other))]
-}
-
-fn remedy(cluster: &Cluster, other: &ClusterName) -> String {
-    format!(
-        "istioctl create-remote-secret --context OTHER --name {other} | kubectl --context {} apply -f -",
-        cluster.context
-    )
 }
 
 #[cfg(test)]

@@ -75,9 +75,8 @@ async fn judge(scope: &Scope<'_>, mut there: Vec<Foreign>) -> Result<Vec<Finding
     let crd = is("CustomResourceDefinition", Step::KialiOperator);
     if let Some(crd) = there.iter().find(crd) {
         if let Some(cause) = kiali_operator::not_served(&crd.live)? {
-            let look = format!("get crd {} -o yaml", crd.id.name);
-            let code = Code::CrdVersionNotServed;
-            findings.push(finding(code, &crd.id, cause).kubectl(scope.cluster, &look));
+            let fix = kiali_operator::serve(scope);
+            findings.push(finding(Code::CrdVersionNotServed, &crd.id, cause).fix(fix));
         }
         if let Some(operator) = kiali_operator::foreign(scope).await? {
             if let Some(cause) = kiali_operator::unusable(&operator) {

@@ -4,12 +4,13 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 
-use super::{Cli, Shell};
+use super::{Cli, Command, Output, Shell};
 use crate::mesh;
 
 /// Set by the script that a shell has: it asks this program for what may come next.
@@ -28,7 +29,19 @@ pub fn parse() -> Cli {
         command = command.bin_name("kubectl ambikiali");
     }
     let matches = command.clone().get_matches();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    let cli = Cli::from_arg_matches(&matches).and_then(with_a_document);
+    cli.unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+/// What goes on until it is ended, and what is for a shell, has no result to make a document of.
+fn with_a_document(cli: Cli) -> Result<Cli, clap::Error> {
+    use Command::{Completions, Dashboard, Man};
+    let none = matches!(cli.command, Dashboard(_) | Completions(_) | Man(_));
+    if none && cli.global.output != Output::Text {
+        let text = "this command has no result for --output\n";
+        return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
+    }
+    Ok(cli)
 }
 
 /// Answers a shell, and ends; else returns.

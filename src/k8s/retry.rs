@@ -78,7 +78,7 @@ pub fn asked(status: &Status) -> u32 {
 }
 
 /// Two writes counted by one quota at once, of which one lost: nothing about the object itself.
-fn is_quota_race(status: &Status) -> bool {
+pub fn is_quota_race(status: &Status) -> bool {
     let quota = |details: &StatusDetails| details.kind == "resourcequotas";
     status.code == 409 && status.details.as_ref().is_some_and(quota)
 }

@@ -77,12 +77,15 @@ fn serves(scope: &Scope<'_>, live: &Value) -> Result<()> {
         "{}: CustomResourceDefinition {CRD} {cause}; it was left as it is",
         cluster.name
     );
-    Err(Problem::new(Exit::Conflict, cause)
-        .fix(format!(
-            "have its owner serve it too: kubectl --context {} get crd {CRD} -o yaml",
-            cluster.context
-        ))
-        .into())
+    Err(Problem::new(Exit::Conflict, cause).fix(serve(scope)).into())
+}
+
+/// What to do then.
+pub fn serve(scope: &Scope<'_>) -> String {
+    format!(
+        "have its owner serve it too: kubectl --context {} get crd {CRD} -o yaml",
+        scope.cluster.context
+    )
 }
 
 /// Why a kind of somebody else is of no use.

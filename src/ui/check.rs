@@ -37,7 +37,7 @@ pub fn allowed(findings: &[Finding]) -> bool {
 /// The result of a check; whether it is good.
 pub fn checked(findings: &[Finding], strict: bool) -> bool {
     for finding in findings {
-        anstream::println!("{}", block(finding));
+        say!("{}", block(finding));
     }
     let errors = findings.iter().filter(|finding| finding.is_error()).count();
     let warnings = findings.len() - errors;
@@ -52,7 +52,7 @@ pub fn checked(findings: &[Finding], strict: bool) -> bool {
         counts.map(|(count, word)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" }));
     let counts = counts.collect::<Vec<_>>().join(", ");
     let colon = if counts.is_empty() { "" } else { ": " };
-    anstream::println!("{style}{word}{style:#}{colon}{counts}");
+    say!("{style}{word}{style:#}{colon}{counts}");
     good
 }
 
@@ -81,14 +81,14 @@ fn look(code: Code) -> (Style, &'static str) {
 pub fn codes() {
     for code in Code::ALL {
         let (style, word) = look(*code);
-        anstream::println!("{code}  {style}{word:<7}{style:#}  {}", code.title());
+        say!("{code}  {style}{word:<7}{style:#}  {}", code.title());
     }
 }
 
 /// The whole of one.
 pub fn explained(code: Code) {
     let (style, word) = look(code);
-    anstream::println!(
+    say!(
         "{style}{word}[{code}]:{style:#} {}\n\n{}",
         code.title(),
         code.text()

@@ -80,7 +80,7 @@ fn done(written: &Written) -> String {
 /// With the clusters in the next commands, unless they are remembered.
 pub fn installed(mesh: &Mesh, remembered: bool, took: Duration) {
     let names = mesh.names();
-    anstream::println!(
+    say!(
         "{GOOD}Ready{GOOD:#} in {:.1}s: Kiali in {} sees {names}",
         took.as_secs_f64(),
         mesh.home.name
@@ -89,8 +89,8 @@ pub fn installed(mesh: &Mesh, remembered: bool, took: Duration) {
     let clusters = numbered
         .map(|(cluster, number)| format!(" --ctx{number} {}", cluster.context))
         .collect::<String>();
-    anstream::println!("Next:  ambikiali verify{clusters}");
-    anstream::println!("       ambikiali dashboard{clusters}");
+    say!("Next:  ambikiali verify{clusters}");
+    say!("       ambikiali dashboard{clusters}");
 }
 
 /// A table of every component; whether all are ready.
@@ -119,11 +119,11 @@ pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
         } else {
             format!("{text}: {said}")
         };
-        anstream::println!("{text}");
+        say!("{text}");
         last = cluster;
     }
     for absent in absent {
-        anstream::println!(
+        say!(
             "{:<12}  {BAD}no access{BAD:#}: {:#}",
             absent.name,
             absent.error
@@ -143,7 +143,7 @@ pub fn verified(findings: &[Finding], took: Duration) -> bool {
         };
         let (hop, text) = (finding.hop.title(), &finding.text);
         let cluster = finding.cluster.as_ref().map_or("all", ClusterName::as_str);
-        anstream::println!("{style}{word:<8}{style:#}  {hop:<13}  {cluster:<12}  {text}");
+        say!("{style}{word:<8}{style:#}  {hop:<13}  {cluster:<12}  {text}");
     }
     let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
     let counts = [
@@ -159,7 +159,7 @@ pub fn verified(findings: &[Finding], took: Duration) -> bool {
     };
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts = counts.map(|(count, word)| format!("{count} {word}"));
-    anstream::println!(
+    say!(
         "{style}{word}{style:#} in {:.1}s: {}",
         took.as_secs_f64(),
         counts.collect::<Vec<_>>().join(", ")
@@ -174,19 +174,19 @@ pub fn cleaned(mesh: &Mesh, report: &Report, dry_run: bool, took: Duration) -> b
     }
     if dry_run {
         for (cluster, object) in &report.removed {
-            anstream::println!("would remove  {cluster:<12}  {object}");
+            say!("would remove  {cluster:<12}  {object}");
         }
         let (count, names) = (report.removed.len(), mesh.names());
-        anstream::println!("Nothing was done: {count} objects would be removed in {names}");
+        say!("Nothing was done: {count} objects would be removed in {names}");
         return report.failures.is_empty();
     }
     for (cluster, object) in &report.left {
-        anstream::println!("{BAD}left{BAD:#}  {cluster:<12}  {object}");
+        say!("{BAD}left{BAD:#}  {cluster:<12}  {object}");
     }
     let done = report.failures.is_empty() && report.left.is_empty();
     if done {
         let names = mesh.names();
-        anstream::println!(
+        say!(
             "{GOOD}Clean{GOOD:#} in {:.1}s: nothing of ambikiali is left in {names}",
             took.as_secs_f64()
         );

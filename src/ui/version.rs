@@ -1,13 +1,14 @@
 //! Versions and images.
 
 use super::report::BAD;
+use crate::document::VERSION;
 use crate::manifests::IMAGES;
 use crate::mesh::{Absent, Mesh};
 use crate::version::Installed;
 
 /// The program's own.
 pub fn version() {
-    anstream::println!("ambikiali {}", env!("CARGO_PKG_VERSION"));
+    say!("ambikiali {}", VERSION);
 }
 
 /// Of each cluster; whether all of them answered.
@@ -17,13 +18,13 @@ pub fn installed_versions(mesh: &Mesh, installed: &[Installed], absent: &[Absent
         let mut lines = of_it.map(|one| format!("{:<40}  {}", one.object.to_string(), one.image));
         let name = &cluster.name;
         match lines.next() {
-            None => anstream::println!("{name:<12}  nothing is installed"),
-            Some(first) => anstream::println!("{name:<12}  {first}"),
+            None => say!("{name:<12}  nothing is installed"),
+            Some(first) => say!("{name:<12}  {first}"),
         }
-        lines.for_each(|line| anstream::println!("{:<12}  {line}", ""));
+        lines.for_each(|line| say!("{:<12}  {line}", ""));
     }
     for Absent { name, error } in absent {
-        anstream::println!("{name:<12}  {BAD}no access{BAD:#}: {error:#}");
+        say!("{name:<12}  {BAD}no access{BAD:#}: {error:#}");
     }
     absent.is_empty()
 }
@@ -34,7 +35,7 @@ pub fn images() {
         let (reference, digest) = image
             .split_once('@')
             .unwrap_or((image, "no digest is pinned"));
-        anstream::println!("{component:<14}  {reference:<42}  {digest}");
+        say!("{component:<14}  {reference:<42}  {digest}");
     }
 }
 

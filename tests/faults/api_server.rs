@@ -107,7 +107,8 @@ fn fault_12_one_cluster_at_a_wrong_address_stops_an_install_before_any_write_and
 }
 
 fn names_it(ended: &Ended, cluster: &str, server: &str) {
-    let error = ended.stderr.split_once("error: ").expect("an error").1;
+    let error = ended.stderr.split_once("error[AK1001]: ");
+    let error = error.expect("an error").1;
     let (error, fix) = error.split_once('\n').expect("a fix");
     let said = error.strip_prefix(&format!("context {cluster} at {server}: "));
     assert!(said.is_some_and(|said| cause(server, said)), "{error}");

@@ -126,11 +126,15 @@ cluster prometheus: cluster2: Deployment istio-system/prometheus failed: Pod \"p
         })
         .await;
         enforce(remote, json!("restricted")).await;
-        let ended = clusters.install(&[]).await.exited(1);
-        assert_eq!(nameless(&ended.error(), "prometheus-gateway-istio"), "\
-expose prometheus: cluster2: Deployment istio-system/prometheus-gateway-istio failed: pods \"prometheus-gateway-istio\" is forbidden: violates PodSecurity \"restricted:latest\": seccompProfile (pod or container \"istio-proxy\" must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\")
-  fix: kubectl --context cluster2 -n istio-system describe replicasets -l gateway.networking.k8s.io/gateway-name=prometheus-gateway
-");
+        let ended = clusters.install(&[]).await.exited(3);
+        assert_eq!(
+            ended.error(),
+            "\
+[AK1403] cluster2: Namespace istio-system: enforces pod security level restricted, which the Gateway's pod does not meet
+  fix: kubectl --context cluster2 label --overwrite namespace istio-system pod-security.kubernetes.io/enforce=baseline
+nothing was written
+"
+        );
         enforce(remote, Value::Null).await;
         clusters.installed().await;
         clusters.cleaned().await;

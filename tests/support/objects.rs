@@ -118,11 +118,16 @@ pub async fn merge(cluster: &Cluster, api_version: &str, kind: &str, name: &str,
 /// The whole of an object as it was, by those who do not know what happened to it since.
 pub async fn put(cluster: &Cluster, mut object: Value) {
     let (api, name) = api(cluster, &object);
-    let live = api.get(&name).await.expect("the object");
-    object["metadata"]["resourceVersion"] = json!(live.metadata.resource_version);
-    let object = serde_json::from_value(object).expect("an object");
-    let put = api.replace(&name, &PostParams::default(), &object).await;
-    put.expect("the object as it was");
+    until(&format!("{name} is as it was"), async || {
+        let live = api.get(&name).await.expect("the object");
+        object["metadata"]["resourceVersion"] = json!(live.metadata.resource_version);
+        let object = serde_json::from_value(object.clone()).expect("an object");
+        // Refused when a controller wrote to it in between.
+        api.replace(&name, &PostParams::default(), &object)
+            .await
+            .is_ok()
+    })
+    .await;
 }
 
 /// The same for its status, as a controller does.

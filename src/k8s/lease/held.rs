@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::{NAME, holder};
 use crate::k8s::as_ourselves;
+use crate::k8s::retry::is_quota_race;
 use crate::mesh::Cluster;
 
 const SIGN: Duration = Duration::from_secs(10);
@@ -51,7 +52,7 @@ async fn renew(api: Api<Lease>, home: Cluster, uid: Option<String>, lost: Arc<At
         let sign = json!({"metadata": {"uid": uid}, "spec": {"renewTime": now}});
         match api.patch(NAME, &by, &Patch::Merge(&sign)).await {
             Ok(lease) if !holder::is_this(&lease) => break,
-            Err(kube::Error::Api(status)) if status.code == 409 => break,
+            Err(kube::Error::Api(status)) if status.code == 409 && !is_quota_race(&status) => break,
             // An outage longer than its life is found by the next one who comes.
             _ => {}
         }

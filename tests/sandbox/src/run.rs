@@ -24,8 +24,8 @@ mod reaper;
 pub const MARK: &str = "AMBIKIALI_SANDBOX_RUN";
 
 /// All but our own are Go programs, and cores are scarcer here than memory: a collection for each
-/// doubling of what they hold takes a tenth of their time.
-pub const GOGC: &str = "200";
+/// doubling of what they hold takes a sixth of their time.
+pub const GOGC: &str = "400";
 
 /// The run that this process owns.
 pub struct Run {

@@ -62,6 +62,7 @@ fn strip(object: DynamicObject) -> Value {
     }
     if let Some(annotations) = metadata["annotations"].as_object_mut() {
         annotations.remove("deployment.kubernetes.io/revision");
+        annotations.remove("deprecated.daemonset.template.generation");
         // istiod's leader election renews itself all the time.
         annotations.remove("control-plane.alpha.kubernetes.io/leader");
     }

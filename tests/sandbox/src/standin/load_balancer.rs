@@ -91,7 +91,10 @@ pub async fn run(cluster: Cluster, world: World) {
 
 async fn assign(cluster: &Cluster, service: &Service, ingress: Value) -> kube::Result<()> {
     let namespace = service.namespace().unwrap_or_default();
-    let patch = json!({ "status": { "loadBalancer": { "ingress": [ingress] } } });
+    // Of what was looked at: a name that was asked for a moment ago must not be missed.
+    let version = json!({ "resourceVersion": service.resource_version() });
+    let status = json!({ "loadBalancer": { "ingress": [ingress] } });
+    let patch = json!({ "metadata": version, "status": status });
     let api = Api::<Service>::namespaced(cluster.client(), &namespace);
     match api
         .patch_status(
@@ -101,7 +104,7 @@ async fn assign(cluster: &Cluster, service: &Service, ingress: Value) -> kube::R
         )
         .await
     {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
         result => result.map(|_| ()),
     }
 }

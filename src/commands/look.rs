@@ -1,0 +1,118 @@
+//! The commands that only look: `verify`, `status`, `version`, `dashboard`.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::{bookkeeping, members, shown};
+use crate::cli::{self, Clusters, Global};
+use crate::dashboard::Dashboard;
+use crate::document::{self, Ended};
+use crate::guide::Step;
+use crate::interrupt::Work;
+use crate::k8s::{Choices, Deadline, Scope};
+use crate::mesh::{self, Istiod, Members};
+use crate::problem::Exit;
+use crate::verify::{self, Finding, Hop};
+use crate::{progress, status, ui, version};
+
+pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
+    let started = Instant::now();
+    let (mesh, absent) =
+        mesh::connect_reachable(&members(args.clusters, global)?, Istiod::Optional).await?;
+    let expected = mesh
+        .all()
+        .map(|c| c.name.clone())
+        .chain(absent.iter().map(|a| a.name.clone()))
+        .collect::<Vec<_>>();
+    let with_traffic = args.traffic == cli::Traffic::Sample;
+    let mut findings = absent
+        .iter()
+        .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
+        .collect::<Vec<_>>();
+    findings.extend(
+        shown(&mesh, global, Choices::default(), work, async |run| {
+            verify::verify(run, &expected, with_traffic).await
+        })
+        .await,
+    );
+    let found = json!({"clusters": document::clusters(&mesh), "hops": document::hops(&findings)});
+    let verified = ui::verified(&findings, started.elapsed());
+    Ok(Ended::by(verified, Exit::NotVerified, found))
+}
+
+pub async fn status(args: Clusters, global: &Global, work: &Work) -> Result<Ended> {
+    let (mesh, absent) = mesh::connect_reachable(&members(args, global)?, Istiod::Optional).await?;
+    let none = Choices::default();
+    // A cluster that hangs in the middle must not keep the others from being seen.
+    let global = &Global {
+        timeout: global.timeout.min(status::PATIENCE),
+        ..global.clone()
+    };
+    let rows = shown(&mesh, global, none, work, async |run| {
+        status::status(run).await
+    })
+    .await;
+    let found = json!({
+        "clusters": document::clusters(&mesh), "components": document::components(&rows),
+        "unreachable": document::unreachable(&absent),
+    });
+    let ready = ui::statuses(&rows, &absent);
+    Ok(Ended::by(ready, Exit::Unexpected, found))
+}
+
+/// Of the clusters only where some are named or remembered: the program's own needs none.
+pub async fn version(args: cli::Version, global: &Global, work: &Work) -> Result<Ended> {
+    ui::version();
+    let named = args.clusters.ctx1.is_some();
+    let members = members(args.clusters, global);
+    if args.client || (members.is_err() && !named) {
+        return Ok(Ended::done(json!({"client": document::VERSION})));
+    }
+    let (mesh, absent) = mesh::connect_reachable(&members?, Istiod::Optional).await?;
+    let none = Choices::default();
+    let installed = shown(&mesh, global, none, work, async |run| {
+        version::installed(run).await
+    })
+    .await?;
+    let found = json!({
+        "client": document::VERSION, "clusters": document::clusters(&mesh),
+        "installed": document::installed(&installed),
+        "unreachable": document::unreachable(&absent),
+    });
+    let complete = ui::installed_versions(&mesh, &installed, &absent);
+    Ok(Ended::by(complete, Exit::Unreachable, found))
+}
+
+pub async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<Ended> {
+    // The way to the remotes is Kiali's own.
+    let home_alone = Members {
+        remotes: Vec::new(),
+        ..members(args.clusters, global)?
+    };
+    let mesh = mesh::connect(&home_alone, Istiod::Optional).await?;
+    let (events, _quiet) = progress::channel();
+    let (records, lease) = bookkeeping(&mesh, &global.namespace);
+    let scope = Scope {
+        cluster: &mesh.home,
+        record: &records[0],
+        lease: &lease,
+        choices: Choices::default(),
+        namespace: &global.namespace,
+        progress: events.of(Step::Kiali, &mesh.home.name),
+        deadline: Deadline::after(global.timeout),
+    };
+    let dashboard = Dashboard::open(&scope, args.port).await?;
+    if dashboard.taken {
+        ui::note(&format!("port {} is taken; using a free one", args.port));
+    }
+    ui::address(&dashboard.url);
+    if !args.no_open && open::that_detached(&dashboard.url).is_err() {
+        ui::note("no browser could be opened");
+    }
+    dashboard
+        .serve(&scope, |trouble| ui::note(&trouble))
+        .await?;
+    Ok(Ended::done(json!({})))
+}

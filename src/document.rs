@@ -1,0 +1,181 @@
+//! How a command ended and what it found, as the one document that `-o json` and `-o yaml` print. People
+//! are told of the same values in `ui`.
+
+use serde_json::{Value, json};
+
+use crate::check;
+use crate::cleanup::Report;
+use crate::code::Code;
+use crate::k8s::health::Health;
+use crate::manifests::IMAGES;
+use crate::mesh::{Absent, Mesh};
+use crate::problem::{self, Exit};
+use crate::status::Row;
+use crate::verify::{self, Verdict};
+use crate::version::Installed;
+
+/// Changes when a field changes its meaning or goes; a new field is no change.
+const API_VERSION: &str = "ambikiali.dev/v1alpha1";
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A command's exit code, and its part of the document.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: u8,
+    found: Value,
+}
+
+impl Ended {
+    pub fn done(found: Value) -> Ended {
+        Ended { code: 0, found }
+    }
+
+    pub fn by(done: bool, otherwise: Exit, found: Value) -> Ended {
+        let code = if done { 0 } else { otherwise as u8 };
+        Ended { code, found }
+    }
+
+    /// What it did until then is told to people.
+    pub fn interrupted(code: u8) -> Ended {
+        let found = json!({});
+        Ended { code, found }
+    }
+
+    pub fn failed(error: &anyhow::Error) -> Ended {
+        let exit = problem::find(error).map_or(Exit::Unexpected, |p| p.exit);
+        let found = json!({"errors": [failure(error)]});
+        Ended::by(false, exit, found)
+    }
+
+    pub fn document(&self, kind: &str) -> Value {
+        let outcome = match self.code {
+            0 => "succeeded",
+            130 | 143 => "interrupted",
+            _ => "failed",
+        };
+        let mut document = json!({
+            "apiVersion": API_VERSION, "kind": kind, "outcome": outcome, "exitCode": self.code,
+        });
+        if let (Some(document), Value::Object(found)) = (document.as_object_mut(), &self.found) {
+            document.extend(found.clone());
+        }
+        document
+    }
+}
+
+pub fn failure(error: &anyhow::Error) -> Value {
+    let problem = problem::find(error);
+    json!({
+        "code": problem.and_then(|p| p.code).map(|code| code.to_string()),
+        "message": format!("{error:#}"),
+        "fix": problem.and_then(|p| p.fix.as_deref()),
+    })
+}
+
+pub fn failures(errors: &[anyhow::Error]) -> Value {
+    errors.iter().map(failure).collect()
+}
+
+pub fn clusters(mesh: &Mesh) -> Value {
+    let roles = std::iter::once("home").chain(std::iter::repeat("remote"));
+    let clusters = roles.zip(mesh.all()).map(|(role, cluster)| {
+        json!({
+            "name": cluster.name, "role": role, "context": cluster.context,
+            "server": cluster.server, "uid": cluster.uid,
+        })
+    });
+    clusters.collect()
+}
+
+pub fn findings(findings: &[check::Finding]) -> Value {
+    let findings = findings.iter().map(|finding| {
+        json!({
+            "code": finding.code.to_string(),
+            "severity": finding.code.severity().to_string(),
+            "cluster": finding.cluster,
+            "object": finding.object.to_string(),
+            "message": finding.cause,
+            "fix": finding.fix,
+        })
+    });
+    findings.collect()
+}
+
+pub fn hops(hops: &[verify::Finding]) -> Value {
+    let hops = hops.iter().map(|finding| {
+        let verdict = match finding.verdict {
+            Verdict::Holds => "ok",
+            Verdict::Broken => "broken",
+            Verdict::Unproven => "unproven",
+            Verdict::Skipped => "skipped",
+        };
+        json!({
+            "hop": finding.hop.title(), "verdict": verdict, "cluster": finding.cluster,
+            "message": finding.text,
+        })
+    });
+    hops.collect()
+}
+
+pub fn components(rows: &[Row]) -> Value {
+    let rows = rows.iter().map(|row| {
+        let (state, reason) = match &row.component.health {
+            Health::Ready => ("ready", None),
+            Health::Failed(what) if row.drifted => ("drifted", Some(what)),
+            Health::InProgress(why) => ("notReady", Some(why)),
+            Health::Failed(why) => ("failed", Some(why)),
+        };
+        json!({
+            "cluster": row.cluster, "step": row.step.title(),
+            "object": row.component.object.to_string(), "state": state, "reason": reason,
+            "note": row.component.note,
+        })
+    });
+    rows.collect()
+}
+
+/// Remotes that gave no answer.
+pub fn unreachable(absent: &[Absent]) -> Value {
+    let absent = absent
+        .iter()
+        .map(|absent| json!({"cluster": absent.name, "error": failure(&absent.error)}));
+    absent.collect()
+}
+
+pub fn removed(report: &Report) -> Value {
+    let objects = |list: &[(String, crate::progress::ObjectId)]| -> Value {
+        let objects = list
+            .iter()
+            .map(|(cluster, object)| json!({"cluster": cluster, "object": object.to_string()}));
+        objects.collect()
+    };
+    json!({
+        "removed": objects(&report.removed), "left": objects(&report.left),
+        "errors": failures(&report.failures),
+    })
+}
+
+pub fn installed(installed: &[Installed]) -> Value {
+    let installed = installed.iter().map(
+        |one| json!({"cluster": one.cluster, "object": one.object.to_string(), "image": one.image}),
+    );
+    installed.collect()
+}
+
+pub fn explained(code: Code) -> Value {
+    json!({
+        "code": code.to_string(), "severity": code.severity().to_string(),
+        "title": code.title(), "text": code.text(),
+    })
+}
+
+pub fn images() -> Value {
+    let images = IMAGES.iter().map(|(component, image)| {
+        let (reference, digest) = match image.split_once('@') {
+            Some((reference, digest)) => (reference, Some(digest)),
+            None => (*image, None),
+        };
+        json!({"component": component, "reference": reference, "digest": digest})
+    });
+    images.collect()
+}
