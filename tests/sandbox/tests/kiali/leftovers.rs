@@ -14,6 +14,20 @@ use tokio::time::{sleep, timeout};
 use crate::operator::apply;
 use crate::{PATIENCE, condition, kialis, settled, until};
 
+/// What came before may have asked for another run: until none has touched the CR for two seconds.
+async fn idle(home: &Cluster) -> Result<()> {
+    let version = async || anyhow::Ok(kialis(home).get("kiali").await?.metadata.resource_version);
+    let mut last = None;
+    loop {
+        let now = version().await?;
+        if now == last {
+            return Ok(());
+        }
+        last = now;
+        sleep(Duration::from_secs(2)).await;
+    }
+}
+
 /// A Secret per remote is mounted by the next run, and then never taken out again.
 pub async fn a_removed_secret_stays_mounted(home: &Cluster) -> Result<()> {
     let secret = json!({
@@ -48,8 +62,7 @@ pub async fn a_removed_secret_stays_mounted(home: &Cluster) -> Result<()> {
         .await?;
         settled(home).await
     };
-    // What came before may have asked for another run.
-    touch(0).await?;
+    idle(home).await?;
     apply(home, secret).await?;
     sleep(Duration::from_millis(300)).await;
     ensure!(!mounted().await?, "mounted without a run");
