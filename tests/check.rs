@@ -4,15 +4,7 @@ mod broken;
 mod changed;
 mod texts;
 
-use crate::support::{on_two_clusters, unwritten};
-
-const BOTH: [&str; 5] = [
-    "--ctx1",
-    "cluster1",
-    "--ctx2",
-    "cluster2",
-    "--allow-loopback",
-];
+use crate::support::{BOTH, on_two_clusters, unwritten};
 
 #[test]
 fn a_mesh_that_is_as_it_should_be_is_ready_to_install_and_nothing_is_written() {

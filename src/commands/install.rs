@@ -10,7 +10,7 @@ use crate::cli::{self, Global};
 use crate::document::{self, Ended};
 use crate::interrupt::Work;
 use crate::k8s::Choices;
-use crate::mesh::{self, Members, Mesh};
+use crate::mesh::{self, Mesh};
 use crate::problem::{self, Exit};
 use crate::{check, install, last_install, ui};
 
@@ -19,13 +19,10 @@ pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<End
         ui::codes();
         return Ok(Ended::done(json!({})));
     };
-    let members = named(fleet.ctx1, fleet.remotes.0, global);
-    let mesh = match connected(&members).await {
+    let mesh = match connected(fleet, global).await {
         Ok(mesh) => mesh,
         Err(ended) => return Ok(ended),
     };
-    ui::clusters(&mesh);
-    check::usable_addresses(&mesh, fleet.allow_loopback)?;
     let none = Choices::default();
     let findings = shown(&mesh, global, none, work, async |run| {
         check::check(run).await
@@ -44,13 +41,10 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         force_conflicts,
     } = args;
     let started = Instant::now();
-    let members = named(fleet.ctx1, fleet.remotes.0, global);
-    let mesh = match connected(&members).await {
+    let mesh = match connected(fleet, global).await {
         Ok(mesh) => mesh,
         Err(ended) => return Ok(ended),
     };
-    ui::clusters(&mesh);
-    check::usable_addresses(&mesh, fleet.allow_loopback)?;
     let choices = Choices {
         force_conflicts,
         ..Choices::default()
@@ -83,8 +77,16 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
 }
 
 /// With all that keeps any of the clusters from it, told.
-async fn connected(members: &Members) -> Result<Mesh, Ended> {
-    mesh::connect_each(members).await.map_err(|errors| {
+async fn connected(fleet: cli::Fleet, global: &Global) -> Result<Mesh, Ended> {
+    let members = named(fleet.ctx1, fleet.remotes.0, global);
+    let connected = mesh::connect_each(&members).await.and_then(|mesh| {
+        ui::clusters(&mesh);
+        let usable = check::usable_addresses(&mesh, fleet.allow_loopback);
+        usable
+            .map(|()| mesh)
+            .map_err(|problem| vec![problem.into()])
+    });
+    connected.map_err(|errors| {
         errors.iter().for_each(ui::error);
         let exit = errors.iter().find_map(problem::find).map(|p| p.exit);
         let found = json!({"errors": document::failures(&errors)});

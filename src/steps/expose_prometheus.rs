@@ -114,7 +114,7 @@ fn deployment_id() -> ObjectId {
     ObjectId::new("Deployment", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"))
 }
 
-/// Likewise.
+/// Of what leads to it.
 fn services(scope: &Scope<'_>) -> Api<Service> {
     Api::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE)
 }

@@ -6,9 +6,8 @@ mod objects;
 
 use meshes::{Broken, errors, warnings};
 
-use super::BOTH;
 use super::changed::Undo;
-use crate::support::{Clusters, on_two_clusters, unwritten};
+use crate::support::{BOTH, Clusters, on_two_clusters, unwritten};
 
 async fn broken_by(clusters: &Clusters, broken: &Broken, check: impl AsyncFnOnce()) {
     let remote = clusters.remote();

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Clusters, get, masked, on_two_clusters, patch, unwritten};
+use crate::support::{BOTH, Clusters, get, masked, on_two_clusters, patch, unwritten};
 
 const ISTIOD: (&str, &str, &str) = ("apps/v1", "Deployment", "istio-system/istiod");
 
@@ -24,14 +24,6 @@ async fn called(clusters: &Clusters, id: &str) {
     let change = json!({"spec": {"template": {"spec": {"containers": container}}}});
     patch(clusters.remote(), ISTIOD.0, ISTIOD.1, ISTIOD.2, &change).await;
 }
-
-const BOTH: [&str; 5] = [
-    "--ctx1",
-    "cluster1",
-    "--ctx2",
-    "cluster2",
-    "--allow-loopback",
-];
 
 #[test]
 fn a_loopback_address_for_pods_is_refused_with_the_flag_that_names_another() {

@@ -39,6 +39,15 @@ static START: Semaphore = Semaphore::const_new(1);
 /// A pair is ten processes and two gigabytes; four are what two cores carry.
 static PAIRS: Semaphore = Semaphore::const_new(4);
 
+/// Both clusters, for what takes them as `install` does.
+pub const BOTH: [&str; 5] = [
+    "--ctx1",
+    "cluster1",
+    "--ctx2",
+    "cluster2",
+    "--allow-loopback",
+];
+
 /// `install` as a user of local processes types it.
 pub const INSTALL: [&str; 8] = [
     "install",
