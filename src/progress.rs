@@ -50,6 +50,8 @@ pub enum Event {
         object: ObjectId,
         reason: String,
     },
+    /// It is as it was waited for; the step may still wait for another.
+    Arrived(ObjectId),
     /// Of lasting interest, whatever comes of the step.
     Note(String),
     Done(String),
@@ -100,6 +102,10 @@ impl Progress {
             object: object.clone(),
             reason: reason.into(),
         });
+    }
+
+    pub fn arrived(&self, object: &ObjectId) {
+        self.send(Event::Arrived(object.clone()));
     }
 
     pub fn note(&self, text: impl Into<String>) {

@@ -32,7 +32,7 @@ pub use version::{images, installed_versions, text, version};
 use crate::guide::Step;
 use crate::manifests;
 use crate::mesh::ClusterName;
-use crate::progress::{Event, Message};
+use crate::progress::{Event, Message, ObjectId};
 
 /// A wait is only worth a line when it lasts.
 const PATIENT: Duration = Duration::from_secs(1);
@@ -68,11 +68,42 @@ pub fn document(document: &Value) {
     anstream::println!("{}", text.trim_end());
 }
 
-/// What is awaited now.
+/// What one step waits for now: often several objects side by side.
 struct Pending {
     since: Instant,
-    text: String,
+    /// What was said last, last.
+    objects: Vec<(ObjectId, String)>,
     printed: Option<Instant>,
+}
+
+impl Pending {
+    fn begin() -> Pending {
+        Pending {
+            since: Instant::now(),
+            objects: Vec::new(),
+            printed: None,
+        }
+    }
+
+    fn says(&mut self, object: ObjectId, reason: String) {
+        self.objects.retain(|(other, _)| *other != object);
+        self.objects.push((object, reason));
+        self.printed = None;
+    }
+
+    /// What is there no longer stands for those that are not.
+    fn arrived(&mut self, object: &ObjectId) {
+        let was = self.text();
+        self.objects.retain(|(other, _)| other != object);
+        if self.text() != was {
+            self.printed = None;
+        }
+    }
+
+    fn text(&self) -> Option<String> {
+        let (object, reason) = self.objects.last()?;
+        Some(format!("{object}: {reason}"))
+    }
 }
 
 /// Shows events until the last sender is gone.
@@ -103,17 +134,15 @@ pub async fn show(mut events: UnboundedReceiver<Message>) {
         match event {
             Event::Started => live.started(&cluster, step),
             Event::Waiting { object, reason } => {
-                let text = format!("{object}: {reason}");
-                live.waiting(&cluster, step, &text);
-                let since = pending.get(&key).map_or_else(Instant::now, |p| p.since);
-                pending.insert(
-                    key,
-                    Pending {
-                        since,
-                        text,
-                        printed: None,
-                    },
-                );
+                let wait = pending.entry(key).or_insert_with(Pending::begin);
+                wait.says(object, reason);
+                live.waiting(&cluster, step, &wait.text().unwrap_or_default());
+            }
+            Event::Arrived(object) => {
+                if let Some(wait) = pending.get_mut(&key) {
+                    wait.arrived(&object);
+                    live.waiting(&cluster, step, &wait.text().unwrap_or_default());
+                }
             }
             Event::Note(text) => live.line(&line(started, &cluster, step, "note", &text)),
             Event::Done(summary) => {
@@ -143,9 +172,12 @@ fn overdue(
         Some(at) => at.elapsed() >= HEARTBEAT,
     };
     // On a terminal the live line says it already.
-    if due && !live.is_on() {
+    if let Some(text) = wait.text()
+        && due
+        && !live.is_on()
+    {
         let state = format!("waiting {}s", wait.since.elapsed().as_secs());
-        live.line(&line(started, cluster, step, &state, &wait.text));
+        live.line(&line(started, cluster, step, &state, &text));
         wait.printed = Some(Instant::now());
     }
 }

@@ -87,6 +87,7 @@ where
                 out_since = None;
                 if let Some(object) = follow(scope, &wait, object, &mut health, &mut reason).await?
                 {
+                    scope.progress.arrived(&wait.object);
                     return Ok(object);
                 }
             }

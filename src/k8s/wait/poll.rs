@@ -47,7 +47,10 @@ where
     let mut reason = String::new();
     loop {
         match ask().await {
-            Health::Ready => return Ok(()),
+            Health::Ready => {
+                scope.progress.arrived(object);
+                return Ok(());
+            }
             Health::Failed(cause) => return Err(cause),
             Health::InProgress(why) => {
                 if reason != why {
