@@ -15,6 +15,7 @@ mod k8s;
 mod last_install;
 mod manifests;
 mod mesh;
+mod plan;
 mod problem;
 mod progress;
 mod status;

@@ -5,14 +5,14 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{named, shown};
+use super::{named, noted, shown};
 use crate::cli::{self, Global};
 use crate::document::{self, Ended};
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Mesh};
 use crate::problem::{self, Exit};
-use crate::{check, install, last_install, ui};
+use crate::{check, install, last_install, plan, ui};
 
 pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<Ended> {
     let Some(fleet) = args.fleet else {
@@ -39,6 +39,8 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     let cli::Install {
         fleet,
         force_conflicts,
+        dry_run,
+        exit_code,
     } = args;
     let started = Instant::now();
     let mesh = match connected(fleet, global).await {
@@ -47,8 +49,12 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     };
     let choices = Choices {
         force_conflicts,
+        dry_run,
         ..Choices::default()
     };
+    if dry_run {
+        return planned(&mesh, global, choices, work, exit_code).await;
+    }
     work.begins(&mesh);
     let mut remembered = true;
     let mut findings = Vec::new();
@@ -74,6 +80,34 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         "clusters": document::clusters(&mesh), "findings": document::findings(&findings),
     });
     Ok(Ended::by(begun, Exit::Preflight, found))
+}
+
+/// What the same install would write.
+async fn planned(
+    mesh: &Mesh,
+    global: &Global,
+    choices: Choices,
+    work: &Work,
+    exit_code: bool,
+) -> Result<Ended> {
+    let mut findings = Vec::new();
+    let plans = noted(mesh, global, choices, work, async |run| -> Result<_> {
+        findings = check::check(run).await?;
+        match ui::allowed(&findings) {
+            true => plan::plan(run).await.map(Some),
+            false => Ok(None),
+        }
+    })
+    .await?;
+    let mut found = json!({
+        "clusters": document::clusters(mesh), "findings": document::findings(&findings),
+    });
+    let Some(plans) = plans else {
+        return Ok(Ended::by(false, Exit::Preflight, found));
+    };
+    found["changes"] = document::changes(&plans);
+    let writes = ui::planned(&plans);
+    Ok(Ended::by(!writes || !exit_code, Exit::Changes, found))
 }
 
 /// With all that keeps any of the clusters from it, told.

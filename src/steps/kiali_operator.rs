@@ -47,7 +47,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
     match apply::claim(scope, &crd, before).await? {
         Claim::Foreign(live) => {
             serves(scope, &live)?;
-            scope.record.adopted(&live);
+            apply::reuse(scope, &crd, &live)?;
             if let Some(operator) = foreign(scope).await? {
                 let said = adopt(scope, &operator)?;
                 scope.progress.done(said);
@@ -108,6 +108,9 @@ pub fn not_served(live: &Value) -> Result<Option<String>> {
 }
 
 async fn established(scope: &Scope<'_>, crd: Value) -> Result<()> {
+    if scope.choices.dry_run {
+        return Ok(());
+    }
     let api = Api::<CustomResourceDefinition>::all(scope.cluster.client.clone());
     let id = ObjectId::cluster_wide("CustomResourceDefinition", CRD);
     let wait = Wait {
@@ -144,7 +147,7 @@ fn adopt(scope: &Scope<'_>, operator: &Deployment) -> Result<String> {
     let mut live = serde_json::to_value(operator)?;
     live["apiVersion"] = json!("apps/v1");
     live["kind"] = json!("Deployment");
-    scope.record.adopted(&live);
+    apply::reuse(scope, &live, &live)?;
     Ok(format!("{id} was there before, reused"))
 }
 
