@@ -2,6 +2,7 @@
 
 mod examples;
 mod fleet;
+mod images;
 mod scripts;
 mod values;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use fleet::{Clusters, Fleet, Remote};
+pub use images::Images;
 pub use scripts::{complete, completions, man, parse};
 
 use crate::code::Code;
@@ -66,7 +68,7 @@ pub enum Command {
     Version(Version),
     /// List every image that an install runs, with its digest if one is pinned
     #[command(after_help = examples::IMAGES)]
-    Images,
+    Images(Images),
     /// Print the script that makes a shell complete commands, flags and contexts
     #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
@@ -87,7 +89,7 @@ impl Command {
             Command::Cleanup(_) => "CleanupResult",
             Command::Explain(_) => "ExplainResult",
             Command::Version(_) => "VersionResult",
-            Command::Images => "ImagesResult",
+            Command::Images(_) => "ImagesResult",
             Command::Completions(_) => "CompletionsResult",
             Command::Man(_) => "ManResult",
         }
@@ -185,6 +187,8 @@ pub struct Install {
     /// Take fields that another tool manages; without it a conflict stops the install
     #[arg(long)]
     pub force_conflicts: bool,
+    #[command(flatten)]
+    pub images: Images,
 }
 
 #[derive(Args, Debug)]

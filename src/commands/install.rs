@@ -8,9 +8,12 @@ use serde_json::json;
 use super::{named, shown};
 use crate::cli::{self, Global};
 use crate::document::{self, Ended};
+use crate::images::Images;
+use crate::install::Run;
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Mesh};
+use crate::options::Options;
 use crate::problem::{self, Exit};
 use crate::{check, install, last_install, ui};
 
@@ -39,7 +42,9 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     let cli::Install {
         fleet,
         force_conflicts,
+        images,
     } = args;
+    let images = Images::of(&Options::default().with(images.asked()));
     let started = Instant::now();
     let mesh = match connected(fleet, global).await {
         Ok(mesh) => mesh,
@@ -53,6 +58,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     let mut remembered = true;
     let mut findings = Vec::new();
     let begun = shown(&mesh, global, choices, work, async |run| -> Result<bool> {
+        let run = &Run { images: &images, ..run.clone() };
         findings = check::check(run).await?;
         if !ui::allowed(&findings) {
             return Ok(false);

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 pub use config::{PrometheusConfig, job};
 
 use super::ScrapeTarget;
+use crate::images::Images;
 use crate::k8s::apply::{self, Before};
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
@@ -32,15 +33,22 @@ pub fn url(namespace: &str) -> String {
     format!("http://{NAME}.{namespace}:{PORT}")
 }
 
-pub fn objects(namespace: &str, targets: &[ScrapeTarget]) -> Result<Vec<Value>> {
+pub fn objects(namespace: &str, targets: &[ScrapeTarget], images: &Images) -> Result<Vec<Value>> {
     let config = PrometheusConfig::federating(targets).render()?;
     let hash = manifests::hash(&config);
-    let values = json!({"namespace": namespace, "config": config, "config_hash": hash});
+    let values = json!({
+        "namespace": namespace, "config": config, "config_hash": hash, "images": images.values(),
+    });
     manifests::render(manifests::FEDERATED_PROMETHEUS, values)
 }
 
 pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before) -> Result<()> {
-    let applied = apply::apply_all(scope, &objects(scope.namespace, targets)?, before).await?;
+    let applied = apply::apply_all(
+        scope,
+        &objects(scope.namespace, targets, scope.images)?,
+        before,
+    )
+    .await?;
     let (api, id) = (deployments(scope), deployment_id(scope));
     pods::rolled_out_with(scope, &api, &applied, id, PODS).await?;
     let summary = apply::summary(&applied);
@@ -96,7 +104,7 @@ fn drift(config: &str, now: &ScrapeTarget) -> Option<String> {
 }
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let removed = delete::delete_all(scope, &objects(scope.namespace, &[])?).await?;
+    let removed = delete::delete_all(scope, &objects(scope.namespace, &[], scope.images)?).await?;
     scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }
