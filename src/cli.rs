@@ -2,6 +2,7 @@
 
 mod examples;
 mod fleet;
+mod images;
 mod install;
 mod scripts;
 mod values;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use fleet::{Clusters, Fleet, Remote};
+pub use images::Images;
 pub use install::{Install, Plan};
 pub use scripts::{complete, completions, man, parse};
 
@@ -73,7 +75,7 @@ pub enum Command {
     Version(Version),
     /// List every image that an install runs, with its digest if one is pinned
     #[command(after_help = examples::IMAGES)]
-    Images,
+    Images(Images),
     /// Print the script that makes a shell complete commands, flags and contexts
     #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
@@ -96,7 +98,7 @@ impl Command {
             Command::Cleanup(_) => "CleanupResult",
             Command::Explain(_) => "ExplainResult",
             Command::Version(_) => "VersionResult",
-            Command::Images => "ImagesResult",
+            Command::Images(_) => "ImagesResult",
             Command::Completions(_) => "CompletionsResult",
             Command::Man(_) => "ManResult",
         }

@@ -11,12 +11,14 @@ use serde_json::json;
 
 use crate::cli::{self, Cli, Clusters, Command, Global};
 use crate::document::{self, Ended};
+use crate::images::Images;
 use crate::install::Run;
 use crate::interrupt::Work;
 use crate::k8s::lease::Lease;
 use crate::k8s::record::Record;
 use crate::k8s::{Choices, Deadline};
 use crate::mesh::{self, Istiod, Member, Members, Mesh};
+use crate::options::Options;
 use crate::problem::Exit;
 use crate::progress::Events;
 use crate::{cleanup, last_install, progress, ui};
@@ -36,9 +38,10 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
             Ok(Ended::done(document::explained(args.code)))
         }
         Command::Version(args) => look::version(args, &global, work).await,
-        Command::Images => {
-            ui::images();
-            Ok(Ended::done(json!({"images": document::images()})))
+        Command::Images(args) => {
+            let images = Images::of(&Options::default().with(args.asked()));
+            ui::images(&images);
+            Ok(Ended::done(json!({"images": document::images(&images)})))
         }
         Command::Completions(args) => {
             ui::text(&cli::completions(args.shell)?);
@@ -92,6 +95,7 @@ async fn begun<T>(
 ) -> T {
     let (records, lease) = bookkeeping(mesh, &global.namespace);
     let lease = work.holds(lease);
+    let images = Images::default();
     let run = Run {
         mesh,
         namespace: &global.namespace,
@@ -100,6 +104,7 @@ async fn begun<T>(
         records: &records,
         lease,
         choices,
+        images: &images,
     };
     let result = command(&run).await;
     drop(run);

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::check;
 use crate::cleanup::Report;
 use crate::code::Code;
+use crate::images::Images;
 use crate::k8s::change::{Change, Field};
 use crate::k8s::health::Health;
-use crate::manifests::IMAGES;
 use crate::mesh::{Absent, ClusterName, Mesh};
 use crate::plan::Plan;
 use crate::problem::{self, Exit};
@@ -193,11 +193,11 @@ pub fn explained(code: Code) -> Value {
     })
 }
 
-pub fn images() -> Value {
-    let images = IMAGES.iter().map(|(component, image)| {
+pub fn images(images: &Images) -> Value {
+    let images = images.all().map(|(component, image)| {
         let (reference, digest) = match image.split_once('@') {
             Some((reference, digest)) => (reference, Some(digest)),
-            None => (*image, None),
+            None => (image, None),
         };
         json!({"component": component, "reference": reference, "digest": digest})
     });

@@ -3,15 +3,16 @@
 
 use anyhow::{Context, Result};
 use futures::future::{join_all, try_join_all};
-use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::guide::Step;
+use crate::images::Images;
 use crate::k8s::apply::{Applied, Before, Outcome};
 use crate::k8s::lease::Lease;
 use crate::k8s::record::{self, Record};
 use crate::k8s::{Choices, Deadline, Scope, pods};
 use crate::mesh::{Cluster, ClusterName, Mesh};
+use crate::planned::planned;
 use crate::progress::Events;
 use crate::steps::{
     RemoteAccess, ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali,
@@ -29,6 +30,7 @@ pub struct Run<'a> {
     pub records: &'a [Record],
     pub lease: &'a Lease,
     pub choices: Choices,
+    pub images: &'a Images,
 }
 
 impl<'a> Run<'a> {
@@ -40,6 +42,7 @@ impl<'a> Run<'a> {
             record: &self.records[number.unwrap_or_default()],
             lease: self.lease,
             choices: self.choices,
+            images: self.images,
             namespace: self.namespace,
             progress,
             deadline: self.deadline.sooner(step.budget()),
@@ -93,31 +96,6 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     });
     try_join_all(recorded).await?;
     Ok(())
-}
-
-/// All that this cluster may be given, by its step: only the names of it count.
-pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
-    let namespace = run.namespace;
-    let mut all = vec![
-        (Step::Namespace, vec![namespaces::object(namespace)?]),
-        (Step::ClusterPrometheus, cluster_prometheus::objects()?),
-        (Step::ExposePrometheus, expose_prometheus::objects(0)?),
-        (Step::KialiOperator, kiali_operator::planned(namespace)?),
-    ];
-    if run.is_home(cluster) {
-        let secret = remote_secret::object(namespace, &[])?;
-        let cr = kiali::object(namespace, &cluster.name, "")?;
-        all.push((
-            Step::AggregateMetrics,
-            aggregate_metrics::objects(namespace, &[])?,
-        ));
-        all.push((Step::RemoteSecret, vec![secret]));
-        all.push((Step::Kiali, vec![cr]));
-    } else {
-        all.push((Step::RemoteCluster, remote_cluster::objects(namespace)?));
-    }
-    let each = |(step, objects): (Step, Vec<Value>)| objects.into_iter().map(move |o| (step, o));
-    Ok(all.into_iter().flat_map(each).collect())
 }
 
 async fn namespace(run: &Run<'_>, cluster: &Cluster) -> Result<Before> {

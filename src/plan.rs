@@ -5,12 +5,13 @@ use anyhow::Result;
 use futures::future::try_join_all;
 
 use crate::guide::Step;
-use crate::install::{Run, planned, step};
+use crate::install::{Run, step};
 use crate::k8s::apply::Before;
 use crate::k8s::change::{Change, What};
 use crate::k8s::lease;
 use crate::k8s::record;
 use crate::mesh::{Cluster, ClusterName};
+use crate::planned::planned;
 use crate::progress::ObjectId;
 use crate::steps::{
     RemoteAccess, ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali,

@@ -1,6 +1,7 @@
 //! What is said and refused before any cluster is asked.
 
 mod generated;
+mod images;
 
 use std::path::Path;
 

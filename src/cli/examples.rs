@@ -12,7 +12,8 @@ pub const INSTALL: &str = "\
 Examples:
   ambikiali install --ctx1 kind-east --ctx2 kind-west
   ambikiali install --ctx1 east --ctx2 west --api-server2 https://10.1.0.4:6443
-  ambikiali install --ctx1 eu --ctx2 us --ctx2 ap";
+  ambikiali install --ctx1 eu --ctx2 us --ctx2 ap
+  ambikiali install --ctx1 eu --ctx2 us --registry registry.example.com/mirror";
 pub const VERIFY: &str = "\
 Examples:
   ambikiali verify
@@ -38,7 +39,8 @@ Examples:
   ambikiali version --client";
 pub const IMAGES: &str = "\
 Examples:
-  ambikiali images";
+  ambikiali images
+  ambikiali images --registry registry.example.com/mirror";
 pub const COMPLETIONS: &str = "\
 Examples:
   source <(ambikiali completions bash)

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Fleet;
+use super::{Fleet, Images};
 
 #[derive(Args, Debug)]
 pub struct Install {
@@ -11,6 +11,8 @@ pub struct Install {
     /// Take fields that another tool manages; without it a conflict stops the install
     #[arg(long)]
     pub force_conflicts: bool,
+    #[command(flatten)]
+    pub images: Images,
     /// Only show what would be written, as plan does
     #[arg(long)]
     pub dry_run: bool,
@@ -26,6 +28,8 @@ pub struct Plan {
     /// As if install took fields that another tool manages
     #[arg(long)]
     pub force_conflicts: bool,
+    #[command(flatten)]
+    pub images: Images,
     /// Exit code 10 when anything would be written
     #[arg(long)]
     pub exit_code: bool,
@@ -36,6 +40,7 @@ impl From<Plan> for Install {
         Install {
             fleet: plan.fleet,
             force_conflicts: plan.force_conflicts,
+            images: plan.images,
             dry_run: true,
             exit_code: plan.exit_code,
         }

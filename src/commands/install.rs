@@ -8,9 +8,12 @@ use serde_json::json;
 use super::{named, noted, shown};
 use crate::cli::{self, Global};
 use crate::document::{self, Ended};
+use crate::images::Images;
+use crate::install::Run;
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Mesh};
+use crate::options::Options;
 use crate::problem::{self, Exit};
 use crate::{check, install, last_install, plan, ui};
 
@@ -41,7 +44,9 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         force_conflicts,
         dry_run,
         exit_code,
+        images,
     } = args;
+    let images = Images::of(&Options::default().with(images.asked()));
     let started = Instant::now();
     let mesh = match connected(fleet, global).await {
         Ok(mesh) => mesh,
@@ -53,12 +58,13 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         ..Choices::default()
     };
     if dry_run {
-        return planned(&mesh, global, choices, work, exit_code).await;
+        return planned(&mesh, global, choices, &images, work, exit_code).await;
     }
     work.begins(&mesh);
     let mut remembered = true;
     let mut findings = Vec::new();
     let begun = shown(&mesh, global, choices, work, async |run| -> Result<bool> {
+        let run = &Run { images: &images, ..run.clone() };
         findings = check::check(run).await?;
         if !ui::allowed(&findings) {
             return Ok(false);
@@ -87,11 +93,16 @@ async fn planned(
     mesh: &Mesh,
     global: &Global,
     choices: Choices,
+    images: &Images,
     work: &Work,
     exit_code: bool,
 ) -> Result<Ended> {
     let mut findings = Vec::new();
     let plans = noted(mesh, global, choices, work, async |run| -> Result<_> {
+        let run = &Run {
+            images,
+            ..run.clone()
+        };
         findings = check::check(run).await?;
         match ui::allowed(&findings) {
             true => plan::plan(run).await.map(Some),

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 pub use config::{PrometheusConfig, job};
 
 use super::ScrapeTarget;
-use crate::k8s::apply::{self, Before};
+use crate::images::Images;
+use crate::k8s::apply::{self, Applied, Before};
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::{Refusal, send_opt};
@@ -32,15 +33,17 @@ pub fn url(namespace: &str) -> String {
     format!("http://{NAME}.{namespace}:{PORT}")
 }
 
-pub fn objects(namespace: &str, targets: &[ScrapeTarget]) -> Result<Vec<Value>> {
+pub fn objects(namespace: &str, targets: &[ScrapeTarget], images: &Images) -> Result<Vec<Value>> {
     let config = PrometheusConfig::federating(targets).render()?;
     let hash = manifests::hash(&config);
-    let values = json!({"namespace": namespace, "config": config, "config_hash": hash});
+    let values = json!({
+        "namespace": namespace, "config": config, "config_hash": hash, "images": images.values(),
+    });
     manifests::render(manifests::FEDERATED_PROMETHEUS, values)
 }
 
 pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before) -> Result<()> {
-    let applied = apply::apply_all(scope, &objects(scope.namespace, targets)?, before).await?;
+    let applied = applied(scope, targets, before).await?;
     let (api, id) = (deployments(scope), deployment_id(scope));
     pods::rolled_out_with(scope, &api, &applied, id, PODS).await?;
     let summary = apply::summary(&applied);
@@ -50,9 +53,18 @@ pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before
     Ok(())
 }
 
+async fn applied(
+    scope: &Scope<'_>,
+    targets: &[ScrapeTarget],
+    before: Before,
+) -> Result<Vec<Applied>> {
+    let objects = objects(scope.namespace, targets, scope.images)?;
+    apply::apply_all(scope, &objects, before).await
+}
+
 /// In a dry run: all that `install` would write.
 pub async fn foreseen(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before) -> Result<()> {
-    let applied = apply::apply_all(scope, &objects(scope.namespace, targets)?, before).await?;
+    let applied = applied(scope, targets, before).await?;
     pods::foreseen_with(scope, &applied, &deployment_id(scope), PODS).await
 }
 
@@ -102,7 +114,7 @@ fn drift(config: &str, now: &ScrapeTarget) -> Option<String> {
 }
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let removed = delete::delete_all(scope, &objects(scope.namespace, &[])?).await?;
+    let removed = delete::delete_all(scope, &objects(scope.namespace, &[], scope.images)?).await?;
     scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }
