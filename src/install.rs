@@ -97,16 +97,23 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
 
 /// All that this cluster may be given, by its step: only the names of it count.
 pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
-    let namespace = run.namespace;
+    let mut planned = planned_of(run.namespace, run.is_home(cluster).then_some(&cluster.name))?;
+    let own = [Step::ClusterPrometheus, Step::ExposePrometheus];
+    planned.retain(|(step, _)| cluster.prometheus.is_none() || !own.contains(step));
+    Ok(planned)
+}
+
+/// The same for a home of that name, or for any remote.
+pub fn planned_of(namespace: &str, home: Option<&ClusterName>) -> Result<Vec<(Step, Value)>> {
     let mut all = vec![
         (Step::Namespace, vec![namespaces::object(namespace)?]),
         (Step::ClusterPrometheus, cluster_prometheus::objects()?),
         (Step::ExposePrometheus, expose_prometheus::objects(0)?),
         (Step::KialiOperator, kiali_operator::planned(namespace)?),
     ];
-    if run.is_home(cluster) {
+    if let Some(home) = home {
         let secret = remote_secret::object(namespace, &[])?;
-        let cr = kiali::object(namespace, &cluster.name, "")?;
+        let cr = kiali::object(namespace, home, "")?;
         all.push((
             Step::AggregateMetrics,
             aggregate_metrics::objects(namespace, &[])?,
@@ -140,11 +147,42 @@ async fn metrics(run: &Run<'_>, before: &[Before], scraping: oneshot::Sender<()>
     })
     .await?;
     let _ = scraping.send(());
+    let unused = run
+        .mesh
+        .all()
+        .filter(|cluster| cluster.prometheus.is_some());
+    try_join_all(unused.map(|cluster| unexpose(run, cluster))).await?;
     Ok(())
+}
+
+/// What an install made in a cluster whose Prometheus is somebody else's now.
+async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
+    let is_there = |object: &Value| {
+        let entry = run.on(Step::ExposePrometheus, cluster).record.entry(object);
+        entry.is_some()
+    };
+    let made = [
+        cluster_prometheus::objects()?,
+        expose_prometheus::objects(0)?,
+    ];
+    if !made.iter().flatten().any(is_there) {
+        return Ok(());
+    }
+    let gateway = async |scope: Scope<'_>| expose_prometheus::remove(&scope).await;
+    step(run, Step::ExposePrometheus, cluster, gateway).await?;
+    let own = async |scope: Scope<'_>| cluster_prometheus::remove(&scope).await;
+    step(run, Step::ClusterPrometheus, cluster, own).await
 }
 
 /// The load balancer takes its time beside the server it leads to.
 async fn expose(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<ScrapeTarget> {
+    if let Some(address) = &cluster.prometheus {
+        let progress = run.on(Step::ExposePrometheus, cluster).progress;
+        progress.done(format!(
+            "http://{address}/federate is somebody else's, used"
+        ));
+        return Ok(ScrapeTarget::of(&cluster.name, address));
+    }
     let apply = async |scope: Scope<'_>| cluster_prometheus::install(&scope, before).await;
     let prometheus = step(run, Step::ClusterPrometheus, cluster, apply).await?;
     let serving = async |scope: Scope<'_>| cluster_prometheus::serving(&scope, &prometheus).await;
@@ -213,7 +251,7 @@ async fn home_kiali(
         }
     };
     step(run, Step::Kiali, home, async |scope| {
-        kiali::serving(&scope, &secret, &run.names()).await
+        kiali::serving(&scope, &secret, &run.names(), &[]).await
     })
     .await
 }

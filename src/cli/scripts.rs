@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
@@ -29,7 +30,15 @@ pub fn parse() -> Cli {
         command = command.bin_name("kubectl ambikiali");
     }
     let matches = command.clone().get_matches();
+    let typed = |m: &ArgMatches| m.value_source("namespace") != Some(ValueSource::DefaultValue);
+    let namespace_typed = matches
+        .subcommand()
+        .is_some_and(|(_, matches)| typed(matches));
     let cli = Cli::from_arg_matches(&matches).and_then(with_a_document);
+    let cli = cli.map(|mut cli| {
+        cli.global.namespace_typed = namespace_typed;
+        cli
+    });
     cli.unwrap_or_else(|error| error.format(&mut command).exit())
 }
 

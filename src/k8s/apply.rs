@@ -10,6 +10,7 @@ use super::ownership::labelled;
 use super::request::Refusal;
 use super::write::{Force, read, write};
 use super::{Scope, kinds};
+use crate::progress::ObjectId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -134,6 +135,20 @@ fn overruled(scope: &Scope<'_>, wanted: &Value, written: &Value) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Which of these an apply would write.
+pub async fn due(scope: &Scope<'_>, objects: &[Value]) -> Result<Vec<ObjectId>> {
+    let mut due = Vec::new();
+    for object in objects {
+        let id = kinds::id(object)?;
+        let wanted = labelled(object, &scope.record.id);
+        let live = read(scope, object, &id).await?;
+        if live.is_none_or(|live| difference(&wanted, &live).is_some()) {
+            due.push(id);
+        }
+    }
+    Ok(due)
 }
 
 /// Creates an object that is not there; tells whose it is otherwise. Never changes one.

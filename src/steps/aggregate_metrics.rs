@@ -18,6 +18,7 @@ use crate::k8s::look::{Component, look};
 use crate::k8s::request::{Refusal, send_opt};
 use crate::k8s::{Scope, delete, pods};
 use crate::manifests;
+use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
 
 const NAME: &str = "prometheus";
@@ -48,6 +49,26 @@ pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before
         .progress
         .done(format!("{summary}; scrapes {} clusters", targets.len()));
     Ok(())
+}
+
+/// Without the jobs of these clusters, whose others it keeps; returns what was written, or would be.
+pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<ObjectId>> {
+    let text = config(scope).await?;
+    let mut targets = config::targets(&text);
+    if targets.is_empty() {
+        scope.progress.done("nothing there");
+        return Ok(Vec::new());
+    }
+    targets.retain(|target| !leaving.contains(&target.cluster));
+    let due = apply::due(scope, &objects(scope.namespace, &targets)?).await?;
+    if scope.choices.dry_run {
+        let count = targets.len();
+        let done = format!("would be changed {}; scrapes {count} clusters", due.len());
+        scope.progress.done(done);
+    } else {
+        install(scope, &targets, Before::Unknown).await?;
+    }
+    Ok(due)
 }
 
 fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
