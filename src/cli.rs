@@ -3,6 +3,8 @@
 mod examples;
 mod file;
 mod fleet;
+mod images;
+mod install;
 mod scripts;
 mod values;
 
@@ -13,6 +15,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use file::{Written, read};
 pub use fleet::{Clusters, Fleet, Own, Remote, Remotes};
+pub use images::Images;
+pub use install::{Install, Plan};
 pub use scripts::{complete, completions, man, parse};
 
 use crate::code::Code;
@@ -36,7 +40,8 @@ Exit codes:
   1 failed, or not ready    6 something is left after cleanup
   2 wrong usage             8 a cluster does not answer or refuses the credentials
   3 refused, nothing done   9 another tool manages what would be written
-  4 a deadline passed       130, 143 interrupted";
+  4 a deadline passed      10 install would write (--exit-code)
+                          130, 143 interrupted";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -44,6 +49,10 @@ pub enum Command {
     #[command(visible_alias = "preflight")]
     #[command(after_help = examples::CHECK)]
     Check(Check),
+    /// Show what install would write, and write nothing
+    #[command(visible_alias = "diff")]
+    #[command(after_help = examples::PLAN)]
+    Plan(Plan),
     /// Install, or go on with an install that was interrupted; a second run changes nothing
     #[command(after_help = examples::INSTALL)]
     Install(Install),
@@ -68,7 +77,7 @@ pub enum Command {
     Version(Version),
     /// List every image that an install runs, with its digest if one is pinned
     #[command(after_help = examples::IMAGES)]
-    Images,
+    Images(Images),
     /// Print the script that makes a shell complete commands, flags and contexts
     #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
@@ -82,6 +91,8 @@ impl Command {
     pub fn kind(&self) -> &'static str {
         match self {
             Command::Check(_) => "CheckResult",
+            Command::Plan(_) => "PlanResult",
+            Command::Install(args) if args.dry_run => "PlanResult",
             Command::Install(_) => "InstallResult",
             Command::Verify(_) => "VerifyResult",
             Command::Status(_) => "StatusResult",
@@ -89,7 +100,7 @@ impl Command {
             Command::Cleanup(_) => "CleanupResult",
             Command::Explain(_) => "ExplainResult",
             Command::Version(_) => "VersionResult",
-            Command::Images => "ImagesResult",
+            Command::Images(_) => "ImagesResult",
             Command::Completions(_) => "CompletionsResult",
             Command::Man(_) => "ManResult",
         }
@@ -99,6 +110,7 @@ impl Command {
     pub fn file(&self) -> Option<&Path> {
         let file = match self {
             Command::Check(check) => &check.fleet.as_ref()?.remotes.file,
+            Command::Plan(plan) => &plan.fleet.remotes.file,
             Command::Install(install) => &install.fleet.remotes.file,
             Command::Verify(verify) => &verify.clusters.remotes.file,
             Command::Status(clusters) => &clusters.remotes.file,
@@ -112,7 +124,11 @@ impl Command {
 
     /// Whether it changes clusters.
     pub fn writes(&self) -> bool {
-        matches!(self, Command::Install(_) | Command::Cleanup(_))
+        match self {
+            Command::Install(args) => !args.dry_run,
+            Command::Cleanup(_) => true,
+            _ => false,
+        }
     }
 }
 
@@ -196,15 +212,6 @@ pub struct Man {
 pub struct Explain {
     /// Code of the finding, like AK1103
     pub code: Code,
-}
-
-#[derive(Args, Debug)]
-pub struct Install {
-    #[command(flatten)]
-    pub fleet: Fleet,
-    /// Take fields that another tool manages; without it a conflict stops the install
-    #[arg(long)]
-    pub force_conflicts: bool,
 }
 
 #[derive(Args, Debug)]

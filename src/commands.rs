@@ -13,12 +13,15 @@ use serde_json::json;
 use crate::cli::{self, Cli, Command, Global, Own, Remotes};
 use crate::document::{self, Ended};
 use crate::guide::Step;
+use crate::images::Images;
 use crate::install::Run;
 use crate::interrupt::Work;
 use crate::k8s::lease::Lease;
 use crate::k8s::record::{self, Record};
 use crate::k8s::{Choices, Deadline, Scope};
 use crate::mesh::{Member, Members, Mesh};
+use crate::options::Options;
+use crate::progress::Events;
 use crate::{last_install, progress, ui};
 
 /// For one look at the record.
@@ -37,6 +40,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
     }
     match command {
         Command::Check(args) => install::check(args, &global, work).await,
+        Command::Plan(args) => install::install(args.into(), &global, work).await,
         Command::Install(args) => install::install(args, &global, work).await,
         Command::Verify(args) => look::verify(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,
@@ -47,9 +51,10 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
             Ok(Ended::done(document::explained(args.code)))
         }
         Command::Version(args) => look::version(args, &global, work).await,
-        Command::Images => {
-            ui::images();
-            Ok(Ended::done(json!({"images": document::images()})))
+        Command::Images(args) => {
+            let images = Images::of(&Options::default().with(args.asked()));
+            ui::images(&images);
+            Ok(Ended::done(json!({"images": document::images(&images)})))
         }
         Command::Completions(args) => {
             ui::text(&cli::completions(args.shell)?);
@@ -72,8 +77,38 @@ async fn shown<T>(
 ) -> T {
     let (events, receiver) = progress::channel();
     let screen = tokio::spawn(ui::show(receiver));
+    let result = begun(mesh, global, choices, work, events, command).await;
+    let _ = screen.await;
+    ui::put_off(mesh);
+    result
+}
+
+/// Work that is only rehearsed has nothing to tell but notes.
+async fn noted<T>(
+    mesh: &Mesh,
+    global: &Global,
+    choices: Choices,
+    work: &Work,
+    command: impl AsyncFnOnce(&Run<'_>) -> T,
+) -> T {
+    let (events, receiver) = progress::channel();
+    let notes = tokio::spawn(ui::show_notes(receiver));
+    let result = begun(mesh, global, choices, work, events, command).await;
+    let _ = notes.await;
+    result
+}
+
+async fn begun<T>(
+    mesh: &Mesh,
+    global: &Global,
+    choices: Choices,
+    work: &Work,
+    events: Events,
+    command: impl AsyncFnOnce(&Run<'_>) -> T,
+) -> T {
     let (records, lease) = bookkeeping(mesh, &global.namespace);
     let lease = work.holds(lease);
+    let images = Images::default();
     let run = Run {
         mesh,
         namespace: &global.namespace,
@@ -82,12 +117,11 @@ async fn shown<T>(
         records: &records,
         lease,
         choices,
+        images: &images,
     };
     let result = command(&run).await;
     drop(run);
     lease.release().await;
-    let _ = screen.await;
-    ui::put_off(mesh);
     result
 }
 
@@ -110,6 +144,7 @@ async fn with_remembered(mut mesh: Mesh, namespace: &str) -> Mesh {
         record: &records[0],
         lease: &lease,
         choices: Choices::default(),
+        images: &Images::default(),
         namespace,
         progress: events.of(Step::Namespace, &mesh.home.name),
         deadline: Deadline::after(RECALL),

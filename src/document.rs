@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 use crate::check;
 use crate::cleanup::Report;
 use crate::code::Code;
+use crate::images::Images;
+use crate::k8s::change::{Change, Field};
 use crate::k8s::health::Health;
-use crate::manifests::IMAGES;
-use crate::mesh::{Absent, Mesh};
+use crate::mesh::{Absent, ClusterName, Mesh};
+use crate::plan::Plan;
 use crate::problem::{self, Exit};
 use crate::status::Row;
 use crate::verify::{self, Verdict};
@@ -50,6 +52,7 @@ impl Ended {
     pub fn document(&self, kind: &str) -> Value {
         let outcome = match self.code {
             0 => "succeeded",
+            10 => "changes",
             130 | 143 => "interrupted",
             _ => "failed",
         };
@@ -134,6 +137,27 @@ pub fn components(rows: &[Row]) -> Value {
     rows.collect()
 }
 
+pub fn changes(plans: &[Plan]) -> Value {
+    let field = |field: &Field| {
+        json!({
+            "path": field.path, "before": field.before, "after": field.after,
+            "secret": field.secret,
+        })
+    };
+    let change = |cluster: &ClusterName, change: &Change| {
+        json!({
+            "cluster": cluster, "step": change.step.title(), "object": change.object.to_string(),
+            "action": change.what.word(),
+            "fields": change.fields.iter().map(field).collect::<Value>(),
+        })
+    };
+    let changes = plans.iter().flat_map(|plan| {
+        let changes = plan.changes.iter();
+        changes.map(|one| change(&plan.cluster, one))
+    });
+    changes.collect()
+}
+
 /// Remotes that gave no answer.
 pub fn unreachable(absent: &[Absent]) -> Value {
     let absent = absent
@@ -170,11 +194,11 @@ pub fn explained(code: Code) -> Value {
     })
 }
 
-pub fn images() -> Value {
-    let images = IMAGES.iter().map(|(component, image)| {
+pub fn images(images: &Images) -> Value {
+    let images = images.all().map(|(component, image)| {
         let (reference, digest) = match image.split_once('@') {
             Some((reference, digest)) => (reference, Some(digest)),
-            None => (*image, None),
+            None => (image, None),
         };
         json!({"component": component, "reference": reference, "digest": digest})
     });

@@ -7,11 +7,13 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::guide::Step;
+use crate::images::Images;
 use crate::k8s::apply::{Applied, Before, Outcome};
 use crate::k8s::lease::Lease;
 use crate::k8s::record::{self, Record};
 use crate::k8s::{Choices, Deadline, Scope, pods};
 use crate::mesh::{Cluster, ClusterName, Mesh};
+use crate::planned::planned;
 use crate::progress::Events;
 use crate::steps::{
     RemoteAccess, ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali,
@@ -29,6 +31,7 @@ pub struct Run<'a> {
     pub records: &'a [Record],
     pub lease: &'a Lease,
     pub choices: Choices,
+    pub images: &'a Images,
 }
 
 impl<'a> Run<'a> {
@@ -40,6 +43,7 @@ impl<'a> Run<'a> {
             record: &self.records[number.unwrap_or_default()],
             lease: self.lease,
             choices: self.choices,
+            images: self.images,
             namespace: self.namespace,
             progress,
             deadline: self.deadline.sooner(step.budget()),
@@ -95,38 +99,6 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// All that this cluster may be given, by its step: only the names of it count.
-pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
-    let mut planned = planned_of(run.namespace, run.is_home(cluster).then_some(&cluster.name))?;
-    let own = [Step::ClusterPrometheus, Step::ExposePrometheus];
-    planned.retain(|(step, _)| cluster.prometheus.is_none() || !own.contains(step));
-    Ok(planned)
-}
-
-/// The same for a home of that name, or for any remote.
-pub fn planned_of(namespace: &str, home: Option<&ClusterName>) -> Result<Vec<(Step, Value)>> {
-    let mut all = vec![
-        (Step::Namespace, vec![namespaces::object(namespace)?]),
-        (Step::ClusterPrometheus, cluster_prometheus::objects()?),
-        (Step::ExposePrometheus, expose_prometheus::objects(0)?),
-        (Step::KialiOperator, kiali_operator::planned(namespace)?),
-    ];
-    if let Some(home) = home {
-        let secret = remote_secret::object(namespace, &[])?;
-        let cr = kiali::object(namespace, home, "")?;
-        all.push((
-            Step::AggregateMetrics,
-            aggregate_metrics::objects(namespace, &[])?,
-        ));
-        all.push((Step::RemoteSecret, vec![secret]));
-        all.push((Step::Kiali, vec![cr]));
-    } else {
-        all.push((Step::RemoteCluster, remote_cluster::objects(namespace)?));
-    }
-    let each = |(step, objects): (Step, Vec<Value>)| objects.into_iter().map(move |o| (step, o));
-    Ok(all.into_iter().flat_map(each).collect())
-}
-
 async fn namespace(run: &Run<'_>, cluster: &Cluster) -> Result<Before> {
     step(run, Step::Namespace, cluster, async |scope| {
         namespaces::install(&scope).await
@@ -162,7 +134,7 @@ async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
         entry.is_some()
     };
     let made = [
-        cluster_prometheus::objects()?,
+        cluster_prometheus::objects(run.images)?,
         expose_prometheus::objects(0)?,
     ];
     if !made.iter().flatten().any(is_there) {

@@ -3,6 +3,7 @@
 
 mod advice;
 pub mod apply;
+pub mod change;
 pub mod conflict;
 pub mod contents;
 pub mod delete;
@@ -29,6 +30,7 @@ use kube::api::PatchParams;
 
 use self::lease::Lease;
 use self::record::Record;
+use crate::images::Images;
 use crate::mesh::Cluster;
 use crate::progress::Progress;
 
@@ -96,8 +98,16 @@ pub struct Scope<'a> {
     pub record: &'a Record,
     pub lease: &'a Lease,
     pub choices: Choices,
+    pub images: &'a Images,
     /// The namespace of Kiali, `kiali` unless the user says otherwise.
     pub namespace: &'a str,
     pub progress: Progress,
     pub deadline: Deadline,
+}
+
+impl Scope<'_> {
+    pub fn is_home(&self) -> bool {
+        // An install is called after its home.
+        self.record.id == ownership::install_id(&self.cluster.uid, self.namespace)
+    }
 }

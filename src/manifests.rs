@@ -8,19 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Pinned: what was tested is what runs. One image serves in each cluster and over them.
-pub const PROMETHEUS_IMAGE: &str = "prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac";
+/// The operator installs the Kiali of its own version.
 pub const KIALI_VERSION: &str = "v2.29.0";
-const KIALI_OPERATOR_IMAGE: &str = "quay.io/kiali/kiali-operator:v2.29.0";
-/// The operator's own choice, by its version.
-const KIALI_IMAGE: &str = "quay.io/kiali/kiali:v2.29.0";
-
-/// Every image that an install makes a cluster run, by its component.
-pub const IMAGES: [(&str, &str); 3] = [
-    ("prometheus", PROMETHEUS_IMAGE),
-    ("kiali-operator", KIALI_OPERATOR_IMAGE),
-    ("kiali", KIALI_IMAGE),
-];
 
 /// A manifest by its file name, so that a reader finds it.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +40,9 @@ manifest!(KIALI, "kiali.yaml");
 pub const CLUSTER_PROMETHEUS_CONFIG: &str =
     include_str!("../manifests/cluster-prometheus.config.yaml");
 
-/// The objects of a manifest with its values filled in; versions and images are always there.
+/// The objects of a manifest with its values filled in; the version is always there.
 pub fn render(manifest: Manifest, values: Value) -> Result<Vec<Value>> {
-    let mut all = json!({
-        "images": {"prometheus": PROMETHEUS_IMAGE, "kiali_operator": KIALI_OPERATOR_IMAGE},
-        "kiali_version": KIALI_VERSION,
-    });
+    let mut all = json!({"kiali_version": KIALI_VERSION});
     if let (Some(all), Value::Object(values)) = (all.as_object_mut(), values) {
         all.extend(values);
     }
@@ -95,12 +81,18 @@ pub fn hash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::images;
 
     /// Every manifest with values that would break it, were they pasted as text.
     fn hostile() -> Value {
         json!({
             "namespace": "x\ny: z", "config": "a: no\n---\nb: \"1:30\"\n", "config_hash": "no",
             "prometheus_port": 9090, "prometheus_url": "http://x: y #z", "home": "1:30",
+            "images": {
+                "prometheus": "no", "kiali_operator": "a: b",
+                "kiali": {"name": "x\ny: z", "digest": "no", "version": "1:30"},
+            },
+            "own_kiali": "true",
         })
     }
 
@@ -147,7 +139,9 @@ mod tests {
 
     #[test]
     fn every_image_is_pinned() {
-        assert!(PROMETHEUS_IMAGE.contains("@sha256:"));
-        assert!(KIALI_OPERATOR_IMAGE.ends_with(KIALI_VERSION));
+        assert!(images::PROMETHEUS.contains("@sha256:"));
+        for of_kiali in [images::KIALI_OPERATOR, images::KIALI] {
+            assert!(of_kiali.ends_with(KIALI_VERSION), "{of_kiali}");
+        }
     }
 }

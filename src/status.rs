@@ -6,12 +6,13 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use crate::guide::Step;
-use crate::install::{Run, planned};
+use crate::install::Run;
 use crate::k8s::drift;
 use crate::k8s::health::Health;
 use crate::k8s::look::Component;
 use crate::k8s::record::{self, Key};
 use crate::mesh::{Cluster, ClusterName};
+use crate::planned::planned;
 use crate::progress::ObjectId;
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,

@@ -11,6 +11,7 @@ mod fleet;
 mod install;
 mod output;
 mod parity;
+mod plan;
 mod record;
 mod rules;
 mod status;

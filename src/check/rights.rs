@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use super::Finding;
 use crate::code::Code;
-use crate::install::{Run, planned};
+use crate::install::Run;
 use crate::k8s::rights::{self, Right};
 use crate::k8s::{Scope, kinds};
+use crate::planned::planned;
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
 

@@ -8,10 +8,11 @@ use serde_json::Value;
 use super::Finding;
 use crate::code::Code;
 use crate::guide::Step;
-use crate::install::{Run, planned};
+use crate::install::Run;
 use crate::k8s::conflict;
 use crate::k8s::difference::difference;
 use crate::k8s::{Scope, kinds, write};
+use crate::planned::planned;
 use crate::progress::ObjectId;
 use crate::steps::{cluster_prometheus, kiali_operator};
 

@@ -8,10 +8,11 @@ use futures::future::{join_all, try_join_all};
 
 use super::{Report, clear, end, open};
 use crate::guide::Step;
-use crate::install::{Run, planned_of, step};
+use crate::install::{Run, step};
 use crate::k8s::apply::Outcome;
 use crate::k8s::{kinds, record};
 use crate::mesh::{Cluster, ClusterName};
+use crate::planned;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::steps::{aggregate_metrics, kiali, remote_secret};
@@ -46,7 +47,7 @@ pub async fn only(run: &Run<'_>, forgotten: &[ClusterName]) -> Result<Report> {
         }
     }
     for name in forgotten {
-        let objects = planned_of(run.namespace, None)?;
+        let objects = planned::of_any(run, None)?;
         let ids = objects.iter().map(|(_, object)| kinds::id(object));
         let left = ids.map(|id| Ok((name.to_string(), id?)));
         report.left.extend(left.collect::<Result<Vec<_>>>()?);
@@ -121,7 +122,7 @@ async fn let_go(
 
 /// An install that was cut short may not have come to it.
 fn has_kiali(run: &Run<'_>) -> Result<bool> {
-    let cr = kiali::object(run.namespace, &run.mesh.home.name, "")?;
+    let cr = kiali::object(run.namespace, &run.mesh.home.name, "", run.images)?;
     let entry = home_record(run).entry(&cr);
     Ok(entry.is_some_and(|entry| entry.uid.is_some()))
 }

@@ -4,11 +4,16 @@ pub const CHECK: &str = "\
 Examples:
   ambikiali check --ctx1 kind-east --ctx2 kind-west
   ambikiali check --list";
+pub const PLAN: &str = "\
+Examples:
+  ambikiali plan --ctx1 kind-east --ctx2 kind-west
+  ambikiali plan --ctx1 kind-east --ctx2 kind-west --exit-code -o json";
 pub const INSTALL: &str = "\
 Examples:
   ambikiali install --ctx1 kind-east --ctx2 kind-west
   ambikiali install --ctx1 east --ctx2 west --api-server2 https://10.1.0.4:6443
-  ambikiali install --ctx1 eu --ctx2 us --ctx2 ap";
+  ambikiali install --ctx1 eu --ctx2 us --ctx2 ap
+  ambikiali install --ctx1 eu --ctx2 us --registry registry.example.com/mirror";
 pub const VERIFY: &str = "\
 Examples:
   ambikiali verify
@@ -35,7 +40,8 @@ Examples:
   ambikiali version --client";
 pub const IMAGES: &str = "\
 Examples:
-  ambikiali images";
+  ambikiali images
+  ambikiali images --registry registry.example.com/mirror";
 pub const COMPLETIONS: &str = "\
 Examples:
   source <(ambikiali completions bash)

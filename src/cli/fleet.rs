@@ -187,12 +187,6 @@ impl<const NEW: bool> FromArgMatches for Remotes<NEW> {
             Some(_) => Vec::new(),
             None => remotes(matches)?,
         };
-        let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        if let Some(number) = (1..=LAST).find(|n| file.is_some() && typed(&context(*n))) {
-            return wrong(&format!("--ctx{number} and --file exclude each other"));
-        }
-        let only = matches.try_get_one::<bool>("only").ok().flatten();
-        sensible(matches, &contexts, only == Some(&true))?;
         let known = |n: usize| n == 1 || contexts.iter().any(|(number, _)| *number == n);
         for flag in FLAGS.iter().filter(|flag| NEW || !flag.new) {
             let mut numbers = flag.first..=LAST;
@@ -238,14 +232,31 @@ fn remotes(matches: &ArgMatches) -> Result<Vec<(usize, String)>, Error> {
     Ok(contexts)
 }
 
-/// Home and remotes are named together, unless some remotes leave a home that is known.
-fn sensible(matches: &ArgMatches, remotes: &[(usize, String)], only: bool) -> Result<(), Error> {
-    let home = matches.get_one::<String>("ctx1");
-    if home.is_none() && !remotes.is_empty() && !only {
+/// What no flag can say by itself: home and remotes are named together, unless some remotes leave a
+/// home that is known; and by flags or by a file.
+pub fn sensible(matches: &ArgMatches) -> Result<(), Error> {
+    let named = |id: &str| matches.try_get_one::<String>(id).ok().flatten();
+    let numbers = || (1..=LAST).filter(|n| named(&context(*n)).is_some());
+    if matches!(matches.try_get_one::<PathBuf>("file"), Ok(Some(_))) {
+        let typed =
+            |n: &usize| matches.value_source(&context(*n)) == Some(ValueSource::CommandLine);
+        return match numbers().find(typed) {
+            Some(number) => wrong(&format!("--ctx{number} and --file exclude each other")),
+            None => Ok(()),
+        };
+    }
+    let only = matches.try_get_one::<bool>("only").ok().flatten() == Some(&true);
+    let home = named("ctx1");
+    if home.is_none() && numbers().next().is_some() && !only {
         let text = "--ctx2 needs --ctx1, the home: without both they are as at the last install\n";
         return Err(Error::raw(ErrorKind::MissingRequiredArgument, text));
     }
-    if only && remotes.iter().any(|(_, context)| Some(context) == home) {
+    let repeated = matches.try_get_many::<String>("ctx2").ok().flatten();
+    let mut remotes = repeated
+        .into_iter()
+        .flatten()
+        .chain((3..=LAST).filter_map(|n| named(&context(n))));
+    if only && remotes.any(|context| Some(context) == home) {
         return wrong("--only is for remotes; home goes with all of it: ambikiali cleanup");
     }
     Ok(())

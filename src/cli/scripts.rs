@@ -11,7 +11,7 @@ use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 
-use super::{Cli, Command, Output, Shell};
+use super::{Cli, Command, Output, Shell, fleet};
 use crate::mesh;
 
 /// Set by the script that a shell has: it asks this program for what may come next.
@@ -34,7 +34,11 @@ pub fn parse() -> Cli {
     let namespace_typed = matches
         .subcommand()
         .is_some_and(|(_, matches)| typed(matches));
-    let cli = Cli::from_arg_matches(&matches).and_then(with_a_document);
+    let sensible = matches
+        .subcommand()
+        .map_or(Ok(()), |(_, m)| fleet::sensible(m));
+    let cli = sensible.and_then(|()| Cli::from_arg_matches(&matches));
+    let cli = cli.and_then(with_a_document);
     let cli = cli.map(|mut cli| {
         cli.global.namespace_typed = namespace_typed;
         cli

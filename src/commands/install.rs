@@ -5,14 +5,17 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{members, shown, with_remembered};
+use super::{members, noted, shown, with_remembered};
 use crate::cli::{self, Global};
 use crate::document::{self, Ended};
+use crate::images::Images;
+use crate::install::Run;
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Members, Mesh};
+use crate::options::Options;
 use crate::problem::{self, Exit};
-use crate::{check, install, last_install, ui};
+use crate::{check, install, last_install, plan, ui};
 
 pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<Ended> {
     let Some(fleet) = args.fleet else {
@@ -40,7 +43,11 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     let cli::Install {
         fleet,
         force_conflicts,
+        dry_run,
+        exit_code,
+        images,
     } = args;
+    let images = Images::of(&Options::default().with(images.asked()));
     let started = Instant::now();
     let members = members(fleet.ctx1, fleet.remotes, global)?;
     let mesh = match connected(&members, fleet.allow_loopback).await {
@@ -49,12 +56,17 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     };
     let choices = Choices {
         force_conflicts,
+        dry_run,
         ..Choices::default()
     };
+    if dry_run {
+        return planned(&mesh, global, choices, &images, work, exit_code).await;
+    }
     work.begins(&mesh);
     let mut remembered = true;
     let mut findings = Vec::new();
     let begun = shown(&mesh, global, choices, work, async |run| -> Result<bool> {
+        let run = &Run { images: &images, ..run.clone() };
         findings = check::check(run).await?;
         if !ui::allowed(&findings) {
             return Ok(false);
@@ -76,6 +88,39 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         "clusters": document::clusters(&mesh), "findings": document::findings(&findings),
     });
     Ok(Ended::by(begun, Exit::Preflight, found))
+}
+
+/// What the same install would write.
+async fn planned(
+    mesh: &Mesh,
+    global: &Global,
+    choices: Choices,
+    images: &Images,
+    work: &Work,
+    exit_code: bool,
+) -> Result<Ended> {
+    let mut findings = Vec::new();
+    let plans = noted(mesh, global, choices, work, async |run| -> Result<_> {
+        let run = &Run {
+            images,
+            ..run.clone()
+        };
+        findings = check::check(run).await?;
+        match ui::allowed(&findings) {
+            true => plan::plan(run).await.map(Some),
+            false => Ok(None),
+        }
+    })
+    .await?;
+    let mut found = json!({
+        "clusters": document::clusters(mesh), "findings": document::findings(&findings),
+    });
+    let Some(plans) = plans else {
+        return Ok(Ended::by(false, Exit::Preflight, found));
+    };
+    found["changes"] = document::changes(&plans);
+    let writes = ui::planned(&plans);
+    Ok(Ended::by(!writes || !exit_code, Exit::Changes, found))
 }
 
 /// With all that keeps any of the clusters from it, told.

@@ -10,6 +10,7 @@ use crate::cli::{self, Clusters, Global};
 use crate::dashboard::Dashboard;
 use crate::document::{self, Ended};
 use crate::guide::Step;
+use crate::images::Images;
 use crate::interrupt::Work;
 use crate::k8s::{Choices, Deadline, Scope};
 use crate::mesh::{self, Istiod, Members};
@@ -106,6 +107,7 @@ pub async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<Ended> {
         record: &records[0],
         lease: &lease,
         choices: Choices::default(),
+        images: &Images::default(),
         namespace: &global.namespace,
         progress: events.of(Step::Kiali, &mesh.home.name),
         deadline: Deadline::after(global.timeout),

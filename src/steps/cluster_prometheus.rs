@@ -8,6 +8,7 @@ use kube::Api;
 use serde_json::{Value, json};
 
 use super::ISTIO_NAMESPACE;
+use crate::images::Images;
 use crate::k8s::apply::{self, Applied, Before, Claim, Outcome};
 use crate::k8s::health;
 use crate::k8s::look::{Component, look};
@@ -23,9 +24,11 @@ const PORT: u16 = 9090;
 pub const UNUSABLE: &str = "has neither port 9090 nor one named http or web";
 const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";
 
-pub fn objects() -> Result<Vec<Value>> {
+pub fn objects(images: &Images) -> Result<Vec<Value>> {
     let config = manifests::CLUSTER_PROMETHEUS_CONFIG;
-    let values = json!({"config": config, "config_hash": manifests::hash(config)});
+    let values = json!({
+        "config": config, "config_hash": manifests::hash(config), "images": images.values(),
+    });
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)
 }
 
@@ -39,11 +42,12 @@ pub struct Prometheus {
 
 /// Applies; `serving` waits. The route needs the Service, not the server.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
-    let (service, rest): (Vec<_>, Vec<_>) =
-        objects()?.into_iter().partition(|o| o["kind"] == "Service");
+    let (service, rest): (Vec<_>, Vec<_>) = objects(scope.images)?
+        .into_iter()
+        .partition(|o| o["kind"] == "Service");
     let mut applied = match apply::claim(scope, &service[0], before).await? {
         Claim::Foreign(live) => {
-            scope.record.adopted(&live);
+            apply::reuse(scope, &service[0], &live)?;
             let port = port(scope, &serde_json::from_value(live)?)?;
             return Ok(Prometheus {
                 port,
@@ -72,6 +76,14 @@ pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
     pods::rolled_out_with(scope, &api, applied, deployment_id(), PODS).await?;
     scope.progress.done(apply::summary(applied));
     Ok(())
+}
+
+/// In a dry run: what `serving` would write.
+pub async fn foreseen(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
+    match &prometheus.applied {
+        None => Ok(()),
+        Some(applied) => pods::foreseen_with(scope, applied, &deployment_id(), PODS).await,
+    }
 }
 
 async fn service(scope: &Scope<'_>) -> Result<Option<Service>> {
@@ -141,7 +153,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 }
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let removed = delete::delete_all(scope, &objects()?).await?;
+    let removed = delete::delete_all(scope, &objects(scope.images)?).await?;
     scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }

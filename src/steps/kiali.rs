@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::{Value, json};
 
+use crate::images::Images;
 use crate::k8s::apply::{self, Applied, Before};
 use crate::k8s::forward::Target;
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
@@ -28,11 +29,17 @@ pub const WEB_ROOT: &str = "/kiali";
 /// Kiali answers within a second; a remote that hangs makes it answer after a minute or more.
 const ANSWER: Duration = Duration::from_secs(10);
 
-pub fn object(namespace: &str, home: &ClusterName, prometheus: &str) -> Result<Value> {
+pub fn object(
+    namespace: &str,
+    home: &ClusterName,
+    prometheus: &str,
+    images: &Images,
+) -> Result<Value> {
     let values = json!({
         "namespace": namespace,
         "prometheus_url": prometheus,
         "home": home.as_str(),
+        "images": images.values(),
     });
     Ok(manifests::render(manifests::KIALI, values)?.swap_remove(0))
 }
@@ -40,8 +47,20 @@ pub fn object(namespace: &str, home: &ClusterName, prometheus: &str) -> Result<V
 /// Asks for Kiali at once: it starts without remotes and is rolled when it is given them, and what the
 /// operator refuses is known long before they are.
 pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<Applied> {
-    let cr = object(scope.namespace, &scope.cluster.name, prometheus)?;
+    let cr = object(
+        scope.namespace,
+        &scope.cluster.name,
+        prometheus,
+        scope.images,
+    )?;
     apply::apply(scope, &cr, before).await
+}
+
+/// In a dry run: what the waits for it would write.
+pub async fn foreseen(scope: &Scope<'_>, cr: &Applied) -> Result<()> {
+    kiali_cr::foreseen(scope, NAME, cr);
+    let server = ObjectId::new("Deployment", scope.namespace, NAME);
+    pods::foreseen(scope, &server).await
 }
 
 /// Until the operator is done with the CR.
@@ -157,7 +176,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 
 /// The CR, waited for: the operator removes the server with it.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let cr = object(scope.namespace, &scope.cluster.name, "")?;
+    let cr = object(scope.namespace, &scope.cluster.name, "", scope.images)?;
     let removed = kiali_cr::remove(scope, &cr).await?;
     scope.progress.done(kiali_cr::said(scope, removed));
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::report::BAD;
 use crate::document::VERSION;
-use crate::manifests::IMAGES;
+use crate::images::Images;
 use crate::mesh::{Absent, Mesh};
 use crate::version::Installed;
 
@@ -30,8 +30,8 @@ pub fn installed_versions(mesh: &Mesh, installed: &[Installed], absent: &[Absent
 }
 
 /// A line each: name, reference, and whether it is pinned.
-pub fn images() {
-    for (component, image) in IMAGES {
+pub fn images(images: &Images) {
+    for (component, image) in images.all() {
         let (reference, digest) = image
             .split_once('@')
             .unwrap_or((image, "no digest is pinned"));

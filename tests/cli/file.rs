@@ -30,22 +30,55 @@ const BAD: [(&str, &str); 18] = [
     ("home: {context: ''}\nremotes: [{context: west}]\n", ""),
     ("home: {}\nremotes: [{context: west}]\n", ""),
     ("home: {context: 5}\nremotes: [{context: west}]\n", ""),
-    ("home: {context: east}\nremotes: [{context: west, contxt: x}]\n", ""),
-    ("spec: {}\nhome: {context: east}\nremotes: [{context: west}]\n", ""),
-    ("namespace: Kiali\nhome: {context: east}\nremotes: [{context: west}]\n", ""),
-    ("namespace: istio-system\nhome: {context: east}\nremotes: [{context: west}]\n", ""),
-    ("home: {context: east, name: East}\nremotes: [{context: west}]\n", ""),
-    ("home: {context: east}\nremotes: [{context: west, apiServer: 10.0.0.1}]\n", ""),
-    ("home: {context: east}\nremotes: [{context: west, apiServer: 'https://a b'}]\n", ""),
-    ("home: {context: east}\nremotes: [{context: west, prometheus: 10.0.0.1}]\n", ""),
-    ("home: {context: east}\nremotes: [{context: west, prometheus: 'h:65536'}]\n", ""),
-    ("home: {context: east, kubeconfig: ''}\nremotes: [{context: west}]\n", ""),
+    (
+        "home: {context: east}\nremotes: [{context: west, contxt: x}]\n",
+        "",
+    ),
+    (
+        "spec: {}\nhome: {context: east}\nremotes: [{context: west}]\n",
+        "",
+    ),
+    (
+        "namespace: Kiali\nhome: {context: east}\nremotes: [{context: west}]\n",
+        "",
+    ),
+    (
+        "namespace: istio-system\nhome: {context: east}\nremotes: [{context: west}]\n",
+        "",
+    ),
+    (
+        "home: {context: east, name: East}\nremotes: [{context: west}]\n",
+        "",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, apiServer: 10.0.0.1}]\n",
+        "",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, apiServer: 'https://a b'}]\n",
+        "",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, prometheus: 10.0.0.1}]\n",
+        "",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, prometheus: 'h:65536'}]\n",
+        "",
+    ),
+    (
+        "home: {context: east, kubeconfig: ''}\nremotes: [{context: west}]\n",
+        "",
+    ),
 ];
 
 /// A check with a file of that text, beside a kubeconfig of `east` and `west` that lead nowhere.
 async fn check(text: &str, more: &[&str]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
-    let (kubeconfig, file) = (folder.path().join("config"), folder.path().join("fleet.yaml"));
+    let (kubeconfig, file) = (
+        folder.path().join("config"),
+        folder.path().join("fleet.yaml"),
+    );
     fs::write(&kubeconfig, KUBECONFIG).unwrap();
     fs::write(&file, text).unwrap();
     let arguments = [&["check", "-f", file.to_str().unwrap()], more].concat();
@@ -57,12 +90,10 @@ async fn check(text: &str, more: &[&str]) -> Ended {
 
 #[tokio::test]
 async fn what_is_wrong_in_a_file_is_named_with_its_place() {
-    for (text, said) in [
-        (
-            format!("{HEAD}home: {{context: east}}\nremotes:\n- context: west\n  contxt: x\n"),
-            "line 6, column 3: unknown field `contxt`",
-        ),
-    ] {
+    for (text, said) in [(
+        format!("{HEAD}home: {{context: east}}\nremotes:\n- context: west\n  contxt: x\n"),
+        "line 6, column 3: unknown field `contxt`",
+    )] {
         let ended = check(&text, &[]).await.exited(2);
         println!("{}", ended.stderr);
         assert!(ended.stderr.contains(said), "{}", ended.stderr);
@@ -112,7 +143,9 @@ async fn a_file_and_contexts_exclude_each_other() {
 
 #[tokio::test]
 async fn a_file_names_contexts_kubeconfigs_and_namespace_and_flags_win() {
-    let own = format!("{HEAD}home: {{context: east}}\nremotes: [{{context: north, kubeconfig: config}}]\n");
+    let own = format!(
+        "{HEAD}home: {{context: east}}\nremotes: [{{context: north, kubeconfig: config}}]\n"
+    );
     let ended = check(&own, &[]).await.exited(3);
     assert_eq!(
         ended.stderr,

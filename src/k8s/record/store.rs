@@ -5,6 +5,7 @@ use kube::api::{DeleteParams, Preconditions};
 use serde_json::Value;
 
 use super::{Content, DIGEST, Entry, Found, KEY, Key, NAME, Origin};
+use crate::k8s::change::What;
 use crate::k8s::health::Health;
 use crate::k8s::ownership::{self, digest};
 use crate::k8s::request::change;
@@ -140,6 +141,31 @@ pub async fn finish(scope: &Scope<'_>) -> Result<()> {
         .objects
         .retain(|_, entry| entry.uid.is_some());
     save(scope).await
+}
+
+/// In a dry run: what would be made of the record itself.
+pub async fn foreseen(scope: &Scope<'_>) -> Result<Option<What>> {
+    let makes = scope
+        .record
+        .changes()
+        .iter()
+        .any(|c| c.what == What::Create);
+    let object = scope.record.object(scope.namespace)?;
+    scope
+        .record
+        .state()
+        .objects
+        .retain(|_, entry| entry.uid.is_some());
+    let text = scope.record.text()?;
+    let stored = scope.record.state().stored.clone();
+    if !makes && stored.is_some_and(|(stored, _)| stored == text) {
+        return Ok(None);
+    }
+    let there = write::read(scope, &object, &kinds::id(&object)?).await?;
+    Ok(Some(match there {
+        Some(_) => What::Change,
+        None => What::Create,
+    }))
 }
 
 async fn save(scope: &Scope<'_>) -> Result<()> {

@@ -42,10 +42,7 @@ pub async fn take_out(home: &Scope<'_>, leaving: &[ClusterName]) -> Result<Optio
     }
     let mut wanted = object(home.namespace, &[])?;
     wanted["data"] = Value::Object(kept.into_iter().collect());
-    let written = match home.choices.dry_run {
-        true => live.clone(),
-        false => without(home, &wanted, &live, &out).await?,
-    };
+    let written = without(home, &wanted, &live, &out).await?;
     let would = if home.choices.dry_run {
         "would be "
     } else {

@@ -1,0 +1,117 @@
+//! Operators and a kind of somebody else's: whether they serve as they are.
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+use super::{CRD, crd};
+use crate::k8s::request::send;
+use crate::k8s::{Scope, apply, ownership};
+use crate::manifests;
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+/// What every operator of the published chart carries, wherever it is.
+const LABEL: &str = "app.kubernetes.io/name=kiali-operator";
+const KNOWN: &str = "v2.";
+
+/// A kind of somebody else may be of any form, newer or older, as long as our CRs can be of it.
+pub fn serves(scope: &Scope<'_>, live: &Value) -> Result<()> {
+    let Some(cause) = not_served(live)? else {
+        return Ok(());
+    };
+    let cluster = scope.cluster;
+    let cause = format!(
+        "{}: CustomResourceDefinition {CRD} {cause}; it was left as it is",
+        cluster.name
+    );
+    Err(Problem::new(Exit::Conflict, cause).fix(serve(scope)).into())
+}
+
+/// What to do then.
+pub fn serve(scope: &Scope<'_>) -> String {
+    format!(
+        "have its owner serve it too: kubectl --context {} get crd {CRD} -o yaml",
+        scope.cluster.context
+    )
+}
+
+/// Why a kind of somebody else is of no use.
+pub fn not_served(live: &Value) -> Result<Option<String>> {
+    let ours = crd()?;
+    let versions = live["spec"]["versions"].as_array().into_iter().flatten();
+    let served = versions.filter(|v| v["served"] == true);
+    let served = served
+        .filter_map(|v| v["name"].as_str())
+        .collect::<Vec<_>>();
+    let wanted = ours["spec"]["versions"][0]["name"].as_str();
+    let wanted = wanted.unwrap_or_default();
+    let cause = || {
+        format!(
+            "is there already and serves {}, but not {wanted}",
+            served.join(", ")
+        )
+    };
+    Ok((!served.contains(&wanted)).then(cause))
+}
+
+/// An operator that is not ours.
+pub async fn foreign(scope: &Scope<'_>) -> Result<Option<Deployment>> {
+    let api = Api::<Deployment>::all(scope.cluster.client.clone());
+    let list = ListParams::default().labels(LABEL);
+    let all = ObjectId::cluster_wide("Deployments", LABEL);
+    let found = send(scope, &all, || api.list(&list)).await?.items;
+    let ours = |d: &Deployment| ownership::is_ours(&d.metadata, &scope.record.id);
+    Ok(found.into_iter().find(|d| !ours(d)))
+}
+
+pub fn id(operator: &Deployment) -> ObjectId {
+    let meta = &operator.metadata;
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    ObjectId::new("Deployment", &text(&meta.namespace), &text(&meta.name))
+}
+
+pub fn adopt(scope: &Scope<'_>, operator: &Deployment) -> Result<String> {
+    let id = id(operator);
+    if let Some(cause) = unusable(operator) {
+        let cause = format!("{}: {id} {cause}", scope.cluster.name);
+        return Err(Problem::new(Exit::Conflict, cause)
+            .fix(bring(scope, &id))
+            .into());
+    }
+    let mut live = serde_json::to_value(operator)?;
+    live["apiVersion"] = json!("apps/v1");
+    live["kind"] = json!("Deployment");
+    apply::reuse(scope, &live, &live)?;
+    Ok(format!("{id} was there before, reused"))
+}
+
+/// Only one of a version whose CR is the one we write serves.
+pub fn unusable(operator: &Deployment) -> Option<String> {
+    let version = version(operator);
+    let known = version.is_some_and(|version| version.starts_with(KNOWN));
+    let version = version.unwrap_or("unknown");
+    let cause =
+        || format!("was there before, of version {version}; only {KNOWN}x is known to serve");
+    (!known).then(cause)
+}
+
+/// What to do with one that does not.
+pub fn bring(scope: &Scope<'_>, id: &ObjectId) -> String {
+    let namespace = id.namespace.as_deref().unwrap_or_default();
+    format!(
+        "bring it to {}, or remove it: kubectl --context {} -n {namespace} get deployment {} --show-labels",
+        manifests::KIALI_VERSION,
+        scope.cluster.context,
+        id.name
+    )
+}
+
+/// The operator itself reads this label of its pod.
+fn version(operator: &Deployment) -> Option<&str> {
+    let template = &operator.spec.template;
+    let labels = template.metadata.as_ref()?.labels.as_ref()?;
+    labels.get("version").map(String::as_str)
+}
