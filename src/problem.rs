@@ -11,6 +11,8 @@ use crate::code::Code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Unexpected = 1,
+    /// What was typed makes no sense with what is remembered.
+    Usage = 2,
     /// Refused before the first write.
     Preflight = 3,
     /// A deadline passed; running again goes on from here.

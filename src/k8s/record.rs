@@ -5,6 +5,7 @@
 
 mod entry;
 mod found;
+mod parties;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,22 +18,17 @@ use serde_json::{Value, json};
 
 pub use entry::{Entry, Key, Origin};
 pub use found::Found;
+use parties::Party;
 pub use store::{cover, finish, foreseen, look, open, open_to_write, remove};
 
 use super::change::Change;
 use super::ownership::{self, digest};
-use crate::mesh::{Cluster, ClusterName, Mesh};
+use crate::mesh::{Cluster, Mesh};
 use crate::progress::ObjectId;
 
 pub const NAME: &str = "ambikiali-record";
 const DIGEST: &str = "ambikiali.dev/digest";
 const KEY: &str = "record.json";
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-struct Party {
-    name: ClusterName,
-    uid: String,
-}
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Content {
@@ -59,6 +55,10 @@ struct State {
     objects: BTreeMap<Key, Entry>,
     /// As it is in the cluster, and what it names there.
     stored: Option<(String, BTreeSet<Key>)>,
+    /// The clusters that it names there.
+    parties: Vec<Party>,
+    /// Those that it will name, when they are not the ones of this run.
+    staying: Option<Vec<Party>>,
     removed: Vec<ObjectId>,
     changes: Vec<Change>,
 }
@@ -70,6 +70,7 @@ impl Record {
         let party = |cluster: &Cluster| Party {
             name: cluster.name.clone(),
             uid: cluster.uid.clone(),
+            prometheus: cluster.prometheus.clone(),
         };
         let is_home = cluster.uid == mesh.home.uid;
         let concerned = |c: &&Cluster| is_home || [&mesh.home.uid, &cluster.uid].contains(&&c.uid);
@@ -183,10 +184,11 @@ impl Record {
     }
 
     fn text(&self) -> Result<String> {
+        let staying = self.state().staying.clone();
         let content = Content {
             install: self.id.clone(),
             home: self.home.clone(),
-            clusters: self.clusters.clone(),
+            clusters: staying.unwrap_or_else(|| self.clusters.clone()),
             objects: self.entries(),
         };
         Ok(serde_json::to_string_pretty(&content)?)
@@ -214,12 +216,14 @@ fn fingerprint(wanted: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::ClusterName;
 
     #[test]
     fn fault_47_a_record_of_200_clusters_stays_far_below_the_limit_of_an_object() {
         let party = |number: u32| Party {
             name: ClusterName::new(&format!("{}-{number}", "c".repeat(50))).unwrap(),
             uid: "d6f5c9b3-c413-4aa9-b9af-1a5ae15bb54d".into(),
+            prometheus: None,
         };
         let record = Record {
             id: ownership::install_id("a", "kiali"),

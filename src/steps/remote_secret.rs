@@ -2,6 +2,7 @@
 //! remote keeps Kiali from starting for every cluster, so a kubeconfig is written only after it was
 //! used, as it is, and its server was reached from where Kiali will stand.
 
+mod leave;
 mod proof;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use kube::Api;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+pub use leave::{given, take_out};
 use proof::{Answer, answer};
 pub use proof::{prove, reached_from_home};
 

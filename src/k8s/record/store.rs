@@ -77,6 +77,7 @@ fn take_in(scope: &Scope<'_>, text: &str, content: Content) {
     let mut state = scope.record.state();
     let keys = content.objects.iter().map(|entry| entry.key.clone());
     state.stored = Some((text.into(), keys.collect()));
+    state.parties = content.clusters;
     let entries = content.objects.into_iter();
     state.objects = entries.map(|entry| (entry.key.clone(), entry)).collect();
 }
