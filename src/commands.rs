@@ -37,7 +37,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         }
         Command::Version(args) => look::version(args, &global, work).await,
         Command::Images(args) => {
-            let images = Images::of(&Options::default().with(args.asked()));
+            let images = Images::of(&Options::default().with(&args.asked()));
             ui::images(&images);
             Ok(Ended::done(json!({"images": document::images(&images)})))
         }
@@ -64,7 +64,7 @@ async fn shown<T>(
     let screen = tokio::spawn(ui::show(receiver));
     let (records, lease) = bookkeeping(mesh, &global.namespace);
     let lease = work.holds(lease);
-    let images = Images::default();
+    let (options, images) = (Options::default(), Images::default());
     let run = Run {
         mesh,
         namespace: &global.namespace,
@@ -73,6 +73,7 @@ async fn shown<T>(
         records: &records,
         lease,
         choices,
+        options: &options,
         images: &images,
     };
     let result = command(&run).await;

@@ -20,6 +20,7 @@ mod options;
 mod planned;
 mod problem;
 mod progress;
+mod remembered;
 mod status;
 mod steps;
 mod ui;

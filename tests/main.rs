@@ -9,6 +9,7 @@ mod dashboard;
 mod faults;
 mod fleet;
 mod install;
+mod options;
 mod output;
 mod parity;
 mod record;

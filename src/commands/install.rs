@@ -15,7 +15,7 @@ use crate::k8s::Choices;
 use crate::mesh::{self, Mesh};
 use crate::options::Options;
 use crate::problem::{self, Exit};
-use crate::{check, install, last_install, ui};
+use crate::{check, install, last_install, remembered, ui};
 
 pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<Ended> {
     let Some(fleet) = args.fleet else {
@@ -44,7 +44,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         force_conflicts,
         images,
     } = args;
-    let images = Images::of(&Options::default().with(images.asked()));
+    let asked = images.asked();
     let started = Instant::now();
     let mesh = match connected(fleet, global).await {
         Ok(mesh) => mesh,
@@ -57,8 +57,17 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     work.begins(&mesh);
     let mut remembered = true;
     let mut findings = Vec::new();
+    let mut options = Options::default();
     let begun = shown(&mesh, global, choices, work, async |run| -> Result<bool> {
-        let run = &Run { images: &images, ..run.clone() };
+        let chosen = remembered::choose(run, &asked).await?;
+        chosen.said.iter().for_each(|line| ui::note(line));
+        options = chosen.options;
+        let images = Images::of(&options);
+        let run = &Run {
+            options: &options,
+            images: &images,
+            ..run.clone()
+        };
         findings = check::check(run).await?;
         if !ui::allowed(&findings) {
             return Ok(false);
@@ -78,6 +87,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     }
     let found = json!({
         "clusters": document::clusters(&mesh), "findings": document::findings(&findings),
+        "options": options.values(),
     });
     Ok(Ended::by(begun, Exit::Preflight, found))
 }

@@ -25,8 +25,14 @@ const QUIET: Duration = Duration::from_secs(1);
 const OPERATOR: &str = "kiali-operator";
 const OPERATOR_PODS: &str = "app.kubernetes.io/name=kiali-operator";
 
-/// Until the operator has done what this apply asked for.
-pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result<()> {
+/// Until the operator has done what this apply asked for; a `renewed` one, which may do it in another way,
+/// does all of it once more.
+pub async fn settled(
+    scope: &Scope<'_>,
+    name: &str,
+    applied: &Applied,
+    renewed: bool,
+) -> Result<()> {
     let read = |value: &Value| serde_json::from_value::<Kiali>(value.clone()).ok();
     let (before, mut seen) = (applied.before.as_ref().and_then(read), read(&applied.live));
     let stuck = seen
@@ -37,6 +43,10 @@ pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result
         (Some(_), Some(stuck)) => {
             seen = Some(again(scope, name, &stuck).await?);
             KialiFence::changed(Some(&stuck))
+        }
+        (Some(before), None) if renewed => {
+            seen = Some(again(scope, name, before).await?);
+            KialiFence::changed(Some(before))
         }
         _ => KialiFence::default(),
     };

@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use entry::{Entry, Key, Origin};
-pub use store::{cover, finish, look, open, open_to_write, remove};
+pub use store::{choose, cover, finish, look, open, open_to_write, remove};
 
 use super::ownership::{self, digest};
 use crate::mesh::{Cluster, ClusterName, Mesh};
+use crate::options::Options;
 use crate::progress::ObjectId;
 
 pub const NAME: &str = "ambikiali-record";
@@ -36,6 +37,9 @@ struct Content {
     install: String,
     home: Party,
     clusters: Vec<Party>,
+    /// Those that are not the default; only home's record has them.
+    #[serde(default, skip_serializing_if = "Options::is_default")]
+    options: Options,
     objects: Vec<Entry>,
 }
 
@@ -54,9 +58,17 @@ pub struct Record {
 #[derive(Debug, Default)]
 struct State {
     objects: BTreeMap<Key, Entry>,
+    options: Options,
     /// As it is in the cluster, and what it names there.
-    stored: Option<(String, BTreeSet<Key>)>,
+    stored: Option<Stored>,
     removed: Vec<ObjectId>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    text: String,
+    keys: BTreeSet<Key>,
+    options: Options,
 }
 
 /// What was in a cluster when its record was opened.
@@ -187,11 +199,18 @@ impl Record {
         self.state().removed.clone()
     }
 
+    /// Those of the last install; None without a record.
+    pub fn stored_options(&self) -> Option<Options> {
+        let state = self.state();
+        state.stored.as_ref().map(|stored| stored.options.clone())
+    }
+
     fn text(&self) -> Result<String> {
         let content = Content {
             install: self.id.clone(),
             home: self.home.clone(),
             clusters: self.clusters.clone(),
+            options: self.state().options.clone(),
             objects: self.entries(),
         };
         Ok(serde_json::to_string_pretty(&content)?)
@@ -217,31 +236,4 @@ fn fingerprint(wanted: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fault_47_a_record_of_200_clusters_stays_far_below_the_limit_of_an_object() {
-        let party = |number: u32| Party {
-            name: ClusterName::new(&format!("{}-{number}", "c".repeat(50))).unwrap(),
-            uid: "d6f5c9b3-c413-4aa9-b9af-1a5ae15bb54d".into(),
-        };
-        let record = Record {
-            id: ownership::install_id("a", "kiali"),
-            home: party(0),
-            clusters: (0..200).map(party).collect(),
-            state: Mutex::default(),
-            saving: tokio::sync::Mutex::default(),
-        };
-        for number in 0..40 {
-            let name = format!("{}-{number}", "n".repeat(60));
-            let object = json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-                "metadata": {"name": name, "namespace": "n".repeat(63), "uid": party(0).uid},
-            });
-            record.created(&object, &object);
-        }
-        let size = record.object("kiali").unwrap().to_string().len();
-        assert!(size < 100_000, "{size} bytes");
-    }
-}
+mod tests;

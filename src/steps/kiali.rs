@@ -57,8 +57,8 @@ pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Resul
 }
 
 /// Until the operator is done with the CR.
-pub async fn settled(scope: &Scope<'_>, cr: &Applied) -> Result<()> {
-    kiali_cr::settled(scope, NAME, cr).await
+pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<()> {
+    kiali_cr::settled(scope, NAME, cr, renewed).await
 }
 
 /// Until Kiali runs with the remote Secret as it was last written, and itself names every cluster.

@@ -123,8 +123,8 @@ pub async fn granted(scope: &Scope<'_>) -> Result<()> {
 }
 
 /// Until the operator is done with the CR.
-pub async fn settled(scope: &Scope<'_>, cr: Applied) -> Result<()> {
-    kiali_cr::settled(scope, CR, &cr).await?;
+pub async fn settled(scope: &Scope<'_>, cr: Applied, renewed: bool) -> Result<()> {
+    kiali_cr::settled(scope, CR, &cr, renewed).await?;
     scope.progress.done(apply::summary(&[cr]));
     Ok(())
 }
