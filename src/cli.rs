@@ -3,6 +3,7 @@
 mod examples;
 mod fleet;
 mod images;
+mod install;
 mod scripts;
 mod values;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use fleet::{Clusters, Fleet, Remote};
 pub use images::Images;
+pub use install::{Install, Plan};
 pub use scripts::{complete, completions, man, parse};
 
 use crate::code::Code;
@@ -36,7 +38,8 @@ Exit codes:
   1 failed, or not ready    6 something is left after cleanup
   2 wrong usage             8 a cluster does not answer or refuses the credentials
   3 refused, nothing done   9 another tool manages what would be written
-  4 a deadline passed       130, 143 interrupted";
+  4 a deadline passed      10 install would write (--exit-code)
+                          130, 143 interrupted";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -44,6 +47,10 @@ pub enum Command {
     #[command(visible_alias = "preflight")]
     #[command(after_help = examples::CHECK)]
     Check(Check),
+    /// Show what install would write, and write nothing
+    #[command(visible_alias = "diff")]
+    #[command(after_help = examples::PLAN)]
+    Plan(Plan),
     /// Install, or go on with an install that was interrupted; a second run changes nothing
     #[command(after_help = examples::INSTALL)]
     Install(Install),
@@ -82,6 +89,8 @@ impl Command {
     pub fn kind(&self) -> &'static str {
         match self {
             Command::Check(_) => "CheckResult",
+            Command::Plan(_) => "PlanResult",
+            Command::Install(args) if args.dry_run => "PlanResult",
             Command::Install(_) => "InstallResult",
             Command::Verify(_) => "VerifyResult",
             Command::Status(_) => "StatusResult",
@@ -97,7 +106,11 @@ impl Command {
 
     /// Whether it changes clusters.
     pub fn writes(&self) -> bool {
-        matches!(self, Command::Install(_) | Command::Cleanup(_))
+        match self {
+            Command::Install(args) => !args.dry_run,
+            Command::Cleanup(_) => true,
+            _ => false,
+        }
     }
 }
 
@@ -178,17 +191,6 @@ pub struct Man {
 pub struct Explain {
     /// Code of the finding, like AK1103
     pub code: Code,
-}
-
-#[derive(Args, Debug)]
-pub struct Install {
-    #[command(flatten)]
-    pub fleet: Fleet,
-    /// Take fields that another tool manages; without it a conflict stops the install
-    #[arg(long)]
-    pub force_conflicts: bool,
-    #[command(flatten)]
-    pub images: Images,
 }
 
 #[derive(Args, Debug)]

@@ -20,12 +20,14 @@ use crate::k8s::{Choices, Deadline};
 use crate::mesh::{self, Istiod, Member, Members, Mesh};
 use crate::options::Options;
 use crate::problem::Exit;
+use crate::progress::Events;
 use crate::{cleanup, last_install, progress, ui};
 
 pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
     let Cli { command, global } = cli;
     match command {
         Command::Check(args) => install::check(args, &global, work).await,
+        Command::Plan(args) => install::install(args.into(), &global, work).await,
         Command::Install(args) => install::install(args, &global, work).await,
         Command::Verify(args) => look::verify(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,
@@ -62,6 +64,35 @@ async fn shown<T>(
 ) -> T {
     let (events, receiver) = progress::channel();
     let screen = tokio::spawn(ui::show(receiver));
+    let result = begun(mesh, global, choices, work, events, command).await;
+    let _ = screen.await;
+    ui::put_off(mesh);
+    result
+}
+
+/// Work that is only rehearsed has nothing to tell but notes.
+async fn noted<T>(
+    mesh: &Mesh,
+    global: &Global,
+    choices: Choices,
+    work: &Work,
+    command: impl AsyncFnOnce(&Run<'_>) -> T,
+) -> T {
+    let (events, receiver) = progress::channel();
+    let notes = tokio::spawn(ui::show_notes(receiver));
+    let result = begun(mesh, global, choices, work, events, command).await;
+    let _ = notes.await;
+    result
+}
+
+async fn begun<T>(
+    mesh: &Mesh,
+    global: &Global,
+    choices: Choices,
+    work: &Work,
+    events: Events,
+    command: impl AsyncFnOnce(&Run<'_>) -> T,
+) -> T {
     let (records, lease) = bookkeeping(mesh, &global.namespace);
     let lease = work.holds(lease);
     let (options, images) = (Options::default(), Images::default());
@@ -79,8 +110,6 @@ async fn shown<T>(
     let result = command(&run).await;
     drop(run);
     lease.release().await;
-    let _ = screen.await;
-    ui::put_off(mesh);
     result
 }
 

@@ -7,8 +7,10 @@ use crate::check;
 use crate::cleanup::Report;
 use crate::code::Code;
 use crate::images::Images;
+use crate::k8s::change::{Change, Field};
 use crate::k8s::health::Health;
-use crate::mesh::{Absent, Mesh};
+use crate::mesh::{Absent, ClusterName, Mesh};
+use crate::plan::Plan;
 use crate::problem::{self, Exit};
 use crate::status::Row;
 use crate::verify::{self, Verdict};
@@ -50,6 +52,7 @@ impl Ended {
     pub fn document(&self, kind: &str) -> Value {
         let outcome = match self.code {
             0 => "succeeded",
+            10 => "changes",
             130 | 143 => "interrupted",
             _ => "failed",
         };
@@ -132,6 +135,27 @@ pub fn components(rows: &[Row]) -> Value {
         })
     });
     rows.collect()
+}
+
+pub fn changes(plans: &[Plan]) -> Value {
+    let field = |field: &Field| {
+        json!({
+            "path": field.path, "before": field.before, "after": field.after,
+            "secret": field.secret,
+        })
+    };
+    let change = |cluster: &ClusterName, change: &Change| {
+        json!({
+            "cluster": cluster, "step": change.step.title(), "object": change.object.to_string(),
+            "action": change.what.word(),
+            "fields": change.fields.iter().map(field).collect::<Value>(),
+        })
+    };
+    let changes = plans.iter().flat_map(|plan| {
+        let changes = plan.changes.iter();
+        changes.map(|one| change(&plan.cluster, one))
+    });
+    changes.collect()
 }
 
 /// Remotes that gave no answer.

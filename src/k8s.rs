@@ -3,6 +3,7 @@
 
 mod advice;
 pub mod apply;
+pub mod change;
 pub mod conflict;
 pub mod contents;
 pub mod delete;

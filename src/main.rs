@@ -17,6 +17,7 @@ mod last_install;
 mod manifests;
 mod mesh;
 mod options;
+mod plan;
 mod planned;
 mod problem;
 mod progress;

@@ -15,6 +15,9 @@ pub const DEFAULT: &str = "default";
 /// Changes when a name gets another meaning; a new name is no change.
 const FORM: u32 = 1;
 
+/// What a user says now, by the names of the options.
+pub type Asked = BTreeMap<String, String>;
+
 /// Those that are not the default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Options {
@@ -50,7 +53,7 @@ impl Options {
     }
 
     /// After the user chose these now; the rest stays.
-    pub fn with(&self, asked: &BTreeMap<String, String>) -> Options {
+    pub fn with(&self, asked: &Asked) -> Options {
         let mut all = self.clone();
         let asked = asked.iter().map(|(k, v)| (k.clone(), v.clone()));
         all.values.extend(asked);
@@ -87,7 +90,7 @@ fn flag(name: &str, value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn asked(options: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn asked(options: &[(&str, &str)]) -> Asked {
         let words = options.iter().map(|(k, v)| ((*k).into(), (*v).into()));
         words.collect()
     }

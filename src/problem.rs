@@ -22,6 +22,8 @@ pub enum Exit {
     Unreachable = 8,
     /// Another manager owns what would be written.
     Conflict = 9,
+    /// A plan has something to write, and the user wanted to know by the exit code.
+    Changes = 10,
 }
 
 /// A failure with its exit code, its cause in one sentence and, when known, the next command.

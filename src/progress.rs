@@ -93,6 +93,10 @@ impl Events {
 }
 
 impl Progress {
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
     pub fn started(&self) {
         self.send(Event::Started);
     }

@@ -1,23 +1,34 @@
 //! The options of an install, which home's record keeps: an install that names none goes on with those of
 //! the last one.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 
 use crate::guide::Step;
+use crate::images::Images;
 use crate::install::Run;
 use crate::k8s::record;
-use crate::options::Options;
+use crate::options::{Asked, Options};
 use crate::problem::{self, Exit, Problem};
 
 pub struct Chosen {
-    pub options: Options,
+    options: Options,
+    images: Images,
     /// What differs from what one might expect, in lines, before anything is written.
     pub said: Vec<String>,
 }
 
-pub async fn choose(run: &Run<'_>, asked: &BTreeMap<String, String>) -> Result<Chosen> {
+impl Chosen {
+    /// The run by these.
+    pub fn of<'a>(&'a self, run: &Run<'a>) -> Run<'a> {
+        Run {
+            options: &self.options,
+            images: &self.images,
+            ..run.clone()
+        }
+    }
+}
+
+pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
     let last = last(run).await?;
     let before = last.clone().unwrap_or_default();
     if !before.is_known() {
@@ -40,7 +51,12 @@ pub async fn choose(run: &Run<'_>, asked: &BTreeMap<String, String>) -> Result<C
     if said.is_empty() && !before.is_default() {
         said.push(format!("options of the last install: {}", before.flags()));
     }
-    Ok(Chosen { options, said })
+    let images = Images::of(&options);
+    Ok(Chosen {
+        options,
+        images,
+        said,
+    })
 }
 
 /// None without a whole record. That of another home, and rights that are missing, are what the check

@@ -12,6 +12,7 @@ macro_rules! say {
 
 mod check;
 mod live;
+mod plan;
 mod report;
 mod version;
 
@@ -24,6 +25,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 pub use check::{allowed, checked, clusters, codes, explained};
+pub use plan::planned;
 pub use report::{
     address, cleaned, error, installed, interrupted, note, put_off, statuses, verified,
 };
@@ -155,6 +157,15 @@ pub async fn show(mut events: UnboundedReceiver<Message>) {
                 live.ended(&cluster, step);
                 live.line(&line(started, &cluster, step, "failed", ""));
             }
+        }
+    }
+}
+
+/// Only what is of interest whatever comes of the steps.
+pub async fn show_notes(mut events: UnboundedReceiver<Message>) {
+    while let Some(message) = events.recv().await {
+        if let Event::Note(text) = message.event {
+            report::note(&format!("{}: {}: {text}", message.cluster, message.step));
         }
     }
 }

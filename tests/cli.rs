@@ -10,7 +10,7 @@ use crate::support::{Ended, ambikiali};
 /// Whoever changes the help on purpose sets this, and reviews the difference.
 const REWRITE: &str = "AMBIKIALI_REWRITE_HELP";
 
-const HELP: [(&str, &str); 12] = [
+const HELP: [(&str, &str); 13] = [
     ("", include_str!("help/ambikiali.txt")),
     ("install", include_str!("help/install.txt")),
     ("verify", include_str!("help/verify.txt")),
@@ -23,6 +23,7 @@ const HELP: [(&str, &str); 12] = [
     ("images", include_str!("help/images.txt")),
     ("completions", include_str!("help/completions.txt")),
     ("man", include_str!("help/man.txt")),
+    ("plan", include_str!("help/plan.txt")),
 ];
 
 const KUBECONFIG: &str = "\

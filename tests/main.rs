@@ -12,6 +12,7 @@ mod install;
 mod options;
 mod output;
 mod parity;
+mod plan;
 mod record;
 mod rules;
 mod status;

@@ -8,7 +8,7 @@ use ambikiali_sandbox::audit::{Mark, Requests};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Clusters, Ended, get, merge, on_two_clusters, patch, unwritten, until};
+use crate::support::{Clusters, Ended, get, merge, on_two_clusters, patch, until, unwritten};
 
 const MIRRORED: &str = "prometheus=mirror.example.com:5000/prom/prometheus:v3.12.0";
 const OWN_KIALI: &str = "kiali=mirror.example.com/kiali/kiali:v2.29.0";
@@ -32,7 +32,10 @@ fn an_option_changes_what_follows_from_it_and_a_newer_version_does_not_lose_the_
 async fn changed(clusters: &Clusters, images: &[&str]) -> (Ended, [BTreeSet<String>; 2]) {
     let marks = clusters.marks();
     let flags = images.iter().flat_map(|image| ["--image", image]);
-    let ended = clusters.install(&flags.collect::<Vec<_>>()).await.succeeded();
+    let ended = clusters
+        .install(&flags.collect::<Vec<_>>())
+        .await
+        .succeeded();
     (ended, marks.map(|mark| written(&requests(&mark))))
 }
 
@@ -42,7 +45,9 @@ fn requests(mark: &Mark) -> Requests {
 
 fn written(requests: &Requests) -> BTreeSet<String> {
     let writes = requests.by_agent("ambikiali").writes().but_leases();
-    let named = writes.iter().map(|r| format!("{} {}/{}", r.resource, r.namespace, r.name));
+    let named = writes
+        .iter()
+        .map(|r| format!("{} {}/{}", r.resource, r.namespace, r.name));
     named.collect()
 }
 
@@ -62,13 +67,19 @@ async fn container(cluster: &Cluster, name: &str) -> Value {
 async fn one_image_is_changed(clusters: &Clusters) {
     let (ended, [home, remote]) = changed(clusters, &[MIRRORED]).await;
     let cluster_prometheus = "deployments istio-system/prometheus";
-    assert_eq!(home, set(&[RECORD, "deployments kiali/prometheus", cluster_prometheus]));
+    assert_eq!(
+        home,
+        set(&[RECORD, "deployments kiali/prometheus", cluster_prometheus])
+    );
     assert_eq!(remote, set(&[RECORD, cluster_prometheus]));
     let said = format!(
         "another option than at the last install: --image prometheus=default -> {}\n",
         MIRRORED.split_once('=').unwrap().1
     );
-    let (before, _) = ended.stderr.split_once("cluster prometheus").expect("a step");
+    let (before, _) = ended
+        .stderr
+        .split_once("cluster prometheus")
+        .expect("a step");
     assert!(before.contains(&said), "{ended:#?}");
 }
 
@@ -103,7 +114,10 @@ async fn the_way_back_is_default(clusters: &Clusters) {
     let kiali = container(clusters.home(), "kiali/kiali").await;
     assert_eq!(kiali["image"], "quay.io/kiali/kiali:v2.29.0");
     let operator = container(clusters.home(), "kiali/kiali-operator").await;
-    assert_eq!(format!("kiali-operator={}", operator["image"].as_str().unwrap()), OLD_OPERATOR);
+    assert_eq!(
+        format!("kiali-operator={}", operator["image"].as_str().unwrap()),
+        OLD_OPERATOR
+    );
     let env = operator["env"].as_array().expect("env");
     let allowed = env.iter().find(|e| e["name"] == "ALLOW_AD_HOC_KIALI_IMAGE");
     assert_eq!(allowed.expect("a setting")["value"], "false");
@@ -127,7 +141,10 @@ async fn an_older_install_is_brought_to_this_version(clusters: &Clusters) {
     forget_options(home).await;
     let mark = Mark::now(home).expect("an audit log");
     clusters.install(&[]).await.succeeded();
-    assert_eq!(container(home, "kiali/kiali").await["image"], "quay.io/kiali/kiali:v2.29.0");
+    assert_eq!(
+        container(home, "kiali/kiali").await["image"],
+        "quay.io/kiali/kiali:v2.29.0"
+    );
     let operator = container(home, "kiali/kiali-operator").await;
     assert_eq!(operator["image"], "quay.io/kiali/kiali-operator:v2.29.0");
     let requests = requests(&mark);
@@ -149,7 +166,10 @@ async fn forget_options(home: &Cluster) {
     let options = content.as_object_mut().expect("a map").remove("options");
     assert_eq!(options.expect("options")["version"], 1);
     let text = content.to_string();
-    let digest = Sha256::digest(&text)[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digest = Sha256::digest(&text)[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
     let change = json!({
         "metadata": {"annotations": {"ambikiali.dev/digest": digest}},
         "data": {"record.json": text},

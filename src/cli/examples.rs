@@ -4,6 +4,10 @@ pub const CHECK: &str = "\
 Examples:
   ambikiali check --ctx1 kind-east --ctx2 kind-west
   ambikiali check --list";
+pub const PLAN: &str = "\
+Examples:
+  ambikiali plan --ctx1 kind-east --ctx2 kind-west
+  ambikiali plan --ctx1 kind-east --ctx2 kind-west --exit-code -o json";
 pub const INSTALL: &str = "\
 Examples:
   ambikiali install --ctx1 kind-east --ctx2 kind-west

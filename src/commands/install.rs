@@ -5,17 +5,17 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{named, shown};
+use super::{named, noted, shown};
 use crate::cli::{self, Global};
 use crate::document::{self, Ended};
-use crate::images::Images;
 use crate::install::Run;
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Mesh};
-use crate::options::Options;
+use crate::options::{Asked, Options};
 use crate::problem::{self, Exit};
-use crate::{check, install, last_install, remembered, ui};
+use crate::remembered::Chosen;
+use crate::{check, install, last_install, plan, remembered, ui};
 
 pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<Ended> {
     let Some(fleet) = args.fleet else {
@@ -43,6 +43,8 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         fleet,
         force_conflicts,
         images,
+        dry_run,
+        exit_code,
     } = args;
     let asked = images.asked();
     let started = Instant::now();
@@ -52,22 +54,20 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     };
     let choices = Choices {
         force_conflicts,
+        dry_run,
         ..Choices::default()
     };
+    if dry_run {
+        return planned(&mesh, global, choices, work, &asked, exit_code).await;
+    }
     work.begins(&mesh);
     let mut remembered = true;
     let mut findings = Vec::new();
     let mut options = Options::default();
     let begun = shown(&mesh, global, choices, work, async |run| -> Result<bool> {
-        let chosen = remembered::choose(run, &asked).await?;
-        chosen.said.iter().for_each(|line| ui::note(line));
-        options = chosen.options;
-        let images = Images::of(&options);
-        let run = &Run {
-            options: &options,
-            images: &images,
-            ..run.clone()
-        };
+        let chosen = chosen(run, &asked).await?;
+        let run = &chosen.of(run);
+        options = run.options.clone();
         findings = check::check(run).await?;
         if !ui::allowed(&findings) {
             return Ok(false);
@@ -90,6 +90,44 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         "options": options.values(),
     });
     Ok(Ended::by(begun, Exit::Preflight, found))
+}
+
+/// Options of now and of the last install; what is unexpected in them is told.
+async fn chosen(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
+    let chosen = remembered::choose(run, asked).await?;
+    chosen.said.iter().for_each(|line| ui::note(line));
+    Ok(chosen)
+}
+
+/// What the same install would write.
+async fn planned(
+    mesh: &Mesh,
+    global: &Global,
+    choices: Choices,
+    work: &Work,
+    asked: &Asked,
+    exit_code: bool,
+) -> Result<Ended> {
+    let mut findings = Vec::new();
+    let plans = noted(mesh, global, choices, work, async |run| -> Result<_> {
+        let chosen = chosen(run, asked).await?;
+        let run = &chosen.of(run);
+        findings = check::check(run).await?;
+        match ui::allowed(&findings) {
+            true => plan::plan(run).await.map(Some),
+            false => Ok(None),
+        }
+    })
+    .await?;
+    let mut found = json!({
+        "clusters": document::clusters(mesh), "findings": document::findings(&findings),
+    });
+    let Some(plans) = plans else {
+        return Ok(Ended::by(false, Exit::Preflight, found));
+    };
+    found["changes"] = document::changes(&plans);
+    let writes = ui::planned(&plans);
+    Ok(Ended::by(!writes || !exit_code, Exit::Changes, found))
 }
 
 /// With all that keeps any of the clusters from it, told.

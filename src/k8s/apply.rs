@@ -4,6 +4,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::change::{self, What, tell};
 use super::conflict;
 use super::difference::difference;
 use super::ownership::labelled;
@@ -77,7 +78,7 @@ pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
 /// are needed are taken, and it stays what it is: not ours.
 async fn adopt(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied> {
     let Some(field) = difference(object, &live) else {
-        scope.record.adopted(&live);
+        reuse(scope, object, &live)?;
         return Ok(Applied::new(Outcome::Reused, Some(live.clone()), live));
     };
     let id = kinds::id(object)?;
@@ -88,6 +89,7 @@ async fn adopt(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
     wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
     let written = write(scope, &wanted, Force::Yes).await??;
     scope.record.adopted(&written);
+    tell(scope, object, What::Change, Some((&live, &written)))?;
     Ok(Applied::new(Outcome::Changed, Some(live), written))
 }
 
@@ -96,11 +98,17 @@ fn is_placeholder(live: &Value) -> bool {
     live["metadata"]["annotations"][PLACEHOLDER].is_string()
 }
 
+/// What was there before is taken as it is.
+pub fn reuse(scope: &Scope<'_>, object: &Value, live: &Value) -> Result<()> {
+    scope.record.adopted(live);
+    tell(scope, object, What::Reuse, None)
+}
+
 async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied> {
     let mut wanted = labelled(object, &scope.record.id);
     let differs = difference(&wanted, &live).or_else(|| surplus(&wanted, &live));
     let Some(field) = differs else {
-        scope.record.created(object, &live);
+        keep(scope, object, &live)?;
         return Ok(Applied::new(Outcome::Unchanged, Some(live.clone()), live));
     };
     let id = kinds::id(object)?;
@@ -120,14 +128,26 @@ async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
     overruled(scope, object, &written)?;
     // What is changed back on its way in is stored as it was.
     let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
-    if version(&written) == version(&live) {
+    let same = match scope.choices.dry_run {
+        true => change::fields(&live, &written).is_empty(),
+        false => version(&written) == version(&live),
+    };
+    if same {
+        tell(scope, object, What::Keep, None)?;
         return Ok(Applied::new(Outcome::Unchanged, Some(live), written));
     }
-    if drifted {
+    tell(scope, object, What::Change, Some((&live, &written)))?;
+    if drifted && !scope.choices.dry_run {
         let said = format!("{id} had been changed at {field}{by}; it is as it was");
         scope.progress.note(said);
     }
     Ok(Applied::new(Outcome::Changed, Some(live), written))
+}
+
+/// Ours, as it was asked for.
+pub fn keep(scope: &Scope<'_>, object: &Value, live: &Value) -> Result<()> {
+    scope.record.created(object, live);
+    tell(scope, object, What::Keep, None)
 }
 
 /// An edit by hand of what we made is drift, and undone; a tool that applies would come again.
@@ -163,6 +183,7 @@ pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
         match write(scope, &new, Force::No).await? {
             Ok(live) => {
                 scope.record.created(object, &live);
+                tell(scope, object, What::Create, None)?;
                 return Ok(Claim::Created(live));
             }
             // It is there, or came in between: whose is it?

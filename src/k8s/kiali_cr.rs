@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 pub use removal::{remove, said};
 
 use super::apply::Applied;
+use super::change::{self, What};
 use super::health::{self, Kiali, KialiFence};
 use super::request::change;
 use super::wait::{self, Wait};
@@ -22,6 +23,7 @@ use crate::progress::ObjectId;
 
 /// `Successful` of a run that was under way shows for a few milliseconds before the next one.
 const QUIET: Duration = Duration::from_secs(1);
+const AGAIN: &str = ".metadata.annotations['kiali.io/reconcile']";
 const OPERATOR: &str = "kiali-operator";
 const OPERATOR_PODS: &str = "app.kubernetes.io/name=kiali-operator";
 
@@ -35,19 +37,12 @@ pub async fn settled(
 ) -> Result<()> {
     let read = |value: &Value| serde_json::from_value::<Kiali>(value.clone()).ok();
     let (before, mut seen) = (applied.before.as_ref().and_then(read), read(&applied.live));
-    let stuck = seen
-        .clone()
-        .filter(|k| health::has_failed(k) || health::is_behind(k));
-    let mut fence = match (&before, stuck) {
-        (Some(before), _) if is_due(before, seen.as_ref()) => KialiFence::changed(Some(before)),
+    let mut fence = match (&before, stuck(applied, renewed)) {
         (Some(_), Some(stuck)) => {
             seen = Some(again(scope, name, &stuck).await?);
             KialiFence::changed(Some(&stuck))
         }
-        (Some(before), None) if renewed => {
-            seen = Some(again(scope, name, before).await?);
-            KialiFence::changed(Some(before))
-        }
+        (Some(before), None) if is_due(before, seen.as_ref()) => KialiFence::changed(Some(before)),
         _ => KialiFence::default(),
     };
     let advice = format!(
@@ -68,6 +63,22 @@ pub async fn settled(
         settled = wait::until(scope, wait, |kiali| fence.judge(kiali)) => settled.map(drop),
         // One that cannot start will never say anything of the CR.
         broken = pods::hopeless(scope, operator, OPERATOR_PODS) => Err(broken),
+    }
+}
+
+/// One that was there, and of which the operator will not do more by itself.
+fn stuck(applied: &Applied, renewed: bool) -> Option<Kiali> {
+    let read = |value: &Value| serde_json::from_value::<Kiali>(value.clone()).ok();
+    let (before, now) = (read(applied.before.as_ref()?)?, read(&applied.live));
+    let stuck = |k: &Kiali| renewed || health::has_failed(k) || health::is_behind(k);
+    now.filter(|now| !is_due(&before, Some(now)) && stuck(now))
+}
+
+/// In a dry run: what `settled` would write.
+pub fn foreseen(scope: &Scope<'_>, name: &str, applied: &Applied, renewed: bool) {
+    if stuck(applied, renewed).is_some() {
+        let object = ObjectId::new("Kiali", scope.namespace, name);
+        change::foresee(scope, &object, What::Change, AGAIN);
     }
 }
 

@@ -107,7 +107,9 @@ impl Lease {
             match made {
                 Ok(lease) => return Ok(Some(self.keep(lease))),
                 // Without a namespace, or with one that goes, there is nothing to hold.
-                Err(refusal) if refusal.is_missing() || goes(&refusal) => return Ok(None),
+                Err(refusal) if refusal.is_missing() || refusal.is_terminating() => {
+                    return Ok(None);
+                }
                 Err(refusal) if is_taken(&refusal) => {}
                 Err(refusal) => return Err(refusal.into()),
             }
@@ -225,12 +227,6 @@ impl Lease {
         // One that stays is free after its life.
         let _ = send_to(&self.home, soon, &id, || api.delete(NAME, &params)).await;
     }
-}
-
-/// The namespace is being deleted.
-fn goes(refusal: &Refusal) -> bool {
-    let mut causes = refusal.causes().iter();
-    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn is_taken(refusal: &Refusal) -> bool {

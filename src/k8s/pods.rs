@@ -1,6 +1,7 @@
 //! Pods behind a Deployment: which one serves, why one does not, a command in it, its last words.
 
 mod exec;
+mod foreseen;
 
 use std::time::Duration;
 
@@ -12,8 +13,10 @@ use kube::api::{ListParams, LogParams, Patch};
 use serde_json::{Value, json};
 
 pub use exec::exec;
+pub use foreseen::{foreseen, foreseen_with};
 
 use super::apply::Applied;
+use super::change::{self, What};
 use super::health::{self, Health};
 use super::request::{change, send, send_opt};
 use super::wait::{self, Wait};
@@ -25,6 +28,8 @@ use crate::progress::ObjectId;
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a refusal from before is not believed after another try.
 const RETRY: Duration = Duration::from_secs(10);
+
+const RETRIED: &str = ".metadata.annotations['ambikiali.dev/retry']";
 
 pub async fn labelled(scope: &Scope<'_>, namespace: &str, labels: &str) -> Result<Vec<Pod>> {
     let api = Api::<Pod>::namespaced(scope.cluster.client.clone(), namespace);
@@ -108,10 +113,21 @@ pub async fn hopeless(
     }
 }
 
+/// Made after the configuration was last written.
+fn all_since(pods: &[Pod], config: &Value) -> bool {
+    let written = ownership::written_at(config);
+    let mut pods = pods.iter();
+    pods.all(|pod| pod.metadata.creation_timestamp >= written)
+}
+
 /// Has the controller try again at once to make pods that were refused before this run: the cause may
 /// be gone, and its own pauses grow to a quarter of an hour. It copies the annotation to the ReplicaSet,
 /// and every change of that is looked at.
 pub async fn retried(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
+    if scope.choices.dry_run {
+        change::foresee(scope, object, What::Change, RETRIED);
+        return Ok(());
+    }
     let namespace = object.namespace.as_deref().unwrap_or_default();
     let api = Api::<Deployment>::namespaced(scope.cluster.client.clone(), namespace);
     let params = as_ourselves();
@@ -156,14 +172,7 @@ pub async fn rolled_out_with(
         };
         rolled_out(scope, wait, labels, health::deployment).await?;
         let namespace = id.namespace.as_deref().unwrap_or_default();
-        let (pods, written) = (
-            labelled(scope, namespace, labels).await?,
-            ownership::written_at(config),
-        );
-        if pods
-            .iter()
-            .all(|pod| pod.metadata.creation_timestamp >= written)
-        {
+        if all_since(&labelled(scope, namespace, labels).await?, config) {
             return Ok(());
         }
         seen = Some(rolled(scope, api, &id, config).await?);

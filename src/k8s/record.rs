@@ -4,6 +4,7 @@
 //! made again from the labels.
 
 mod entry;
+mod found;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use entry::{Entry, Key, Origin};
-pub use store::{choose, cover, finish, look, open, open_to_write, remove};
+pub use found::Found;
+pub use store::{choose, cover, finish, foreseen, look, open, open_to_write, remove};
 
+use super::change::Change;
 use super::ownership::{self, digest};
 use crate::mesh::{Cluster, ClusterName, Mesh};
 use crate::options::Options;
@@ -62,42 +65,14 @@ struct State {
     /// As it is in the cluster, and what it names there.
     stored: Option<Stored>,
     removed: Vec<ObjectId>,
+    changes: Vec<Change>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Stored {
     text: String,
     keys: BTreeSet<Key>,
     options: Options,
-}
-
-/// What was in a cluster when its record was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    Whole,
-    /// None, and nothing of ours either.
-    Nothing,
-    Lost(usize),
-    Edited(usize),
-    /// Somebody else's object has its name.
-    Foreign,
-}
-
-impl Found {
-    /// For the people who look: None when all is as it should be.
-    pub fn said(self) -> Option<String> {
-        let rebuilt = |how, count| {
-            Some(format!(
-                "the record was {how}; made again from the labels of {count} objects"
-            ))
-        };
-        match self {
-            Found::Whole | Found::Nothing => None,
-            Found::Lost(count) => rebuilt("lost", count),
-            Found::Edited(count) => rebuilt("edited", count),
-            Found::Foreign => Some(format!("ConfigMap {NAME} is not ours and was left")),
-        }
-    }
 }
 
 impl Record {
@@ -203,6 +178,26 @@ impl Record {
     pub fn stored_options(&self) -> Option<Options> {
         let state = self.state();
         state.stored.as_ref().map(|stored| stored.options.clone())
+    }
+
+    /// What was made of an object, or would be. Two writes of one are told as one.
+    pub fn tell(&self, mut change: Change) {
+        let mut state = self.state();
+        if let Some(told) = state.changes.iter().position(|t| t.object == change.object) {
+            let told = state.changes.remove(told);
+            if told.what.is_write() {
+                change.what = told.what;
+                change.fields.splice(0..0, told.fields);
+            }
+        }
+        state.changes.push(change);
+    }
+
+    /// All of it, by step and object.
+    pub fn changes(&self) -> Vec<Change> {
+        let mut changes = self.state().changes.clone();
+        changes.sort_by(|a, b| (a.step, &a.object).cmp(&(b.step, &b.object)));
+        changes
     }
 
     fn text(&self) -> Result<String> {

@@ -46,6 +46,18 @@ impl Refusal {
         self.is_missing() && self.status().is_some_and(page)
     }
 
+    /// Of an object in a namespace that is being deleted.
+    pub fn is_terminating(&self) -> bool {
+        let mut causes = self.causes().iter();
+        causes.any(|cause| cause.reason == "NamespaceTerminating")
+    }
+
+    /// A webhook in the way says that it may have effects, so that the server asks it nothing.
+    pub fn is_without_dry_run(&self) -> bool {
+        let said = |status: &Status| status.message.contains("does not support dry run");
+        self.status().is_some_and(said)
+    }
+
     pub fn is_unreachable(&self) -> bool {
         self.cause.is_passing()
     }

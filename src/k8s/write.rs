@@ -35,6 +35,9 @@ pub async fn write(
     wanted: &Value,
     force: Force,
 ) -> Result<Result<Value, Refusal>> {
+    if scope.choices.dry_run {
+        return rehearse(scope, wanted, force).await;
+    }
     if wanted["kind"] != "Namespace" {
         scope.lease.hold(scope.deadline).await?;
         record::cover(scope, wanted).await?;
@@ -48,6 +51,46 @@ pub async fn write_record(scope: &Scope<'_>, record: &Value) -> Result<()> {
     let record = labelled(record, &scope.record.id);
     patch(scope, &record, Force::Yes).await??;
     Ok(())
+}
+
+/// What the server would say, with all that admission has to say. What cannot be asked before its
+/// namespace or its kind is there would be as it is wanted.
+async fn rehearse(
+    scope: &Scope<'_>,
+    wanted: &Value,
+    force: Force,
+) -> Result<Result<Value, Refusal>> {
+    let id = kinds::id(wanted)?;
+    let api = kinds::api(&scope.cluster.client, wanted)?;
+    let mut params = PatchParams::apply(FIELD_MANAGER).validation_strict();
+    params.force = force == Force::Yes;
+    params.dry_run = true;
+    let patch = Patch::Apply(wanted);
+    match send(scope, &id, || api.patch(&id.name, &params, &patch)).await {
+        Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
+        Err(refusal) if refusal.is_missing() || refusal.is_terminating() => Ok(Ok(wanted.clone())),
+        // What the webhook would make of it is not known.
+        Err(refusal) if refusal.is_without_dry_run() => {
+            let live = read(scope, wanted, &id).await?;
+            Ok(Ok(overlaid(live.unwrap_or(Value::Null), wanted)))
+        }
+        Err(refusal) if refusal.status().is_some_and(|s| s.code == 409) => Ok(Err(refusal)),
+        Err(refusal) => Err(advice::refused(scope, refusal).await),
+    }
+}
+
+/// As an apply would leave it, by what is wanted alone.
+fn overlaid(live: Value, wanted: &Value) -> Value {
+    match (live, wanted) {
+        (Value::Object(mut live), Value::Object(wanted)) => {
+            for (key, value) in wanted {
+                let was = live.remove(key).unwrap_or_default();
+                live.insert(key.clone(), overlaid(was, value));
+            }
+            Value::Object(live)
+        }
+        (_, wanted) => wanted.clone(),
+    }
 }
 
 async fn patch(scope: &Scope<'_>, wanted: &Value, force: Force) -> Result<Result<Value, Refusal>> {

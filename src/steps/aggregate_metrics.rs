@@ -58,6 +58,17 @@ pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before
     Ok(())
 }
 
+/// In a dry run: all that `install` would write.
+pub async fn foreseen(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before) -> Result<()> {
+    let applied = apply::apply_all(
+        scope,
+        &objects(scope.namespace, targets, scope.images)?,
+        before,
+    )
+    .await?;
+    pods::foreseen_with(scope, &applied, &deployment_id(scope), PODS).await
+}
+
 fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
     Api::namespaced(scope.cluster.client.clone(), scope.namespace)
 }

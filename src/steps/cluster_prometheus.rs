@@ -47,7 +47,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
         .partition(|o| o["kind"] == "Service");
     let mut applied = match apply::claim(scope, &service[0], before).await? {
         Claim::Foreign(live) => {
-            scope.record.adopted(&live);
+            apply::reuse(scope, &service[0], &live)?;
             let port = port(scope, &serde_json::from_value(live)?)?;
             return Ok(Prometheus {
                 port,
@@ -76,6 +76,14 @@ pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
     pods::rolled_out_with(scope, &api, applied, deployment_id(), PODS).await?;
     scope.progress.done(apply::summary(applied));
     Ok(())
+}
+
+/// In a dry run: what `serving` would write.
+pub async fn foreseen(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
+    match &prometheus.applied {
+        None => Ok(()),
+        Some(applied) => pods::foreseen_with(scope, applied, &deployment_id(), PODS).await,
+    }
 }
 
 async fn service(scope: &Scope<'_>) -> Result<Option<Service>> {

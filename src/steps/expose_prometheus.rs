@@ -20,6 +20,8 @@ use crate::progress::ObjectId;
 const GATEWAY: &str = "prometheus-gateway";
 const PODS: &str = "gateway.networking.k8s.io/gateway-name=prometheus-gateway";
 const ROUTE: &str = "prometheus";
+/// In a dry run, of a Gateway that has no address yet. No such name can exist.
+const UNKNOWN: &str = "not-known-yet.invalid";
 /// Of the Gateway's listener.
 const PORT: u16 = 9090;
 
@@ -70,6 +72,19 @@ pub async fn install(
         .progress
         .done(format!("http://{}/federate", target.address));
     Ok(target)
+}
+
+/// In a dry run: all that `install` would write, and the target as far as it is known.
+pub async fn foreseen(
+    scope: &Scope<'_>,
+    prometheus_port: u16,
+    before: Before,
+) -> Result<ScrapeTarget> {
+    apply::apply_all(scope, &objects(prometheus_port)?, before).await?;
+    pods::foreseen(scope, &deployment_id()).await?;
+    let known = target(scope).await?;
+    let unknown = || ScrapeTarget::at(&scope.cluster.name, UNKNOWN, PORT);
+    Ok(known.unwrap_or_else(unknown))
 }
 
 /// The Gateway's own, with an address. istiod knows Services of one name in all clusters as one: as long

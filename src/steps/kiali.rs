@@ -56,6 +56,13 @@ pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Resul
     apply::apply(scope, &cr, before).await
 }
 
+/// In a dry run: what the waits for it would write.
+pub async fn foreseen(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<()> {
+    kiali_cr::foreseen(scope, NAME, cr, renewed);
+    let server = ObjectId::new("Deployment", scope.namespace, NAME);
+    pods::foreseen(scope, &server).await
+}
+
 /// Until the operator is done with the CR.
 pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<()> {
     kiali_cr::settled(scope, NAME, cr, renewed).await

@@ -53,7 +53,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<bool> {
     match apply::claim(scope, &crd, before).await? {
         Claim::Foreign(live) => {
             serves(scope, &live)?;
-            scope.record.adopted(&live);
+            apply::reuse(scope, &crd, &live)?;
             if let Some(operator) = foreign(scope).await? {
                 let said = adopt(scope, &operator)?;
                 scope.progress.done(said);
@@ -68,6 +68,9 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<bool> {
     let operator = operator.context("the manifest has an operator")?;
     let id = ObjectId::new("Deployment", scope.namespace, NAME);
     let renewed = operator.outcome == Outcome::Changed;
+    if scope.choices.dry_run {
+        return Ok(renewed);
+    }
     if renewed {
         let wait = Wait {
             seen: serde_json::from_value(operator.live.clone()).ok(),
@@ -82,6 +85,9 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<bool> {
 }
 
 async fn established(scope: &Scope<'_>, crd: Value) -> Result<()> {
+    if scope.choices.dry_run {
+        return Ok(());
+    }
     let api = Api::<CustomResourceDefinition>::all(scope.cluster.client.clone());
     let id = ObjectId::cluster_wide("CustomResourceDefinition", CRD);
     let wait = Wait {

@@ -36,10 +36,10 @@ pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     };
     let found = record::open_to_write(scope).await?;
     let whose = if scope.record.is_ours(&live) {
-        scope.record.created(&object, &live);
+        apply::keep(scope, &object, &live)?;
         "there already"
     } else {
-        scope.record.adopted(&live);
+        apply::reuse(scope, &object, &live)?;
         "there before, used and left as it is"
     };
     let said = format!("{} is {whose}", scope.namespace);

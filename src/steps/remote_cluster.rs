@@ -11,7 +11,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::RemoteAccess;
-use crate::k8s::apply::{self, Applied, Before};
+use crate::k8s::apply::{self, Applied, Before, Outcome};
+use crate::k8s::change::{self, What};
 use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
 use crate::k8s::look::{Component, look};
@@ -58,6 +59,29 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<(RemoteAccess,
         .nth(2)
         .context("the manifest has three objects")?;
     Ok((access, cr))
+}
+
+/// In a dry run: all that `install` would write, and the access as far as it is known.
+pub async fn foreseen(scope: &Scope<'_>, before: Before, renewed: bool) -> Result<RemoteAccess> {
+    let objects = objects(scope.namespace)?;
+    let applied = apply::apply_all(scope, &objects, before).await?;
+    let account = applied[0].live["metadata"]["uid"].as_str();
+    if applied[0].outcome == Outcome::Unchanged
+        && of_another(&applied[1].live, account.unwrap_or_default())
+    {
+        let uid = ".metadata.annotations['kubernetes.io/service-account.uid']";
+        change::foresee(scope, &token_id(scope), What::Replace, uid);
+    }
+    kiali_cr::foreseen(scope, CR, &applied[2], renewed);
+    let api = secrets(scope);
+    let secret = send_opt(scope, &token_id(scope), || api.get(TOKEN)).await?;
+    let filled = health::token(secret.as_ref(), account) == Health::Ready;
+    let mut known = secret.filter(|_| filled).unwrap_or_default();
+    for key in ["ca.crt", "token"] {
+        let data = known.data.get_or_insert_default();
+        data.entry(key.into()).or_insert(ByteString(Vec::new()));
+    }
+    access(scope, known)
 }
 
 /// Whether a token is of an account that had the name before. It is filled, and refused everywhere.

@@ -5,6 +5,7 @@ use kube::api::{DeleteParams, Preconditions};
 use serde_json::Value;
 
 use super::{Content, DIGEST, Entry, Found, KEY, Key, NAME, Origin, Stored};
+use crate::k8s::change::What;
 use crate::k8s::health::Health;
 use crate::k8s::ownership::{self, digest};
 use crate::k8s::request::change;
@@ -143,7 +144,7 @@ pub async fn choose(scope: &Scope<'_>, options: &Options) -> Result<()> {
     let _alone = record.saving.lock().await;
     let stored = record.stored_options().unwrap_or_default();
     record.state().options = options.clone();
-    match stored == *options {
+    match stored == *options || scope.choices.dry_run {
         true => Ok(()),
         false => save(scope).await,
     }
@@ -158,6 +159,31 @@ pub async fn finish(scope: &Scope<'_>) -> Result<()> {
         .objects
         .retain(|_, entry| entry.uid.is_some());
     save(scope).await
+}
+
+/// In a dry run: what would be made of the record itself.
+pub async fn foreseen(scope: &Scope<'_>) -> Result<Option<What>> {
+    let makes = scope
+        .record
+        .changes()
+        .iter()
+        .any(|c| c.what == What::Create);
+    let object = scope.record.object(scope.namespace)?;
+    scope
+        .record
+        .state()
+        .objects
+        .retain(|_, entry| entry.uid.is_some());
+    let text = scope.record.text()?;
+    let stored = scope.record.state().stored.clone();
+    if !makes && stored.is_some_and(|stored| stored.text == text) {
+        return Ok(None);
+    }
+    let there = write::read(scope, &object, &kinds::id(&object)?).await?;
+    Ok(Some(match there {
+        Some(_) => What::Change,
+        None => What::Create,
+    }))
 }
 
 async fn save(scope: &Scope<'_>) -> Result<()> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{CRD, crd};
 use crate::k8s::request::send;
-use crate::k8s::{Scope, ownership};
+use crate::k8s::{Scope, apply, ownership};
 use crate::manifests;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -84,7 +84,7 @@ pub fn adopt(scope: &Scope<'_>, operator: &Deployment) -> Result<String> {
     let mut live = serde_json::to_value(operator)?;
     live["apiVersion"] = json!("apps/v1");
     live["kind"] = json!("Deployment");
-    scope.record.adopted(&live);
+    apply::reuse(scope, &live, &live)?;
     Ok(format!("{id} was there before, reused"))
 }
 

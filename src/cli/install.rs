@@ -1,0 +1,48 @@
+//! What an install is given, and its plan with it.
+
+use clap::Args;
+
+use super::{Fleet, Images};
+
+#[derive(Args, Debug)]
+pub struct Install {
+    #[command(flatten)]
+    pub fleet: Fleet,
+    /// Take fields that another tool manages; without it a conflict stops the install
+    #[arg(long)]
+    pub force_conflicts: bool,
+    #[command(flatten)]
+    pub images: Images,
+    /// Only show what would be written, as plan does
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: exit code 10 when anything would be written
+    #[arg(long, requires = "dry_run")]
+    pub exit_code: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Plan {
+    #[command(flatten)]
+    pub fleet: Fleet,
+    /// As if install took fields that another tool manages
+    #[arg(long)]
+    pub force_conflicts: bool,
+    #[command(flatten)]
+    pub images: Images,
+    /// Exit code 10 when anything would be written
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+impl From<Plan> for Install {
+    fn from(plan: Plan) -> Install {
+        Install {
+            fleet: plan.fleet,
+            force_conflicts: plan.force_conflicts,
+            images: plan.images,
+            dry_run: true,
+            exit_code: plan.exit_code,
+        }
+    }
+}

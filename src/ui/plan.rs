@@ -1,0 +1,92 @@
+//! What an install would write, for people.
+
+use anstyle::{AnsiColor, Style};
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+use super::report::{BAD, DIM, GOOD};
+use crate::guide::Step;
+use crate::k8s::change::{Change, Field, What};
+use crate::plan::Plan;
+
+const CHANGED: Style = AnsiColor::Yellow.on_default();
+/// As much of one value as a line holds.
+const LONGEST: usize = 80;
+
+/// Whether anything would be written. What stays as it is is only counted.
+pub fn planned(plans: &[Plan]) -> bool {
+    for plan in plans {
+        let shown = plan.changes.iter().filter(|c| c.what != What::Keep);
+        let shown = shown.collect::<Vec<_>>();
+        if shown.is_empty() {
+            continue;
+        }
+        say!("{}", plan.cluster);
+        shown.into_iter().for_each(show);
+    }
+    let all = || plans.iter().flat_map(|plan| &plan.changes);
+    let count = |what| all().filter(|change| change.what == what).count();
+    let counts = [
+        (What::Create, "to create"),
+        (What::Change, "to change"),
+        (What::Replace, "to replace"),
+        (What::Reuse, "reused"),
+        (What::Keep, "as they are"),
+    ];
+    let counts = counts.map(|(what, word)| (count(what), word));
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts = counts.map(|(count, word)| format!("{count} {word}"));
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    say!("Plan: {counts}; nothing was written");
+    all().any(|change| change.what.is_write())
+}
+
+fn show(change: &Change) {
+    let style = match change.what {
+        What::Create => GOOD,
+        What::Change | What::Replace => CHANGED,
+        What::Hold | What::Reuse | What::Keep => DIM,
+    };
+    let (word, step, width) = (change.what.word(), change.step, Step::WIDTH);
+    let object = &change.object;
+    say!("  {style}{word:<7}{style:#}  {step:<width$}  {object}");
+    change.fields.iter().for_each(field);
+}
+
+fn field(field: &Field) {
+    let path = &field.path;
+    match (&field.before, &field.after) {
+        _ if field.secret => say!("             {path}: (not shown)"),
+        (None, None) => say!("             {path}"),
+        (Some(Value::String(before)), Some(Value::String(after))) if before.contains('\n') => {
+            say!("             {path}:");
+            lines(before, after);
+        }
+        (before, after) => {
+            let (before, after) = (brief(before.as_ref()), brief(after.as_ref()));
+            say!("             {path}: {before} -> {after}");
+        }
+    }
+}
+
+fn lines(before: &str, after: &str) {
+    for change in TextDiff::from_lines(before, after).iter_all_changes() {
+        let line = change.value().trim_end();
+        match change.tag() {
+            ChangeTag::Equal => {}
+            ChangeTag::Delete => say!("               {BAD}- {line}{BAD:#}"),
+            ChangeTag::Insert => say!("               {GOOD}+ {line}{GOOD:#}"),
+        }
+    }
+}
+
+fn brief(value: Option<&Value>) -> String {
+    let Some(value) = value else {
+        return "(none)".into();
+    };
+    let text = value.to_string();
+    match text.chars().count() > LONGEST {
+        true => text.chars().take(LONGEST).chain("...".chars()).collect(),
+        false => text,
+    }
+}

@@ -1,0 +1,119 @@
+//! `plan` and `install --dry-run`: what they list is what the next install writes, by the audit logs of
+//! the API servers, and they write nothing themselves.
+
+mod texts;
+
+use std::collections::BTreeSet;
+
+use ambikiali_sandbox::Cluster;
+use ambikiali_sandbox::audit::{Mark, Request};
+use serde_json::{Value, json};
+
+use crate::support::{
+    BOTH, Clusters, Foreign, INSTALL, get, masked, merge, on_two_clusters, remove, unwritten,
+};
+
+const CONFIG: (&str, &str, &str) = ("v1", "ConfigMap", "kiali/prometheus-config");
+const ROUTE: (&str, &str, &str) = (
+    "gateway.networking.k8s.io/v1",
+    "HTTPRoute",
+    "istio-system/prometheus",
+);
+
+/// A Prometheus of somebody else, as good as ours.
+const PROMETHEUS: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: prometheus, namespace: istio-system}
+spec: {selector: {app: theirs}, ports: [{name: http, port: 9090}]}
+";
+
+#[test]
+fn what_is_planned_is_what_the_next_install_writes() {
+    on_two_clusters(async |clusters| {
+        let theirs = Foreign::apply(clusters.remote(), PROMETHEUS).await;
+        let shown = planned(clusters, &[]).await;
+        assert_eq!(shown, texts::FIRST);
+        installed_as_planned(clusters, &[]).await;
+
+        let kept = planned(clusters, &[]).await;
+        assert_eq!(kept, texts::SECOND);
+        installed_as_planned(clusters, &[]).await;
+
+        drift(clusters.home()).await;
+        assert_eq!(planned(clusters, &[]).await, texts::DRIFT);
+        installed_as_planned(clusters, &[]).await;
+
+        clusters.cleaned().await;
+        theirs.removed().await;
+    });
+}
+
+/// An edit, and an object that is gone.
+async fn drift(home: &Cluster) {
+    let live = get(home, CONFIG.0, CONFIG.1, CONFIG.2).await;
+    let text = live.expect("a configuration")["data"]["prometheus.yml"].clone();
+    let edited = text
+        .as_str()
+        .unwrap()
+        .replacen("honor_labels: true", "honor_labels: false", 1);
+    let edit = json!({"data": {"prometheus.yml": edited}});
+    merge(home, CONFIG.0, CONFIG.1, CONFIG.2, &edit).await;
+    remove(home, ROUTE.0, ROUTE.1, ROUTE.2).await;
+}
+
+/// The text of a plan. The dry run of `install` says the same, as does the exit code that was asked for.
+async fn planned(clusters: &Clusters, more: &[&str]) -> String {
+    let marks = clusters.marks();
+    let plan = [&["plan"][..], &BOTH, more].concat();
+    let shown = clusters.run(&plan).await.succeeded().stdout;
+    let dry = [&INSTALL[..], more, &["--dry-run", "--exit-code"]].concat();
+    let dry = clusters.run(&dry).await;
+    assert_eq!(dry.stdout, shown, "{}", dry.stderr);
+    let writes = !names(&changes(clusters, more).await).is_empty();
+    assert_eq!(dry.code, if writes { 10 } else { 0 });
+    unwritten(&marks);
+    masked(&shown)
+}
+
+async fn changes(clusters: &Clusters, more: &[&str]) -> Vec<Value> {
+    let plan = [&["plan", "-o", "json"][..], &BOTH, more].concat();
+    let document = clusters.run(&plan).await.succeeded().stdout;
+    let document: Value = serde_json::from_str(&document).expect("JSON");
+    document["changes"].as_array().expect("changes").clone()
+}
+
+/// Plans, installs, and compares.
+async fn installed_as_planned(clusters: &Clusters, more: &[&str]) {
+    let planned = names(&changes(clusters, more).await);
+    let marks = clusters.marks();
+    clusters.install(more).await.succeeded();
+    let both = marks.iter().zip(["cluster1", "cluster2"]);
+    let written = both.flat_map(|(mark, name)| written(mark, name));
+    assert_eq!(written.collect::<BTreeSet<_>>(), planned);
+}
+
+fn names(changes: &[Value]) -> BTreeSet<String> {
+    // The audit logs leave Leases out.
+    let besides = ["hold", "keep", "reuse"].map(Value::from);
+    let writes = changes.iter().filter(|c| !besides.contains(&c["action"]));
+    let name = |change: &Value| {
+        let object = change["object"].as_str().expect("an object");
+        let (kind, name) = object.split_once(' ').expect("a kind and a name");
+        let cluster = change["cluster"].as_str().expect("a cluster");
+        format!("{cluster} {}s {name}", kind.to_lowercase())
+    };
+    writes.map(name).collect()
+}
+
+fn written(mark: &Mark, cluster: &str) -> Vec<String> {
+    let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+    // A creation that is refused, as somebody's object has the name, is how that is found out.
+    let done = writes.iter().filter(|r| r.code < 300);
+    let name = |r: &Request| match r.namespace.as_str() {
+        "" => format!("{cluster} {} {}", r.resource, r.name),
+        _ if r.resource == "namespaces" => format!("{cluster} {} {}", r.resource, r.name),
+        namespace => format!("{cluster} {} {namespace}/{}", r.resource, r.name),
+    };
+    done.map(name).collect()
+}

@@ -1,0 +1,63 @@
+//! What a plan looks like.
+
+pub const FIRST: &str = "\
+cluster1
+  create   namespace           ConfigMap kiali/ambikiali-record
+  hold     namespace           Lease kiali/ambikiali
+  create   namespace           Namespace kiali
+  create   cluster prometheus  ClusterRole prometheus
+  create   cluster prometheus  ClusterRoleBinding prometheus
+  create   cluster prometheus  ConfigMap istio-system/prometheus
+  create   cluster prometheus  Deployment istio-system/prometheus
+  create   cluster prometheus  Service istio-system/prometheus
+  create   cluster prometheus  ServiceAccount istio-system/prometheus
+  create   expose prometheus   Gateway istio-system/prometheus-gateway
+  create   expose prometheus   HTTPRoute istio-system/prometheus
+  create   aggregate metrics   ConfigMap kiali/prometheus-config
+  create   aggregate metrics   Deployment kiali/prometheus
+  create   aggregate metrics   Service kiali/prometheus
+  create   kiali operator      ClusterRole kiali-operator
+  create   kiali operator      ClusterRoleBinding kiali-operator
+  create   kiali operator      CustomResourceDefinition kialis.kiali.io
+  create   kiali operator      Deployment kiali/kiali-operator
+  create   kiali operator      ServiceAccount kiali/kiali-operator
+  create   remote secret       Secret kiali/kiali-multi-cluster-secret
+  create   kiali               Kiali kiali/kiali
+cluster2
+  create   namespace           ConfigMap kiali/ambikiali-record
+  create   namespace           Namespace kiali
+  reuse    cluster prometheus  Service istio-system/prometheus
+  create   expose prometheus   Gateway istio-system/prometheus-gateway
+  create   expose prometheus   HTTPRoute istio-system/prometheus
+  create   kiali operator      ClusterRole kiali-operator
+  create   kiali operator      ClusterRoleBinding kiali-operator
+  create   kiali operator      CustomResourceDefinition kialis.kiali.io
+  create   kiali operator      Deployment kiali/kiali-operator
+  create   kiali operator      ServiceAccount kiali/kiali-operator
+  create   remote cluster      Kiali kiali/kiali
+  create   remote cluster      Secret kiali/kiali
+  create   remote cluster      ServiceAccount kiali/kiali-service-account
+Plan: 32 to create, 1 reused; nothing was written
+";
+
+pub const SECOND: &str = "\
+cluster2
+  reuse    cluster prometheus  Service istio-system/prometheus
+Plan: 1 reused, 30 as they are; nothing was written
+";
+
+pub const DRIFT: &str = "\
+cluster1
+  change   namespace           ConfigMap kiali/ambikiali-record
+  hold     namespace           Lease kiali/ambikiali
+  create   expose prometheus   HTTPRoute istio-system/prometheus
+  change   aggregate metrics   ConfigMap kiali/prometheus-config
+             .data['prometheus.yml']:
+               -   honor_labels: false
+               +   honor_labels: true
+  change   aggregate metrics   Deployment kiali/prometheus
+             .spec.template.metadata.annotations['ambikiali.dev/config-version']
+cluster2
+  reuse    cluster prometheus  Service istio-system/prometheus
+Plan: 1 to create, 3 to change, 1 reused, 27 as they are; nothing was written
+";
