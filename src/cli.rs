@@ -4,6 +4,7 @@ mod examples;
 mod fleet;
 mod images;
 mod install;
+mod render;
 mod scripts;
 mod values;
 
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use fleet::{Clusters, Fleet, Remote};
 pub use images::Images;
 pub use install::{Install, Plan};
+pub use render::Render;
 pub use scripts::{complete, completions, man, parse};
 
 use crate::code::Code;
@@ -54,6 +56,9 @@ pub enum Command {
     /// Install, or go on with an install that was interrupted; a second run changes nothing
     #[command(after_help = examples::INSTALL)]
     Install(Install),
+    /// Write the objects of an install to files for GitOps, without any cluster
+    #[command(after_help = examples::RENDER)]
+    Render(Render),
     /// Prove every hop: components, scrape targets, traffic in the metrics, Kiali's view
     #[command(after_help = examples::VERIFY)]
     Verify(Verify),
@@ -92,6 +97,7 @@ impl Command {
             Command::Plan(_) => "PlanResult",
             Command::Install(args) if args.dry_run => "PlanResult",
             Command::Install(_) => "InstallResult",
+            Command::Render(_) => "RenderResult",
             Command::Verify(_) => "VerifyResult",
             Command::Status(_) => "StatusResult",
             Command::Dashboard(_) => "DashboardResult",

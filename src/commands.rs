@@ -3,6 +3,7 @@
 
 mod install;
 mod look;
+mod render;
 
 use std::time::Instant;
 
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Check(args) => install::check(args, &global, work).await,
         Command::Plan(args) => install::install(args.into(), &global, work).await,
         Command::Install(args) => install::install(args, &global, work).await,
+        Command::Render(args) => render::render(args, &global),
         Command::Verify(args) => look::verify(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,
         Command::Dashboard(args) => look::dashboard(args, &global).await,

@@ -22,6 +22,7 @@ mod planned;
 mod problem;
 mod progress;
 mod remembered;
+mod render;
 mod status;
 mod steps;
 mod ui;

@@ -11,6 +11,8 @@ use crate::code::Code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Unexpected = 1,
+    /// As clap says it, of what clap cannot see.
+    Usage = 2,
     /// Refused before the first write.
     Preflight = 3,
     /// A deadline passed; running again goes on from here.

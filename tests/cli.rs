@@ -2,6 +2,7 @@
 
 mod generated;
 mod images;
+mod render;
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::support::{Ended, ambikiali};
 /// Whoever changes the help on purpose sets this, and reviews the difference.
 const REWRITE: &str = "AMBIKIALI_REWRITE_HELP";
 
-const HELP: [(&str, &str); 13] = [
+const HELP: [(&str, &str); 14] = [
     ("", include_str!("help/ambikiali.txt")),
     ("install", include_str!("help/install.txt")),
     ("verify", include_str!("help/verify.txt")),
@@ -24,6 +25,7 @@ const HELP: [(&str, &str); 13] = [
     ("completions", include_str!("help/completions.txt")),
     ("man", include_str!("help/man.txt")),
     ("plan", include_str!("help/plan.txt")),
+    ("render", include_str!("help/render.txt")),
 ];
 
 const KUBECONFIG: &str = "\

@@ -14,6 +14,7 @@ mod output;
 mod parity;
 mod plan;
 mod record;
+mod render;
 mod rules;
 mod status;
 mod support;

@@ -201,11 +201,13 @@ impl Record {
     }
 
     fn text(&self) -> Result<String> {
+        // Not in the expression below, in which `entries` locks again.
+        let options = self.state().options.clone();
         let content = Content {
             install: self.id.clone(),
             home: self.home.clone(),
             clusters: self.clusters.clone(),
-            options: self.state().options.clone(),
+            options,
             objects: self.entries(),
         };
         Ok(serde_json::to_string_pretty(&content)?)

@@ -194,6 +194,11 @@ pub fn cleaned(mesh: &Mesh, report: &Report, dry_run: bool, took: Duration) -> b
     done
 }
 
+/// One line for each file.
+pub fn rendered(paths: &[String]) {
+    paths.iter().for_each(|path| say!("{path}"));
+}
+
 /// Where Kiali is to be looked at.
 pub fn address(url: &str) {
     anstream::println!("{url}");
