@@ -5,6 +5,7 @@ mod file;
 mod fleet;
 mod images;
 mod install;
+mod render;
 mod scripts;
 mod values;
 
@@ -17,6 +18,7 @@ pub use file::{Written, read};
 pub use fleet::{Clusters, Fleet, Own, Remote, Remotes};
 pub use images::Images;
 pub use install::{Install, Plan};
+pub use render::Render;
 pub use scripts::{complete, completions, man, parse};
 
 use crate::code::Code;
@@ -56,6 +58,9 @@ pub enum Command {
     /// Install, or go on with an install that was interrupted; a second run changes nothing
     #[command(after_help = examples::INSTALL)]
     Install(Install),
+    /// Write the objects of an install to files for GitOps, without any cluster
+    #[command(after_help = examples::RENDER)]
+    Render(Render),
     /// Prove every hop: components, scrape targets, traffic in the metrics, Kiali's view
     #[command(after_help = examples::VERIFY)]
     Verify(Verify),
@@ -94,6 +99,7 @@ impl Command {
             Command::Plan(_) => "PlanResult",
             Command::Install(args) if args.dry_run => "PlanResult",
             Command::Install(_) => "InstallResult",
+            Command::Render(_) => "RenderResult",
             Command::Verify(_) => "VerifyResult",
             Command::Status(_) => "StatusResult",
             Command::Dashboard(_) => "DashboardResult",

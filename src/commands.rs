@@ -4,6 +4,7 @@
 mod cleanup;
 mod install;
 mod look;
+mod render;
 
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Check(args) => install::check(args, &global, work).await,
         Command::Plan(args) => install::install(args.into(), &global, work).await,
         Command::Install(args) => install::install(args, &global, work).await,
+        Command::Render(args) => render::render(args, &global),
         Command::Verify(args) => look::verify(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,
         Command::Dashboard(args) => look::dashboard(args, &global).await,
@@ -52,7 +54,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         }
         Command::Version(args) => look::version(args, &global, work).await,
         Command::Images(args) => {
-            let images = Images::of(&Options::default().with(args.asked()));
+            let images = Images::of(&Options::default().with(&args.asked()));
             ui::images(&images);
             Ok(Ended::done(json!({"images": document::images(&images)})))
         }
@@ -108,7 +110,7 @@ async fn begun<T>(
 ) -> T {
     let (records, lease) = bookkeeping(mesh, &global.namespace);
     let lease = work.holds(lease);
-    let images = Images::default();
+    let (options, images) = (Options::default(), Images::default());
     let run = Run {
         mesh,
         namespace: &global.namespace,
@@ -117,6 +119,7 @@ async fn begun<T>(
         records: &records,
         lease,
         choices,
+        options: &options,
         images: &images,
     };
     let result = command(&run).await;

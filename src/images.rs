@@ -82,7 +82,7 @@ mod tests {
 
     fn images(options: &[(&str, &str)]) -> Images {
         let asked = options.iter().map(|(k, v)| ((*k).into(), (*v).into()));
-        Images::of(&Options::default().with(asked.collect()))
+        Images::of(&Options::default().with(&asked.collect()))
     }
 
     #[test]

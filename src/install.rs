@@ -13,6 +13,7 @@ use crate::k8s::lease::Lease;
 use crate::k8s::record::{self, Record};
 use crate::k8s::{Choices, Deadline, Scope, pods};
 use crate::mesh::{Cluster, ClusterName, Mesh};
+use crate::options::Options;
 use crate::planned::planned;
 use crate::progress::Events;
 use crate::steps::{
@@ -31,6 +32,8 @@ pub struct Run<'a> {
     pub records: &'a [Record],
     pub lease: &'a Lease,
     pub choices: Choices,
+    /// To be remembered.
+    pub options: &'a Options,
     pub images: &'a Images,
 }
 
@@ -80,6 +83,7 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     for (cluster, record) in run.mesh.all().zip(run.records) {
         record.plan(planned(run, cluster)?.iter().map(|(_, object)| object));
     }
+    record::choose(&run.on(Step::Namespace, &run.mesh.home), run.options).await?;
     let (scraping, scraped) = oneshot::channel();
     let (proven, accesses): (Vec<_>, Vec<_>) =
         run.mesh.remotes.iter().map(|_| oneshot::channel()).unzip();
@@ -174,7 +178,7 @@ async fn remote_cluster(
     before: Before,
     proven: oneshot::Sender<RemoteAccess>,
 ) -> Result<()> {
-    operator(run, remote, before).await?;
+    let renewed = operator(run, remote, before).await?;
     step(run, Step::RemoteCluster, remote, async |scope| {
         let (access, cr) = remote_cluster::install(&scope, before).await?;
         let prove = async {
@@ -183,7 +187,7 @@ async fn remote_cluster(
             let _ = proven.send(access.clone());
             Ok(())
         };
-        tokio::try_join!(prove, remote_cluster::settled(&scope, cr))?;
+        tokio::try_join!(prove, remote_cluster::settled(&scope, cr, renewed))?;
         Ok(())
     })
     .await
@@ -198,12 +202,12 @@ async fn home_kiali(
     accesses: Vec<oneshot::Receiver<RemoteAccess>>,
 ) -> Result<()> {
     let home = &run.mesh.home;
-    operator(run, home, before).await?;
+    let renewed = operator(run, home, before).await?;
     let prometheus = aggregate_metrics::url(run.namespace);
     let apply = async |scope: Scope<'_>| kiali::apply(&scope, &prometheus, before).await;
     let cr = step(run, Step::Kiali, home, apply).await?;
     let made = step(run, Step::Kiali, home, async |scope| {
-        kiali::settled(&scope, &cr).await
+        kiali::settled(&scope, &cr, renewed).await
     });
     let given = async {
         let accesses = join_all(accesses.into_iter().map(arrival));
@@ -236,7 +240,8 @@ async fn arrival<T>(branch: oneshot::Receiver<T>) -> T {
     }
 }
 
-async fn operator(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<()> {
+/// Whether one that was there is another one now.
+async fn operator(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<bool> {
     step(run, Step::KialiOperator, cluster, async |scope| {
         kiali_operator::install(&scope, before).await
     })

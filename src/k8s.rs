@@ -21,6 +21,7 @@ pub mod record;
 pub mod request;
 pub mod retry;
 pub mod rights;
+mod surplus;
 pub mod wait;
 pub mod write;
 

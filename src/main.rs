@@ -21,6 +21,8 @@ mod plan;
 mod planned;
 mod problem;
 mod progress;
+mod remembered;
+mod render;
 mod status;
 mod steps;
 mod ui;

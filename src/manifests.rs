@@ -35,6 +35,7 @@ manifest!(KIALI_CRD, "kiali-crd.yaml");
 manifest!(KIALI_OPERATOR, "kiali-operator.yaml");
 manifest!(REMOTE_CLUSTER, "remote-cluster.yaml");
 manifest!(KIALI, "kiali.yaml");
+manifest!(NAMESPACE_ADMIN, "namespace-admin.yaml");
 
 /// Scrape jobs of the Prometheus in each cluster; no template.
 pub const CLUSTER_PROMETHEUS_CONFIG: &str =

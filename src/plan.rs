@@ -28,10 +28,11 @@ pub struct Plan {
 /// Of each cluster, in the mesh's order.
 pub async fn plan(run: &Run<'_>) -> Result<Vec<Plan>> {
     let shared = try_join_all(run.mesh.all().map(|cluster| everywhere(run, cluster))).await?;
-    let (before, targets): (Vec<_>, Vec<_>) = shared.into_iter().unzip();
-    let remotes = run.mesh.remotes.iter().zip(&before[1..]);
-    let accesses = try_join_all(remotes.map(|(remote, before)| on_remote(run, remote, *before)));
-    on_home(run, &targets, &accesses.await?, before[0]).await?;
+    record::choose(&run.on(Step::Namespace, &run.mesh.home), run.options).await?;
+    let remotes = run.mesh.remotes.iter().zip(&shared[1..]);
+    let accesses = try_join_all(remotes.map(|(remote, shared)| on_remote(run, remote, shared)));
+    let accesses = accesses.await?;
+    on_home(run, &shared, &accesses).await?;
     for (cluster, record) in run.mesh.all().zip(run.records) {
         record.plan(planned(run, cluster)?.iter().map(|(_, object)| object));
         bookkeeping(run, cluster).await?;
@@ -48,17 +49,28 @@ pub async fn plan(run: &Run<'_>) -> Result<Vec<Plan>> {
     Ok(plans.collect())
 }
 
-async fn everywhere(run: &Run<'_>, cluster: &Cluster) -> Result<(Before, ScrapeTarget)> {
+/// What is the same in each cluster, and what of it the rest needs.
+struct Shared {
+    before: Before,
+    target: ScrapeTarget,
+    renewed: bool,
+}
+
+async fn everywhere(run: &Run<'_>, cluster: &Cluster) -> Result<Shared> {
     let before = step(run, Step::Namespace, cluster, async |scope| {
         namespaces::install(&scope).await
     })
     .await?;
     let target = exposed(run, cluster, before).await?;
-    step(run, Step::KialiOperator, cluster, async |scope| {
+    let renewed = step(run, Step::KialiOperator, cluster, async |scope| {
         kiali_operator::install(&scope, before).await
     })
     .await?;
-    Ok((before, target))
+    Ok(Shared {
+        before,
+        target,
+        renewed,
+    })
 }
 
 async fn exposed(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<ScrapeTarget> {
@@ -77,22 +89,19 @@ async fn exposed(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<Scr
     .await
 }
 
-async fn on_remote(run: &Run<'_>, remote: &Cluster, before: Before) -> Result<RemoteAccess> {
+async fn on_remote(run: &Run<'_>, remote: &Cluster, shared: &Shared) -> Result<RemoteAccess> {
     step(run, Step::RemoteCluster, remote, async |scope| {
-        remote_cluster::foreseen(&scope, before).await
+        remote_cluster::foreseen(&scope, shared.before, shared.renewed).await
     })
     .await
 }
 
-async fn on_home(
-    run: &Run<'_>,
-    targets: &[ScrapeTarget],
-    accesses: &[RemoteAccess],
-    before: Before,
-) -> Result<()> {
-    let home = &run.mesh.home;
+async fn on_home(run: &Run<'_>, shared: &[Shared], accesses: &[RemoteAccess]) -> Result<()> {
+    let (home, before) = (&run.mesh.home, shared[0].before);
+    let targets = shared.iter().map(|shared| shared.target.clone());
+    let targets = targets.collect::<Vec<_>>();
     step(run, Step::AggregateMetrics, home, async |scope| {
-        aggregate_metrics::foreseen(&scope, targets, before).await
+        aggregate_metrics::foreseen(&scope, &targets, before).await
     })
     .await?;
     step(run, Step::RemoteSecret, home, async |scope| {
@@ -102,7 +111,7 @@ async fn on_home(
     step(run, Step::Kiali, home, async |scope| {
         let prometheus = aggregate_metrics::url(run.namespace);
         let cr = kiali::apply(&scope, &prometheus, before).await?;
-        kiali::foreseen(&scope, &cr).await
+        kiali::foreseen(&scope, &cr, shared[0].renewed).await
     })
     .await
 }

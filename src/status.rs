@@ -59,7 +59,10 @@ async fn drifted(run: &Run<'_>, cluster: &Cluster) -> Vec<Row> {
         Err(error) => Health::Failed(format!("{error:#}")),
     };
     let whole = health == Health::Ready;
-    let mut rows = vec![row(Step::Namespace, Component::new(object, health), false)];
+    let options = scope.record.stored_options().unwrap_or_default();
+    let mut record = Component::new(object, health);
+    record.note = (!options.is_default()).then(|| format!("installed with {}", options.flags()));
+    let mut rows = vec![row(Step::Namespace, record, false)];
     if !whole {
         return rows;
     }

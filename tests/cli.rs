@@ -3,6 +3,7 @@
 mod file;
 mod generated;
 mod images;
+mod render;
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::support::{Ended, ambikiali};
 /// Whoever changes the help on purpose sets this, and reviews the difference.
 const REWRITE: &str = "AMBIKIALI_REWRITE_HELP";
 
-const HELP: [(&str, &str); 13] = [
+const HELP: [(&str, &str); 14] = [
     ("", include_str!("help/ambikiali.txt")),
     ("install", include_str!("help/install.txt")),
     ("verify", include_str!("help/verify.txt")),
@@ -25,6 +26,7 @@ const HELP: [(&str, &str); 13] = [
     ("completions", include_str!("help/completions.txt")),
     ("man", include_str!("help/man.txt")),
     ("plan", include_str!("help/plan.txt")),
+    ("render", include_str!("help/render.txt")),
 ];
 
 const KUBECONFIG: &str = "\

@@ -14,7 +14,7 @@ use crate::k8s::difference::difference;
 use crate::k8s::{Scope, kinds, write};
 use crate::planned::planned;
 use crate::progress::ObjectId;
-use crate::steps::{cluster_prometheus, kiali_operator};
+use crate::steps::{cluster_prometheus, expose_prometheus, kiali_operator};
 
 const AT_ONCE: usize = 8;
 
@@ -65,13 +65,24 @@ async fn judge(scope: &Scope<'_>, mut there: Vec<Foreign>) -> Result<Vec<Finding
     let is = |kind: &'static str, step| move |f: &&Foreign| f.id.kind == kind && f.step == step;
     // A Prometheus that is reached by its Service is used as a whole.
     if let Some(service) = there.iter().find(is("Service", Step::ClusterPrometheus)) {
-        if cluster_prometheus::port_of(&serde_json::from_value(service.live.clone())?).is_none() {
+        let port = cluster_prometheus::port_of(&serde_json::from_value(service.live.clone())?);
+        if port.is_none() {
             let cause = format!("is there already, but {}", cluster_prometheus::UNUSABLE);
             let look = "-n istio-system get service prometheus -o yaml";
             let code = Code::UnusablePrometheus;
             findings.push(finding(code, &service.id, cause).kubectl(scope.cluster, look));
         }
         there.retain(|f| f.step != Step::ClusterPrometheus);
+        // The route that is needed leads to that one's port.
+        let exposed = port.map(expose_prometheus::objects).transpose()?;
+        for wanted in exposed.into_iter().flatten() {
+            let (kind, of_it) = (wanted["kind"].clone(), |f: &&mut Foreign| {
+                f.step == Step::ExposePrometheus
+            });
+            if let Some(foreign) = there.iter_mut().filter(of_it).find(|f| kind == f.id.kind) {
+                foreign.wanted = wanted;
+            }
+        }
     }
     let crd = is("CustomResourceDefinition", Step::KialiOperator);
     if let Some(crd) = there.iter().find(crd) {

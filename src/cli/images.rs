@@ -1,11 +1,9 @@
 //! Which images are run, where it is not those of this version.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 
 use crate::images::{self, COMPONENTS};
-use crate::options::{DEFAULT, IMAGE, REGISTRY};
+use crate::options::{Asked, DEFAULT, IMAGE, REGISTRY};
 
 #[derive(Args, Debug)]
 pub struct Images {
@@ -20,7 +18,7 @@ pub struct Images {
 
 impl Images {
     /// By the names of the options.
-    pub fn asked(self) -> BTreeMap<String, String> {
+    pub fn asked(self) -> Asked {
         let registry = self.registry.map(|registry| (REGISTRY.into(), registry));
         registry.into_iter().chain(self.image).collect()
     }

@@ -8,14 +8,14 @@ use serde_json::json;
 use super::{members, noted, shown, with_remembered};
 use crate::cli::{self, Global};
 use crate::document::{self, Ended};
-use crate::images::Images;
 use crate::install::Run;
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Members, Mesh};
-use crate::options::Options;
+use crate::options::{Asked, Options};
 use crate::problem::{self, Exit};
-use crate::{check, install, last_install, plan, ui};
+use crate::remembered::Chosen;
+use crate::{check, install, last_install, plan, remembered, ui};
 
 pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<Ended> {
     let Some(fleet) = args.fleet else {
@@ -47,7 +47,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         exit_code,
         images,
     } = args;
-    let images = Images::of(&Options::default().with(images.asked()));
+    let asked = images.asked();
     let started = Instant::now();
     let members = members(fleet.ctx1, fleet.remotes, global)?;
     let mesh = match connected(&members, fleet.allow_loopback).await {
@@ -60,13 +60,16 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         ..Choices::default()
     };
     if dry_run {
-        return planned(&mesh, global, choices, &images, work, exit_code).await;
+        return planned(&mesh, global, choices, work, &asked, exit_code).await;
     }
     work.begins(&mesh);
     let mut remembered = true;
     let mut findings = Vec::new();
+    let mut options = Options::default();
     let begun = shown(&mesh, global, choices, work, async |run| -> Result<bool> {
-        let run = &Run { images: &images, ..run.clone() };
+        let chosen = chosen(run, &asked).await?;
+        let run = &chosen.of(run);
+        options = run.options.clone();
         findings = check::check(run).await?;
         if !ui::allowed(&findings) {
             return Ok(false);
@@ -86,8 +89,16 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     }
     let found = json!({
         "clusters": document::clusters(&mesh), "findings": document::findings(&findings),
+        "options": options.values(),
     });
     Ok(Ended::by(begun, Exit::Preflight, found))
+}
+
+/// Options of now and of the last install; what is unexpected in them is told.
+async fn chosen(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
+    let chosen = remembered::choose(run, asked).await?;
+    chosen.said.iter().for_each(|line| ui::note(line));
+    Ok(chosen)
 }
 
 /// What the same install would write.
@@ -95,16 +106,14 @@ async fn planned(
     mesh: &Mesh,
     global: &Global,
     choices: Choices,
-    images: &Images,
     work: &Work,
+    asked: &Asked,
     exit_code: bool,
 ) -> Result<Ended> {
     let mut findings = Vec::new();
     let plans = noted(mesh, global, choices, work, async |run| -> Result<_> {
-        let run = &Run {
-            images,
-            ..run.clone()
-        };
+        let chosen = chosen(run, asked).await?;
+        let run = &chosen.of(run);
         findings = check::check(run).await?;
         match ui::allowed(&findings) {
             true => plan::plan(run).await.map(Some),

@@ -16,7 +16,7 @@ use crate::k8s::{Choices, Deadline, Scope};
 use crate::mesh::{self, Istiod, Members};
 use crate::problem::Exit;
 use crate::verify::{self, Finding, Hop};
-use crate::{progress, status, ui, version};
+use crate::{progress, remembered, status, ui, version};
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
     let started = Instant::now();
@@ -80,16 +80,17 @@ pub async fn version(args: cli::Version, global: &Global, work: &Work) -> Result
     }
     let (mesh, absent) = mesh::connect_reachable(&members?, Istiod::Optional).await?;
     let none = Choices::default();
-    let installed = shown(&mesh, global, none, work, async |run| {
-        version::installed(run).await
-    })
-    .await?;
+    let looked = shown(&mesh, global, none, work, async |run| {
+        tokio::try_join!(version::installed(run), remembered::last(run))
+    });
+    let (installed, options) = looked.await?;
+    let options = options.unwrap_or_default();
     let found = json!({
         "client": document::VERSION, "clusters": document::clusters(&mesh),
-        "installed": document::installed(&installed),
+        "installed": document::installed(&installed), "options": options.values(),
         "unreachable": document::unreachable(&absent),
     });
-    let complete = ui::installed_versions(&mesh, &installed, &absent);
+    let complete = ui::installed_versions(&mesh, &installed, &options, &absent);
     Ok(Ended::by(complete, Exit::Unreachable, found))
 }
 

@@ -9,6 +9,7 @@ use super::conflict;
 use super::difference::difference;
 use super::ownership::labelled;
 use super::request::Refusal;
+use super::surplus::surplus;
 use super::write::{Force, read, write};
 use super::{Scope, kinds};
 
@@ -28,6 +29,9 @@ pub enum Before {
     Unknown,
     Nothing,
 }
+
+/// Says what is to be filled in, in an object that was rendered without it.
+pub const PLACEHOLDER: &str = "ambikiali.dev/placeholder";
 
 /// No object has this version: an apply that carries it creates, or is refused.
 const NEVER: &str = "1";
@@ -78,7 +82,7 @@ async fn adopt(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
         return Ok(Applied::new(Outcome::Reused, Some(live.clone()), live));
     };
     let id = kinds::id(object)?;
-    if !scope.choices.force_conflicts {
+    if !scope.choices.force_conflicts && !is_placeholder(&live) {
         return Err(conflict::foreign(scope, &id, &live, &field).into());
     }
     let mut wanted = object.clone();
@@ -89,6 +93,11 @@ async fn adopt(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
     Ok(Applied::new(Outcome::Changed, Some(live), written))
 }
 
+/// Whether it was made to be filled.
+fn is_placeholder(live: &Value) -> bool {
+    live["metadata"]["annotations"][PLACEHOLDER].is_string()
+}
+
 /// What was there before is taken as it is.
 pub fn reuse(scope: &Scope<'_>, object: &Value, live: &Value) -> Result<()> {
     scope.record.adopted(live);
@@ -97,7 +106,8 @@ pub fn reuse(scope: &Scope<'_>, object: &Value, live: &Value) -> Result<()> {
 
 async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied> {
     let mut wanted = labelled(object, &scope.record.id);
-    let Some(field) = difference(&wanted, &live) else {
+    let differs = difference(&wanted, &live).or_else(|| surplus(&wanted, &live));
+    let Some(field) = differs else {
         keep(scope, object, &live)?;
         return Ok(Applied::new(Outcome::Unchanged, Some(live.clone()), live));
     };

@@ -27,11 +27,17 @@ const AGAIN: &str = ".metadata.annotations['kiali.io/reconcile']";
 const OPERATOR: &str = "kiali-operator";
 const OPERATOR_PODS: &str = "app.kubernetes.io/name=kiali-operator";
 
-/// Until the operator has done what this apply asked for.
-pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result<()> {
+/// Until the operator has done what this apply asked for; a `renewed` one, which may do it in another way,
+/// does all of it once more.
+pub async fn settled(
+    scope: &Scope<'_>,
+    name: &str,
+    applied: &Applied,
+    renewed: bool,
+) -> Result<()> {
     let read = |value: &Value| serde_json::from_value::<Kiali>(value.clone()).ok();
     let (before, mut seen) = (applied.before.as_ref().and_then(read), read(&applied.live));
-    let mut fence = match (&before, stuck(applied)) {
+    let mut fence = match (&before, stuck(applied, renewed)) {
         (Some(_), Some(stuck)) => {
             seen = Some(again(scope, name, &stuck).await?);
             KialiFence::changed(Some(&stuck))
@@ -61,16 +67,16 @@ pub async fn settled(scope: &Scope<'_>, name: &str, applied: &Applied) -> Result
 }
 
 /// One that was there, and of which the operator will not do more by itself.
-fn stuck(applied: &Applied) -> Option<Kiali> {
+fn stuck(applied: &Applied, renewed: bool) -> Option<Kiali> {
     let read = |value: &Value| serde_json::from_value::<Kiali>(value.clone()).ok();
     let (before, now) = (read(applied.before.as_ref()?)?, read(&applied.live));
-    let stuck = |k: &Kiali| health::has_failed(k) || health::is_behind(k);
+    let stuck = |k: &Kiali| renewed || health::has_failed(k) || health::is_behind(k);
     now.filter(|now| !is_due(&before, Some(now)) && stuck(now))
 }
 
 /// In a dry run: what `settled` would write.
-pub fn foreseen(scope: &Scope<'_>, name: &str, applied: &Applied) {
-    if stuck(applied).is_some() {
+pub fn foreseen(scope: &Scope<'_>, name: &str, applied: &Applied, renewed: bool) {
+    if stuck(applied, renewed).is_some() {
         let object = ObjectId::new("Kiali", scope.namespace, name);
         change::foresee(scope, &object, What::Change, AGAIN);
     }

@@ -49,6 +49,12 @@ pub fn owned_fields(meta: &ObjectMeta) -> Option<String> {
     Some(digest(&fields.0.to_string()))
 }
 
+/// As the server writes them down.
+pub fn applied_fields(live: &Value) -> Option<Value> {
+    let fields = our_entry(&meta(live))?.fields_v1.clone()?;
+    Some(fields.0)
+}
+
 fn our_entry(meta: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
     managers(meta).find(|entry| {
         entry.manager.as_deref() == Some(FIELD_MANAGER)

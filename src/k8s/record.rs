@@ -19,11 +19,12 @@ use serde_json::{Value, json};
 pub use entry::{Entry, Key, Origin};
 pub use found::Found;
 use parties::Party;
-pub use store::{cover, finish, foreseen, look, open, open_to_write, remove};
+pub use store::{choose, cover, finish, foreseen, look, open, open_to_write, remove};
 
 use super::change::Change;
 use super::ownership::{self, digest};
 use crate::mesh::{Cluster, Mesh};
+use crate::options::Options;
 use crate::progress::ObjectId;
 
 pub const NAME: &str = "ambikiali-record";
@@ -35,6 +36,9 @@ struct Content {
     install: String,
     home: Party,
     clusters: Vec<Party>,
+    /// Those that are not the default; only home's record has them.
+    #[serde(default, skip_serializing_if = "Options::is_default")]
+    options: Options,
     objects: Vec<Entry>,
 }
 
@@ -53,14 +57,22 @@ pub struct Record {
 #[derive(Debug, Default)]
 struct State {
     objects: BTreeMap<Key, Entry>,
+    options: Options,
     /// As it is in the cluster, and what it names there.
-    stored: Option<(String, BTreeSet<Key>)>,
+    stored: Option<Stored>,
     /// The clusters that it names there.
     parties: Vec<Party>,
     /// Those that it will name, when they are not the ones of this run.
     staying: Option<Vec<Party>>,
     removed: Vec<ObjectId>,
     changes: Vec<Change>,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    text: String,
+    keys: BTreeSet<Key>,
+    options: Options,
 }
 
 impl Record {
@@ -163,6 +175,12 @@ impl Record {
         self.state().removed.clone()
     }
 
+    /// Those of the last install; None without a record.
+    pub fn stored_options(&self) -> Option<Options> {
+        let state = self.state();
+        state.stored.as_ref().map(|stored| stored.options.clone())
+    }
+
     /// What was made of an object, or would be. Two writes of one are told as one.
     pub fn tell(&self, mut change: Change) {
         let mut state = self.state();
@@ -184,11 +202,16 @@ impl Record {
     }
 
     fn text(&self) -> Result<String> {
-        let staying = self.state().staying.clone();
+        // Not in the expression below, in which `entries` locks again.
+        let (staying, options) = {
+            let state = self.state();
+            (state.staying.clone(), state.options.clone())
+        };
         let content = Content {
             install: self.id.clone(),
             home: self.home.clone(),
             clusters: staying.unwrap_or_else(|| self.clusters.clone()),
+            options,
             objects: self.entries(),
         };
         Ok(serde_json::to_string_pretty(&content)?)
@@ -214,33 +237,4 @@ fn fingerprint(wanted: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mesh::ClusterName;
-
-    #[test]
-    fn fault_47_a_record_of_200_clusters_stays_far_below_the_limit_of_an_object() {
-        let party = |number: u32| Party {
-            name: ClusterName::new(&format!("{}-{number}", "c".repeat(50))).unwrap(),
-            uid: "d6f5c9b3-c413-4aa9-b9af-1a5ae15bb54d".into(),
-            prometheus: None,
-        };
-        let record = Record {
-            id: ownership::install_id("a", "kiali"),
-            home: party(0),
-            clusters: (0..200).map(party).collect(),
-            state: Mutex::default(),
-            saving: tokio::sync::Mutex::default(),
-        };
-        for number in 0..40 {
-            let name = format!("{}-{number}", "n".repeat(60));
-            let object = json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-                "metadata": {"name": name, "namespace": "n".repeat(63), "uid": party(0).uid},
-            });
-            record.created(&object, &object);
-        }
-        let size = record.object("kiali").unwrap().to_string().len();
-        assert!(size < 100_000, "{size} bytes");
-    }
-}
+mod tests;

@@ -19,7 +19,7 @@ use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 const NAME: &str = "prometheus";
-const PORT: u16 = 9090;
+pub const PORT: u16 = 9090;
 /// What a Service without `port_of` lacks.
 pub const UNUSABLE: &str = "has neither port 9090 nor one named http or web";
 const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";

@@ -57,15 +57,15 @@ pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Resul
 }
 
 /// In a dry run: what the waits for it would write.
-pub async fn foreseen(scope: &Scope<'_>, cr: &Applied) -> Result<()> {
-    kiali_cr::foreseen(scope, NAME, cr);
+pub async fn foreseen(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<()> {
+    kiali_cr::foreseen(scope, NAME, cr, renewed);
     let server = ObjectId::new("Deployment", scope.namespace, NAME);
     pods::foreseen(scope, &server).await
 }
 
 /// Until the operator is done with the CR.
-pub async fn settled(scope: &Scope<'_>, cr: &Applied) -> Result<()> {
-    kiali_cr::settled(scope, NAME, cr).await
+pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<()> {
+    kiali_cr::settled(scope, NAME, cr, renewed).await
 }
 
 /// Until Kiali runs with the remote Secret as it was last written, and itself names every cluster and

@@ -15,7 +15,7 @@ use foreign::{adopt, serves};
 pub use foreign::{bring, foreign, id, not_served, serve, unusable};
 
 use crate::images::Images;
-use crate::k8s::apply::{self, Before, Claim};
+use crate::k8s::apply::{self, Before, Claim, Outcome};
 use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Kiali};
 use crate::k8s::look::{Component, look};
@@ -27,6 +27,7 @@ use crate::progress::ObjectId;
 
 const NAME: &str = "kiali-operator";
 const CRD: &str = "kialis.kiali.io";
+const PODS: &str = "app.kubernetes.io/name=kiali-operator";
 
 pub fn crd() -> Result<Value> {
     Ok(manifests::render(manifests::KIALI_CRD, json!({}))?.swap_remove(0))
@@ -45,8 +46,9 @@ fn on(scope: &Scope<'_>) -> Result<Vec<Value>> {
     objects(scope.namespace, scope.images, scope.is_home())
 }
 
-/// An operator that is there already serves: two of them would work on the same CR.
-pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
+/// An operator that is there already serves: two of them would work on the same CR. Whether one of ours is
+/// another one now; it is waited for, as the one of before may refuse what it is asked for next.
+pub async fn install(scope: &Scope<'_>, before: Before) -> Result<bool> {
     let crd = crd()?;
     match apply::claim(scope, &crd, before).await? {
         Claim::Foreign(live) => {
@@ -55,20 +57,31 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<()> {
             if let Some(operator) = foreign(scope).await? {
                 let said = adopt(scope, &operator)?;
                 scope.progress.done(said);
-                return Ok(());
+                return Ok(false);
             }
         }
         Claim::Ours(_) => established(scope, apply::apply(scope, &crd, before).await?.live).await?,
         Claim::Created(live) => established(scope, live).await?,
     }
     let applied = apply::apply_all(scope, &on(scope)?, before).await?;
-    let operators = applied.iter().filter(|a| a.live["kind"] == "Deployment");
-    let mut operators = operators.flat_map(|a| serde_json::from_value(a.live.clone()));
-    if operators.any(|operator| health::refused(&operator).is_some()) {
-        pods::retried(scope, &ObjectId::new("Deployment", scope.namespace, NAME)).await?;
+    let operator = applied.iter().find(|a| a.live["kind"] == "Deployment");
+    let operator = operator.context("the manifest has an operator")?;
+    let id = ObjectId::new("Deployment", scope.namespace, NAME);
+    let renewed = operator.outcome == Outcome::Changed;
+    if scope.choices.dry_run {
+        return Ok(renewed);
+    }
+    if renewed {
+        let wait = Wait {
+            seen: serde_json::from_value(operator.live.clone()).ok(),
+            ..Wait::for_object(deployments(scope), id)
+        };
+        pods::rolled_out(scope, wait, PODS, health::deployment).await?;
+    } else if health::refused(&serde_json::from_value(operator.live.clone())?).is_some() {
+        pods::retried(scope, &id).await?;
     }
     scope.progress.done(apply::summary(&applied));
-    Ok(())
+    Ok(renewed)
 }
 
 async fn established(scope: &Scope<'_>, crd: Value) -> Result<()> {

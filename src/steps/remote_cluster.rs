@@ -62,7 +62,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<(RemoteAccess,
 }
 
 /// In a dry run: all that `install` would write, and the access as far as it is known.
-pub async fn foreseen(scope: &Scope<'_>, before: Before) -> Result<RemoteAccess> {
+pub async fn foreseen(scope: &Scope<'_>, before: Before, renewed: bool) -> Result<RemoteAccess> {
     let objects = objects(scope.namespace)?;
     let applied = apply::apply_all(scope, &objects, before).await?;
     let account = applied[0].live["metadata"]["uid"].as_str();
@@ -72,7 +72,7 @@ pub async fn foreseen(scope: &Scope<'_>, before: Before) -> Result<RemoteAccess>
         let uid = ".metadata.annotations['kubernetes.io/service-account.uid']";
         change::foresee(scope, &token_id(scope), What::Replace, uid);
     }
-    kiali_cr::foreseen(scope, CR, &applied[2]);
+    kiali_cr::foreseen(scope, CR, &applied[2], renewed);
     let api = secrets(scope);
     let secret = send_opt(scope, &token_id(scope), || api.get(TOKEN)).await?;
     let filled = health::token(secret.as_ref(), account) == Health::Ready;
@@ -147,8 +147,8 @@ pub async fn granted(scope: &Scope<'_>) -> Result<()> {
 }
 
 /// Until the operator is done with the CR.
-pub async fn settled(scope: &Scope<'_>, cr: Applied) -> Result<()> {
-    kiali_cr::settled(scope, CR, &cr).await?;
+pub async fn settled(scope: &Scope<'_>, cr: Applied, renewed: bool) -> Result<()> {
+    kiali_cr::settled(scope, CR, &cr, renewed).await?;
     scope.progress.done(apply::summary(&[cr]));
     Ok(())
 }

@@ -199,6 +199,11 @@ pub fn cleaned(names: &str, report: &Report, dry_run: bool, took: Duration) -> b
     done
 }
 
+/// One line for each file.
+pub fn rendered(paths: &[String]) {
+    paths.iter().for_each(|path| say!("{path}"));
+}
+
 /// Where Kiali is to be looked at.
 pub fn address(url: &str) {
     anstream::println!("{url}");

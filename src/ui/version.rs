@@ -4,6 +4,7 @@ use super::report::BAD;
 use crate::document::VERSION;
 use crate::images::Images;
 use crate::mesh::{Absent, Mesh};
+use crate::options::Options;
 use crate::version::Installed;
 
 /// The program's own.
@@ -12,7 +13,12 @@ pub fn version() {
 }
 
 /// Of each cluster; whether all of them answered.
-pub fn installed_versions(mesh: &Mesh, installed: &[Installed], absent: &[Absent]) -> bool {
+pub fn installed_versions(
+    mesh: &Mesh,
+    installed: &[Installed],
+    options: &Options,
+    absent: &[Absent],
+) -> bool {
     for cluster in mesh.all() {
         let of_it = installed.iter().filter(|one| one.cluster == cluster.name);
         let mut lines = of_it.map(|one| format!("{:<40}  {}", one.object.to_string(), one.image));
@@ -22,6 +28,9 @@ pub fn installed_versions(mesh: &Mesh, installed: &[Installed], absent: &[Absent
             Some(first) => say!("{name:<12}  {first}"),
         }
         lines.for_each(|line| say!("{:<12}  {line}", ""));
+    }
+    if !options.is_default() {
+        say!("installed with {}", options.flags());
     }
     for Absent { name, error } in absent {
         say!("{name:<12}  {BAD}no access{BAD:#}: {error:#}");

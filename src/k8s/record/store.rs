@@ -4,12 +4,13 @@ use anyhow::Result;
 use kube::api::{DeleteParams, Preconditions};
 use serde_json::Value;
 
-use super::{Content, DIGEST, Entry, Found, KEY, Key, NAME, Origin};
+use super::{Content, DIGEST, Entry, Found, KEY, Key, NAME, Origin, Stored};
 use crate::k8s::change::What;
 use crate::k8s::health::Health;
 use crate::k8s::ownership::{self, digest};
 use crate::k8s::request::change;
 use crate::k8s::{Scope, conflict, contents, kinds, write};
+use crate::options::Options;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -76,8 +77,13 @@ pub async fn look(scope: &Scope<'_>) -> Result<Health> {
 fn take_in(scope: &Scope<'_>, text: &str, content: Content) {
     let mut state = scope.record.state();
     let keys = content.objects.iter().map(|entry| entry.key.clone());
-    state.stored = Some((text.into(), keys.collect()));
     state.parties = content.clusters;
+    state.stored = Some(Stored {
+        text: text.into(),
+        keys: keys.collect(),
+        options: content.options.clone(),
+    });
+    state.options = content.options;
     let entries = content.objects.into_iter();
     state.objects = entries.map(|entry| (entry.key.clone(), entry)).collect();
 }
@@ -124,12 +130,25 @@ pub async fn cover(scope: &Scope<'_>, object: &Value) -> Result<()> {
         .state()
         .stored
         .as_ref()
-        .is_some_and(|(_, keys)| named(keys))
+        .is_some_and(|stored| named(&stored.keys))
     {
         return Ok(());
     }
     record.plan([object]);
     save(scope).await
+}
+
+/// Before the first object is written by other options than the last time: who goes on after an
+/// interruption goes on with these.
+pub async fn choose(scope: &Scope<'_>, options: &Options) -> Result<()> {
+    let record = scope.record;
+    let _alone = record.saving.lock().await;
+    let stored = record.stored_options().unwrap_or_default();
+    record.state().options = options.clone();
+    match stored == *options || scope.choices.dry_run {
+        true => Ok(()),
+        false => save(scope).await,
+    }
 }
 
 /// After all is written: what was planned and not needed is left out.
@@ -158,7 +177,7 @@ pub async fn foreseen(scope: &Scope<'_>) -> Result<Option<What>> {
         .retain(|_, entry| entry.uid.is_some());
     let text = scope.record.text()?;
     let stored = scope.record.state().stored.clone();
-    if !makes && stored.is_some_and(|(stored, _)| stored == text) {
+    if !makes && stored.is_some_and(|stored| stored.text == text) {
         return Ok(None);
     }
     let there = write::read(scope, &object, &kinds::id(&object)?).await?;
@@ -175,13 +194,20 @@ async fn save(scope: &Scope<'_>) -> Result<()> {
         .state()
         .stored
         .as_ref()
-        .is_some_and(|(stored, _)| *stored == text)
+        .is_some_and(|stored| stored.text == text)
     {
         return Ok(());
     }
     write::write_record(scope, &object).await?;
     let keys = scope.record.entries().into_iter().map(|entry| entry.key);
-    scope.record.state().stored = Some((text, keys.collect()));
+    let keys = keys.collect();
+    let mut state = scope.record.state();
+    let options = state.options.clone();
+    state.stored = Some(Stored {
+        text,
+        keys,
+        options,
+    });
     Ok(())
 }
 

@@ -1,0 +1,47 @@
+use super::*;
+use crate::mesh::ClusterName;
+
+#[test]
+fn fault_47_a_record_of_200_clusters_stays_far_below_the_limit_of_an_object() {
+    let party = |number: u32| Party {
+        name: ClusterName::new(&format!("{}-{number}", "c".repeat(50))).unwrap(),
+        uid: "d6f5c9b3-c413-4aa9-b9af-1a5ae15bb54d".into(),
+        prometheus: None,
+    };
+    let record = Record {
+        id: ownership::install_id("a", "kiali"),
+        home: party(0),
+        clusters: (0..200).map(party).collect(),
+        state: Mutex::default(),
+        saving: tokio::sync::Mutex::default(),
+    };
+    for number in 0..40 {
+        let name = format!("{}-{number}", "n".repeat(60));
+        let object = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": name, "namespace": "n".repeat(63), "uid": party(0).uid},
+        });
+        record.created(&object, &object);
+    }
+    let size = record.object("kiali").unwrap().to_string().len();
+    assert!(size < 100_000, "{size} bytes");
+}
+
+#[test]
+fn a_record_without_options_is_read_and_written_as_before() {
+    let party = r#"{
+    "name": "cluster1",
+    "uid": "1"
+  }"#;
+    let before = format!(
+        r#"{{
+  "install": "0",
+  "home": {party},
+  "clusters": [],
+  "objects": []
+}}"#
+    );
+    let content: Content = serde_json::from_str(&before).unwrap();
+    assert_eq!(content.options, Options::default());
+    assert_eq!(serde_json::to_string_pretty(&content).unwrap(), before);
+}

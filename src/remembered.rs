@@ -1,0 +1,76 @@
+//! The options of an install, which home's record keeps: an install that names none goes on with those of
+//! the last one.
+
+use anyhow::Result;
+
+use crate::guide::Step;
+use crate::images::Images;
+use crate::install::Run;
+use crate::k8s::record;
+use crate::options::{Asked, Options};
+use crate::problem::{self, Exit, Problem};
+
+pub struct Chosen {
+    options: Options,
+    images: Images,
+    /// What differs from what one might expect, in lines, before anything is written.
+    pub said: Vec<String>,
+}
+
+impl Chosen {
+    /// The run by these.
+    pub fn of<'a>(&'a self, run: &Run<'a>) -> Run<'a> {
+        Run {
+            options: &self.options,
+            images: &self.images,
+            ..run.clone()
+        }
+    }
+}
+
+pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
+    let last = last(run).await?;
+    let before = last.clone().unwrap_or_default();
+    if !before.is_known() {
+        let cause = format!(
+            "{}: the last install was by a newer ambikiali, whose options this one does not know",
+            run.mesh.home.name
+        );
+        return Err(Problem::new(Exit::Preflight, cause)
+            .fix("use that version or a newer one: ambikiali version")
+            .into());
+    }
+    let options = before.with(asked);
+    let mut said = Vec::new();
+    if last.is_some() {
+        let changes = before.changes(&options).into_iter();
+        said.extend(
+            changes.map(|change| format!("another option than at the last install: {change}")),
+        );
+    }
+    if said.is_empty() && !before.is_default() {
+        said.push(format!("options of the last install: {}", before.flags()));
+    }
+    let images = Images::of(&options);
+    Ok(Chosen {
+        options,
+        images,
+        said,
+    })
+}
+
+/// None without a whole record. That of another home, and rights that are missing, are what the check
+/// tells more of.
+pub async fn last(run: &Run<'_>) -> Result<Option<Options>> {
+    let scope = run.on(Step::Namespace, &run.mesh.home);
+    match record::look(&scope).await {
+        Ok(_) => Ok(scope.record.stored_options()),
+        Err(error) if is_told_later(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_told_later(error: &anyhow::Error) -> bool {
+    let told = [Exit::Conflict, Exit::Unexpected];
+    problem::find(error).is_some_and(|problem| told.contains(&problem.exit))
+}

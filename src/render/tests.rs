@@ -1,0 +1,152 @@
+use super::*;
+
+fn wanted() -> Wanted {
+    let name = |name: &str| ClusterName::new(name).unwrap();
+    let target = |cluster: &str, host: &str| (name(cluster), format!("{host}:9090"));
+    Wanted {
+        home: name("east"),
+        remotes: vec![name("west"), name("south")],
+        namespace: "kiali".into(),
+        images: Images::default(),
+        targets: [
+            target("east", "10.0.0.1"),
+            target("west", "[fd00::1]"),
+            target("south", "s.lb"),
+        ]
+        .into(),
+        kustomize: false,
+        rbac: false,
+        store: None,
+    }
+}
+
+fn parsed(files: &Files) -> impl Iterator<Item = (&String, Value)> {
+    files
+        .iter()
+        .map(|(path, text)| (path, manifests::from_yaml(text).unwrap()))
+}
+
+#[test]
+fn every_kind_has_its_place_and_no_object_hides_another() {
+    let wanted = wanted();
+    let files = files(&wanted).unwrap();
+    let count = |cluster: &str| {
+        files
+            .keys()
+            .filter(|path| path.starts_with(cluster))
+            .count()
+    };
+    assert_eq!(
+        [count("east/"), count("west/"), count("south/")],
+        [19, 17, 17]
+    );
+    for (path, object) in parsed(&files) {
+        assert!(ORDER.iter().any(|kind| object["kind"] == *kind), "{path}");
+        let labels = object["metadata"]["labels"].to_string();
+        assert!(
+            !labels.contains("ambikiali"),
+            "{path}: of an install: {labels}"
+        );
+    }
+}
+
+/// kubectl reads the words of YAML 1.1, where more of them are no text.
+#[test]
+fn no_text_is_a_word_of_another_type_to_kubectl() {
+    fn texts(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::String(text) => found.push(text.clone()),
+            Value::Array(list) => list.iter().for_each(|item| texts(item, found)),
+            Value::Object(map) => map.iter().for_each(|(key, value)| {
+                found.push(key.clone());
+                texts(value, found);
+            }),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    parsed(&files(&wanted()).unwrap()).for_each(|(_, object)| texts(&object, &mut found));
+    let words = ["y", "n", "yes", "no", "on", "off"];
+    found.retain(|text| words.contains(&text.to_lowercase().as_str()));
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn no_token_is_written_and_what_lacks_is_said() {
+    let files = files(&wanted()).unwrap();
+    let text = &files["east/06-secret-kiali-kiali-multi-cluster-secret.yaml"];
+    let secret: Value = manifests::from_yaml(text).unwrap();
+    assert_eq!(secret.get("data"), None);
+    let said = &secret["metadata"]["annotations"][PLACEHOLDER];
+    assert_eq!(said, "data lacks a kubeconfig for each of: west, south");
+    let external = Wanted {
+        store: Some("vault".into()),
+        ..wanted()
+    };
+    let files = super::files(&external).unwrap();
+    let text = &files["east/07-externalsecret-kiali-kiali-multi-cluster-secret.yaml"];
+    let external: Value = manifests::from_yaml(text).unwrap();
+    assert_eq!(external["apiVersion"], "external-secrets.io/v1");
+    assert_eq!(external["spec"]["secretStoreRef"]["name"], "vault");
+    let keys = external["spec"]["data"].as_array().unwrap();
+    let keys = keys.iter().map(|one| one["secretKey"].as_str().unwrap());
+    assert_eq!(keys.collect::<Vec<_>>(), ["west", "south"]);
+    assert!(
+        !files
+            .keys()
+            .any(|path| path.contains("-secret-kiali-kiali-multi"))
+    );
+}
+
+#[test]
+fn what_an_administrator_makes_is_only_what_others_may_not() {
+    let rbac = Wanted {
+        rbac: true,
+        targets: BTreeMap::new(),
+        ..wanted()
+    };
+    let files = files(&rbac).unwrap();
+    let of_west = files.keys().filter_map(|path| path.strip_prefix("west/"));
+    assert_eq!(
+        of_west.collect::<Vec<_>>(),
+        [
+            "00-namespace-kiali.yaml",
+            "01-customresourcedefinition-kialis.kiali.io.yaml",
+            "03-clusterrole-ambikiali-namespace-admin.yaml",
+            "03-clusterrole-kiali-operator.yaml",
+            "03-clusterrole-prometheus.yaml",
+            "04-clusterrolebinding-kiali-operator.yaml",
+            "04-clusterrolebinding-prometheus.yaml",
+        ]
+    );
+}
+
+#[test]
+fn a_kustomization_names_every_file() {
+    let kustomize = Wanted {
+        kustomize: true,
+        ..wanted()
+    };
+    let files = files(&kustomize).unwrap();
+    let all: Value = manifests::from_yaml(&files["west/kustomization.yaml"]).unwrap();
+    assert_eq!(all["kind"], "Kustomization");
+    assert_eq!(all["resources"].as_array().map(Vec::len), Some(17));
+    assert_eq!(all["resources"][0], "00-namespace-kiali.yaml");
+}
+
+#[test]
+fn each_cluster_needs_a_target_and_a_name_of_its_own() {
+    let said = |wanted: &Wanted| files(wanted).unwrap_err().to_string();
+    let mut without = wanted();
+    without.targets.remove(&wanted().remotes[0]);
+    assert_eq!(
+        said(&without),
+        "where is the Prometheus of west? Its address is only known when its Gateway has one"
+    );
+    let mut same = wanted();
+    same.remotes[1] = same.home.clone();
+    assert_eq!(said(&same), "two clusters have the same name");
+    let mut unknown = wanted();
+    unknown.remotes.truncate(1);
+    assert_eq!(said(&unknown), "--target south is of no cluster");
+}

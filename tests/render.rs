@@ -1,0 +1,258 @@
+//! `render`: what its files make of a cluster is what an install makes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use ambikiali_sandbox::Cluster;
+use serde_json::{Value, json};
+
+use crate::support::{Clusters, Foreign, get, on_two_clusters, until};
+
+/// Of an install alone.
+const OURS: [&str; 2] = ["f:app.kubernetes.io/managed-by", "f:ambikiali.dev/install"];
+
+#[test]
+fn rendered_files_make_the_same_objects_with_the_same_fields_and_an_install_fills_what_lacks() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let targets = targets(clusters).await;
+        let installed = [made(clusters.home()).await, made(clusters.remote()).await];
+        clusters.cleaned().await;
+
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().display().to_string();
+        let names = [
+            "render", "--home", "cluster1", "--remote", "cluster2", "--out", &out,
+        ];
+        clusters
+            .run(&[&names[..], &targets.flags()].concat())
+            .await
+            .succeeded();
+        let home = applied(clusters.home(), &folder.path().join("cluster1")).await;
+        let remote = applied(clusters.remote(), &folder.path().join("cluster2")).await;
+        same(clusters.home(), &installed[0], &home).await;
+        same(clusters.remote(), &installed[1], &remote).await;
+
+        the_install_on_top_fills_the_secret(clusters, &targets).await;
+        clusters.cleaned().await;
+        home.removed().await;
+        remote.removed().await;
+        garbage_of_the_gateway_is_gone(clusters).await;
+    });
+}
+
+struct Targets(BTreeMap<String, String>, Vec<String>);
+
+impl Targets {
+    fn flags(&self) -> Vec<&str> {
+        self.1
+            .iter()
+            .flat_map(|target| ["--target", target.as_str()])
+            .collect()
+    }
+}
+
+/// As the federating Prometheus has them.
+async fn targets(clusters: &Clusters) -> Targets {
+    let map = get(
+        clusters.home(),
+        "v1",
+        "ConfigMap",
+        "kiali/prometheus-config",
+    )
+    .await;
+    let map = map.expect("a configuration");
+    let text = map["data"]["prometheus.yml"].as_str().expect("text");
+    let config: Value = serde_yaml::from_str(text).expect("YAML");
+    let jobs = config["scrape_configs"].as_array().expect("jobs").iter();
+    let target = |job: &Value| {
+        let one = &job["static_configs"][0];
+        let text = |value: &Value| value.as_str().expect("text").to_string();
+        (text(&one["labels"]["cluster"]), text(&one["targets"][0]))
+    };
+    let all = jobs
+        .filter(|job| job["metrics_path"] == "/federate")
+        .map(target);
+    let all = all.collect::<BTreeMap<_, _>>();
+    let flags = all
+        .iter()
+        .map(|(name, address)| format!("{name}={address}"));
+    let flags = flags.collect();
+    Targets(all, flags)
+}
+
+/// Every object that the record names, as it is.
+async fn made(cluster: &Cluster) -> BTreeMap<String, Value> {
+    let record = get(cluster, "v1", "ConfigMap", "kiali/ambikiali-record").await;
+    let record = record.expect("a record");
+    let text = record["data"]["record.json"].as_str().expect("a record");
+    let record: Value = serde_json::from_str(text).expect("JSON");
+    let mut made = BTreeMap::new();
+    for object in record["objects"].as_array().expect("objects") {
+        let live = live(cluster, object).await;
+        made.insert(name(&live), live);
+    }
+    made
+}
+
+async fn live(cluster: &Cluster, object: &Value) -> Value {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let meta = if object["metadata"].is_object() {
+        &object["metadata"]
+    } else {
+        object
+    };
+    let path = match meta["namespace"].as_str() {
+        Some(namespace) => format!("{namespace}/{}", text(&meta["name"])),
+        None => text(&meta["name"]),
+    };
+    let (api_version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+    let live = get(cluster, &api_version, &kind, &path).await;
+    live.unwrap_or_else(|| panic!("no {kind} {path}"))
+}
+
+fn name(object: &Value) -> String {
+    let meta = &object["metadata"];
+    format!("{} {} {}", object["kind"], meta["namespace"], meta["name"])
+}
+
+/// As `kubectl apply --server-side -f FOLDER` does it, file by file; a kind that was made a moment ago is
+/// waited for, as kubectl is told to.
+async fn applied<'a>(cluster: &'a Cluster, folder: &Path) -> Foreign<'a> {
+    let mut files = fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect::<Vec<_>>();
+    files.sort();
+    let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
+    let objects = texts
+        .map(|text| serde_yaml::from_str(&text).expect("YAML"))
+        .collect();
+    Foreign::made(cluster, objects, "kubectl").await
+}
+
+async fn same(cluster: &Cluster, installed: &BTreeMap<String, Value>, rendered: &Foreign<'_>) {
+    let now = rendered
+        .all()
+        .await
+        .into_iter()
+        .map(|live| live.expect("an object"));
+    let now = now
+        .map(|live| (name(&live), live))
+        .collect::<BTreeMap<_, _>>();
+    let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(names(&now), names(installed), "{}", cluster.name());
+    for (name, before) in installed {
+        let now = &now[name];
+        let (ours, theirs) = (fields(before, "ambikiali"), fields(now, "kubectl"));
+        assert_eq!(theirs, ours, "{name} has other fields");
+        assert_eq!(
+            values(now, &theirs),
+            values(before, &ours),
+            "{name} has other values"
+        );
+    }
+}
+
+/// What one applied, but for what only an install or only a rendered placeholder has.
+fn fields(live: &Value, manager: &str) -> Value {
+    let entries = live["metadata"]["managedFields"]
+        .as_array()
+        .expect("managers");
+    let applied = |e: &&Value| e["manager"] == manager && e["operation"] == "Apply";
+    let mut fields = entries.iter().find(applied).expect("an apply")["fieldsV1"].clone();
+    if let Some(labels) = fields["f:metadata"]["f:labels"].as_object_mut() {
+        labels.retain(|label, _| !OURS.contains(&label.as_str()));
+        if labels.is_empty() {
+            fields["f:metadata"]
+                .as_object_mut()
+                .expect("fields")
+                .remove("f:labels");
+        }
+    }
+    let secret = live["metadata"]["name"] == "kiali-multi-cluster-secret";
+    if secret {
+        let all = fields.as_object_mut().expect("fields");
+        all.remove("f:data");
+        all["f:metadata"]
+            .as_object_mut()
+            .expect("fields")
+            .remove("f:annotations");
+    }
+    let all = fields.as_object_mut().expect("fields");
+    all.retain(|field, inner| {
+        field != "f:metadata" || inner.as_object().is_some_and(|m| !m.is_empty())
+    });
+    fields
+}
+
+/// The values of these fields; lists as a whole.
+fn values(live: &Value, fields: &Value) -> Value {
+    let named = fields.as_object().into_iter().flatten();
+    let named = named.filter_map(|(key, inner)| Some((key.strip_prefix("f:")?, inner)));
+    let values = named.map(|(key, inner)| (key.to_string(), values(&live[key], inner)));
+    let values = values.collect::<serde_json::Map<_, _>>();
+    match values.is_empty() {
+        true => live.clone(),
+        false => Value::Object(values),
+    }
+}
+
+async fn the_install_on_top_fills_the_secret(clusters: &Clusters, targets: &Targets) {
+    until("the addresses are those that were rendered", async || {
+        for (number, name) in ["cluster1", "cluster2"].iter().enumerate() {
+            let cluster = clusters.sandbox.cluster(["cluster1", "cluster2"][number]);
+            let service = "istio-system/prometheus-gateway-istio";
+            let service = get(cluster, "v1", "Service", service)
+                .await
+                .unwrap_or_default();
+            let ip = service["status"]["loadBalancer"]["ingress"][0]["ip"].clone();
+            if json!(targets.0[*name].split(':').next()) != ip {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+    let marks = clusters.marks();
+    let ended = clusters.install(&[]).await.succeeded();
+    assert!(
+        ended.stdout.contains("sees cluster1, cluster2"),
+        "{ended:#?}"
+    );
+    let written = marks.map(|mark| {
+        let writes = mark
+            .requests()
+            .unwrap()
+            .by_agent("ambikiali")
+            .writes()
+            .but_leases();
+        writes
+            .iter()
+            .map(|request| request.name.clone())
+            .collect::<BTreeSet<_>>()
+    });
+    let set = |names: &[&str]| {
+        names
+            .iter()
+            .map(ToString::to_string)
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(
+        written[0],
+        set(&["ambikiali-record", "kiali-multi-cluster-secret"])
+    );
+    assert_eq!(written[1], set(&["ambikiali-record"]));
+}
+
+/// It follows its Gateway in the background.
+async fn garbage_of_the_gateway_is_gone(clusters: &Clusters) {
+    for cluster in [clusters.home(), clusters.remote()] {
+        let service = "istio-system/prometheus-gateway-istio";
+        until("the Gateway's Service is gone", async || {
+            get(cluster, "v1", "Service", service).await.is_none()
+        })
+        .await;
+    }
+}
