@@ -63,10 +63,14 @@ impl Finding {
 
 /// Errors first, then by cluster and code.
 pub async fn check(run: &Run<'_>) -> Result<Vec<Finding>> {
-    let looked = try_join_all(run.mesh.all().map(|cluster| one(run, cluster))).await?;
-    let (facts, found): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
+    let looked = run
+        .mesh
+        .all()
+        .map(|cluster| run.unless_left_out(cluster, one(run, cluster)));
+    let looked = try_join_all(looked).await?.into_iter().flatten();
+    let (facts, found): (Vec<_>, Vec<_>) = looked.unzip();
     let mut findings = found.into_iter().flatten().collect::<Vec<_>>();
-    findings.extend(fleet::compare(&facts));
+    findings.extend(fleet::compare(&facts, run.left_out.is_empty()));
     let place = |finding: &Finding| run.mesh.all().position(|c| c.name == finding.cluster);
     findings.sort_by_key(|f| (f.code.severity(), place(f), f.code));
     Ok(findings)

@@ -39,7 +39,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0 done                    5 a hop is broken or not proven
-  1 failed, or not ready    6 something is left after cleanup
+  1 failed, or not ready    6 something is left, or left out
   2 wrong usage             8 a cluster does not answer or refuses the credentials
   3 refused, nothing done   9 another tool manages what would be written
   4 a deadline passed      10 install would write (--exit-code)

@@ -15,7 +15,7 @@ use crate::cli::{self, Cli, Command, Global, Own, Remotes};
 use crate::document::{self, Ended};
 use crate::guide::Step;
 use crate::images::Images;
-use crate::install::Run;
+use crate::install::{LeftOut, Run};
 use crate::interrupt::Work;
 use crate::k8s::lease::Lease;
 use crate::k8s::record::{self, Record};
@@ -118,6 +118,7 @@ async fn begun<T>(
         events,
         records: &records,
         lease,
+        left_out: &LeftOut::default(),
         choices,
         options: &options,
         images: &images,

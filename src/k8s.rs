@@ -84,6 +84,8 @@ impl Deadline {
 pub struct Choices {
     /// Take the fields that another tool manages.
     pub force_conflicts: bool,
+    /// Do without remotes that fail.
+    pub keep_going: bool,
     /// Only find out what would be removed.
     pub dry_run: bool,
     /// Remove also what was there before.

@@ -40,12 +40,20 @@ pub fn remember(members: &Members, mesh: &Mesh) -> Result<()> {
         uid: c.uid.clone(),
         kubeconfig: own(c).map(absolute),
     };
+    // One that does not answer just now is still what it was.
+    let path = path()?;
+    let before = read(&path).filter(|last| last.home.uid == mesh.home.uid);
+    let absent = before.into_iter().flat_map(|last| last.remotes);
+    let absent = absent.filter(|known| {
+        let named = members.remotes.iter().any(|m| m.context == known.context);
+        named && mesh.all().all(|c| c.uid != known.uid)
+    });
     let last = LastInstall {
         kubeconfig: members.kubeconfig.iter().map(absolute).collect(),
         home: known(&mesh.home),
-        remotes: mesh.remotes.iter().map(known).collect(),
+        remotes: mesh.remotes.iter().map(known).chain(absent).collect(),
     };
-    save(&path()?, &last)
+    save(&path, &last)
 }
 
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {

@@ -18,8 +18,8 @@ pub enum Exit {
     /// A deadline passed; running again goes on from here.
     TimedOut = 4,
     NotVerified = 5,
-    /// Something is left after a cleanup.
-    Leftovers = 6,
+    /// Something is left after a cleanup, or was left out of an install.
+    Partial = 6,
     /// A cluster cannot be reached or refuses the credentials.
     Unreachable = 8,
     /// Another manager owns what would be written.

@@ -27,7 +27,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub use check::{allowed, checked, clusters, codes, explained};
 pub use plan::planned;
 pub use report::{
-    address, cleaned, error, installed, interrupted, note, put_off, rendered, statuses, verified,
+    address, cleaned, error, installed, interrupted, left_out, note, put_off, rendered, statuses,
+    verified,
 };
 pub use version::{images, installed_versions, text, version};
 

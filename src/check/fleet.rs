@@ -28,15 +28,15 @@ struct ProxyConfig {
     mesh_id: Option<String>,
 }
 
-/// Each remote against home.
-pub fn compare(all: &[Facts<'_>]) -> Vec<Finding> {
+/// Each remote against home. Only when all are there it is known who was not named.
+pub fn compare(all: &[Facts<'_>], complete: bool) -> Vec<Finding> {
     let Some((home, remotes)) = all.split_first() else {
         return Vec::new();
     };
     let pairs = remotes.iter().flat_map(|remote| pair(home, remote));
     pairs
         .chain(all.iter().filter_map(|facts| swapped(home, facts)))
-        .chain(left_out(home, all))
+        .chain(left_out(home, all).into_iter().filter(|_| complete))
         .collect()
 }
 

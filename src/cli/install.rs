@@ -11,6 +11,9 @@ pub struct Install {
     /// Take fields that another tool manages; without it a conflict stops the install
     #[arg(long)]
     pub force_conflicts: bool,
+    /// Do without remotes that fail, and exit with 6; the next install adds them
+    #[arg(long, conflicts_with = "dry_run")]
+    pub keep_going: bool,
     #[command(flatten)]
     pub images: Images,
     /// Only show what would be written, as plan does
@@ -40,6 +43,7 @@ impl From<Plan> for Install {
         Install {
             fleet: plan.fleet,
             force_conflicts: plan.force_conflicts,
+            keep_going: false,
             images: plan.images,
             dry_run: true,
             exit_code: plan.exit_code,

@@ -43,7 +43,7 @@ fn ended(clean: bool, mesh: &Mesh, report: &Report, dry_run: bool) -> Ended {
     let mut found = document::removed(report);
     found["clusters"] = document::clusters(mesh);
     found["dryRun"] = json!(dry_run);
-    Ended::by(clean, Exit::Leftovers, found)
+    Ended::by(clean, Exit::Partial, found)
 }
 
 async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work) -> Result<Ended> {

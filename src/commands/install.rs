@@ -6,14 +6,15 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{members, noted, shown, with_remembered};
+use crate::check::Finding;
 use crate::cli::{self, Global};
 use crate::document::{self, Ended};
-use crate::install::Run;
+use crate::install::{LeftOut, Run};
 use crate::interrupt::Work;
 use crate::k8s::Choices;
-use crate::mesh::{self, Members, Mesh};
+use crate::mesh::{self, Istiod, Members, Mesh};
 use crate::options::{Asked, Options};
-use crate::problem::{self, Exit};
+use crate::problem::{self, Exit, Problem};
 use crate::remembered::Chosen;
 use crate::{check, install, last_install, plan, remembered, ui};
 
@@ -43,6 +44,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     let cli::Install {
         fleet,
         force_conflicts,
+        keep_going,
         dry_run,
         exit_code,
         images,
@@ -50,12 +52,19 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     let asked = images.asked();
     let started = Instant::now();
     let members = members(fleet.ctx1, fleet.remotes, global)?;
-    let mesh = match connected(&members, fleet.allow_loopback).await {
-        Ok(mesh) => with_remembered(mesh, &global.namespace).await,
+    let connected = match keep_going {
+        true => reached(&members, fleet.allow_loopback).await,
+        false => connected(&members, fleet.allow_loopback)
+            .await
+            .map(|mesh| (mesh, LeftOut::default())),
+    };
+    let (mesh, left_out) = match connected {
+        Ok((mesh, left_out)) => (with_remembered(mesh, &global.namespace).await, left_out),
         Err(ended) => return Ok(ended),
     };
     let choices = Choices {
         force_conflicts,
+        keep_going,
         dry_run,
         ..Choices::default()
     };
@@ -68,10 +77,13 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     let mut options = Options::default();
     let begun = shown(&mesh, global, choices, work, async |run| -> Result<bool> {
         let chosen = chosen(run, &asked).await?;
-        let run = &chosen.of(run);
+        let run = &Run {
+            left_out: &left_out,
+            ..chosen.of(run)
+        };
         options = run.options.clone();
         findings = check::check(run).await?;
-        if !ui::allowed(&findings) {
+        if !ui::allowed(&findings, !stops(run, &findings)) {
             return Ok(false);
         }
         // Before the first write: an install that is interrupted can be cleaned up like any other.
@@ -84,14 +96,34 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         install::install(run).await.map(|()| true)
     })
     .await?;
-    if begun {
-        ui::installed(&mesh, remembered, started.elapsed());
-    }
-    let found = json!({
+    let mut found = json!({
         "clusters": document::clusters(&mesh), "findings": document::findings(&findings),
         "options": options.values(),
     });
-    Ok(Ended::by(begun, Exit::Preflight, found))
+    if !begun {
+        return Ok(Ended::by(false, Exit::Preflight, found));
+    }
+    let seen = mesh.without(|remote| left_out.has(&remote.name));
+    let left_out = left_out.into_all();
+    found["leftOut"] = document::unreachable(&left_out);
+    ui::installed(&seen, remembered, started.elapsed());
+    ui::left_out(&left_out);
+    Ok(Ended::by(left_out.is_empty(), Exit::Partial, found))
+}
+
+/// Whether the run ends here. A remote that cannot be installed on is left out where the others go on.
+fn stops(run: &Run<'_>, findings: &[Finding]) -> bool {
+    let errors = || findings.iter().filter(|finding| finding.is_error());
+    if run.choices.keep_going {
+        for finding in errors() {
+            let remote = run.mesh.remotes.iter().find(|r| r.name == finding.cluster);
+            let Some(remote) = remote else { continue };
+            let cause = format!("{}: {}: {}", finding.cluster, finding.object, finding.cause);
+            let problem = Problem::new(Exit::Preflight, cause).code(finding.code);
+            run.left_out.add(remote, problem.fix(&finding.fix).into());
+        }
+    }
+    errors().any(|finding| !run.left_out.has(&finding.cluster))
 }
 
 /// Options of now and of the last install; what is unexpected in them is told.
@@ -115,7 +147,8 @@ async fn planned(
         let chosen = chosen(run, asked).await?;
         let run = &chosen.of(run);
         findings = check::check(run).await?;
-        match ui::allowed(&findings) {
+        let allowed = !findings.iter().any(Finding::is_error);
+        match ui::allowed(&findings, allowed) {
             true => plan::plan(run).await.map(Some),
             false => Ok(None),
         }
@@ -130,6 +163,26 @@ async fn planned(
     found["changes"] = document::changes(&plans);
     let writes = ui::planned(&plans);
     Ok(Ended::by(!writes || !exit_code, Exit::Changes, found))
+}
+
+/// Those that answer: a home must, a remote need not.
+async fn reached(members: &Members, allow_loopback: bool) -> Result<(Mesh, LeftOut), Ended> {
+    let reached = async {
+        let (mesh, mut absent) = mesh::connect_reachable(members, Istiod::Required).await?;
+        ui::clusters(&mesh);
+        check::usable_addresses(&mesh, allow_loopback)?;
+        for one in &mut absent {
+            // What it was called when it answered.
+            if let Some(name) = last_install::name(&one.context) {
+                one.name = name;
+            }
+        }
+        anyhow::Ok((mesh, LeftOut::of(absent)))
+    };
+    reached.await.map_err(|error| {
+        ui::error(&error);
+        Ended::failed(&error)
+    })
 }
 
 /// With all that keeps any of the clusters from it, told.

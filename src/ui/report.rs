@@ -93,6 +93,17 @@ pub fn installed(mesh: &Mesh, remembered: bool, took: Duration) {
     say!("       ambikiali dashboard{clusters}");
 }
 
+/// Remotes that an install did without.
+pub fn left_out(absent: &[Absent]) {
+    for one in absent {
+        anstream::eprintln!("{BAD}left out:{BAD:#} {}: {:#}", one.name, one.error);
+        let fix = problem::find(&one.error).and_then(|p| p.fix.as_ref());
+        if let Some(fix) = fix {
+            anstream::eprintln!("  {DIM}fix:{DIM:#} {fix}");
+        }
+    }
+}
+
 /// A table of every component; whether all are ready.
 pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
     let mut last = String::new();

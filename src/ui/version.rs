@@ -32,7 +32,7 @@ pub fn installed_versions(
     if !options.is_default() {
         say!("installed with {}", options.flags());
     }
-    for Absent { name, error } in absent {
+    for Absent { name, error, .. } in absent {
         say!("{name:<12}  {BAD}no access{BAD:#}: {error:#}");
     }
     absent.is_empty()

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tempfile::TempDir;
 use tokio::process::Child;
 
-use super::{Ended, PAIRS, RUNTIME, START, ambikiali, command, different};
+use super::{Ended, PAIRS, RUNTIME, START, ambikiali, command, different, entry, kubeconfig};
 
 pub struct Fleet {
     pub sandbox: Sandbox,
@@ -40,6 +40,15 @@ impl Fleet {
     /// The binary with these clusters' kubeconfig and a state folder of its own.
     pub async fn run(&self, arguments: &[&str]) -> Ended {
         ambikiali(arguments, self.sandbox.kubeconfig(), self.state.path()).await
+    }
+
+    /// With a kubeconfig in which the API server of that cluster is where nothing listens.
+    pub async fn run_without(&self, down: &str, arguments: &[&str]) -> Ended {
+        let to = self.state.path().join("without");
+        let without = kubeconfig(self.sandbox.kubeconfig(), to, |config| {
+            entry(config, "cluster", down)["server"] = "https://127.0.0.1:1".into();
+        });
+        ambikiali(arguments, &without, self.state.path()).await
     }
 
     /// One that goes on beside the test.

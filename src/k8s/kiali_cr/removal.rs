@@ -159,7 +159,7 @@ fn hangs(scope: &Scope<'_>, id: &ObjectId, why: &str, made: &[(Key, ObjectMeta)]
     let made = made.iter().map(|(key, _)| key.id().to_string());
     let made = made.collect::<Vec<_>>().join(", ");
     Problem::new(
-        Exit::Leftovers,
+        Exit::Partial,
         format!("{cluster}: {id} has finalizer {FINALIZER}, which no operator runs: {why}"),
     )
     .fix(format!(

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use crate::mesh::{Address, ClusterName};
+use crate::mesh::{Address, Cluster, ClusterName};
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(super) struct Party {
@@ -27,6 +27,24 @@ impl Record {
         let state = self.state();
         let party = state.parties.iter().find(|party| party.uid == uid)?;
         party.prometheus.clone()
+    }
+
+    /// These take part. It goes on to name what it named besides: their objects are there.
+    pub fn go_on_with<'a>(&self, remotes: impl Iterator<Item = &'a Cluster>) {
+        let uids = remotes.map(|c| c.uid.as_str()).collect::<Vec<_>>();
+        let takes_part = |p: &&Party| p.uid == self.home.uid || uids.contains(&p.uid.as_str());
+        let mut staying = self
+            .clusters
+            .iter()
+            .filter(takes_part)
+            .cloned()
+            .collect::<Vec<_>>();
+        let mut state = self.state();
+        let named = |p: &Party| staying.iter().any(|other| other.uid == p.uid);
+        let others = state.parties.iter().filter(|p| !named(p)).cloned();
+        let others = others.collect::<Vec<_>>();
+        staying.extend(others);
+        state.staying = Some(staying);
     }
 
     /// It goes on to name all that it named, but these.

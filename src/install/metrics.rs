@@ -1,0 +1,77 @@
+//! The branch of the metrics: a Prometheus in each cluster, exposed, and one over them.
+
+use anyhow::Result;
+use futures::future::try_join_all;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::{Part, Run, step};
+use crate::guide::Step;
+use crate::k8s::Scope;
+use crate::mesh::Cluster;
+use crate::steps::{ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus};
+
+/// A Prometheus in each cluster, exposed, and one on home that scrapes them all.
+pub async fn metrics(
+    run: &Run<'_>,
+    parts: &[Part<'_>],
+    scraping: oneshot::Sender<()>,
+) -> Result<()> {
+    let exposed = parts
+        .iter()
+        .map(|part| run.unless_left_out(part.cluster, expose(run, part)));
+    let targets = try_join_all(exposed).await?;
+    let targets = targets.into_iter().flatten().collect::<Vec<_>>();
+    step(run, Step::AggregateMetrics, &run.mesh.home, async |scope| {
+        aggregate_metrics::install(&scope, &targets, parts[0].before).await
+    })
+    .await?;
+    let _ = scraping.send(());
+    let unused = parts
+        .iter()
+        .filter(|part| part.cluster.prometheus.is_some());
+    let unused = unused.map(|p| run.unless_left_out(p.cluster, unexpose(run, p.cluster)));
+    try_join_all(unused).await?;
+    Ok(())
+}
+
+/// What an install made in a cluster whose Prometheus is somebody else's now.
+async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
+    let is_there = |object: &Value| {
+        let entry = run.on(Step::ExposePrometheus, cluster).record.entry(object);
+        entry.is_some()
+    };
+    let made = [
+        cluster_prometheus::objects(run.images)?,
+        expose_prometheus::objects(0)?,
+    ];
+    if !made.iter().flatten().any(is_there) {
+        return Ok(());
+    }
+    let gateway = async |scope: Scope<'_>| expose_prometheus::remove(&scope).await;
+    step(run, Step::ExposePrometheus, cluster, gateway).await?;
+    let own = async |scope: Scope<'_>| cluster_prometheus::remove(&scope).await;
+    step(run, Step::ClusterPrometheus, cluster, own).await
+}
+
+/// The load balancer takes its time beside the server it leads to.
+async fn expose(run: &Run<'_>, part: &Part<'_>) -> Result<ScrapeTarget> {
+    let Part { cluster, before } = *part;
+    if let Some(address) = &cluster.prometheus {
+        let progress = run.on(Step::ExposePrometheus, cluster).progress;
+        progress.done(format!(
+            "http://{address}/federate is somebody else's, used"
+        ));
+        return Ok(ScrapeTarget::of(&cluster.name, address));
+    }
+    let apply = async |scope: Scope<'_>| cluster_prometheus::install(&scope, before).await;
+    let prometheus = step(run, Step::ClusterPrometheus, cluster, apply).await?;
+    let serving = async |scope: Scope<'_>| cluster_prometheus::serving(&scope, &prometheus).await;
+    let gateway =
+        async |scope: Scope<'_>| expose_prometheus::install(&scope, prometheus.port, before).await;
+    let ((), target) = tokio::try_join!(
+        step(run, Step::ClusterPrometheus, cluster, serving),
+        step(run, Step::ExposePrometheus, cluster, gateway),
+    )?;
+    Ok(target)
+}

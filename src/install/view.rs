@@ -1,0 +1,123 @@
+//! The branch of Kiali: rights in each remote, and the Kiali on home that uses them.
+
+use anyhow::{Context, Result};
+use futures::future::{join_all, try_join_all};
+use tokio::sync::oneshot;
+
+use super::{Part, Run, step};
+use crate::guide::Step;
+use crate::k8s::apply::{Applied, Before, Outcome};
+use crate::k8s::{Scope, pods};
+use crate::mesh::{Cluster, ClusterName};
+use crate::steps::{
+    RemoteAccess, aggregate_metrics, kiali, kiali_operator, remote_cluster, remote_secret,
+};
+
+/// A proven way into a remote is of use before the operator there is done.
+pub async fn remote_cluster(
+    run: &Run<'_>,
+    remote: &Part<'_>,
+    proven: oneshot::Sender<RemoteAccess>,
+) -> Result<()> {
+    let Part { cluster, before } = *remote;
+    let renewed = operator(run, cluster, before).await?;
+    step(run, Step::RemoteCluster, cluster, async |scope| {
+        let (access, cr) = remote_cluster::install(&scope, before).await?;
+        let prove = async {
+            remote_cluster::granted(&scope).await?;
+            remote_secret::prove(&scope, &access).await?;
+            let _ = proven.send(access.clone());
+            Ok(())
+        };
+        tokio::try_join!(prove, remote_cluster::settled(&scope, cr, renewed))?;
+        Ok(())
+    })
+    .await
+}
+
+/// Kiali is asked for at once, and given its remotes when they are proven and the federating
+/// Prometheus runs, from whose pod they are reached once more.
+pub async fn kiali(
+    run: &Run<'_>,
+    home: &Part<'_>,
+    scraped: oneshot::Receiver<()>,
+    accesses: Vec<oneshot::Receiver<RemoteAccess>>,
+) -> Result<()> {
+    let Part {
+        cluster: home,
+        before,
+    } = *home;
+    let renewed = operator(run, home, before).await?;
+    let prometheus = aggregate_metrics::url(run.namespace);
+    let apply = async |scope: Scope<'_>| kiali::apply(&scope, &prometheus, before).await;
+    let cr = step(run, Step::Kiali, home, apply).await?;
+    let made = step(run, Step::Kiali, home, async |scope| {
+        kiali::settled(&scope, &cr, renewed).await
+    });
+    let given = async {
+        let accesses = join_all(accesses.into_iter().map(|branch| arrival(run, branch)));
+        let (accesses, _) = tokio::join!(accesses, arrival(run, scraped));
+        let accesses = accesses.into_iter().flatten().collect::<Vec<_>>();
+        step(run, Step::RemoteSecret, home, async |scope| {
+            give(run, &scope, accesses, before).await
+        })
+        .await
+    };
+    let (secret, given) = match cr.outcome {
+        Outcome::Created => tokio::try_join!(made, given)?.1,
+        // Over a Kiali that is there already the operator's run puts back what it read at its
+        // beginning: a roll-out with new remotes in the middle of it would be lost.
+        _ => {
+            made.await?;
+            given.await?
+        }
+    };
+    step(run, Step::Kiali, home, async |scope| {
+        let names = std::iter::once(home.name.clone()).chain(given);
+        kiali::serving(&scope, &secret, &names.collect::<Vec<_>>(), &[]).await
+    })
+    .await
+}
+
+/// What another branch finds. Where that branch fails its error ends the whole run, unless the run goes on
+/// without it.
+async fn arrival<T>(run: &Run<'_>, branch: oneshot::Receiver<T>) -> Option<T> {
+    match branch.await {
+        Ok(found) => Some(found),
+        Err(_) if run.choices.keep_going => None,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Whether one that was there is another one now.
+async fn operator(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<bool> {
+    step(run, Step::KialiOperator, cluster, async |scope| {
+        kiali_operator::install(&scope, before).await
+    })
+    .await
+}
+
+/// The Secret, and the remotes that are in it.
+async fn give(
+    run: &Run<'_>,
+    home: &Scope<'_>,
+    accesses: Vec<RemoteAccess>,
+    before: Before,
+) -> Result<(Applied, Vec<ClusterName>)> {
+    let pod = pods::ready(home, home.namespace, aggregate_metrics::PODS).await?;
+    let pod = pod.context("no pod of the federating Prometheus is ready any more")?;
+    let container = aggregate_metrics::CONTAINER;
+    // One without metrics is no whole part of the view.
+    let whole = |access: &RemoteAccess| !run.left_out.has(&access.cluster);
+    let reached = accesses.into_iter().filter(whole).map(async |access| {
+        let remote = run.mesh.remotes.iter().find(|r| r.name == access.cluster);
+        let remote = remote.context("a remote of this mesh")?;
+        let reached = remote_secret::reached_from_home(home, &pod, container, &access);
+        let reached = run.unless_left_out(remote, reached).await?;
+        anyhow::Ok(reached.map(|()| access))
+    });
+    let accesses = try_join_all(reached).await?;
+    let accesses = accesses.into_iter().flatten().collect::<Vec<_>>();
+    let applied = remote_secret::install(home, &accesses, before).await?;
+    Ok((applied, accesses.into_iter().map(|a| a.cluster).collect()))
+}

@@ -1,0 +1,147 @@
+//! From contexts to clusters that answer, are named, and are not the same one.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use futures::future::{join_all, try_join_all};
+use kube::config::Kubeconfig;
+
+use super::{Absent, Cluster, Istiod, Member, Members, Mesh, identity, kubeconfig};
+use crate::code::Code;
+use crate::problem::{self, Exit, Problem};
+
+/// The contexts that a kubeconfig has.
+pub fn contexts(files: &[PathBuf]) -> Result<Vec<String>> {
+    let config = kubeconfig::read(files)?;
+    Ok(config
+        .contexts
+        .into_iter()
+        .map(|context| context.name)
+        .collect())
+}
+
+/// Each cluster, home first, with the kubeconfig that its context is looked up in: its own, or that of all.
+fn read(members: &Members) -> Result<Vec<(Kubeconfig, &Member)>> {
+    let mut shared: Option<Kubeconfig> = None;
+    let mut all = Vec::new();
+    for member in std::iter::once(&members.home).chain(&members.remotes) {
+        let config = match (&member.kubeconfig, &shared) {
+            (Some(own), _) => kubeconfig::read(std::slice::from_ref(own))?,
+            (None, Some(shared)) => shared.clone(),
+            (None, None) => shared
+                .insert(kubeconfig::read(&members.kubeconfig)?)
+                .clone(),
+        };
+        all.push((config, member));
+    }
+    Ok(all)
+}
+
+/// Connects to all clusters at once; they are named, and no two of them are the same one.
+pub async fn connect(members: &Members, istiod: Istiod) -> Result<Mesh> {
+    let all = read(members)?;
+    let joined = all
+        .iter()
+        .map(|(c, member)| identity::join(c, member, istiod));
+    let clusters = try_join_all(joined).await?;
+    Ok(of(clusters)?)
+}
+
+/// The first one is home.
+fn of(mut clusters: Vec<Cluster>) -> Result<Mesh, Problem> {
+    distinct(&clusters)?;
+    let remotes = clusters.split_off(1);
+    let home = clusters.remove(0);
+    Ok(Mesh { home, remotes })
+}
+
+/// Like `connect`, but with all that keeps any of them from it.
+pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>> {
+    let all = read(members).map_err(|error| vec![error])?;
+    // A name that is mistyped is no cluster's fault.
+    for (config, member) in &all {
+        kubeconfig::cluster_entry(config, member).map_err(|error| vec![error])?;
+    }
+    let asked = all
+        .iter()
+        .map(|(c, member)| identity::join(c, member, Istiod::Required));
+    let (joined, errors): (Vec<_>, Vec<_>) =
+        join_all(asked).await.into_iter().partition(Result::is_ok);
+    let errors = errors
+        .into_iter()
+        .filter_map(Result::err)
+        .collect::<Vec<_>>();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let clusters = joined.into_iter().flatten().collect();
+    of(clusters).map_err(|problem| vec![problem.into()])
+}
+
+/// Like `connect`, but a remote that does not answer is reported, not an error: for commands that
+/// only look. Home must answer.
+pub async fn connect_reachable(members: &Members, istiod: Istiod) -> Result<(Mesh, Vec<Absent>)> {
+    let all = read(members)?;
+    let mut asked = all
+        .iter()
+        .map(|(c, member)| identity::join(c, member, istiod));
+    let home = asked.next().context("a home is named")?;
+    let remotes = join_all(asked);
+    let (home, asked) = tokio::join!(home, remotes);
+    let (home, mut remotes, mut absent) = (home?, Vec::new(), Vec::new());
+    for (member, answer) in members.remotes.iter().zip(asked) {
+        match answer {
+            Ok(cluster) => remotes.push(cluster),
+            Err(error) if unreachable(&error) => absent.push(Absent {
+                name: identity::remembered(member),
+                context: member.context.clone(),
+                error,
+            }),
+            Err(error) => return Err(error),
+        }
+    }
+    let all = std::iter::once(&home)
+        .chain(&remotes)
+        .cloned()
+        .collect::<Vec<_>>();
+    distinct(&all)?;
+    Ok((Mesh { home, remotes }, absent))
+}
+
+fn unreachable(error: &anyhow::Error) -> bool {
+    problem::find(error).is_some_and(|p| p.exit == Exit::Unreachable)
+}
+
+fn distinct(clusters: &[Cluster]) -> Result<(), Problem> {
+    for (i, a) in clusters.iter().enumerate() {
+        for b in &clusters[i + 1..] {
+            if a.uid == b.uid {
+                return Err(Problem::new(
+                    Exit::Preflight,
+                    format!(
+                        "contexts {} and {} are the same cluster",
+                        a.context, b.context
+                    ),
+                )
+                .code(Code::SameCluster)
+                .fix("name two different clusters: kubectl config get-contexts"));
+            }
+            if a.name == b.name {
+                return Err(same_id(a, b));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn same_id(a: &Cluster, b: &Cluster) -> Problem {
+    Problem::new(
+        Exit::Preflight,
+        format!(
+            "contexts {} and {} have the same Istio cluster id \"{}\": Kiali cannot tell them apart",
+            a.context, b.context, a.name
+        ),
+    )
+    .code(Code::SameClusterId)
+    .fix("set values.global.multiCluster.clusterName on one of them and install its istiod again")
+}

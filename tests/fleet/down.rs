@@ -1,0 +1,121 @@
+//! `install --keep-going`: a remote that fails is left out, and added by the next install that reaches it.
+
+use ambikiali_sandbox::audit::{Mark, Request};
+
+use super::{THREE, TWO, install};
+use crate::support::{Ended, Fleet, Foreign, masked, until_refused};
+
+/// What keeps the third cluster from being exposed.
+const POLICY: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-routes}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+      - apiGroups: [gateway.networking.k8s.io]
+        apiVersions: [v1]
+        operations: [CREATE]
+        resources: [httproutes]
+  validations:
+    - expression: "false"
+      message: routes are made by the network team
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-routes}
+spec: {policyName: no-routes, validationActions: [Deny]}
+"#;
+const ROUTE: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: try, namespace: default}
+spec: {parentRefs: [{name: nobody}]}
+";
+
+fn keep_going() -> Vec<&'static str> {
+    [&install(&THREE)[..], &["--keep-going"]].concat()
+}
+
+/// What ambikiali wrote to a cluster since then, each object once.
+fn written(mark: &Mark) -> Vec<String> {
+    let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+    let name = |r: &Request| format!("{} {}/{}", r.verb, r.resource, r.name);
+    let mut names = writes.iter().map(name).collect::<Vec<_>>();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn mark(fleet: &Fleet, cluster: &str) -> Mark {
+    Mark::now(fleet.sandbox.cluster(cluster)).expect("an audit log")
+}
+
+#[track_caller]
+fn sees_two(ended: &Ended) {
+    let said = "Kiali in cluster1 sees cluster1, cluster2\n";
+    assert!(ended.stdout.contains(said), "{ended:#?}");
+}
+
+/// One that does not answer, before it was ever installed on: the others are as they were.
+pub async fn left_out(fleet: &Fleet) {
+    let marks = ["cluster1", "cluster2"].map(|name| mark(fleet, name));
+    let refused = fleet.run_without("cluster3", &install(&THREE)).await;
+    let cause = "\
+[AK1001] context cluster3 at https://127.0.0.1:PORT: Connection refused
+  fix: kubectl --context cluster3 version
+";
+    assert_eq!(refused.exited(8).error(), cause);
+    let ended = fleet.run_without("cluster3", &keep_going()).await.exited(6);
+    sees_two(&ended);
+    let said = format!("left out: cluster3: {}", &cause["[AK1001] ".len()..]);
+    assert!(masked(&ended.stderr).ends_with(&said), "{}", ended.stderr);
+    for mark in &marks {
+        assert_eq!(written(mark), [""; 0]);
+    }
+    let two = ["verify", "--ctx1", TWO[0], "--ctx2", TWO[1]];
+    fleet.run(&two).await.succeeded();
+}
+
+/// One that fails in the middle.
+pub async fn refused_on_its_way(fleet: &Fleet) {
+    let third = fleet.sandbox.cluster("cluster3");
+    let policy = Foreign::apply(third, POLICY).await;
+    until_refused(third, ROUTE, true).await;
+    let home = mark(fleet, "cluster1");
+    let ended = fleet.run(&keep_going()).await.exited(6);
+    sees_two(&ended);
+    let said =
+        "left out: cluster3: expose prometheus: cluster3: HTTPRoute istio-system/prometheus: ";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    // Home names it from now on, as there are objects in it.
+    assert_eq!(written(&home), ["patch configmaps/ambikiali-record"]);
+    policy.removed().await;
+}
+
+/// It is well: it comes into the view, and nothing else is written.
+pub async fn added(fleet: &Fleet) {
+    let home = mark(fleet, "cluster1");
+    let ended = fleet.run(&install(&THREE)).await.succeeded();
+    let said = "Kiali in cluster1 sees cluster1, cluster2, cluster3\n";
+    assert!(ended.stdout.contains(said), "{ended:#?}");
+    let follows = [
+        "patch configmaps/ambikiali-record",
+        "patch configmaps/prometheus-config",
+        "patch deployments/prometheus",
+        "patch secrets/kiali-multi-cluster-secret",
+    ];
+    assert_eq!(written(&home), follows);
+}
+
+/// One of the view goes, and comes back: Kiali is not kept from starting by what it cannot reach.
+pub async fn gone_for_a_while(fleet: &Fleet) {
+    let third = mark(fleet, "cluster3");
+    let ended = fleet.run_without("cluster3", &keep_going()).await.exited(6);
+    sees_two(&ended);
+    assert_eq!(written(&third), [""; 0]);
+    added(fleet).await;
+    assert_eq!(written(&third), [""; 0]);
+    fleet.run(&["verify"]).await.succeeded();
+}
