@@ -13,6 +13,7 @@ Examples:
   ambikiali install --ctx1 kind-east --ctx2 kind-west
   ambikiali install --ctx1 east --ctx2 west --api-server2 https://10.1.0.4:6443
   ambikiali install --ctx1 eu --ctx2 us --ctx2 ap
+  ambikiali install -f ambikiali.yaml
   ambikiali install --ctx1 eu --ctx2 us --registry registry.example.com/mirror";
 pub const RENDER: &str = "\
 Examples:

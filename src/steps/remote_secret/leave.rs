@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{NAME, object};
 use crate::k8s::apply::{Applied, Outcome};
-use crate::k8s::ownership::labelled;
+use crate::k8s::ownership::{self, labelled};
 use crate::k8s::write::{Force, read, write};
 use crate::k8s::{Scope, conflict, kinds};
 use crate::mesh::ClusterName;
@@ -35,13 +35,22 @@ pub async fn take_out(home: &Scope<'_>, leaving: &[ClusterName]) -> Result<Optio
     let data = live["data"].as_object().cloned().unwrap_or_default();
     let (out, kept): (Vec<_>, Vec<_>) = data.into_iter().partition(|(key, _)| is_leaving(key));
     let out = out.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    let mut wanted = object(home.namespace, &[])?;
+    wanted["data"] = Value::Object(kept.into_iter().collect());
     if out.is_empty() {
+        // A run that was cut short wrote it, and had no time to say so.
+        let entry = home.record.entry(&wanted);
+        let fields = ownership::owned_fields(&ownership::meta(&live));
+        if home.record.is_ours(&live) && entry.is_some_and(|entry| entry.fields != fields) {
+            home.record.created(&wanted, &live);
+        }
         home.progress.done("unchanged");
         let unchanged = Applied::new(Outcome::Unchanged, Some(live.clone()), live);
         return Ok(Some(unchanged));
     }
-    let mut wanted = object(home.namespace, &[])?;
-    wanted["data"] = Value::Object(kept.into_iter().collect());
+    if !home.record.is_ours(&live) {
+        return Err(held_by_another(home, &out[0]).into());
+    }
     let written = without(home, &wanted, &live, &out).await?;
     let would = if home.choices.dry_run {
         "would be "
@@ -66,18 +75,19 @@ async fn without(home: &Scope<'_>, wanted: &Value, live: &Value, out: &[String])
     // A key that another manager set too does not go with ours.
     match out.iter().find(|key| written["data"].get(key).is_some()) {
         None => Ok(written),
-        Some(key) => {
-            let (cluster, namespace) = (home.cluster, home.namespace);
-            let cause = format!(
-                "{}: another tool keeps the kubeconfig of {key} in {id}",
-                cluster.name
-            );
-            let patch = json!({"data": {key.as_str(): null}});
-            let fix = format!(
-                "kubectl --context {} -n {namespace} patch secret {NAME} --type merge -p '{patch}'",
-                cluster.context
-            );
-            Err(Problem::new(Exit::Conflict, cause).fix(fix).into())
-        }
+        Some(key) => Err(held_by_another(home, key).into()),
     }
+}
+
+fn held_by_another(home: &Scope<'_>, key: &str) -> Problem {
+    let (cluster, namespace) = (home.cluster, home.namespace);
+    let cause = format!(
+        "{}: another tool keeps the kubeconfig of {key} in Secret {namespace}/{NAME}",
+        cluster.name
+    );
+    let patch = json!({"data": {key: null}});
+    Problem::new(Exit::Conflict, cause).fix(format!(
+        "kubectl --context {} -n {namespace} patch secret {NAME} --type merge -p '{patch}'",
+        cluster.context
+    ))
 }

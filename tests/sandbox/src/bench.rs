@@ -1,7 +1,9 @@
 //! `sandbox bench`: first installs, one after another, with their times and requests, and the median.
 //! Against the guide: 105.2 s with the measured delays and 7.2 s without, 205 and 190 requests, by
-//! hand on the same model of the servers.
+//! hand on the same model of the servers. Against more clusters: two of them and all of them in turn, so
+//! that both have the same machine at the same time of day.
 
+use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
@@ -12,58 +14,82 @@ use anyhow::{Result, ensure};
 use crate::product::{CLUSTERS, Shown, show};
 use crate::signals::Signals;
 
-const INSTALL: &str = "install --ctx1 cluster1 --ctx2 cluster2 --allow-loopback";
-const CLEANUP: &str = "cleanup --ctx1 cluster1 --ctx2 cluster2";
-
 #[tokio::main]
-pub async fn run(runs: usize, delays: bool, load_balancer: Option<u64>) -> Result<ExitCode> {
+pub async fn run(
+    runs: usize,
+    delays: bool,
+    load_balancer: Option<u64>,
+    against: Option<u8>,
+) -> Result<ExitCode> {
     ensure!(runs > 0, "no runs");
     let mut signals = Signals::new()?;
     let program = build("ambikiali")?;
-    let sandbox = signals.start(&CLUSTERS.map(String::from), delays).await?;
+    let all = usize::from(against.unwrap_or(2));
+    let names = (1..=all).map(|number| format!("cluster{number}"));
+    let names = names.collect::<Vec<_>>();
+    let sandbox = signals.start(&names, delays).await?;
     if let Some(seconds) = load_balancer {
         sandbox
             .world()
             .change_delays(|delays| delays.load_balancer = Duration::from_secs(seconds));
     }
-    println!("     time   {}   {}   cleanup", CLUSTERS[0], CLUSTERS[1]);
-    let measured = signals.or(installs(&sandbox, &program, runs)).await;
-    sandbox.stop().await?;
-    let mut times = measured?;
-    times.sort();
     println!(
-        "  {:>6.2}s  median of {runs} first installs",
-        times[times.len() / 2].as_secs_f64()
+        "clusters      time   {}   {}   cleanup",
+        CLUSTERS[0], CLUSTERS[1]
     );
+    let sizes = if all > 2 { vec![2, all] } else { vec![2] };
+    let measured = signals
+        .or(installs(&sandbox, &program, runs, &names, &sizes))
+        .await;
+    sandbox.stop().await?;
+    let medians = measured?.into_iter().map(median).collect::<Vec<_>>();
+    for (size, median) in sizes.iter().zip(&medians) {
+        let seconds = median.as_secs_f64();
+        println!("{size:>8}  {seconds:>7.2}s  median of {runs} first installs");
+    }
+    if let [two, more] = medians.as_slice() {
+        let ratio = more.as_secs_f64() / two.as_secs_f64();
+        println!("{all} clusters take {ratio:.2} times as long as 2");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// The times of each number of clusters.
 async fn installs(
     sandbox: &Sandbox,
-    program: &std::path::Path,
+    program: &Path,
     runs: usize,
-) -> Result<Vec<Duration>> {
-    let mut times = Vec::new();
+    names: &[String],
+    sizes: &[usize],
+) -> Result<Vec<Vec<Duration>>> {
+    let mut times = vec![Vec::new(); sizes.len()];
     for _ in 0..runs {
-        let install = quietly(sandbox, program, INSTALL).await?;
-        let cleanup = quietly(sandbox, program, CLEANUP).await?;
-        println!(
-            "  {:>6.2}s  {:>9}  {:>9}  {:>6.2}s",
-            install.took.as_secs_f64(),
-            install.requests[0],
-            install.requests[1],
-            cleanup.took.as_secs_f64()
-        );
-        times.push(install.took);
+        for (size, times) in sizes.iter().zip(&mut times) {
+            let remotes = names[1..*size].iter();
+            let remotes = remotes.map(|name| format!(" --ctx2 {name}"));
+            let clusters = format!("--ctx1 {}{}", names[0], remotes.collect::<String>());
+            let install = format!("install {clusters} --allow-loopback");
+            let install = quietly(sandbox, program, &install).await?;
+            let cleanup = quietly(sandbox, program, &format!("cleanup {clusters}")).await?;
+            println!(
+                "{size:>8}  {:>7.2}s  {:>9}  {:>9}  {:>6.2}s",
+                install.took.as_secs_f64(),
+                install.requests[0],
+                install.requests[1],
+                cleanup.took.as_secs_f64()
+            );
+            times.push(install.took);
+        }
     }
     Ok(times)
 }
 
-async fn quietly(
-    sandbox: &Sandbox,
-    program: &std::path::Path,
-    command: &'static str,
-) -> Result<Shown> {
+async fn quietly(sandbox: &Sandbox, program: &Path, command: &str) -> Result<Shown> {
     let shown = show(sandbox, program, command, (Stdio::null(), Stdio::null())).await?;
     ensure!(
         shown.code == Some(0),

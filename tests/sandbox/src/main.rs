@@ -54,6 +54,9 @@ enum Command {
         /// Seconds until a load balancer has an address
         #[arg(long, value_name = "SECONDS")]
         load_balancer: Option<u64>,
+        /// So many clusters against two of them, in turn, in the same run
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(3..=8))]
+        against: Option<u8>,
     },
     /// Start clusters and keep them until a signal comes
     #[command(hide = true)]
@@ -104,7 +107,8 @@ fn run(command: Command) -> Result<ExitCode> {
             runs,
             delays,
             load_balancer,
-        } => bench::run(runs, delays, load_balancer),
+            against,
+        } => bench::run(runs, delays, load_balancer, against),
         Command::Serve(clusters) => background::serve(&clusters.names, clusters.delays).map(done),
         Command::Reap { folder } => {
             // Only the end counts; nothing is ever written.

@@ -12,7 +12,7 @@ use tokio::process::Command;
 pub const CLUSTERS: [&str; 2] = ["cluster1", "cluster2"];
 
 pub struct Shown {
-    pub command: &'static str,
+    pub command: String,
     pub took: Duration,
     /// By the audit log of each cluster.
     pub requests: Vec<usize>,
@@ -22,7 +22,7 @@ pub struct Shown {
 pub async fn show(
     sandbox: &Sandbox,
     program: &Path,
-    command: &'static str,
+    command: &str,
     (stdout, stderr): (Stdio, Stdio),
 ) -> Result<Shown> {
     let marks = sandbox.clusters().iter().map(Mark::now);
@@ -42,7 +42,7 @@ pub async fn show(
     let count = |mark: &Mark| Ok(mark.requests()?.by_agent("ambikiali").len());
     let requests = marks.iter().map(count).collect::<Result<_>>()?;
     Ok(Shown {
-        command,
+        command: command.into(),
         took,
         requests,
         code: status.code(),
