@@ -5,6 +5,7 @@ mod address;
 mod busy;
 mod change;
 mod endpoint;
+mod heard;
 mod identity;
 mod kubeconfig;
 mod name;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use address::Address;
 pub use endpoint::Endpoint;
+pub use heard::{Heard, listen};
 pub use kubeconfig::client_from;
 pub use name::{ClusterName, is_dns_label};
 pub use transport::{Transport, Written};
