@@ -1,5 +1,7 @@
 //! What the user may type; the comments are the help text. Clap stops here.
 
+mod check;
+mod cleanup;
 mod examples;
 mod file;
 mod fleet;
@@ -14,12 +16,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use check::Check;
+pub use cleanup::Cleanup;
 pub use file::{Written, read};
 pub use fleet::{Clusters, Fleet, Own, Remote, Remotes};
 pub use images::Images;
 pub use install::{Install, Plan};
 pub use render::Render;
-pub use scripts::{complete, completions, man, parse};
+pub use scripts::{Completions, Man, complete, completions, man, parse};
 
 use crate::code::Code;
 
@@ -95,6 +99,7 @@ impl Command {
     /// Of the document with its result.
     pub fn kind(&self) -> &'static str {
         match self {
+            Command::Check(args) if args.list => "CodesResult",
             Command::Check(_) => "CheckResult",
             Command::Plan(_) => "PlanResult",
             Command::Install(args) if args.dry_run => "PlanResult",
@@ -159,9 +164,21 @@ pub struct Global {
     /// Longest time for the whole command, like 90s, 10m or 1h
     #[arg(long, global = true, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     pub timeout: Duration,
-    /// Result as text, or as one document for programs; progress stays on stderr
+    /// Result as text, as one document, or as events and then the document, one a line
     #[arg(long, short, global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+    /// No progress on stderr; results, warnings and errors stay
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Each request to an API server on stderr: method, path, status, time
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    /// What is said on stderr as text, or as one JSON object a line
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// No character beyond ASCII
+    #[arg(long, global = true)]
+    pub ascii: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -169,18 +186,13 @@ pub enum Output {
     Text,
     Json,
     Yaml,
+    Jsonl,
 }
 
-#[derive(Args, Debug)]
-pub struct Check {
-    #[command(flatten)]
-    pub fleet: Option<Fleet>,
-    /// Warnings fail like errors
-    #[arg(long)]
-    pub strict: bool,
-    /// Only name all that can be found, without a cluster
-    #[arg(long, exclusive = true)]
-    pub list: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Args, Debug)]
@@ -190,28 +202,6 @@ pub struct Version {
     /// Only this program's, without a cluster
     #[arg(long)]
     pub client: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct Completions {
-    /// The shell; its own instructions say where to put the script
-    #[arg(value_enum)]
-    pub shell: Shell,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Shell {
-    Bash,
-    Elvish,
-    Fish,
-    Powershell,
-    Zsh,
-}
-
-#[derive(Args, Debug)]
-pub struct Man {
-    /// Folder for the pages
-    pub folder: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -227,27 +217,6 @@ pub struct Verify {
     /// Whether to make traffic from the sample app's curl pod
     #[arg(long, value_enum, default_value_t = Traffic::Sample)]
     pub traffic: Traffic,
-}
-
-#[derive(Args, Debug)]
-pub struct Cleanup {
-    #[command(flatten)]
-    pub clusters: Clusters,
-    /// Only list what would be removed
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Remove also what was there before the install and is used by it
-    #[arg(long)]
-    pub adopted: bool,
-    /// Where no operator runs, list and remove what it would have removed with its Kiali CR
-    #[arg(long)]
-    pub force_finalizers: bool,
-    /// Only the remotes that are named here: home and the others go on without them
-    #[arg(long, requires = "ctx2")]
-    pub only: bool,
-    /// Let home go on without them even where they do not answer; what is in those stays
-    #[arg(long, requires = "only")]
-    pub forget: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -59,12 +59,15 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
             Ok(Ended::done(json!({"images": document::images(&images)})))
         }
         Command::Completions(args) => {
-            ui::text(&cli::completions(args.shell)?);
-            Ok(Ended::done(json!({})))
+            let script = cli::completions(args.shell)?;
+            ui::text(&script);
+            let shell = args.shell.name();
+            Ok(Ended::done(json!({"shell": shell, "script": script})))
         }
         Command::Man(args) => {
-            cli::man(&args.folder)?;
-            Ok(Ended::done(json!({})))
+            let pages = cli::man(&args.folder)?;
+            let found = json!({"folder": args.folder.display().to_string(), "pages": pages});
+            Ok(Ended::done(found))
         }
     }
 }

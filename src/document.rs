@@ -1,7 +1,11 @@
 //! How a command ended and what it found, as the one document that `-o json` and `-o yaml` print. People
 //! are told of the same values in `ui`.
 
+mod event;
+
 use serde_json::{Value, json};
+
+pub use event::event;
 
 use crate::check;
 use crate::cleanup::Report;
@@ -91,17 +95,18 @@ pub fn clusters(mesh: &Mesh) -> Value {
 }
 
 pub fn findings(findings: &[check::Finding]) -> Value {
-    let findings = findings.iter().map(|finding| {
-        json!({
-            "code": finding.code.to_string(),
-            "severity": finding.code.severity().to_string(),
-            "cluster": finding.cluster,
-            "object": finding.object.to_string(),
-            "message": finding.cause,
-            "fix": finding.fix,
-        })
-    });
-    findings.collect()
+    findings.iter().map(finding).collect()
+}
+
+pub fn finding(finding: &check::Finding) -> Value {
+    json!({
+        "code": finding.code.to_string(),
+        "severity": finding.code.severity().to_string(),
+        "cluster": finding.cluster,
+        "object": finding.object.to_string(),
+        "message": finding.cause,
+        "fix": finding.fix,
+    })
 }
 
 pub fn hops(hops: &[verify::Finding]) -> Value {
@@ -192,6 +197,17 @@ pub fn explained(code: Code) -> Value {
         "code": code.to_string(), "severity": code.severity().to_string(),
         "title": code.title(), "text": code.text(),
     })
+}
+
+/// All that can be found.
+pub fn codes() -> Value {
+    let codes = Code::ALL.iter().map(|code| {
+        json!({
+            "code": code.to_string(), "severity": code.severity().to_string(),
+            "title": code.title(),
+        })
+    });
+    codes.collect()
 }
 
 pub fn images(images: &Images) -> Value {

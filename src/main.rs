@@ -33,21 +33,20 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use self::cli::{Cli, Output};
+use self::cli::{Cli, Global, LogFormat, Output};
 use self::document::Ended;
 use self::interrupt::Work;
-use self::ui::Form;
+use self::ui::{Form, Log, Manner};
 
 fn main() -> ExitCode {
     // kube and every TLS connection need exactly one provider, before the first client.
     let _ = rustls::crypto::ring::default_provider().install_default();
     cli::complete();
     let cli = cli::parse();
-    ui::take_form(match cli.global.output {
-        Output::Text => Form::Text,
-        Output::Json => Form::Json,
-        Output::Yaml => Form::Yaml,
-    });
+    ui::behave(manner(&cli.global));
+    if cli.global.verbose {
+        mesh::listen(ui::request);
+    }
     let kind = cli.command.kind();
     let ended = ended(cli).unwrap_or_else(|error| {
         ui::error(&error);
@@ -55,6 +54,23 @@ fn main() -> ExitCode {
     });
     ui::document(&ended.document(kind));
     ExitCode::from(ended.code)
+}
+
+fn manner(global: &Global) -> Manner {
+    Manner {
+        form: match global.output {
+            Output::Text => Form::Text,
+            Output::Json => Form::Json,
+            Output::Yaml => Form::Yaml,
+            Output::Jsonl => Form::Jsonl,
+        },
+        log: match global.log_format {
+            LogFormat::Text => Log::Text,
+            LogFormat::Json => Log::Json,
+        },
+        quiet: global.quiet,
+        ascii: global.ascii,
+    }
 }
 
 fn ended(cli: Cli) -> Result<Ended> {

@@ -1,75 +1,45 @@
 //! The terminal. Progress goes to stderr: a line when something changes, and on a terminal a live
 //! line for each piece of work besides. Results go to stdout. Nothing else prints.
 
-/// A line of the result, for people: nothing when it is a document that was asked for.
+/// A line of the result, for people.
 macro_rules! say {
     ($($words:tt)*) => {
-        if $crate::ui::is_text() {
-            anstream::println!($($words)*);
-        }
+        $crate::ui::out::result(&format!($($words)*))
     };
 }
 
 mod check;
+mod line;
 mod live;
+mod out;
 mod plan;
 mod report;
 mod version;
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 pub use check::{allowed, checked, clusters, codes, explained};
+pub use out::{Form, Log, Manner, behave, document};
 pub use plan::planned;
 pub use report::{
-    address, cleaned, error, installed, interrupted, left_out, note, put_off, rendered, statuses,
-    verified,
+    address, cleaned, error, installed, interrupted, left_out, note, put_off, rendered, request,
+    statuses, verified,
 };
 pub use version::{images, installed_versions, text, version};
 
+use self::line::Line;
+use self::live::Live;
+use crate::document;
 use crate::guide::Step;
-use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::progress::{Event, Message, ObjectId};
 
 /// A wait is only worth a line when it lasts.
 const PATIENT: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(20);
-
-/// For programs: stdout holds one document and nothing else.
-static FORM: OnceLock<Form> = OnceLock::new();
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    Text,
-    Json,
-    Yaml,
-}
-
-/// Before the first word.
-pub fn take_form(form: Form) {
-    let _ = FORM.set(form);
-}
-
-fn is_text() -> bool {
-    FORM.get().is_none_or(|form| *form == Form::Text)
-}
-
-/// The whole result, when a program asked for it.
-pub fn document(document: &Value) {
-    let text = match FORM.get() {
-        Some(Form::Json) => serde_json::to_string_pretty(document).ok(),
-        Some(Form::Yaml) => manifests::to_yaml(document).ok(),
-        _ => return,
-    };
-    let text = text.unwrap_or_default();
-    anstream::println!("{}", text.trim_end());
-}
 
 /// What one step waits for now: often several objects side by side.
 struct Pending {
@@ -111,96 +81,129 @@ impl Pending {
 
 /// Shows events until the last sender is gone.
 pub async fn show(mut events: UnboundedReceiver<Message>) {
-    let started = Instant::now();
-    let mut live = live::Live::new(std::io::stderr().is_terminal());
-    let mut pending: BTreeMap<(ClusterName, Step), Pending> = BTreeMap::new();
+    let manner = out::manner();
+    let mut screen = Screen::new(!manner.quiet && out::is_live());
     let mut tick = tokio::time::interval(Duration::from_millis(500));
     loop {
         let message = tokio::select! {
             message = events.recv() => message,
             _ = tick.tick() => {
-                for ((cluster, step), wait) in &mut pending {
-                    overdue(&live, started, cluster, *step, wait);
-                }
+                screen.overdue();
                 continue;
             }
         };
-        let Some(Message {
-            step,
-            cluster,
-            event,
-        }) = message
-        else {
-            return;
-        };
-        let key = (cluster.clone(), step);
-        match event {
-            Event::Started => live.started(&cluster, step),
-            Event::Waiting { object, reason } => {
-                let wait = pending.entry(key).or_insert_with(Pending::begin);
-                wait.says(object, reason);
-                live.waiting(&cluster, step, &wait.text().unwrap_or_default());
+        match message {
+            None => return,
+            Some(message) if manner.form == Form::Jsonl => {
+                out::event(&document::event(&message, screen.started.elapsed()));
             }
-            Event::Arrived(object) => {
-                if let Some(wait) = pending.get_mut(&key) {
-                    wait.arrived(&object);
-                    live.waiting(&cluster, step, &wait.text().unwrap_or_default());
-                }
-            }
-            Event::Note(text) => live.line(&line(started, &cluster, step, "note", &text)),
-            Event::Done(summary) => {
-                pending.remove(&key);
-                live.ended(&cluster, step);
-                live.line(&line(started, &cluster, step, "done", &summary));
-            }
-            Event::Failed => {
-                pending.remove(&key);
-                live.ended(&cluster, step);
-                live.line(&line(started, &cluster, step, "failed", ""));
-            }
+            Some(_) if manner.quiet => {}
+            Some(message) => screen.take(message),
         }
     }
 }
 
 /// Only what is of interest whatever comes of the steps.
 pub async fn show_notes(mut events: UnboundedReceiver<Message>) {
+    let started = Instant::now();
     while let Some(message) = events.recv().await {
-        if let Event::Note(text) = message.event {
+        let Event::Note(text) = &message.event else {
+            continue;
+        };
+        if out::manner().form == Form::Jsonl {
+            out::event(&document::event(&message, started.elapsed()));
+        } else {
             report::note(&format!("{}: {}: {text}", message.cluster, message.step));
         }
     }
 }
 
-/// Prints a wait once it lasts, and again now and then.
-fn overdue(
-    live: &live::Live,
+/// What people see of a command's work.
+struct Screen {
     started: Instant,
-    cluster: &ClusterName,
-    step: Step,
-    wait: &mut Pending,
-) {
-    let due = match wait.printed {
-        None => wait.since.elapsed() >= PATIENT,
-        Some(at) => at.elapsed() >= HEARTBEAT,
-    };
-    // On a terminal the live line says it already.
-    if let Some(text) = wait.text()
-        && due
-        && !live.is_on()
-    {
-        let state = format!("waiting {}s", wait.since.elapsed().as_secs());
-        live.line(&line(started, cluster, step, &state, &text));
-        wait.printed = Some(Instant::now());
-    }
+    live: Live,
+    pending: BTreeMap<(ClusterName, Step), Pending>,
 }
 
-fn line(started: Instant, cluster: &ClusterName, step: Step, state: &str, text: &str) -> String {
-    let seconds = started.elapsed().as_secs();
-    let width = Step::WIDTH;
-    let line = format!(
-        "{:02}:{:02}  {cluster:<12}  {step:<width$}  {state:<7}  {text}",
-        seconds / 60,
-        seconds % 60
-    );
-    line.trim_end().to_string()
+impl Screen {
+    fn new(live: bool) -> Screen {
+        Screen {
+            started: Instant::now(),
+            live: Live::new(live),
+            pending: BTreeMap::new(),
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        let Message {
+            step,
+            cluster,
+            event,
+        } = message;
+        let key = (cluster.clone(), step);
+        match event {
+            Event::Started => self.live.started(&cluster, step),
+            Event::Waiting { object, reason } => {
+                let wait = self.pending.entry(key).or_insert_with(Pending::begin);
+                wait.says(object, reason);
+                let text = wait.text().unwrap_or_default();
+                self.live.waiting(&cluster, step, &text);
+            }
+            Event::Arrived(object) => {
+                if let Some(wait) = self.pending.get_mut(&key) {
+                    wait.arrived(&object);
+                    let text = wait.text().unwrap_or_default();
+                    self.live.waiting(&cluster, step, &text);
+                }
+            }
+            Event::Note(text) => self.line(&cluster, step, "note", &text),
+            Event::Done(summary) => self.ended(key, "done", &summary),
+            Event::Failed => self.ended(key, "failed", ""),
+        }
+    }
+
+    fn ended(&mut self, key: (ClusterName, Step), state: &str, text: &str) {
+        self.pending.remove(&key);
+        self.live.ended(&key.0, key.1);
+        self.line(&key.0, key.1, state, text);
+    }
+
+    fn line(&self, cluster: &ClusterName, step: Step, state: &str, text: &str) {
+        let line = Line {
+            elapsed: self.started.elapsed(),
+            cluster,
+            step,
+            state,
+            waited: None,
+            text,
+        };
+        line.print();
+    }
+
+    /// Prints each wait once it lasts, and again now and then.
+    fn overdue(&mut self) {
+        // On a terminal the live line says it already.
+        if self.live.is_on() {
+            return;
+        }
+        for ((cluster, step), wait) in &mut self.pending {
+            let due = match wait.printed {
+                None => wait.since.elapsed() >= PATIENT,
+                Some(at) => at.elapsed() >= HEARTBEAT,
+            };
+            let Some(text) = wait.text().filter(|_| due) else {
+                continue;
+            };
+            let line = Line {
+                elapsed: self.started.elapsed(),
+                cluster,
+                step: *step,
+                state: "waiting",
+                waited: Some(wait.since.elapsed()),
+                text: &text,
+            };
+            line.print();
+            wait.printed = Some(Instant::now());
+        }
+    }
 }

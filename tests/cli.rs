@@ -43,13 +43,15 @@ contexts:
 ";
 
 /// With a kubeconfig of two contexts that lead nowhere, and nothing remembered.
-async fn run(arguments: &[&str]) -> Ended {
+pub async fn run(arguments: &[&str]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("config");
     std::fs::write(&kubeconfig, KUBECONFIG).unwrap();
     let mut ended = ambikiali(arguments, &kubeconfig, folder.path()).await;
     let path = folder.path().display().to_string();
-    ended.stderr = ended.stderr.replace(&path, "FOLDER");
+    for text in [&mut ended.stdout, &mut ended.stderr] {
+        *text = text.replace(&path, "FOLDER");
+    }
     ended
 }
 

@@ -4,15 +4,48 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, ValueEnum};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 
-use super::{Cli, Command, Output, Shell, fleet};
+use super::{Cli, fleet};
 use crate::mesh;
+
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell; its own instructions say where to put the script
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+impl Shell {
+    pub fn name(self) -> &'static str {
+        match self {
+            Shell::Bash => "bash",
+            Shell::Elvish => "elvish",
+            Shell::Fish => "fish",
+            Shell::Powershell => "powershell",
+            Shell::Zsh => "zsh",
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Man {
+    /// Folder for the pages
+    pub folder: PathBuf,
+}
 
 /// Set by the script that a shell has: it asks this program for what may come next.
 const ASKED: &str = "COMPLETE";
@@ -38,23 +71,11 @@ pub fn parse() -> Cli {
         .subcommand()
         .map_or(Ok(()), |(_, m)| fleet::sensible(m));
     let cli = sensible.and_then(|()| Cli::from_arg_matches(&matches));
-    let cli = cli.and_then(with_a_document);
     let cli = cli.map(|mut cli| {
         cli.global.namespace_typed = namespace_typed;
         cli
     });
     cli.unwrap_or_else(|error| error.format(&mut command).exit())
-}
-
-/// What goes on until it is ended, and what is for a shell, has no result to make a document of.
-fn with_a_document(cli: Cli) -> Result<Cli, clap::Error> {
-    use Command::{Completions, Dashboard, Man};
-    let none = matches!(cli.command, Dashboard(_) | Completions(_) | Man(_));
-    if none && cli.global.output != Output::Text {
-        let text = "this command has no result for --output\n";
-        return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
-    }
-    Ok(cli)
 }
 
 /// Answers a shell, and ends; else returns.
@@ -66,24 +87,26 @@ pub fn complete() {
 
 /// The script for a shell's own settings.
 pub fn completions(shell: Shell) -> Result<String> {
-    let name = match shell {
-        Shell::Bash => "bash",
-        Shell::Elvish => "elvish",
-        Shell::Fish => "fish",
-        Shell::Powershell => "powershell",
-        Shell::Zsh => "zsh",
-    };
     let shells = Shells::builtins();
-    let shell = shells.completer(name).context("a shell that is known")?;
+    let shell = shells
+        .completer(shell.name())
+        .context("a shell that is known")?;
     let (program, mut script) = ("ambikiali", Vec::new());
     shell.write_registration(ASKED, program, program, program, &mut script)?;
     Ok(String::from_utf8(script)?)
 }
 
-/// `ambikiali.1`, `ambikiali-install.1` and so on.
-pub fn man(folder: &Path) -> Result<()> {
-    clap_mangen::generate_to(Cli::command(), folder)
-        .with_context(|| format!("cannot write man pages to {}", folder.display()))
+/// Their names: `ambikiali.1`, `ambikiali-check.1` and so on.
+pub fn man(folder: &Path) -> Result<Vec<String>> {
+    let command = Cli::command();
+    let own = command.get_name().to_string();
+    let subcommands = command.get_subcommands().filter(|c| !c.is_hide_set());
+    let subcommands = subcommands.map(|c| format!("{own}-{}.1", c.get_name()));
+    let pages = std::iter::once(format!("{own}.1")).chain(subcommands);
+    let pages = pages.collect();
+    clap_mangen::generate_to(command, folder)
+        .with_context(|| format!("cannot write man pages to {}", folder.display()))?;
+    Ok(pages)
 }
 
 /// None where there is no kubeconfig to read.

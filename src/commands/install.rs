@@ -19,9 +19,9 @@ use crate::remembered::Chosen;
 use crate::{check, install, last_install, plan, remembered, ui};
 
 pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<Ended> {
-    let Some(fleet) = args.fleet else {
+    let (false, Some(fleet)) = (args.list, args.fleet) else {
         ui::codes();
-        return Ok(Ended::done(json!({})));
+        return Ok(Ended::done(json!({"codes": document::codes()})));
     };
     let members = members(fleet.ctx1, fleet.remotes, global)?;
     let mesh = match connected(&members, fleet.allow_loopback).await {

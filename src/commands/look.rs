@@ -117,7 +117,7 @@ pub async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<Ended> {
     if dashboard.taken {
         ui::note(&format!("port {} is taken; using a free one", args.port));
     }
-    ui::address(&dashboard.url);
+    ui::address(&mesh.home.name, &dashboard.url);
     if !args.no_open && open::that_detached(&dashboard.url).is_err() {
         ui::note("no browser could be opened");
     }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::busy;
 use super::change::Change;
+use super::heard::Asked;
 use super::session::Session;
 
 /// How many requests a server gets at once that said it is busy.
@@ -132,7 +133,12 @@ impl Transport {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
         let change = Change::of(&request);
         let _place = self.place(change).await;
-        let response = self.shared.session.send(request).await?;
+        let asked = Asked::now(&request);
+        let answer = self.shared.session.send(request).await;
+        if let Some(asked) = asked {
+            asked.answered(self.server(), &answer);
+        }
+        let response = answer?;
         let status = response.status();
         self.heard(change, status, response.headers());
         let busy = matches!(

@@ -2,9 +2,11 @@
 
 use anstyle::{AnsiColor, Style};
 
-use super::report::{BAD, DIM, GOOD, note};
+use super::out;
+use super::report::{BAD, DIM, GOOD, note, remark};
 use crate::check::Finding;
 use crate::code::{Code, Severity};
+use crate::document;
 use crate::mesh::Mesh;
 
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
@@ -13,7 +15,7 @@ const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
 pub fn clusters(mesh: &Mesh) {
     let roles = std::iter::once("home").chain(std::iter::repeat("remote"));
     for (role, cluster) in roles.zip(mesh.all()) {
-        note(&format!(
+        remark(&format!(
             "{role:<6}  {:<12}  context {}  {}",
             cluster.name.to_string(),
             cluster.context,
@@ -25,7 +27,8 @@ pub fn clusters(mesh: &Mesh) {
 /// Whether an install may begin; what speaks against it is told, and what is only worth to be known.
 pub fn allowed(findings: &[Finding], allowed: bool) -> bool {
     for finding in findings {
-        anstream::eprintln!("{}", block(finding));
+        let level = finding.code.severity().to_string();
+        out::tell(&level, &block(finding), document::finding(finding));
     }
     if !allowed {
         note("nothing was written");

@@ -5,8 +5,16 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::out;
 use crate::guide::Step;
 use crate::mesh::ClusterName;
+
+/// All but the spinner and the time is one text, which is cut where the terminal ends: a line that
+/// wraps would be drawn over the ones above it.
+const TEMPLATE: &str = "{spinner} {elapsed:>4}  {wide_msg}";
+/// What comes before the text.
+const BEFORE: usize = 8;
+const ASCII_SPINNER: &str = "|/-\\ ";
 
 pub struct Live {
     table: Option<MultiProgress>,
@@ -16,6 +24,7 @@ pub struct Live {
 impl Live {
     pub fn new(terminal: bool) -> Live {
         let table = terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
+        out::put_above(table.clone());
         Live {
             table,
             rows: BTreeMap::new(),
@@ -26,25 +35,16 @@ impl Live {
         self.table.is_some()
     }
 
-    /// A line that stays.
-    pub fn line(&self, text: &str) {
-        match &self.table {
-            // A terminal that went away takes its lines with it.
-            Some(table) => drop(table.println(text)),
-            None => eprintln!("{text}"),
-        }
-    }
-
     pub fn started(&mut self, cluster: &ClusterName, step: Step) {
         let Some(table) = &self.table else { return };
         let row = table.add(ProgressBar::new_spinner());
-        if let Ok(style) =
-            ProgressStyle::with_template("{spinner} {elapsed:>4}  {prefix}  {wide_msg}")
-        {
-            row.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            row.set_style(match out::manner().ascii {
+                true => style.tick_chars(ASCII_SPINNER),
+                false => style,
+            });
         }
-        let width = Step::WIDTH;
-        row.set_prefix(format!("{cluster:<12}  {step:<width$}"));
+        row.set_message(message(cluster, step, ""));
         row.enable_steady_tick(Duration::from_millis(120));
         if let Some(old) = self.rows.insert((cluster.clone(), step), row) {
             old.finish_and_clear();
@@ -53,7 +53,7 @@ impl Live {
 
     pub fn waiting(&self, cluster: &ClusterName, step: Step, text: &str) {
         if let Some(row) = self.rows.get(&(cluster.clone(), step)) {
-            row.set_message(text.to_string());
+            row.set_message(message(cluster, step, text));
         }
     }
 
@@ -62,4 +62,28 @@ impl Live {
             row.finish_and_clear();
         }
     }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // What a step that was given up leaves on the screen would look as if it went on.
+        for row in self.rows.values() {
+            row.finish_and_clear();
+        }
+        out::put_above(None);
+    }
+}
+
+fn message(cluster: &ClusterName, step: Step, text: &str) -> String {
+    let width = Step::WIDTH;
+    let line = out::shown(&format!("{cluster:<12}  {step:<width$}  {text}"));
+    match columns() {
+        Some(columns) => line.chars().take(columns.saturating_sub(BEFORE)).collect(),
+        None => line,
+    }
+}
+
+/// As the user says; the terminal's own width counts besides.
+fn columns() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok()
 }

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use serde_json::json;
 
+use super::out::{self, Form};
 use crate::cleanup::Report;
+use crate::document;
 use crate::guide::Step;
 use crate::k8s::health::Health;
-use crate::mesh::{Absent, ClusterName, Mesh, Written};
+use crate::mesh::{Absent, ClusterName, Heard, Mesh, Written};
 use crate::problem;
+use crate::progress::{Event, Message};
 use crate::status::Row;
 use crate::verify::{Finding, Verdict};
 
@@ -18,7 +22,36 @@ pub const DIM: Style = Style::new().dimmed();
 
 /// One line to people, beside the result.
 pub fn note(text: &str) {
-    anstream::eprintln!("{text}");
+    out::tell("info", text, json!({"message": text}));
+}
+
+/// The same, of interest only while it runs.
+pub fn remark(text: &str) {
+    if !out::manner().quiet {
+        note(text);
+    }
+}
+
+/// One request to an API server.
+pub fn request(heard: &Heard<'_>) {
+    let Heard {
+        server,
+        method,
+        path,
+        status,
+        took,
+    } = heard;
+    let milliseconds = took.as_millis() as u64;
+    let answer = match status {
+        Some(status) => status.as_str(),
+        None => "no answer",
+    };
+    let text = format!("{DIM}{method} {server}{path} {answer} {milliseconds} ms{DIM:#}");
+    let fields = json!({
+        "method": method.as_str(), "server": server, "path": path,
+        "status": status.map(|status| status.as_u16()), "milliseconds": milliseconds,
+    });
+    out::tell("debug", &text, fields);
 }
 
 /// The cause with its chain, and the command that fixes it.
@@ -26,10 +59,11 @@ pub fn error(error: &anyhow::Error) {
     let problem = problem::find(error);
     let code = problem.and_then(|p| p.code).map(|code| format!("[{code}]"));
     let code = code.unwrap_or_default();
-    anstream::eprintln!("{BAD}error{code}:{BAD:#} {error:#}");
+    let mut text = format!("{BAD}error{code}:{BAD:#} {error:#}");
     if let Some(fix) = problem.and_then(|p| p.fix.as_ref()) {
-        anstream::eprintln!("  {DIM}fix:{DIM:#} {fix}");
+        text += &format!("\n  {DIM}fix:{DIM:#} {fix}");
     }
+    out::tell("error", &text, document::failure(error));
 }
 
 /// What servers that were busy cost.
@@ -37,7 +71,7 @@ pub fn put_off(mesh: &Mesh) {
     for cluster in mesh.all() {
         let put_off = cluster.transport.put_off();
         if put_off.times > 0 {
-            note(&format!(
+            remark(&format!(
                 "{}: a busy server put off {} requests, by {} s in all",
                 cluster.name,
                 put_off.times,
@@ -216,6 +250,16 @@ pub fn rendered(paths: &[String]) {
 }
 
 /// Where Kiali is to be looked at.
-pub fn address(url: &str) {
-    anstream::println!("{url}");
+pub fn address(home: &ClusterName, url: &str) {
+    let message = Message {
+        step: Step::Kiali,
+        cluster: home.clone(),
+        event: Event::Note(url.into()),
+    };
+    match out::manner().form {
+        Form::Text => say!("{url}"),
+        Form::Jsonl => out::event(&document::event(&message, Duration::ZERO)),
+        // The document comes when nobody needs it any more.
+        Form::Json | Form::Yaml => note(url),
+    }
 }

@@ -50,5 +50,5 @@ pub fn images(images: &Images) {
 
 /// A script, as it is.
 pub fn text(text: &str) {
-    anstream::print!("{text}");
+    say!("{}", text.trim_end());
 }

@@ -109,6 +109,7 @@ pub fn command(arguments: &[&str], kubeconfig: &Path, state: &Path) -> Command {
         .env_remove("AMBIKIALI_CTX2")
         .env_remove("COLUMNS")
         .env_remove("CLICOLOR_FORCE")
+        .env_remove("NO_COLOR")
         .env("KUBECONFIG", kubeconfig)
         .env("XDG_STATE_HOME", state)
         .stdin(Stdio::null())

@@ -6,6 +6,7 @@ mod fleet;
 mod kubeconfig;
 mod masked;
 mod objects;
+mod terminal;
 mod waiting;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ pub use masked::{masked, progress};
 pub use objects::{
     Foreign, get, merge, patch, patch_status, put, remove, scale, until_changed, until_refused,
 };
+pub use terminal::Terminal;
 pub use waiting::until;
 
 /// Stand-ins work beside the tests, so the runtime outlives each of them.

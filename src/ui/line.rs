@@ -1,0 +1,51 @@
+//! A line of progress that stays, in words or as fields.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::out;
+use crate::guide::Step;
+use crate::mesh::ClusterName;
+
+pub struct Line<'a> {
+    /// Since the command began.
+    pub elapsed: Duration,
+    pub cluster: &'a ClusterName,
+    pub step: Step,
+    pub state: &'a str,
+    /// How long it has been so, where that is of interest.
+    pub waited: Option<Duration>,
+    pub text: &'a str,
+}
+
+impl Line<'_> {
+    pub fn print(&self) {
+        let level = if self.state == "failed" {
+            "error"
+        } else {
+            "info"
+        };
+        let mut fields = json!({
+            "elapsedMs": self.elapsed.as_millis() as u64, "cluster": self.cluster,
+            "step": self.step.title(), "state": self.state, "message": self.text,
+        });
+        if let Some(waited) = self.waited {
+            fields["waitedMs"] = json!(waited.as_millis() as u64);
+        }
+        out::tell(level, &self.words(), fields);
+    }
+
+    fn words(&self) -> String {
+        let seconds = self.elapsed.as_secs();
+        let waited = self.waited.map(|waited| format!(" {}s", waited.as_secs()));
+        let state = format!("{}{}", self.state, waited.unwrap_or_default());
+        let (cluster, step, width) = (self.cluster, self.step, Step::WIDTH);
+        let (minutes, seconds) = (seconds / 60, seconds % 60);
+        let line = format!(
+            "{minutes:02}:{seconds:02}  {cluster:<12}  {step:<width$}  {state:<7}  {}",
+            self.text
+        );
+        line.trim_end().to_string()
+    }
+}

@@ -1,0 +1,196 @@
+//! Where all that is printed goes, in the manner that the user asked for: the result to stdout, all else
+//! to stderr, and above the live lines while there are some.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::manifests;
+
+/// Of the result, on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    #[default]
+    Text,
+    Json,
+    Yaml,
+    /// Events, and the document as their last line.
+    Jsonl,
+}
+
+/// Of what is said besides, on stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Log {
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    pub form: Form,
+    pub log: Log,
+    /// Nothing of what is only of interest while it runs.
+    pub quiet: bool,
+    /// No character beyond ASCII.
+    pub ascii: bool,
+}
+
+static MANNER: OnceLock<Manner> = OnceLock::new();
+/// The live lines, while there are some.
+static TABLE: Mutex<Option<MultiProgress>> = Mutex::new(None);
+/// Whether the document is printed: events of tasks that an interrupt left behind must not follow it.
+static ENDED: Mutex<bool> = Mutex::new(false);
+
+/// Before the first word.
+pub fn behave(manner: Manner) {
+    let _ = MANNER.set(manner);
+}
+
+pub fn manner() -> Manner {
+    MANNER.get().copied().unwrap_or_default()
+}
+
+/// Whether lines that change are of use: to somebody who looks at them.
+pub fn is_live() -> bool {
+    let Manner { form, log, .. } = manner();
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    form != Form::Jsonl && log == Log::Text && !dumb && std::io::stderr().is_terminal()
+}
+
+/// All lines to stderr go above this one from now on.
+pub fn put_above(table: Option<MultiProgress>) {
+    *lock(&TABLE) = table;
+}
+
+/// What is still on its way to an end is left behind; its line must not stay.
+fn end_table() {
+    if let Some(table) = lock(&TABLE).take() {
+        let _ = table.clear();
+        table.set_draw_target(ProgressDrawTarget::hidden());
+    }
+}
+
+/// A line of the result, for people: nothing when it is a document that was asked for.
+pub fn result(text: &str) {
+    if manner().form == Form::Text {
+        anstream::println!("{}", shown(text));
+    }
+}
+
+/// The whole result, when a program asked for it; nothing comes after.
+pub fn document(document: &Value) {
+    end_table();
+    let Manner { form, ascii, .. } = manner();
+    let mut ended = lock(&ENDED);
+    *ended = true;
+    let text = match form {
+        Form::Text => return,
+        Form::Json => format!("{document:#}"),
+        Form::Jsonl => document.to_string(),
+        Form::Yaml => match manifests::to_yaml(document) {
+            // JSON is YAML too, and has a way to write them.
+            Ok(text) if ascii && !text.is_ascii() => format!("{document:#}"),
+            text => text.unwrap_or_default(),
+        },
+    };
+    let text = if ascii { escaped(&text) } else { text };
+    anstream::println!("{}", text.trim_end());
+}
+
+/// A line of the stream before it.
+pub fn event(event: &Value) {
+    let ended = lock(&ENDED);
+    if !*ended {
+        anstream::println!("{}", in_one_line(event));
+    }
+}
+
+/// A line beside the result, or its `fields` for a program that reads them.
+pub fn tell(level: &str, text: &str, fields: Value) {
+    let text = match manner().log {
+        Log::Text => shown(text),
+        Log::Json => {
+            let mut line = json!({"time": Timestamp::now().to_string(), "level": level});
+            if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), fields) {
+                line.extend(fields);
+            }
+            in_one_line(&line)
+        }
+    };
+    let print = || anstream::eprintln!("{text}");
+    let table = lock(&TABLE).clone();
+    match table {
+        Some(table) => table.suspend(print),
+        None => print(),
+    }
+}
+
+/// As it may be printed.
+pub fn shown(text: &str) -> String {
+    match manner().ascii {
+        true => text.chars().map(spelt).collect(),
+        false => text.into(),
+    }
+}
+
+fn in_one_line(value: &Value) -> String {
+    let text = value.to_string();
+    match manner().ascii {
+        true => escaped(&text),
+        false => text,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// In ASCII, for people.
+fn spelt(character: char) -> String {
+    match character {
+        c if c.is_ascii() => c.into(),
+        '\u{2026}' => "...".into(),
+        '\u{2018}' | '\u{2019}' => "'".into(),
+        '\u{201c}' | '\u{201d}' => "\"".into(),
+        '\u{2013}' | '\u{2014}' => "-".into(),
+        _ => "?".into(),
+    }
+}
+
+/// In ASCII, for programs: nothing is lost.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            out.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_and_programs_get_ascii_each_in_their_way() {
+        let text = "\u{201c}a\u{201d}, \u{2026} \u{e9}\u{1f600}";
+        let people: String = text.chars().map(spelt).collect();
+        assert_eq!(people, "\"a\", ... ??");
+        let json = json!({"text": text}).to_string();
+        let ascii = escaped(&json);
+        assert!(ascii.is_ascii(), "{ascii}");
+        let read: Value = serde_json::from_str(&ascii).unwrap();
+        assert_eq!(read["text"], text);
+    }
+}

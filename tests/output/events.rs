@@ -1,0 +1,112 @@
+//! The events of what changes clusters, and what is said of it besides.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::manners::logged;
+use super::schema;
+use crate::support::{BOTH, Clusters, Ended, get};
+
+/// All of a step on a cluster, in their order.
+fn by_step(events: &[Value]) -> BTreeMap<(String, String), Vec<&Value>> {
+    let mut steps = BTreeMap::<_, Vec<&Value>>::new();
+    for event in events {
+        let key = |name: &str| event[name].as_str().expect("text").to_string();
+        let step = steps.entry((key("cluster"), key("step"))).or_default();
+        step.push(event);
+    }
+    steps
+}
+
+/// With its events on stdout, and each of its requests on stderr.
+pub async fn first_install(clusters: &Clusters) {
+    let more = ["-o", "jsonl", "-v", "--log-format", "json"];
+    let install = [&["install"], &BOTH[..], &more, &["--timeout", "120s"]].concat();
+    let ended = clusters.run(&install).await.succeeded();
+    let said = schema::read("jsonl", &ended);
+    let document = said.document.as_ref().expect("the result");
+    assert_eq!(document["kind"], "InstallResult");
+    let elapsed = said.events.iter().map(|event| event["elapsedMs"].as_u64());
+    assert!(elapsed.is_sorted(), "{:#?}", said.events);
+    let steps = by_step(&said.events);
+    assert_eq!(steps.len(), 12, "{:#?}", steps.keys());
+    for (step, events) in &steps {
+        let first = events.first().expect("an event");
+        // Of a step that does two things at once the one may be awaited when the other is done.
+        let ends = |event: &&&Value| {
+            ["started", "done", "failed"]
+                .map(Value::from)
+                .contains(&event["event"])
+        };
+        let last = events.iter().rfind(ends).expect("an event");
+        assert_eq!(first["event"], "started", "{step:?}: {events:#?}");
+        assert_eq!(last["event"], "done", "{step:?}: {events:#?}");
+    }
+    waited_and_came(&said.events);
+    requests(clusters, &ended).await;
+}
+
+/// What was waited for came, and was said to be waited for before.
+fn waited_and_came(events: &[Value]) {
+    let kiali = |event: &&Value| {
+        event["cluster"] == "cluster1" && event["object"] == "Deployment kiali/kiali-operator"
+    };
+    let names = events.iter().filter(kiali);
+    let names = names.map(|event| event["event"].as_str().expect("a name"));
+    let names = names.collect::<Vec<_>>();
+    assert_eq!(names.first(), Some(&"waiting"), "{events:#?}");
+    assert_eq!(names.last(), Some(&"arrived"), "{events:#?}");
+}
+
+/// Nothing that nobody may see, and no progress a second time.
+async fn requests(clusters: &Clusters, ended: &Ended) {
+    let lines = logged(ended);
+    let states = lines.iter().filter(|line| line.get("state").is_some());
+    assert_eq!(states.count(), 0, "{lines:#?}");
+    let written = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/prometheus";
+    let watched = "/apis/apps/v1/namespaces/kiali/deployments?watch=true";
+    for (method, path, status) in [
+        ("PATCH", written, 201),
+        ("GET", watched, 200),
+        ("GET", "/api/v1/namespaces/kube-system", 200),
+    ] {
+        let is = |line: &&Value| {
+            line["method"] == method && line["path"] == path && line["status"] == status
+        };
+        let sent = lines.iter().filter(is);
+        assert!(sent.count() > 0, "{method} {path}: {}", ended.stderr);
+    }
+    let token = get(clusters.remote(), "v1", "Secret", "kiali/kiali").await;
+    let token = token.expect("the token")["data"]["token"].take();
+    let token = STANDARD
+        .decode(token.as_str().expect("a token"))
+        .expect("one");
+    let token = String::from_utf8(token).expect("text");
+    for text in [&ended.stdout, &ended.stderr] {
+        assert!(!text.contains(&token), "the token is told");
+    }
+    assert!(!ended.stderr.contains("command="), "{}", ended.stderr);
+}
+
+/// With its progress as a log.
+pub async fn cleanup(clusters: &Clusters) {
+    let cleanup = ["cleanup", "--timeout", "120s", "-o", "json"];
+    let cleanup = [&cleanup[..], &["--log-format", "json"]].concat();
+    let ended = clusters.run(&cleanup).await.succeeded();
+    let document = schema::read("json", &ended).document.expect("the result");
+    assert_eq!(document["kind"], "CleanupResult");
+    assert_eq!(document["left"], serde_json::json!([]));
+    assert_eq!(document["dryRun"], false);
+    let lines = logged(&ended);
+    let done = |line: &&Value| line["state"] == "done" && line["step"] == "kiali operator";
+    let clusters = lines
+        .iter()
+        .filter(done)
+        .map(|line| line["cluster"].as_str());
+    let mut clusters = clusters.flatten().collect::<Vec<_>>();
+    clusters.sort();
+    assert_eq!(clusters, ["cluster1", "cluster2"], "{lines:#?}");
+}

@@ -1,0 +1,103 @@
+//! The live lines, as somebody sees them who waits for a load balancer.
+
+use crate::support::{Clusters, INSTALL, Terminal, masked, on_two_clusters, progress};
+
+/// What of it was there after the first one, which was interrupted, differs from run to run.
+const STEPS: &str = "\
+cluster1      aggregate metrics   done
+cluster1      cluster prometheus  done
+cluster1      expose prometheus   done     http://ADDRESS:9090/federate
+cluster1      kiali               done     sees cluster1, cluster2
+cluster1      kiali operator      done
+cluster1      namespace           done
+cluster1      remote secret       done     created 1 for cluster2
+cluster2      cluster prometheus  done
+cluster2      expose prometheus   done     http://ADDRESS:9090/federate
+cluster2      kiali operator      done
+cluster2      namespace           done
+cluster2      remote cluster      done
+";
+
+/// The spinner and the time are left out; what is left is what the line says.
+fn live(row: &str) -> Option<&str> {
+    let text = row.get(row.char_indices().nth(8)?.0..)?;
+    let spinner = row.chars().next()?;
+    ('\u{2800}'..='\u{28ff}').contains(&spinner).then_some(text)
+}
+
+fn start(clusters: &Clusters, size: (u16, u16)) -> Terminal {
+    let kubeconfig = clusters.sandbox.kubeconfig();
+    Terminal::start(&INSTALL, kubeconfig, clusters.state(), size, None)
+}
+
+#[test]
+fn a_line_says_what_is_waited_for_and_goes_when_it_came() {
+    on_two_clusters(async |clusters| {
+        let balancers = &clusters.sandbox.world().load_balancers;
+        balancers.hold_back(true);
+        narrow(clusters).await;
+        let mut wide = start(clusters, (60, 130));
+        let gateway =
+            "Gateway istio-system/prometheus-gateway: Programmed=False AddressNotAssigned";
+        for cluster in ["cluster1", "cluster2"] {
+            let line = format!("{cluster}      expose prometheus   {gateway}");
+            let waits = |terminal: &Terminal| {
+                let rows = terminal.rows();
+                let mut rows = rows.iter().filter_map(|row| live(row));
+                rows.any(|row| row.starts_with(&line))
+            };
+            wide.shows(&line, waits).await;
+        }
+        assert!(!wide.rows().join("\n").contains("done     http://"));
+        balancers.hold_back(false);
+        let (wide, code) = wide.ended().await;
+        let rows = wide.rows();
+        assert_eq!(code, 0, "{rows:#?}");
+        assert!(rows.iter().all(|row| live(row).is_none()), "{rows:#?}");
+        let screen = rows.join("\n") + "\n";
+        assert_eq!(done(&screen), STEPS);
+        assert_eq!(
+            masked(&screen).split_once("Ready").expect("an end").1,
+            " in TIME: Kiali in cluster1 sees cluster1, cluster2
+Next:  ambikiali verify
+       ambikiali dashboard
+"
+        );
+        clusters.cleaned().await;
+    });
+}
+
+/// The lines that stay, and of those that do not depend on what was there before also the end.
+fn done(screen: &str) -> String {
+    let lines = progress(screen);
+    let lines = lines.lines().filter(|line| line.contains("  done  "));
+    let lines = lines.map(|line| {
+        let same = ["  expose ", "  kiali     ", "  remote secret "];
+        match same.iter().any(|step| line.contains(step)) {
+            true => line,
+            false => line[..40].trim_end(),
+        }
+    });
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// A live line is cut where the terminal ends, and an interrupt leaves none behind.
+async fn narrow(clusters: &Clusters) {
+    let mut narrow = start(clusters, (80, 40));
+    let line = "cluster2      expose prometheus";
+    let cut = |terminal: &Terminal| {
+        let rows = terminal.rows();
+        let mut below = rows.iter().skip_while(|row| live(row).is_none());
+        // What goes on in another line would stand between them.
+        below.all(|row| live(row).is_some()) && rows.iter().any(|row| live(row) == Some(line))
+    };
+    narrow.shows(line, cut).await;
+    // Not by its key: the terminal would write `^C` into the line where the cursor is.
+    narrow.interrupt().await;
+    let (narrow, code) = narrow.ended().await;
+    let rows = narrow.rows();
+    assert_eq!(code, 130, "{rows:#?}");
+    assert!(rows.iter().all(|row| live(row).is_none()), "{rows:#?}");
+    let went_on = "  to go on:     the same command again";
+    assert!(rows.iter().any(|row| row == went_on), "{rows:#?}");
+}
