@@ -17,7 +17,7 @@ pub use fleet::{Clusters, Fleet, Remote};
 pub use images::Images;
 pub use install::{Install, Plan};
 pub use render::Render;
-pub use scripts::{complete, completions, man, parse};
+pub use scripts::{Completions, Man, complete, completions, man, parse};
 
 use crate::code::Code;
 
@@ -169,28 +169,6 @@ pub struct Version {
     /// Only this program's, without a cluster
     #[arg(long)]
     pub client: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct Completions {
-    /// The shell; its own instructions say where to put the script
-    #[arg(value_enum)]
-    pub shell: Shell,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Shell {
-    Bash,
-    Elvish,
-    Fish,
-    Powershell,
-    Zsh,
-}
-
-#[derive(Args, Debug)]
-pub struct Man {
-    /// Folder for the pages
-    pub folder: PathBuf,
 }
 
 #[derive(Args, Debug)]

@@ -5,16 +5,38 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
+use clap::{Args, CommandFactory, FromArgMatches, ValueEnum};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 
-use super::{Cli, Command, Output, Shell};
+use super::{Cli, Command, Output};
 use crate::mesh;
 
 /// Set by the script that a shell has: it asks this program for what may come next.
 const ASKED: &str = "COMPLETE";
+
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell; its own instructions say where to put the script
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+#[derive(Args, Debug)]
+pub struct Man {
+    /// Folder for the pages
+    pub folder: PathBuf,
+}
 
 /// Ends with exit code 2 and a word on what is wrong with it, or with the help that was asked for.
 pub fn parse() -> Cli {
