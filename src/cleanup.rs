@@ -2,10 +2,14 @@
 //! before their rights go; then each cluster is cleared by its record, side by side: the CR goes while
 //! an operator is there, the namespace goes last. It ends by looking again, without the record.
 
+mod only;
+
 use std::time::Duration;
 
 use anyhow::Result;
 use futures::future::{join_all, try_join_all};
+
+pub use only::only;
 
 use crate::guide::Step;
 use crate::install::{Run, step};
@@ -26,6 +30,8 @@ const LAST_LOOK: Duration = Duration::from_secs(30);
 pub struct Report {
     /// Or would be.
     pub removed: Vec<(String, ObjectId)>,
+    /// Of what stays: as it is now, or would be.
+    pub changed: Vec<(String, ObjectId)>,
     pub failures: Vec<anyhow::Error>,
     pub left: Vec<(String, ObjectId)>,
 }
@@ -48,25 +54,29 @@ pub async fn cleanup(run: &Run<'_>) -> Result<Report> {
     report.failures.extend(forgotten.await.err());
     let cleared = join_all(run.mesh.all().map(|cluster| clear(run, cluster))).await;
     report.failures.extend(cleared.into_iter().flatten());
-    for (cluster, record) in run.mesh.all().zip(run.records) {
-        let name = |object| (cluster.name.to_string(), object);
-        report
-            .removed
-            .extend(record.all_removed().into_iter().map(name));
-        if run.choices.dry_run {
-            continue;
-        }
-        // Whatever it took: without this look nothing is known.
-        let scope = Scope {
-            deadline: Deadline::after(LAST_LOOK),
-            ..run.on(Step::Namespace, cluster)
-        };
-        match contents::left(&scope).await {
-            Ok(left) => report.left.extend(left.into_iter().map(name)),
-            Err(error) => report.failures.push(error),
-        }
+    for cluster in run.mesh.all() {
+        end(run, cluster, &mut report).await;
     }
     Ok(report)
+}
+
+/// What went of a cluster, and what is left in it.
+async fn end(run: &Run<'_>, cluster: &Cluster, report: &mut Report) {
+    // Whatever it took: without this look nothing is known.
+    let scope = Scope {
+        deadline: Deadline::after(LAST_LOOK),
+        ..run.on(Step::Namespace, cluster)
+    };
+    let name = |object| (cluster.name.to_string(), object);
+    let removed = scope.record.all_removed().into_iter().map(name);
+    report.removed.extend(removed);
+    if run.choices.dry_run {
+        return;
+    }
+    match contents::left(&scope).await {
+        Ok(left) => report.left.extend(left.into_iter().map(name)),
+        Err(error) => report.failures.push(error),
+    }
 }
 
 async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What the user may type; the comments are the help text. Clap stops here.
 
 mod examples;
+mod file;
 mod fleet;
 mod images;
 mod install;
@@ -8,12 +9,13 @@ mod render;
 mod scripts;
 mod values;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use fleet::{Clusters, Fleet, Remote};
+pub use file::{Written, read};
+pub use fleet::{Clusters, Fleet, Own, Remote, Remotes};
 pub use images::Images;
 pub use install::{Install, Plan};
 pub use render::Render;
@@ -110,6 +112,22 @@ impl Command {
         }
     }
 
+    /// The one that names the clusters.
+    pub fn file(&self) -> Option<&Path> {
+        let file = match self {
+            Command::Check(check) => &check.fleet.as_ref()?.remotes.file,
+            Command::Plan(plan) => &plan.fleet.remotes.file,
+            Command::Install(install) => &install.fleet.remotes.file,
+            Command::Verify(verify) => &verify.clusters.remotes.file,
+            Command::Status(clusters) => &clusters.remotes.file,
+            Command::Dashboard(dashboard) => &dashboard.clusters.remotes.file,
+            Command::Cleanup(cleanup) => &cleanup.clusters.remotes.file,
+            Command::Version(version) => &version.clusters.remotes.file,
+            _ => return None,
+        };
+        file.as_deref()
+    }
+
     /// Whether it changes clusters.
     pub fn writes(&self) -> bool {
         match self {
@@ -135,6 +153,9 @@ pub struct Global {
         value_parser = values::namespace
     )]
     pub namespace: String,
+    /// Whether the user typed it.
+    #[arg(skip)]
+    pub namespace_typed: bool,
     /// Longest time for the whole command, like 90s, 10m or 1h
     #[arg(long, global = true, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     pub timeout: Duration,
@@ -199,6 +220,12 @@ pub struct Cleanup {
     /// Where no operator runs, list and remove what it would have removed with its Kiali CR
     #[arg(long)]
     pub force_finalizers: bool,
+    /// Only the remotes that are named here: home and the others go on without them
+    #[arg(long, requires = "ctx2")]
+    pub only: bool,
+    /// Let home go on without them even where they do not answer; what is in those stays
+    #[arg(long, requires = "only")]
+    pub forget: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

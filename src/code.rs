@@ -51,6 +51,7 @@ codes! {
     MeshIdsDiffer = 1303,
     TrustDomainsDiffer = 1304,
     RootCasDiffer = 1305,
+    RemoteLeftOut = 1306,
     TakenName = 1401,
     UnknownOperator = 1402,
     PodSecurity = 1403,

@@ -1,31 +1,44 @@
 //! What each command does with what the user typed: connect, run it while its events are shown, say how
 //! it ended.
 
+mod cleanup;
 mod install;
 mod look;
 mod render;
 
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
 
-use crate::cli::{self, Cli, Clusters, Command, Global};
+use crate::cli::{self, Cli, Command, Global, Own, Remotes};
 use crate::document::{self, Ended};
+use crate::guide::Step;
 use crate::images::Images;
 use crate::install::Run;
 use crate::interrupt::Work;
 use crate::k8s::lease::Lease;
-use crate::k8s::record::Record;
-use crate::k8s::{Choices, Deadline};
-use crate::mesh::{self, Istiod, Member, Members, Mesh};
+use crate::k8s::record::{self, Record};
+use crate::k8s::{Choices, Deadline, Scope};
+use crate::mesh::{Member, Members, Mesh};
 use crate::options::Options;
-use crate::problem::Exit;
 use crate::progress::Events;
-use crate::{cleanup, last_install, progress, ui};
+use crate::{last_install, progress, ui};
+
+/// For one look at the record.
+const RECALL: Duration = Duration::from_secs(10);
 
 pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
-    let Cli { command, global } = cli;
+    let Cli {
+        command,
+        mut global,
+    } = cli;
+    if let Some(file) = command.file()
+        && !global.namespace_typed
+        && let Some(namespace) = cli::read(file)?.namespace
+    {
+        global.namespace = namespace;
+    }
     match command {
         Command::Check(args) => install::check(args, &global, work).await,
         Command::Plan(args) => install::install(args.into(), &global, work).await,
@@ -34,7 +47,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Verify(args) => look::verify(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,
         Command::Dashboard(args) => look::dashboard(args, &global).await,
-        Command::Cleanup(args) => cleanup(args, &global, work).await,
+        Command::Cleanup(args) => cleanup::cleanup(args, &global, work).await,
         Command::Explain(args) => {
             ui::explained(args.code);
             Ok(Ended::done(document::explained(args.code)))
@@ -125,47 +138,70 @@ fn bookkeeping(mesh: &Mesh, namespace: &str) -> (Vec<Record>, Lease) {
     (records, lease)
 }
 
-fn members(clusters: Clusters, global: &Global) -> Result<Members> {
-    match clusters.ctx1 {
-        Some(home) => Ok(named(home, clusters.remotes.0, global)),
-        None => last_install::recall(&global.kubeconfig),
+/// Where somebody else's Prometheus is scraped as at the last install, which home's record tells.
+async fn with_remembered(mut mesh: Mesh, namespace: &str) -> Mesh {
+    let (events, _quiet) = progress::channel();
+    let (records, lease) = bookkeeping(&mesh, namespace);
+    let scope = Scope {
+        cluster: &mesh.home,
+        record: &records[0],
+        lease: &lease,
+        choices: Choices::default(),
+        images: &Images::default(),
+        namespace,
+        progress: events.of(Step::Namespace, &mesh.home.name),
+        deadline: Deadline::after(RECALL),
+    };
+    // What keeps it from being read is told by those who need it.
+    let _ = record::look(&scope).await;
+    drop(scope);
+    let remotes = mesh.remotes.iter_mut();
+    for cluster in std::iter::once(&mut mesh.home).chain(remotes) {
+        let then = records[0].prometheus(&cluster.uid);
+        cluster.prometheus = cluster.prometheus.take().or(then);
+    }
+    mesh
+}
+
+/// Those that are named, by flags or a file, else those of the last install.
+fn members<const NEW: bool>(
+    home: Option<String>,
+    remotes: Remotes<NEW>,
+    global: &Global,
+) -> Result<Members> {
+    match (&remotes.file, home) {
+        (Some(file), _) => Ok(written(cli::read(file)?, global)),
+        (None, Some(home)) => Ok(named((home, remotes.home), remotes.all, global)),
+        (None, None) => last_install::recall(&global.kubeconfig),
     }
 }
 
-fn named(home: String, remotes: Vec<cli::Remote>, global: &Global) -> Members {
-    let member = |number, context, api_server| Member {
+/// A kubeconfig that is typed wins.
+fn written(file: cli::Written, global: &Global) -> Members {
+    let mut members = named(file.home, file.remotes, global);
+    if !global.kubeconfig.is_empty() {
+        members.home.kubeconfig = None;
+        members.remotes.iter_mut().for_each(|m| m.kubeconfig = None);
+    }
+    members
+}
+
+fn named((home, own): (String, Own), remotes: Vec<cli::Remote>, global: &Global) -> Members {
+    let member = |number, context, own: Own| Member {
         number,
         context,
-        api_server,
+        kubeconfig: own.kubeconfig,
+        name: own.name,
+        prometheus: own.prometheus,
+        api_server: own.api_server,
         known: None,
     };
     let remotes = remotes.into_iter();
     Members {
         kubeconfig: global.kubeconfig.clone(),
-        home: member(1, home, None),
+        home: member(1, home, own),
         remotes: remotes
-            .map(|r| member(r.number, r.context, r.api_server))
+            .map(|r| member(r.number, r.context, r.own))
             .collect(),
     }
-}
-
-async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<Ended> {
-    let started = Instant::now();
-    let choices = Choices {
-        dry_run: args.dry_run,
-        adopted: args.adopted,
-        force_finalizers: args.force_finalizers,
-        ..Choices::default()
-    };
-    let mesh = mesh::connect(&members(args.clusters, global)?, Istiod::Optional).await?;
-    work.begins(&mesh);
-    let report = shown(&mesh, global, choices, work, async |run| {
-        cleanup::cleanup(run).await
-    })
-    .await?;
-    let mut found = document::removed(&report);
-    found["clusters"] = document::clusters(&mesh);
-    found["dryRun"] = json!(args.dry_run);
-    let clean = ui::cleaned(&mesh, &report, args.dry_run, started.elapsed());
-    Ok(Ended::by(clean, Exit::Leftovers, found))
 }

@@ -174,7 +174,8 @@ pub fn removed(report: &Report) -> Value {
         objects.collect()
     };
     json!({
-        "removed": objects(&report.removed), "left": objects(&report.left),
+        "removed": objects(&report.removed), "changed": objects(&report.changed),
+        "left": objects(&report.left),
         "errors": failures(&report.failures),
     })
 }

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use futures::future::{join_all, try_join_all};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::guide::Step;
@@ -122,11 +123,42 @@ async fn metrics(run: &Run<'_>, before: &[Before], scraping: oneshot::Sender<()>
     })
     .await?;
     let _ = scraping.send(());
+    let unused = run
+        .mesh
+        .all()
+        .filter(|cluster| cluster.prometheus.is_some());
+    try_join_all(unused.map(|cluster| unexpose(run, cluster))).await?;
     Ok(())
+}
+
+/// What an install made in a cluster whose Prometheus is somebody else's now.
+async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
+    let is_there = |object: &Value| {
+        let entry = run.on(Step::ExposePrometheus, cluster).record.entry(object);
+        entry.is_some()
+    };
+    let made = [
+        cluster_prometheus::objects(run.images)?,
+        expose_prometheus::objects(0)?,
+    ];
+    if !made.iter().flatten().any(is_there) {
+        return Ok(());
+    }
+    let gateway = async |scope: Scope<'_>| expose_prometheus::remove(&scope).await;
+    step(run, Step::ExposePrometheus, cluster, gateway).await?;
+    let own = async |scope: Scope<'_>| cluster_prometheus::remove(&scope).await;
+    step(run, Step::ClusterPrometheus, cluster, own).await
 }
 
 /// The load balancer takes its time beside the server it leads to.
 async fn expose(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<ScrapeTarget> {
+    if let Some(address) = &cluster.prometheus {
+        let progress = run.on(Step::ExposePrometheus, cluster).progress;
+        progress.done(format!(
+            "http://{address}/federate is somebody else's, used"
+        ));
+        return Ok(ScrapeTarget::of(&cluster.name, address));
+    }
     let apply = async |scope: Scope<'_>| cluster_prometheus::install(&scope, before).await;
     let prometheus = step(run, Step::ClusterPrometheus, cluster, apply).await?;
     let serving = async |scope: Scope<'_>| cluster_prometheus::serving(&scope, &prometheus).await;
@@ -195,7 +227,7 @@ async fn home_kiali(
         }
     };
     step(run, Step::Kiali, home, async |scope| {
-        kiali::serving(&scope, &secret, &run.names()).await
+        kiali::serving(&scope, &secret, &run.names(), &[]).await
     })
     .await
 }

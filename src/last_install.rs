@@ -8,7 +8,7 @@ use std::{fs, io};
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use crate::mesh::{Cluster, Known, Member, Members, Mesh};
+use crate::mesh::{Cluster, ClusterName, Known, Member, Members, Mesh};
 use crate::problem::{self, Exit, Problem};
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -28,21 +28,24 @@ fn path() -> Result<PathBuf> {
 }
 
 /// Remembers; written to one side and renamed, so that a reader never sees half of it.
-pub fn remember(kubeconfig: &[PathBuf], mesh: &Mesh) -> Result<()> {
+pub fn remember(members: &Members, mesh: &Mesh) -> Result<()> {
+    let absolute = |p: &PathBuf| std::path::absolute(p).unwrap_or_else(|_| p.clone());
+    let own = |c: &Cluster| {
+        let mut all = std::iter::once(&members.home).chain(&members.remotes);
+        all.find(|m| m.context == c.context)?.kubeconfig.as_ref()
+    };
     let known = |c: &Cluster| Known {
         context: c.context.clone(),
         name: c.name.clone(),
         uid: c.uid.clone(),
+        kubeconfig: own(c).map(absolute),
     };
-    let absolute = |p: &PathBuf| std::path::absolute(p).unwrap_or_else(|_| p.clone());
     let last = LastInstall {
-        kubeconfig: kubeconfig.iter().map(absolute).collect(),
+        kubeconfig: members.kubeconfig.iter().map(absolute).collect(),
         home: known(&mesh.home),
         remotes: mesh.remotes.iter().map(known).collect(),
     };
-    let path = path()?;
-    write(&path, &serde_json::to_vec_pretty(&last)?)
-        .map_err(|error| anyhow!("{}: {}", path.display(), problem::root_cause(&error)))
+    save(&path()?, &last)
 }
 
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
@@ -53,6 +56,43 @@ fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     let written = fs::write(&side, text).and_then(|()| fs::rename(&side, path));
     // What a full disk took of it is of use to nobody.
     written.inspect_err(|_| drop(fs::remove_file(&side)))
+}
+
+/// The context by which the last install reached a cluster.
+pub fn context(uid: &str) -> Option<String> {
+    let last = read(&path().ok()?)?;
+    let mut all = std::iter::once(last.home).chain(last.remotes);
+    all.find(|known| known.uid == uid).map(|k| k.context)
+}
+
+/// What the last install called the cluster of a context.
+pub fn name(context: &str) -> Option<ClusterName> {
+    let last = read(&path().ok()?)?;
+    let mut remotes = last.remotes.into_iter();
+    remotes.find(|k| k.context == context).map(|k| k.name)
+}
+
+/// These are remotes of it no more.
+pub fn forget(home: &Cluster, remotes: &[ClusterName]) -> Result<()> {
+    let path = path()?;
+    let Some(mut last) = read(&path).filter(|last| last.home.uid == home.uid) else {
+        return Ok(());
+    };
+    let all = last.remotes.len();
+    last.remotes.retain(|known| !remotes.contains(&known.name));
+    if last.remotes.len() == all {
+        return Ok(());
+    }
+    save(&path, &last)
+}
+
+fn read(path: &Path) -> Option<LastInstall> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn save(path: &Path, last: &LastInstall) -> Result<()> {
+    write(path, &serde_json::to_vec_pretty(last)?)
+        .map_err(|error| anyhow!("{}: {}", path.display(), problem::root_cause(&error)))
 }
 
 /// The members of the last install, with the UIDs they had.
@@ -70,6 +110,10 @@ pub fn recall(kubeconfig: &[PathBuf]) -> Result<Members> {
     let member = |number, known: Known| Member {
         number,
         context: known.context.clone(),
+        // Those that are typed now are for all.
+        kubeconfig: known.kubeconfig.clone().filter(|_| kubeconfig.is_empty()),
+        name: None,
+        prometheus: None,
         api_server: None,
         known: Some(known),
     };

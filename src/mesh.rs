@@ -1,6 +1,7 @@
 //! The clusters that one view will span: one home, where Kiali runs, and its remotes. Everything
 //! past this module deals in connected, named, distinct clusters.
 
+mod address;
 mod busy;
 mod change;
 mod endpoint;
@@ -14,12 +15,14 @@ mod transport;
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
+use kube::config::Kubeconfig;
 use serde::{Deserialize, Serialize};
 
+pub use address::Address;
 pub use endpoint::Endpoint;
 pub use kubeconfig::client_from;
 pub use name::{ClusterName, is_dns_label};
@@ -42,6 +45,8 @@ pub struct Cluster {
     pub transport: Transport,
     /// As pods of another cluster reach it.
     pub endpoint: Endpoint,
+    /// Of somebody else, scraped in place of one of ours.
+    pub prometheus: Option<Address>,
 }
 
 impl Cluster {
@@ -82,6 +87,11 @@ pub struct Member {
     /// 1 is home: the number that its flags carry.
     pub number: usize,
     pub context: String,
+    /// Where alone the context is looked up.
+    pub kubeconfig: Option<PathBuf>,
+    /// What its Istio cluster id must be.
+    pub name: Option<ClusterName>,
+    pub prometheus: Option<Address>,
     /// Address for pods of other clusters, when the kubeconfig's is not the right one.
     pub api_server: Option<String>,
     /// Name and UID it had when it was installed; None when the user named it now.
@@ -94,6 +104,8 @@ pub struct Known {
     pub context: String,
     pub name: ClusterName,
     pub uid: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// A remote that does not answer.
@@ -128,11 +140,30 @@ pub fn contexts(files: &[PathBuf]) -> Result<Vec<String>> {
         .collect())
 }
 
+/// Each cluster, home first, with the kubeconfig that its context is looked up in: its own, or that of all.
+fn read(members: &Members) -> Result<Vec<(Kubeconfig, &Member)>> {
+    let mut shared: Option<Kubeconfig> = None;
+    let mut all = Vec::new();
+    for member in std::iter::once(&members.home).chain(&members.remotes) {
+        let config = match (&member.kubeconfig, &shared) {
+            (Some(own), _) => kubeconfig::read(std::slice::from_ref(own))?,
+            (None, Some(shared)) => shared.clone(),
+            (None, None) => shared
+                .insert(kubeconfig::read(&members.kubeconfig)?)
+                .clone(),
+        };
+        all.push((config, member));
+    }
+    Ok(all)
+}
+
 /// Connects to all clusters at once; they are named, and no two of them are the same one.
 pub async fn connect(members: &Members, istiod: Istiod) -> Result<Mesh> {
-    let config = kubeconfig::read(&members.kubeconfig)?;
-    let all = std::iter::once(&members.home).chain(&members.remotes);
-    let clusters = try_join_all(all.map(|member| identity::join(&config, member, istiod))).await?;
+    let all = read(members)?;
+    let joined = all
+        .iter()
+        .map(|(c, member)| identity::join(c, member, istiod));
+    let clusters = try_join_all(joined).await?;
     Ok(of(clusters)?)
 }
 
@@ -146,13 +177,14 @@ fn of(mut clusters: Vec<Cluster>) -> Result<Mesh, Problem> {
 
 /// Like `connect`, but with all that keeps any of them from it.
 pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>> {
-    let config = kubeconfig::read(&members.kubeconfig).map_err(|error| vec![error])?;
-    let all = || std::iter::once(&members.home).chain(&members.remotes);
+    let all = read(members).map_err(|error| vec![error])?;
     // A name that is mistyped is no cluster's fault.
-    for member in all() {
-        kubeconfig::cluster_entry(&config, &member.context).map_err(|error| vec![error])?;
+    for (config, member) in &all {
+        kubeconfig::cluster_entry(config, member).map_err(|error| vec![error])?;
     }
-    let asked = all().map(|member| identity::join(&config, member, Istiod::Required));
+    let asked = all
+        .iter()
+        .map(|(c, member)| identity::join(c, member, Istiod::Required));
     let (joined, errors): (Vec<_>, Vec<_>) =
         join_all(asked).await.into_iter().partition(Result::is_ok);
     let errors = errors
@@ -169,14 +201,12 @@ pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>>
 /// Like `connect`, but a remote that does not answer is reported, not an error: for commands that
 /// only look. Home must answer.
 pub async fn connect_reachable(members: &Members, istiod: Istiod) -> Result<(Mesh, Vec<Absent>)> {
-    let config = kubeconfig::read(&members.kubeconfig)?;
-    let home = identity::join(&config, &members.home, istiod);
-    let remotes = join_all(
-        members
-            .remotes
-            .iter()
-            .map(|member| identity::join(&config, member, istiod)),
-    );
+    let all = read(members)?;
+    let mut asked = all
+        .iter()
+        .map(|(c, member)| identity::join(c, member, istiod));
+    let home = asked.next().context("a home is named")?;
+    let remotes = join_all(asked);
     let (home, asked) = tokio::join!(home, remotes);
     let (home, mut remotes, mut absent) = (home?, Vec::new(), Vec::new());
     for (member, answer) in members.remotes.iter().zip(asked) {

@@ -61,16 +61,7 @@ async fn everywhere(run: &Run<'_>, cluster: &Cluster) -> Result<Shared> {
         namespaces::install(&scope).await
     })
     .await?;
-    let prometheus = step(run, Step::ClusterPrometheus, cluster, async |scope| {
-        let prometheus = cluster_prometheus::install(&scope, before).await?;
-        cluster_prometheus::foreseen(&scope, &prometheus).await?;
-        Ok(prometheus)
-    })
-    .await?;
-    let target = step(run, Step::ExposePrometheus, cluster, async |scope| {
-        expose_prometheus::foreseen(&scope, prometheus.port, before).await
-    })
-    .await?;
+    let target = exposed(run, cluster, before).await?;
     let renewed = step(run, Step::KialiOperator, cluster, async |scope| {
         kiali_operator::install(&scope, before).await
     })
@@ -80,6 +71,22 @@ async fn everywhere(run: &Run<'_>, cluster: &Cluster) -> Result<Shared> {
         target,
         renewed,
     })
+}
+
+async fn exposed(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<ScrapeTarget> {
+    if let Some(address) = &cluster.prometheus {
+        return Ok(ScrapeTarget::of(&cluster.name, address));
+    }
+    let prometheus = step(run, Step::ClusterPrometheus, cluster, async |scope| {
+        let prometheus = cluster_prometheus::install(&scope, before).await?;
+        cluster_prometheus::foreseen(&scope, &prometheus).await?;
+        Ok(prometheus)
+    })
+    .await?;
+    step(run, Step::ExposePrometheus, cluster, async |scope| {
+        expose_prometheus::foreseen(&scope, prometheus.port, before).await
+    })
+    .await
 }
 
 async fn on_remote(run: &Run<'_>, remote: &Cluster, shared: &Shared) -> Result<RemoteAccess> {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use secrecy::SecretString;
 
-use crate::mesh::ClusterName;
+use crate::mesh::{Address, ClusterName};
 
 pub mod namespaces;
 
@@ -33,6 +33,14 @@ pub struct ScrapeTarget {
 }
 
 impl ScrapeTarget {
+    /// Where somebody else runs one.
+    pub fn of(cluster: &ClusterName, address: &Address) -> ScrapeTarget {
+        ScrapeTarget {
+            cluster: cluster.clone(),
+            address: address.to_string(),
+        }
+    }
+
     fn at(cluster: &ClusterName, host: &str, port: u16) -> ScrapeTarget {
         let address = match host.parse::<IpAddr>() {
             Ok(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),

@@ -1,5 +1,6 @@
 //! What is said and refused before any cluster is asked.
 
+mod file;
 mod generated;
 mod images;
 mod render;

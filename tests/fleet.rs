@@ -1,5 +1,7 @@
 //! More than two clusters, on real control planes: a home and two remotes.
 
+mod leave;
+
 use ambikiali_sandbox::audit::Mark;
 
 use crate::support::{Fleet, on_three_clusters};
@@ -16,15 +18,13 @@ fn install(clusters: &[&'static str]) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_third_cluster_is_added_later_and_the_second_is_not_touched() {
+fn a_third_cluster_is_added_later_and_removed_and_the_second_is_not_touched() {
     on_three_clusters(async |fleet: &Fleet| {
         fleet.run(&install(&TWO)).await.succeeded();
         let second = Mark::now(fleet.sandbox.cluster("cluster2")).expect("an audit log");
         let ended = fleet.run(&install(&THREE)).await.succeeded();
         let said = "Kiali in cluster1 sees cluster1, cluster2, cluster3";
         assert!(ended.stdout.contains(said), "{ended:#?}");
-        let writes = second.requests().unwrap().by_agent("ambikiali").writes();
-        assert_eq!(writes.len(), 0, "{writes:#?}");
 
         let verified = fleet.run(&["verify"]).await.succeeded();
         for cluster in THREE {
@@ -32,6 +32,13 @@ fn a_third_cluster_is_added_later_and_the_second_is_not_touched() {
             assert!(verified.stdout.contains(&target), "{verified:#?}");
         }
         fleet.run(&["status"]).await.succeeded();
+
+        leave::refused(fleet).await;
+        leave::removed(fleet).await;
+        leave::cut_short(fleet).await;
+        leave::given_up(fleet).await;
+        let writes = second.requests().unwrap().by_agent("ambikiali").writes();
+        assert_eq!(writes.len(), 0, "{writes:#?}");
         fleet
             .run(&["cleanup", "--timeout", "120s"])
             .await

@@ -44,6 +44,11 @@ fn what_is_planned_is_what_the_next_install_writes() {
         assert_eq!(planned(clusters, &[]).await, texts::DRIFT);
         installed_as_planned(clusters, &[]).await;
 
+        let option = ["--image", "prometheus=prom/prometheus:v3.11.0"];
+        let shown = planned(clusters, &option).await;
+        assert_eq!(shown, texts::OPTION);
+        installed_as_planned(clusters, &option).await;
+
         clusters.cleaned().await;
         theirs.removed().await;
     });

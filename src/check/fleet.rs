@@ -9,6 +9,7 @@ use super::Finding;
 use super::facts::{Facts, Looked};
 use crate::code::Code;
 use crate::k8s::record;
+use crate::last_install;
 use crate::manifests;
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
@@ -35,7 +36,38 @@ pub fn compare(all: &[Facts<'_>]) -> Vec<Finding> {
     let pairs = remotes.iter().flat_map(|remote| pair(home, remote));
     pairs
         .chain(all.iter().filter_map(|facts| swapped(home, facts)))
+        .chain(left_out(home, all))
         .collect()
+}
+
+/// Remotes that the record on home names, and the user does not.
+fn left_out(home: &Facts<'_>, all: &[Facts<'_>]) -> Vec<Finding> {
+    let record = data(&home.record, "record.json");
+    let record = record.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let record = record.filter(|record| record["home"]["uid"] == home.cluster.uid);
+    let parties = record
+        .iter()
+        .flat_map(|record| record["clusters"].as_array());
+    // One that was built anew has its old name.
+    let is_named = |party: &&Value| {
+        let mut named = all.iter().map(|facts| facts.cluster);
+        named.any(|c| party["uid"] == c.uid || party["name"] == c.name.as_str())
+    };
+    let left_out = parties.flatten().filter(|party| !is_named(party));
+    let finding = |party: &Value| {
+        let name = party["name"].as_str().unwrap_or_default();
+        let context = last_install::context(party["uid"].as_str().unwrap_or_default());
+        let context = context.unwrap_or_else(|| format!("<context of {name}>"));
+        let namespace = there(&home.record)?.namespace().unwrap_or_default();
+        let object = ObjectId::new("ConfigMap", &namespace, record::NAME);
+        let cause = format!("says that {name} is a remote of this install, but it is not named");
+        let finding = Finding::new(Code::RemoteLeftOut, home.cluster, object, cause);
+        Some(finding.fix(format!(
+            "name it too (--ctx2 {context}), or remove it: ambikiali cleanup --ctx1 {} --ctx2 {context} --only",
+            home.cluster.context
+        )))
+    };
+    left_out.filter_map(finding).collect()
 }
 
 /// The record of an earlier install names another home, which is one of these clusters.

@@ -33,7 +33,8 @@ Examples:
 pub const CLEANUP: &str = "\
 Examples:
   ambikiali cleanup --dry-run
-  ambikiali cleanup --ctx1 kind-east --ctx2 kind-west";
+  ambikiali cleanup --ctx1 kind-east --ctx2 kind-west
+  ambikiali cleanup --ctx2 ap --only";
 pub const EXPLAIN: &str = "\
 Examples:
   ambikiali explain AK1103";

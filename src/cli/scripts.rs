@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, ValueEnum};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 
-use super::{Cli, Command, Output};
+use super::{Cli, Command, Output, fleet};
 use crate::mesh;
 
 /// Set by the script that a shell has: it asks this program for what may come next.
@@ -51,7 +52,19 @@ pub fn parse() -> Cli {
         command = command.bin_name("kubectl ambikiali");
     }
     let matches = command.clone().get_matches();
-    let cli = Cli::from_arg_matches(&matches).and_then(with_a_document);
+    let typed = |m: &ArgMatches| m.value_source("namespace") != Some(ValueSource::DefaultValue);
+    let namespace_typed = matches
+        .subcommand()
+        .is_some_and(|(_, matches)| typed(matches));
+    let sensible = matches
+        .subcommand()
+        .map_or(Ok(()), |(_, m)| fleet::sensible(m));
+    let cli = sensible.and_then(|()| Cli::from_arg_matches(&matches));
+    let cli = cli.and_then(with_a_document);
+    let cli = cli.map(|mut cli| {
+        cli.global.namespace_typed = namespace_typed;
+        cli
+    });
     cli.unwrap_or_else(|error| error.format(&mut command).exit())
 }
 

@@ -5,13 +5,13 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{named, noted, shown};
+use super::{members, noted, shown, with_remembered};
 use crate::cli::{self, Global};
 use crate::document::{self, Ended};
 use crate::install::Run;
 use crate::interrupt::Work;
 use crate::k8s::Choices;
-use crate::mesh::{self, Mesh};
+use crate::mesh::{self, Members, Mesh};
 use crate::options::{Asked, Options};
 use crate::problem::{self, Exit};
 use crate::remembered::Chosen;
@@ -22,8 +22,9 @@ pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<End
         ui::codes();
         return Ok(Ended::done(json!({})));
     };
-    let mesh = match connected(fleet, global).await {
-        Ok(mesh) => mesh,
+    let members = members(fleet.ctx1, fleet.remotes, global)?;
+    let mesh = match connected(&members, fleet.allow_loopback).await {
+        Ok(mesh) => with_remembered(mesh, &global.namespace).await,
         Err(ended) => return Ok(ended),
     };
     let none = Choices::default();
@@ -42,14 +43,15 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     let cli::Install {
         fleet,
         force_conflicts,
-        images,
         dry_run,
         exit_code,
+        images,
     } = args;
     let asked = images.asked();
     let started = Instant::now();
-    let mesh = match connected(fleet, global).await {
-        Ok(mesh) => mesh,
+    let members = members(fleet.ctx1, fleet.remotes, global)?;
+    let mesh = match connected(&members, fleet.allow_loopback).await {
+        Ok(mesh) => with_remembered(mesh, &global.namespace).await,
         Err(ended) => return Ok(ended),
     };
     let choices = Choices {
@@ -73,7 +75,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
             return Ok(false);
         }
         // Before the first write: an install that is interrupted can be cleaned up like any other.
-        if let Err(error) = last_install::remember(&global.kubeconfig, &mesh) {
+        if let Err(error) = last_install::remember(&members, &mesh) {
             remembered = false;
             ui::note(&format!(
                 "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
@@ -131,11 +133,10 @@ async fn planned(
 }
 
 /// With all that keeps any of the clusters from it, told.
-async fn connected(fleet: cli::Fleet, global: &Global) -> Result<Mesh, Ended> {
-    let members = named(fleet.ctx1, fleet.remotes.0, global);
-    let connected = mesh::connect_each(&members).await.and_then(|mesh| {
+async fn connected(members: &Members, allow_loopback: bool) -> Result<Mesh, Ended> {
+    let connected = mesh::connect_each(members).await.and_then(|mesh| {
         ui::clusters(&mesh);
-        let usable = check::usable_addresses(&mesh, fleet.allow_loopback);
+        let usable = check::usable_addresses(&mesh, allow_loopback);
         usable
             .map(|()| mesh)
             .map_err(|problem| vec![problem.into()])

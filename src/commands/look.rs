@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{bookkeeping, members, shown};
+use super::{bookkeeping, members, shown, with_remembered};
 use crate::cli::{self, Clusters, Global};
 use crate::dashboard::Dashboard;
 use crate::document::{self, Ended};
@@ -20,8 +20,12 @@ use crate::{progress, remembered, status, ui, version};
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
     let started = Instant::now();
-    let (mesh, absent) =
-        mesh::connect_reachable(&members(args.clusters, global)?, Istiod::Optional).await?;
+    let (mesh, absent) = mesh::connect_reachable(
+        &members(args.clusters.ctx1, args.clusters.remotes, global)?,
+        Istiod::Optional,
+    )
+    .await?;
+    let mesh = with_remembered(mesh, &global.namespace).await;
     let expected = mesh
         .all()
         .map(|c| c.name.clone())
@@ -44,7 +48,10 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
 }
 
 pub async fn status(args: Clusters, global: &Global, work: &Work) -> Result<Ended> {
-    let (mesh, absent) = mesh::connect_reachable(&members(args, global)?, Istiod::Optional).await?;
+    let (mesh, absent) =
+        mesh::connect_reachable(&members(args.ctx1, args.remotes, global)?, Istiod::Optional)
+            .await?;
+    let mesh = with_remembered(mesh, &global.namespace).await;
     let none = Choices::default();
     // A cluster that hangs in the middle must not keep the others from being seen.
     let global = &Global {
@@ -66,8 +73,8 @@ pub async fn status(args: Clusters, global: &Global, work: &Work) -> Result<Ende
 /// Of the clusters only where some are named or remembered: the program's own needs none.
 pub async fn version(args: cli::Version, global: &Global, work: &Work) -> Result<Ended> {
     ui::version();
-    let named = args.clusters.ctx1.is_some();
-    let members = members(args.clusters, global);
+    let named = args.clusters.ctx1.is_some() || args.clusters.remotes.file.is_some();
+    let members = members(args.clusters.ctx1, args.clusters.remotes, global);
     if args.client || (members.is_err() && !named) {
         return Ok(Ended::done(json!({"client": document::VERSION})));
     }
@@ -91,7 +98,7 @@ pub async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<Ended> {
     // The way to the remotes is Kiali's own.
     let home_alone = Members {
         remotes: Vec::new(),
-        ..members(args.clusters, global)?
+        ..members(args.clusters.ctx1, args.clusters.remotes, global)?
     };
     let mesh = mesh::connect(&home_alone, Istiod::Optional).await?;
     let (events, _quiet) = progress::channel();

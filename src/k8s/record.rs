@@ -5,6 +5,7 @@
 
 mod entry;
 mod found;
+mod parties;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,23 +18,18 @@ use serde_json::{Value, json};
 
 pub use entry::{Entry, Key, Origin};
 pub use found::Found;
+use parties::Party;
 pub use store::{choose, cover, finish, foreseen, look, open, open_to_write, remove};
 
 use super::change::Change;
 use super::ownership::{self, digest};
-use crate::mesh::{Cluster, ClusterName, Mesh};
+use crate::mesh::{Cluster, Mesh};
 use crate::options::Options;
 use crate::progress::ObjectId;
 
 pub const NAME: &str = "ambikiali-record";
 const DIGEST: &str = "ambikiali.dev/digest";
 const KEY: &str = "record.json";
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-struct Party {
-    name: ClusterName,
-    uid: String,
-}
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Content {
@@ -64,6 +60,10 @@ struct State {
     options: Options,
     /// As it is in the cluster, and what it names there.
     stored: Option<Stored>,
+    /// The clusters that it names there.
+    parties: Vec<Party>,
+    /// Those that it will name, when they are not the ones of this run.
+    staying: Option<Vec<Party>>,
     removed: Vec<ObjectId>,
     changes: Vec<Change>,
 }
@@ -82,6 +82,7 @@ impl Record {
         let party = |cluster: &Cluster| Party {
             name: cluster.name.clone(),
             uid: cluster.uid.clone(),
+            prometheus: cluster.prometheus.clone(),
         };
         let is_home = cluster.uid == mesh.home.uid;
         let concerned = |c: &&Cluster| is_home || [&mesh.home.uid, &cluster.uid].contains(&&c.uid);
@@ -202,11 +203,13 @@ impl Record {
 
     fn text(&self) -> Result<String> {
         // Not in the expression below, in which `entries` locks again.
-        let options = self.state().options.clone();
+        let state = self.state();
+        let (staying, options) = (state.staying.clone(), state.options.clone());
+        drop(state);
         let content = Content {
             install: self.id.clone(),
             home: self.home.clone(),
-            clusters: self.clusters.clone(),
+            clusters: staying.unwrap_or_else(|| self.clusters.clone()),
             options,
             objects: self.entries(),
         };

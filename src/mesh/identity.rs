@@ -18,7 +18,7 @@ use crate::problem::{Exit, Problem};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Result<Cluster> {
-    let entry = kubeconfig::cluster_entry(config, &member.context)?;
+    let entry = kubeconfig::cluster_entry(config, member)?;
     let endpoint = Endpoint::new(member, entry)?;
     let (client, transport) = kubeconfig::client(config, &member.context)
         .await
@@ -30,7 +30,7 @@ pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Resul
     );
     let (uid, istiods) = asked.map_err(|cause| unreachable(member, transport.server(), &cause))?;
     check_uid(member, &uid)?;
-    let name = name(member, &istiods, istiod)?;
+    let name = as_named(member, name(member, &istiods, istiod)?)?;
     Ok(Cluster {
         name,
         context: member.context.clone(),
@@ -39,6 +39,7 @@ pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Resul
         client,
         transport,
         endpoint,
+        prometheus: member.prometheus.clone(),
     })
 }
 
@@ -112,6 +113,23 @@ fn name(member: &Member, istiods: &[Deployment], required: Istiod) -> Result<Clu
     }
 }
 
+/// Another name than the mesh's own would be a second name for one thing.
+fn as_named(member: &Member, name: ClusterName) -> Result<ClusterName, Problem> {
+    match &member.name {
+        Some(wanted) if *wanted != name => Err(Problem::new(
+            Exit::Preflight,
+            format!(
+                "context {} is to be cluster {wanted}, but its Istio cluster id is {name}",
+                member.context
+            ),
+        )
+        .fix(format!(
+            "name it {name}, or set values.global.multiCluster.clusterName={wanted} and install its istiod again"
+        ))),
+        _ => Ok(name),
+    }
+}
+
 fn cluster_id(istiod: &Deployment) -> Option<String> {
     let pod = istiod.spec.template.spec.as_ref()?;
     let env = pod.containers.first()?.env.as_ref()?;
@@ -124,10 +142,9 @@ fn cluster_id(istiod: &Deployment) -> Option<String> {
 
 /// The name of a cluster that cannot be asked.
 pub fn remembered(member: &Member) -> ClusterName {
-    member
-        .known
-        .as_ref()
-        .map_or_else(|| nameless(&member.context), |known| known.name.clone())
+    let known = member.known.as_ref().map(|known| known.name.clone());
+    let said = known.or_else(|| member.name.clone());
+    said.unwrap_or_else(|| nameless(&member.context))
 }
 
 /// A cluster that lost its istiod can still be cleaned; its context stands in for the name.
@@ -159,6 +176,9 @@ mod tests {
         Member {
             number: 1,
             context: "kind-east".into(),
+            kubeconfig: None,
+            name: None,
+            prometheus: None,
             api_server: None,
             known: None,
         }

@@ -8,7 +8,7 @@ use http::{HeaderValue, header::USER_AGENT};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
-use super::Transport;
+use super::{Member, Transport};
 use crate::problem::{self, Exit, Problem};
 
 /// The merged kubeconfig of the given files, else of `KUBECONFIG`, else of `~/.kube/config`.
@@ -70,13 +70,14 @@ fn default_files() -> Vec<PathBuf> {
 /// The cluster entry of a context, with relative paths made absolute by the reader.
 pub fn cluster_entry<'a>(
     config: &'a Kubeconfig,
-    context: &str,
+    member: &Member,
 ) -> Result<&'a kube::config::Cluster> {
+    let context = member.context.as_str();
     let entry = config
         .contexts
         .iter()
         .find(|c| c.name == context)
-        .ok_or_else(|| unknown(config, context))?;
+        .ok_or_else(|| unknown(config, member))?;
     let name = entry
         .context
         .as_ref()
@@ -94,7 +95,7 @@ pub fn cluster_entry<'a>(
         })
 }
 
-fn unknown(config: &Kubeconfig, context: &str) -> Problem {
+fn unknown(config: &Kubeconfig, member: &Member) -> Problem {
     let known = config
         .contexts
         .iter()
@@ -102,11 +103,23 @@ fn unknown(config: &Kubeconfig, context: &str) -> Problem {
         .collect::<Vec<_>>()
         .join(", ");
     let known = if known.is_empty() { "none" } else { &known };
+    let file = member
+        .kubeconfig
+        .as_ref()
+        .map(|file| file.display().to_string());
+    let (file, flag) = match file {
+        Some(file) => (
+            format!("kubeconfig {file}"),
+            format!(" --kubeconfig {file}"),
+        ),
+        None => ("the kubeconfig".into(), String::new()),
+    };
+    let context = &member.context;
     Problem::new(
         Exit::Preflight,
-        format!("no context \"{context}\" in the kubeconfig; it has: {known}"),
+        format!("no context \"{context}\" in {file}; it has: {known}"),
     )
-    .fix("kubectl config get-contexts")
+    .fix(format!("kubectl{flag} config get-contexts"))
 }
 
 /// A client for one context.

@@ -13,12 +13,13 @@ pub use config::{PrometheusConfig, job};
 
 use super::ScrapeTarget;
 use crate::images::Images;
-use crate::k8s::apply::{self, Before};
+use crate::k8s::apply::{self, Applied, Before, Outcome};
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::{Refusal, send_opt};
-use crate::k8s::{Scope, delete, pods};
+use crate::k8s::{Scope, delete, kinds, pods, write};
 use crate::manifests;
+use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
 
 const NAME: &str = "prometheus";
@@ -43,12 +44,7 @@ pub fn objects(namespace: &str, targets: &[ScrapeTarget], images: &Images) -> Re
 }
 
 pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before) -> Result<()> {
-    let applied = apply::apply_all(
-        scope,
-        &objects(scope.namespace, targets, scope.images)?,
-        before,
-    )
-    .await?;
+    let applied = applied(scope, targets, before).await?;
     let (api, id) = (deployments(scope), deployment_id(scope));
     pods::rolled_out_with(scope, &api, &applied, id, PODS).await?;
     let summary = apply::summary(&applied);
@@ -58,14 +54,54 @@ pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before
     Ok(())
 }
 
+/// Without the jobs of these clusters, whose others it keeps; returns what was written, or would be.
+pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<ObjectId>> {
+    let mut targets = config::targets(&config(scope).await?);
+    if targets.is_empty() {
+        scope.progress.done("nothing there");
+        return Ok(Vec::new());
+    }
+    targets.retain(|target| !leaving.contains(&target.cluster));
+    let mut objects = objects(scope.namespace, &targets, scope.images)?;
+    keep_image(scope, &mut objects).await?;
+    let applied = apply::apply_all(scope, &objects, Before::Unknown).await?;
+    if !scope.choices.dry_run {
+        let api = deployments(scope);
+        pods::rolled_out_with(scope, &api, &applied, deployment_id(scope), PODS).await?;
+    }
+    let done = apply::summary(&applied);
+    scope
+        .progress
+        .done(format!("{done}; scrapes {} clusters", targets.len()));
+    let written = applied.iter().filter(|a| a.outcome != Outcome::Unchanged);
+    written.map(|a| kinds::id(&a.live)).collect()
+}
+
+/// That of the install: whoever removes a remote may not say which it was.
+async fn keep_image(scope: &Scope<'_>, objects: &mut [Value]) -> Result<()> {
+    const IMAGE: &str = "/spec/template/spec/containers/0/image";
+    for object in objects.iter_mut().filter(|o| o["kind"] == "Deployment") {
+        let live = write::read(scope, object, &kinds::id(object)?).await?;
+        let image = live.as_ref().and_then(|live| live.pointer(IMAGE)).cloned();
+        if let (Some(wanted), Some(image)) = (object.pointer_mut(IMAGE), image) {
+            *wanted = image;
+        }
+    }
+    Ok(())
+}
+
+async fn applied(
+    scope: &Scope<'_>,
+    targets: &[ScrapeTarget],
+    before: Before,
+) -> Result<Vec<Applied>> {
+    let objects = objects(scope.namespace, targets, scope.images)?;
+    apply::apply_all(scope, &objects, before).await
+}
+
 /// In a dry run: all that `install` would write.
 pub async fn foreseen(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before) -> Result<()> {
-    let applied = apply::apply_all(
-        scope,
-        &objects(scope.namespace, targets, scope.images)?,
-        before,
-    )
-    .await?;
+    let applied = applied(scope, targets, before).await?;
     pods::foreseen_with(scope, &applied, &deployment_id(scope), PODS).await
 }
 

@@ -156,6 +156,9 @@ fn route_id() -> ObjectId {
 
 /// Where the cluster's Prometheus is exposed now; None without an address.
 pub async fn target(scope: &Scope<'_>) -> Result<Option<ScrapeTarget>> {
+    if let Some(address) = &scope.cluster.prometheus {
+        return Ok(Some(ScrapeTarget::of(&scope.cluster.name, address)));
+    }
     let api = gateways(scope);
     let gateway = send_opt(scope, &gateway_id(), || api.get(GATEWAY)).await?;
     let Some(gateway) = gateway else {

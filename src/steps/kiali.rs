@@ -68,8 +68,14 @@ pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<(
     kiali_cr::settled(scope, NAME, cr, renewed).await
 }
 
-/// Until Kiali runs with the remote Secret as it was last written, and itself names every cluster.
-pub async fn serving(scope: &Scope<'_>, secret: &Applied, clusters: &[ClusterName]) -> Result<()> {
+/// Until Kiali runs with the remote Secret as it was last written, and itself names every cluster and
+/// none of those that leave.
+pub async fn serving(
+    scope: &Scope<'_>,
+    secret: &Applied,
+    clusters: &[ClusterName],
+    leaving: &[ClusterName],
+) -> Result<()> {
     rolled_out_with(scope, secret).await?;
     let object = ObjectId::new("Deployment", scope.namespace, NAME);
     let asked = wait::poll(scope, &object, Duration::from_secs(60), || async {
@@ -77,7 +83,10 @@ pub async fn serving(scope: &Scope<'_>, secret: &Applied, clusters: &[ClusterNam
             return Health::InProgress("no pod is ready".into());
         };
         match server::blind_spot(scope, &target, clusters, ANSWER).await {
-            None => Health::Ready,
+            None => match server::still_named(scope, &target, leaving, ANSWER).await {
+                None => Health::Ready,
+                Some(spot) => Health::InProgress(spot),
+            },
             Some(spot) => Health::InProgress(spot),
         }
     });

@@ -3,6 +3,7 @@
 //! used, as it is, and its server was reached from where Kiali will stand.
 
 mod external;
+mod leave;
 mod proof;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 pub use external::external;
+pub use leave::{given, take_out};
 use proof::{Answer, answer};
 pub use proof::{prove, reached_from_home};
 

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 
 const CHANGED: Style = AnsiColor::Yellow.on_default();
 /// As much of one value as a line holds.
-const LONGEST: usize = 80;
+const LONGEST: usize = 160;
 
 /// Whether anything would be written. What stays as it is is only counted.
 pub fn planned(plans: &[Plan]) -> bool {

@@ -168,15 +168,21 @@ pub fn verified(findings: &[Finding], took: Duration) -> bool {
 }
 
 /// What is left; whether nothing is. Of a dry run, what would go.
-pub fn cleaned(mesh: &Mesh, report: &Report, dry_run: bool, took: Duration) -> bool {
+pub fn cleaned(names: &str, report: &Report, dry_run: bool, took: Duration) -> bool {
     for failure in &report.failures {
         error(failure);
     }
     if dry_run {
+        for (cluster, object) in &report.changed {
+            say!("would change  {cluster:<12}  {object}");
+        }
         for (cluster, object) in &report.removed {
             say!("would remove  {cluster:<12}  {object}");
         }
-        let (count, names) = (report.removed.len(), mesh.names());
+        for (cluster, object) in &report.left {
+            say!("would leave   {cluster:<12}  {object}");
+        }
+        let count = report.removed.len();
         say!("Nothing was done: {count} objects would be removed in {names}");
         return report.failures.is_empty();
     }
@@ -185,7 +191,6 @@ pub fn cleaned(mesh: &Mesh, report: &Report, dry_run: bool, took: Duration) -> b
     }
     let done = report.failures.is_empty() && report.left.is_empty();
     if done {
-        let names = mesh.names();
         say!(
             "{GOOD}Clean{GOOD:#} in {:.1}s: nothing of ambikiali is left in {names}",
             took.as_secs_f64()

@@ -42,8 +42,16 @@ async fn of_cluster(
         let federation = federation.as_ref().map_err(|e| format!("{e:#}"))?;
         up(run, federation, cluster, address).await
     };
+    let theirs = run
+        .mesh
+        .all()
+        .any(|c| c.name == *cluster && c.prometheus.is_some());
     let exposure = async {
         match &address {
+            _ if theirs => {
+                let why = "its Prometheus is not ambikiali's";
+                Finding::untried(Hop::Exposure, Some(cluster), Verdict::Skipped, why)
+            }
             Ok(Some(address)) => {
                 Finding::on(Hop::Exposure, cluster, exposure::closed(address).await)
             }

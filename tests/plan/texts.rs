@@ -61,3 +61,16 @@ cluster2
   reuse    cluster prometheus  Service istio-system/prometheus
 Plan: 1 to create, 3 to change, 1 reused, 27 as they are; nothing was written
 ";
+
+pub const OPTION: &str = "\
+cluster1
+  change   namespace           ConfigMap kiali/ambikiali-record
+  hold     namespace           Lease kiali/ambikiali
+  change   cluster prometheus  Deployment istio-system/prometheus
+             .spec.template.spec.containers[0].image: \"prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac\" -> \"prom/prometheus:v3.11.0\"
+  change   aggregate metrics   Deployment kiali/prometheus
+             .spec.template.spec.containers[0].image: \"prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac\" -> \"prom/prometheus:v3.11.0\"
+cluster2
+  reuse    cluster prometheus  Service istio-system/prometheus
+Plan: 3 to change, 1 reused, 28 as they are; nothing was written
+";

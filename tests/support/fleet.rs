@@ -4,8 +4,9 @@ use ambikiali_sandbox::snapshot::Snapshot;
 use ambikiali_sandbox::{Delays, Sandbox};
 use futures::future::join_all;
 use tempfile::TempDir;
+use tokio::process::Child;
 
-use super::{Ended, PAIRS, RUNTIME, START, ambikiali, different};
+use super::{Ended, PAIRS, RUNTIME, START, ambikiali, command, different};
 
 pub struct Fleet {
     pub sandbox: Sandbox,
@@ -39,5 +40,11 @@ impl Fleet {
     /// The binary with these clusters' kubeconfig and a state folder of its own.
     pub async fn run(&self, arguments: &[&str]) -> Ended {
         ambikiali(arguments, self.sandbox.kubeconfig(), self.state.path()).await
+    }
+
+    /// One that goes on beside the test.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = command(arguments, self.sandbox.kubeconfig(), self.state.path());
+        command.spawn().expect("the binary starts")
     }
 }

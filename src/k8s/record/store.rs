@@ -83,6 +83,7 @@ fn take_in(scope: &Scope<'_>, text: &str, content: Content) {
         options: content.options.clone(),
     });
     state.options = content.options;
+    state.parties = content.clusters;
     let entries = content.objects.into_iter();
     state.objects = entries.map(|entry| (entry.key.clone(), entry)).collect();
 }

@@ -1,10 +1,12 @@
 use super::*;
+use crate::mesh::ClusterName;
 
 #[test]
 fn fault_47_a_record_of_200_clusters_stays_far_below_the_limit_of_an_object() {
     let party = |number: u32| Party {
         name: ClusterName::new(&format!("{}-{number}", "c".repeat(50))).unwrap(),
         uid: "d6f5c9b3-c413-4aa9-b9af-1a5ae15bb54d".into(),
+        prometheus: None,
     };
     let record = Record {
         id: ownership::install_id("a", "kiali"),

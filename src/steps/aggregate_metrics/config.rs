@@ -10,6 +10,7 @@ use super::ScrapeTarget;
 use crate::manifests;
 use crate::mesh::ClusterName;
 
+const JOB: &str = "federate-";
 /// What is taken from each cluster: the job in which ztunnels, waypoints and istiod are.
 const MATCH: &str = r#"{job="kubernetes-pods"}"#;
 
@@ -69,16 +70,29 @@ struct Relabel {
 
 /// The job that scrapes a cluster.
 pub fn job(cluster: &ClusterName) -> String {
-    format!("federate-{cluster}")
+    format!("{JOB}{cluster}")
 }
 
-/// Where a configuration scrapes a cluster, whoever wrote it.
+/// Where a configuration scrapes which cluster, whoever wrote it.
+pub fn targets(text: &str) -> Vec<ScrapeTarget> {
+    let config: Value = manifests::from_yaml(text).unwrap_or_default();
+    let jobs = config["scrape_configs"].as_array().into_iter().flatten();
+    let target = |found: &Value| {
+        let cluster = found["job_name"].as_str()?.strip_prefix(JOB)?;
+        Some(ScrapeTarget {
+            cluster: ClusterName::new(cluster).ok()?,
+            address: found
+                .pointer("/static_configs/0/targets/0")?
+                .as_str()?
+                .into(),
+        })
+    };
+    jobs.filter_map(target).collect()
+}
+
 pub fn target(text: &str, cluster: &ClusterName) -> Option<String> {
-    let config: Value = manifests::from_yaml(text).ok()?;
-    let mut jobs = config["scrape_configs"].as_array()?.iter();
-    let job = jobs.find(|found| found["job_name"] == job(cluster))?;
-    let target = job.pointer("/static_configs/0/targets/0")?;
-    target.as_str().map(Into::into)
+    let found = targets(text).into_iter().find(|t| t.cluster == *cluster);
+    found.map(|target| target.address)
 }
 
 impl PrometheusConfig {

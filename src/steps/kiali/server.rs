@@ -19,6 +19,13 @@ struct Status {
     external_services: Vec<ExternalService>,
 }
 
+impl Status {
+    fn names(&self, cluster: &ClusterName) -> bool {
+        let wanted = format!("Kubernetes-{cluster}");
+        self.external_services.iter().any(|s| s.name == wanted)
+    }
+}
+
 #[derive(Deserialize)]
 struct ExternalService {
     name: String,
@@ -66,17 +73,39 @@ async fn look(
     Ok(None)
 }
 
+/// Those of these clusters that Kiali still names, in words.
+pub async fn still_named(
+    scope: &Scope<'_>,
+    target: &Target,
+    clusters: &[ClusterName],
+    patience: Duration,
+) -> Option<String> {
+    if clusters.is_empty() {
+        return None;
+    }
+    let status = async {
+        let mut kiali = Connection::open(scope, target, patience).await?;
+        kiali.get::<Status>(&path("/api/status")).await
+    };
+    match status.await {
+        Ok(status) => list(
+            "it still names",
+            clusters.iter().filter(|c| status.names(c)),
+        ),
+        Err(error) => Some(format!("{error:#}")),
+    }
+}
+
 fn path(path: &str) -> String {
     format!("{WEB_ROOT}{path}")
 }
 
 /// Kiali names a cluster only while the cluster's API server answers it.
 fn unreachable(status: &Status, clusters: &[ClusterName]) -> Option<String> {
-    let named = |c: &&ClusterName| {
-        let wanted = format!("Kubernetes-{c}");
-        status.external_services.iter().any(|s| s.name == wanted)
-    };
-    list("it cannot reach", clusters.iter().filter(|c| !named(c)))
+    list(
+        "it cannot reach",
+        clusters.iter().filter(|c| !status.names(c)),
+    )
 }
 
 fn without_namespaces(namespaces: &[Namespace], clusters: &[ClusterName]) -> Option<String> {

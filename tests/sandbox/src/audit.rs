@@ -4,18 +4,20 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::ops::Deref;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::cluster::Cluster;
 
-/// A point in a cluster's audit log.
+/// A point in a cluster's audit log. The server renames a log that has grown large and begins another:
+/// the file of this point is kept open.
 pub struct Mark {
     log: PathBuf,
+    file: File,
     offset: u64,
 }
 
@@ -52,23 +54,27 @@ impl Mark {
         let log = cluster.audit_log();
         let file = File::open(&log).with_context(|| format!("no audit log {}", log.display()))?;
         let offset = file.metadata()?.len();
-        Ok(Mark { log, offset })
+        Ok(Mark { log, file, offset })
     }
 
     /// Everything since then, by whomever.
     pub fn requests(&self) -> Result<Requests> {
-        let mut file = File::open(&self.log)?;
-        ensure!(
-            file.metadata()?.len() >= self.offset,
-            "the audit log was rotated"
-        );
-        file.seek(SeekFrom::Start(self.offset))?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
+        let mut text = rest(&self.file, self.offset)?;
+        let now = File::open(&self.log)?;
+        if now.metadata()?.ino() != self.file.metadata()?.ino() {
+            text += &rest(&now, 0)?;
+        }
         // The last line may be half written.
         let end = text.rfind('\n').unwrap_or(0);
         parse(&text[..end])
     }
+}
+
+fn rest(file: &File, offset: u64) -> Result<String> {
+    let length = file.metadata()?.len().saturating_sub(offset);
+    let mut bytes = vec![0; usize::try_from(length)?];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(String::from_utf8(bytes)?)
 }
 
 impl Requests {

@@ -1,0 +1,152 @@
+//! `-f FILE`: the clusters of an install, written down. What is not known is refused, with line and
+//! column; docs/schema/fleet.schema.json says the same to editors.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+
+use super::fleet::{Own, Remote};
+use super::values;
+use crate::mesh::{Address, ClusterName};
+use crate::problem::{Exit, Problem};
+
+/// More would be no view for people.
+pub const LAST: usize = 16;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Fleet {
+    #[serde(rename = "apiVersion")]
+    _api_version: ApiVersion,
+    #[serde(rename = "kind")]
+    _kind: Kind,
+    namespace: Option<Namespace>,
+    home: Entry,
+    #[serde(deserialize_with = "some")]
+    remotes: Vec<Entry>,
+}
+
+#[derive(Debug, Deserialize)]
+enum ApiVersion {
+    #[serde(rename = "ambikiali.dev/v1alpha1")]
+    V1Alpha1,
+}
+
+#[derive(Debug, Deserialize)]
+enum Kind {
+    Fleet,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Namespace(String);
+
+impl TryFrom<String> for Namespace {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Namespace, String> {
+        values::namespace(&text).map(Namespace)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Entry {
+    context: Filled,
+    kubeconfig: Option<Filled>,
+    name: Option<ClusterName>,
+    api_server: Option<Url>,
+    prometheus: Option<Address>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Filled(String);
+
+impl TryFrom<String> for Filled {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Filled, String> {
+        match text.is_empty() {
+            true => Err("it is empty".into()),
+            false => Ok(Filled(text)),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Url(String);
+
+impl TryFrom<String> for Url {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Url, String> {
+        let rest = text.strip_prefix("https://");
+        let rest = rest.or_else(|| text.strip_prefix("http://"));
+        match rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) {
+            true => Ok(Url(text)),
+            false => Err(format!("\"{text}\" is not https://HOST:PORT")),
+        }
+    }
+}
+
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+    let remotes = Vec::<Entry>::deserialize(deserializer)?;
+    match remotes.len() {
+        1..LAST => Ok(remotes),
+        count => Err(serde::de::Error::invalid_length(count, &"1 to 15 remotes")),
+    }
+}
+
+/// What a file says.
+#[derive(Debug)]
+pub struct Written {
+    pub namespace: Option<String>,
+    pub home: (String, Own),
+    pub remotes: Vec<Remote>,
+}
+
+pub fn read(path: &Path) -> Result<Written, Problem> {
+    let refuse = |cause: &str| Problem::new(Exit::Usage, format!("{}: {cause}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| {
+        let cause = crate::problem::root_cause(&error);
+        refuse(&cause).fix("name a file that is there: -f FILE")
+    })?;
+    parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|cause| {
+        refuse(&cause).fix("see docs/schema/fleet.schema.json, or ambikiali help install")
+    })
+}
+
+fn parse(text: &str, folder: &Path) -> Result<Written, String> {
+    // A number, or a word that other readers take for a boolean, must be quoted to be a name.
+    let strict =
+        serde_yaml::options! { strict_booleans: true, no_schema: true, with_snippet: false };
+    let fleet = serde_yaml::from_str_with_options::<Fleet>(text, strict);
+    let fleet = fleet.map_err(|error| error.to_string())?;
+    let own = |entry: Entry| {
+        let own = Own {
+            kubeconfig: entry
+                .kubeconfig
+                .map(|file| folder.join(PathBuf::from(file.0))),
+            name: entry.name,
+            api_server: entry.api_server.map(|url| url.0),
+            prometheus: entry.prometheus,
+        };
+        (entry.context.0, own)
+    };
+    let remote = |(number, entry)| {
+        let (context, own) = own(entry);
+        Remote {
+            number,
+            context,
+            own,
+        }
+    };
+    Ok(Written {
+        namespace: fleet.namespace.map(|namespace| namespace.0),
+        remotes: (2..).zip(fleet.remotes).map(remote).collect(),
+        home: own(fleet.home),
+    })
+}

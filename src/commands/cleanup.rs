@@ -1,0 +1,155 @@
+//! `cleanup`: of an install as a whole, or of some of its remotes.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::{members, named, shown};
+use crate::cleanup::{self, Report};
+use crate::cli::{self, Clusters, Global};
+use crate::document::{self, Ended};
+use crate::interrupt::Work;
+use crate::k8s::Choices;
+use crate::mesh::{self, Absent, ClusterName, Istiod, Member, Members, Mesh};
+use crate::problem::{self, Exit, Problem};
+use crate::{last_install, ui};
+
+pub async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<Ended> {
+    let choices = Choices {
+        dry_run: args.dry_run,
+        adopted: args.adopted,
+        force_finalizers: args.force_finalizers,
+        ..Choices::default()
+    };
+    if args.only {
+        return only(args, choices, global, work).await;
+    }
+    let started = Instant::now();
+    let mesh = {
+        let members = members(args.clusters.ctx1, args.clusters.remotes, global)?;
+        mesh::connect(&members, Istiod::Optional).await?
+    };
+    work.begins(&mesh);
+    let report = shown(&mesh, global, choices, work, async |run| {
+        cleanup::cleanup(run).await
+    })
+    .await?;
+    let clean = ui::cleaned(&mesh.names(), &report, args.dry_run, started.elapsed());
+    Ok(ended(clean, &mesh, &report, args.dry_run))
+}
+
+fn ended(clean: bool, mesh: &Mesh, report: &Report, dry_run: bool) -> Ended {
+    let mut found = document::removed(report);
+    found["clusters"] = document::clusters(mesh);
+    found["dryRun"] = json!(dry_run);
+    Ended::by(clean, Exit::Leftovers, found)
+}
+
+async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work) -> Result<Ended> {
+    let started = Instant::now();
+    let members = leaving(args.clusters, global)?;
+    let (mesh, absent) = mesh::connect_reachable(&members, Istiod::Optional).await?;
+    let forgotten = forgotten(&members, &mesh, absent, args.forget)?;
+    work.begins(&mesh);
+    let report = shown(&mesh, global, choices, work, async |run| {
+        cleanup::only(run, &forgotten).await
+    })
+    .await?;
+    let remotes = mesh.remotes.iter().map(|remote| remote.name.clone());
+    let gone = remotes.chain(forgotten).collect::<Vec<_>>();
+    let names = gone.iter().map(ClusterName::as_str).collect::<Vec<_>>();
+    let clean = ui::cleaned(&names.join(", "), &report, args.dry_run, started.elapsed());
+    if report.failures.is_empty()
+        && !args.dry_run
+        && let Err(error) = last_install::forget(&mesh.home, &gone)
+    {
+        ui::note(&format!(
+            "they are still remembered, so name the other clusters to the next commands: {error:#}"
+        ));
+    }
+    Ok(ended(clean, &mesh, &report, args.dry_run))
+}
+
+/// Home as at the last install, unless it is named.
+fn leaving(clusters: Clusters, global: &Global) -> Result<Members> {
+    let Clusters { ctx1, remotes } = clusters;
+    if let Some(home) = ctx1 {
+        return Ok(named((home, remotes.home), remotes.all, global));
+    }
+    let remotes = remotes.all;
+    let last = last_install::recall(&global.kubeconfig)?;
+    let known = |context: &str| {
+        let mut known = last.remotes.iter().filter_map(|r| r.known.clone());
+        known.find(|known| known.context == context)
+    };
+    if let Some(home) = remotes.iter().find(|r| r.context == last.home.context) {
+        let cause = format!("{} is home, and --only is for remotes", home.context);
+        let problem = Problem::new(Exit::Usage, cause);
+        return Err(problem
+            .fix("home goes with all of it: ambikiali cleanup")
+            .into());
+    }
+    let remotes = remotes.into_iter().map(|remote| {
+        let known = known(&remote.context);
+        let then = known.as_ref().and_then(|known| known.kubeconfig.clone());
+        Member {
+            number: remote.number,
+            kubeconfig: remote.own.kubeconfig.or(then),
+            known,
+            context: remote.context,
+            name: remote.own.name,
+            prometheus: None,
+            api_server: None,
+        }
+    });
+    Ok(Members {
+        remotes: remotes.collect(),
+        ..last
+    })
+}
+
+/// The names of those that do not answer, where the user gives them up.
+fn forgotten(
+    members: &Members,
+    mesh: &Mesh,
+    absent: Vec<Absent>,
+    allowed: bool,
+) -> Result<Vec<ClusterName>> {
+    let away = |member: &&Member| mesh.remotes.iter().all(|c| c.context != member.context);
+    let away = members.remotes.iter().filter(away);
+    let name = |(member, absent): (&Member, Absent)| {
+        if !allowed {
+            return Err(unreachable(member, mesh, &absent));
+        }
+        let remembered = || last_install::name(&member.context);
+        let known = member.known.as_ref().map(|known| known.name.clone());
+        known.or_else(remembered).ok_or_else(|| {
+            let cause = format!(
+                "context {} does not answer, and no install on this machine remembers what its cluster is called",
+                member.context
+            );
+            Problem::new(Exit::Unreachable, cause)
+                .fix("run the same command where install was run")
+                .into()
+        })
+    };
+    away.zip(absent).map(name).collect()
+}
+
+fn unreachable(member: &Member, mesh: &Mesh, absent: &Absent) -> anyhow::Error {
+    let code = problem::find(&absent.error).and_then(|problem| problem.code);
+    let problem = Problem::new(
+        Exit::Unreachable,
+        format!("{:#}; nothing was done", absent.error),
+    );
+    let problem = problem.fix(format!(
+        "make it answer, or let home go on without it, which leaves what is in it: \
+         ambikiali cleanup --ctx1 {} --ctx2 {} --only --forget",
+        mesh.home.context, member.context
+    ));
+    match code {
+        Some(code) => problem.code(code).into(),
+        None => problem.into(),
+    }
+}

@@ -1,0 +1,40 @@
+//! The clusters that the record of home names: they come with an install and leave one by one.
+
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+use crate::mesh::{Address, ClusterName};
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub(super) struct Party {
+    pub name: ClusterName,
+    pub uid: String,
+    /// Of somebody else, scraped in place of one of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<Address>,
+}
+
+impl Record {
+    /// The remotes that the record in the cluster names, by name and UID.
+    pub fn remotes(&self) -> Vec<(ClusterName, String)> {
+        let state = self.state();
+        let remotes = state.parties.iter().filter(|p| p.uid != self.home.uid);
+        remotes.map(|p| (p.name.clone(), p.uid.clone())).collect()
+    }
+
+    /// The Prometheus of a cluster that the record in this one names, when it is somebody else's.
+    pub fn prometheus(&self, uid: &str) -> Option<Address> {
+        let state = self.state();
+        let party = state.parties.iter().find(|party| party.uid == uid)?;
+        party.prometheus.clone()
+    }
+
+    /// It goes on to name all that it named, but these.
+    pub fn let_go(&self, leaving: &[ClusterName]) {
+        let mut state = self.state();
+        let stays = |party: &&Party| party.uid != self.home.uid && !leaving.contains(&party.name);
+        let remotes = state.parties.iter().filter(stays).cloned();
+        let staying = std::iter::once(self.home.clone()).chain(remotes).collect();
+        state.staying = Some(staying);
+    }
+}

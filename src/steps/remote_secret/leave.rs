@@ -1,0 +1,83 @@
+//! A remote that leaves: its kubeconfig goes out of the Secret, those of the others stay as they are.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::{NAME, object};
+use crate::k8s::apply::{Applied, Outcome};
+use crate::k8s::ownership::labelled;
+use crate::k8s::write::{Force, read, write};
+use crate::k8s::{Scope, conflict, kinds};
+use crate::mesh::ClusterName;
+use crate::problem::{Exit, Problem};
+
+/// The remotes that Kiali is given, whoever wrote them there.
+pub async fn given(home: &Scope<'_>) -> Result<Vec<ClusterName>> {
+    let live = live(home).await?.unwrap_or_default();
+    let keys = live["data"].as_object().into_iter().flatten();
+    Ok(keys
+        .filter_map(|(key, _)| ClusterName::new(key).ok())
+        .collect())
+}
+
+async fn live(home: &Scope<'_>) -> Result<Option<Value>> {
+    let name = object(home.namespace, &[])?;
+    read(home, &name, &kinds::id(&name)?).await
+}
+
+/// The Secret without these, written only when it holds one of them; None when there is none.
+pub async fn take_out(home: &Scope<'_>, leaving: &[ClusterName]) -> Result<Option<Applied>> {
+    let Some(live) = live(home).await? else {
+        home.progress.done("nothing there");
+        return Ok(None);
+    };
+    let is_leaving = |key: &str| leaving.iter().any(|name| name.as_str() == key);
+    let data = live["data"].as_object().cloned().unwrap_or_default();
+    let (out, kept): (Vec<_>, Vec<_>) = data.into_iter().partition(|(key, _)| is_leaving(key));
+    let out = out.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    if out.is_empty() {
+        home.progress.done("unchanged");
+        let unchanged = Applied::new(Outcome::Unchanged, Some(live.clone()), live);
+        return Ok(Some(unchanged));
+    }
+    let mut wanted = object(home.namespace, &[])?;
+    wanted["data"] = Value::Object(kept.into_iter().collect());
+    let written = without(home, &wanted, &live, &out).await?;
+    let would = if home.choices.dry_run {
+        "would be "
+    } else {
+        ""
+    };
+    home.progress
+        .done(format!("{would}without {}", out.join(", ")));
+    Ok(Some(Applied::new(Outcome::Changed, Some(live), written)))
+}
+
+async fn without(home: &Scope<'_>, wanted: &Value, live: &Value, out: &[String]) -> Result<Value> {
+    let id = kinds::id(wanted)?;
+    let mut labelled = labelled(wanted, &home.record.id);
+    // What was looked at is what is changed.
+    labelled["metadata"]["uid"] = live["metadata"]["uid"].clone();
+    let written = match write(home, &labelled, Force::No).await? {
+        Err(refusal) => return Err(conflict::refused(home, &id, &refusal)),
+        Ok(written) => written,
+    };
+    home.record.created(wanted, &written);
+    // A key that another manager set too does not go with ours.
+    match out.iter().find(|key| written["data"].get(key).is_some()) {
+        None => Ok(written),
+        Some(key) => {
+            let (cluster, namespace) = (home.cluster, home.namespace);
+            let cause = format!(
+                "{}: another tool keeps the kubeconfig of {key} in {id}",
+                cluster.name
+            );
+            let patch = json!({"data": {key.as_str(): null}});
+            let fix = format!(
+                "kubectl --context {} -n {namespace} patch secret {NAME} --type merge -p '{patch}'",
+                cluster.context
+            );
+            Err(Problem::new(Exit::Conflict, cause).fix(fix).into())
+        }
+    }
+}

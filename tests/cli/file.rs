@@ -1,0 +1,179 @@
+//! `-f FILE`: strict, with what was expected and where; and as the published schema says.
+
+use std::fs;
+
+use boon::{Compiler, Schemas};
+use serde_json::Value;
+
+use super::KUBECONFIG;
+use crate::support::{Ended, ambikiali};
+
+const HEAD: &str = "apiVersion: ambikiali.dev/v1alpha1\nkind: Fleet\n";
+
+/// A whole file but for its head.
+const GOOD: [&str; 5] = [
+    "home: {context: east}\nremotes: [{context: west}]\n",
+    "namespace: view\nhome: {context: east, name: eu}\nremotes:\n- context: west\n  kubeconfig: ./config\n  \
+     name: us\n  apiServer: https://10.1.0.4:6443\n  prometheus: 10.1.0.4:9090\n",
+    "namespace: null\nhome: {context: \"no\", name: ~}\nremotes: [{context: 'arn:aws:eks:1/x'}]\n",
+    "home: {context: east, prometheus: \"[fd00::1]:9090\"}\nremotes: [{context: a}, {context: b}, {context: c}]\n",
+    "home: {context: east, apiServer: http://h}\nremotes: [{context: \"5\", prometheus: p.example.com:65535}]\n",
+];
+
+/// After the head, with what is said of it.
+const BAD: [(&str, &str); 18] = [
+    ("", ""),
+    ("home: {context: east}\n", ""),
+    ("home: {context: east}\nremotes: []\n", ""),
+    ("home: {context: east}\nremotes: {context: west}\n", ""),
+    ("home: east\nremotes: [{context: west}]\n", ""),
+    ("home: {context: ''}\nremotes: [{context: west}]\n", ""),
+    ("home: {}\nremotes: [{context: west}]\n", ""),
+    ("home: {context: 5}\nremotes: [{context: west}]\n", ""),
+    (
+        "home: {context: east}\nremotes: [{context: west, contxt: x}]\n",
+        "",
+    ),
+    (
+        "spec: {}\nhome: {context: east}\nremotes: [{context: west}]\n",
+        "",
+    ),
+    (
+        "namespace: Kiali\nhome: {context: east}\nremotes: [{context: west}]\n",
+        "",
+    ),
+    (
+        "namespace: istio-system\nhome: {context: east}\nremotes: [{context: west}]\n",
+        "",
+    ),
+    (
+        "home: {context: east, name: East}\nremotes: [{context: west}]\n",
+        "",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, apiServer: 10.0.0.1}]\n",
+        "",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, apiServer: 'https://a b'}]\n",
+        "",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, prometheus: 10.0.0.1}]\n",
+        "",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, prometheus: 'h:65536'}]\n",
+        "",
+    ),
+    (
+        "home: {context: east, kubeconfig: ''}\nremotes: [{context: west}]\n",
+        "",
+    ),
+];
+
+/// A check with a file of that text, beside a kubeconfig of `east` and `west` that lead nowhere.
+async fn check(text: &str, more: &[&str]) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let (kubeconfig, file) = (
+        folder.path().join("config"),
+        folder.path().join("fleet.yaml"),
+    );
+    fs::write(&kubeconfig, KUBECONFIG).unwrap();
+    fs::write(&file, text).unwrap();
+    let arguments = [&["check", "-f", file.to_str().unwrap()], more].concat();
+    let mut ended = ambikiali(&arguments, &kubeconfig, folder.path()).await;
+    let path = folder.path().display().to_string();
+    ended.stderr = ended.stderr.replace(&path, "FOLDER");
+    ended
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_a_file_is_named_with_its_place() {
+    for (text, said) in [(
+        format!("{HEAD}home: {{context: east}}\nremotes:\n- context: west\n  contxt: x\n"),
+        "line 6, column 3: unknown field `contxt`",
+    )] {
+        let ended = check(&text, &[]).await.exited(2);
+        println!("{}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+    for (rest, said) in BAD {
+        let ended = check(&format!("{HEAD}{rest}"), &[]).await.exited(2);
+        println!("{rest}=> {}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn the_published_schema_agrees_with_the_program() {
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schema/fleet.schema.json");
+    let schema = compiler.compile(path, &mut schemas).unwrap();
+    let good = GOOD.map(|rest| (format!("{HEAD}{rest}"), true));
+    let bad = BAD.map(|(rest, _)| (format!("{HEAD}{rest}"), false));
+    let heads = [
+        "kind: Fleet\n",
+        "apiVersion: ambikiali.dev/v1alpha1\n",
+        "apiVersion: ambikiali.dev/v2\nkind: Fleet\n",
+        "apiVersion: ambikiali.dev/v1alpha1\nkind: Mesh\n",
+    ];
+    let heads = heads.map(|head| (format!("{head}{}", GOOD[0]), false));
+    for (text, is_good) in good.into_iter().chain(bad).chain(heads) {
+        let value: Value = serde_yaml::from_str(&text).unwrap();
+        assert_eq!(schemas.validate(&value, schema).is_ok(), is_good, "{text}");
+        // A good one goes on to clusters and contexts, which are not there.
+        let ended = check(&text, &[]).await;
+        assert_eq!(ended.code != 2, is_good, "{text}{ended:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_and_contexts_exclude_each_other() {
+    let text = format!("{HEAD}{}", GOOD[0]);
+    for flags in [
+        &["--ctx1", "east", "--ctx2", "west"][..],
+        &["--ctx2", "west"],
+        &["--kubeconfig2", "config"],
+    ] {
+        let ended = check(&text, flags).await.exited(2);
+        assert_eq!(ended.stdout, "", "{ended:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_names_contexts_kubeconfigs_and_namespace_and_flags_win() {
+    let own = format!(
+        "{HEAD}home: {{context: east}}\nremotes: [{{context: north, kubeconfig: config}}]\n"
+    );
+    let ended = check(&own, &[]).await.exited(3);
+    assert_eq!(
+        ended.stderr,
+        "\
+error: no context \"north\" in kubeconfig FOLDER/config; it has: east, west
+  fix: kubectl --kubeconfig FOLDER/config config get-contexts
+"
+    );
+    let missing = own.replace("config}", "./nowhere}");
+    let ended = check(&missing, &[]).await.exited(3);
+    let said = "error: kubeconfig FOLDER/./nowhere: No such file or directory\n";
+    assert_eq!(ended.stderr, said);
+    // That of the command line is for all.
+    let ended = check(&missing, &["--kubeconfig", "/nowhere/config"]).await;
+    let said = "error: kubeconfig /nowhere/config: No such file or directory\n";
+    assert_eq!(ended.exited(3).stderr, said);
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_named() {
+    let nowhere = ["check", "-f", "/nowhere/fleet.yaml"];
+    let folder = tempfile::tempdir().unwrap();
+    let ended = ambikiali(&nowhere, folder.path(), folder.path()).await;
+    assert_eq!(
+        ended.exited(2).stderr,
+        "\
+error: /nowhere/fleet.yaml: No such file or directory
+  fix: name a file that is there: -f FILE
+"
+    );
+}
