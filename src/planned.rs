@@ -14,8 +14,8 @@ use crate::steps::{
 
 /// All that the objects of one cluster are made from, but the tokens.
 pub struct Place<'a> {
-    /// The name of a home; None of a remote.
-    pub home: Option<&'a ClusterName>,
+    pub cluster: &'a ClusterName,
+    pub home: bool,
     pub namespace: &'a str,
     pub images: &'a Images,
     /// What home scrapes.
@@ -25,26 +25,21 @@ pub struct Place<'a> {
 /// All that this cluster may be given. What is only found out on the way, addresses and tokens, is not
 /// in it.
 pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
-    let home = run.is_home(cluster).then_some(&cluster.name);
-    let mut planned = of_any(run, home)?;
+    let mut planned = objects(&Place {
+        cluster: &cluster.name,
+        home: run.is_home(cluster),
+        namespace: run.namespace,
+        images: run.images,
+        targets: &[],
+    })?;
     let own = [Step::ClusterPrometheus, Step::ExposePrometheus];
     planned.retain(|(step, _)| cluster.prometheus.is_none() || !own.contains(step));
     Ok(planned)
 }
 
-/// The same of a home of that name, or of any remote.
-pub fn of_any(run: &Run<'_>, home: Option<&ClusterName>) -> Result<Vec<(Step, Value)>> {
-    objects(&Place {
-        home,
-        namespace: run.namespace,
-        images: run.images,
-        targets: &[],
-    })
-}
-
 pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
     let (namespace, images) = (place.namespace, place.images);
-    let mut operator = kiali_operator::objects(namespace, images, place.home.is_some())?;
+    let mut operator = kiali_operator::objects(namespace, images, place.home)?;
     operator.push(kiali_operator::crd()?);
     let exposed = expose_prometheus::objects(cluster_prometheus::PORT)?;
     let mut all = vec![
@@ -56,10 +51,10 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
         (Step::ExposePrometheus, exposed),
         (Step::KialiOperator, operator),
     ];
-    if let Some(home) = place.home {
+    if place.home {
         let secret = remote_secret::object(namespace, &[])?;
         let prometheus = aggregate_metrics::url(namespace);
-        let cr = kiali::object(namespace, home, &prometheus, images)?;
+        let cr = kiali::object(namespace, place.cluster, &prometheus, images)?;
         let metrics = aggregate_metrics::objects(namespace, place.targets, images)?;
         all.push((Step::AggregateMetrics, metrics));
         all.push((Step::RemoteSecret, vec![secret]));

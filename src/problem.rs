@@ -11,7 +11,7 @@ use crate::code::Code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Unexpected = 1,
-    /// What was typed makes no sense, in a way that clap cannot see.
+    /// What was typed makes no sense with what is remembered.
     Usage = 2,
     /// Refused before the first write.
     Preflight = 3,

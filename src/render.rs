@@ -124,7 +124,8 @@ fn of_cluster(
     targets: &[ScrapeTarget],
 ) -> Result<Vec<Value>> {
     let place = Place {
-        home: Some(cluster).filter(|cluster| **cluster == wanted.home),
+        cluster,
+        home: *cluster == wanted.home,
         namespace: &wanted.namespace,
         images: &wanted.images,
         targets,

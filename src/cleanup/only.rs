@@ -12,7 +12,7 @@ use crate::install::{Run, step};
 use crate::k8s::apply::Outcome;
 use crate::k8s::{kinds, record};
 use crate::mesh::{Cluster, ClusterName};
-use crate::planned;
+use crate::planned::{self, Place};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::steps::{aggregate_metrics, kiali, remote_secret};
@@ -47,7 +47,13 @@ pub async fn only(run: &Run<'_>, forgotten: &[ClusterName]) -> Result<Report> {
         }
     }
     for name in forgotten {
-        let objects = planned::of_any(run, None)?;
+        let objects = planned::objects(&Place {
+            cluster: name,
+            home: false,
+            namespace: run.namespace,
+            images: run.images,
+            targets: &[],
+        })?;
         let ids = objects.iter().map(|(_, object)| kinds::id(object));
         let left = ids.map(|id| Ok((name.to_string(), id?)));
         report.left.extend(left.collect::<Result<Vec<_>>>()?);

@@ -203,9 +203,10 @@ impl Record {
 
     fn text(&self) -> Result<String> {
         // Not in the expression below, in which `entries` locks again.
-        let state = self.state();
-        let (staying, options) = (state.staying.clone(), state.options.clone());
-        drop(state);
+        let (staying, options) = {
+            let state = self.state();
+            (state.staying.clone(), state.options.clone())
+        };
         let content = Content {
             install: self.id.clone(),
             home: self.home.clone(),

@@ -77,13 +77,13 @@ pub async fn look(scope: &Scope<'_>) -> Result<Health> {
 fn take_in(scope: &Scope<'_>, text: &str, content: Content) {
     let mut state = scope.record.state();
     let keys = content.objects.iter().map(|entry| entry.key.clone());
+    state.parties = content.clusters;
     state.stored = Some(Stored {
         text: text.into(),
         keys: keys.collect(),
         options: content.options.clone(),
     });
     state.options = content.options;
-    state.parties = content.clusters;
     let entries = content.objects.into_iter();
     state.objects = entries.map(|entry| (entry.key.clone(), entry)).collect();
 }
