@@ -6,6 +6,7 @@ use anyhow::Result;
 use crate::guide::Step;
 use crate::images::Images;
 use crate::install::Run;
+use crate::k8s::health::Health;
 use crate::k8s::record;
 use crate::options::{Asked, Options};
 use crate::problem::{self, Exit, Problem};
@@ -29,7 +30,7 @@ impl Chosen {
 }
 
 pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
-    let last = last(run).await?;
+    let (found, last) = look(run).await?;
     let before = last.clone().unwrap_or_default();
     if !before.is_known() {
         let cause = format!(
@@ -48,6 +49,13 @@ pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
             changes.map(|change| format!("another option than at the last install: {change}")),
         );
     }
+    if let Some(Health::Failed(why)) = found {
+        said.push(format!(
+            "options of the last install are not known; ConfigMap {}/{}: {why}",
+            run.namespace,
+            record::NAME
+        ));
+    }
     if said.is_empty() && !before.is_default() {
         said.push(format!("options of the last install: {}", before.flags()));
     }
@@ -62,10 +70,14 @@ pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
 /// None without a whole record. That of another home, and rights that are missing, are what the check
 /// tells more of.
 pub async fn last(run: &Run<'_>) -> Result<Option<Options>> {
+    Ok(look(run).await?.1)
+}
+
+async fn look(run: &Run<'_>) -> Result<(Option<Health>, Option<Options>)> {
     let scope = run.on(Step::Namespace, &run.mesh.home);
     match record::look(&scope).await {
-        Ok(_) => Ok(scope.record.stored_options()),
-        Err(error) if is_told_later(&error) => Ok(None),
+        Ok(found) => Ok((Some(found), scope.record.stored_options())),
+        Err(error) if is_told_later(&error) => Ok((None, None)),
         Err(error) => Err(error),
     }
 }

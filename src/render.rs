@@ -16,7 +16,7 @@ use crate::images::Images;
 use crate::k8s::apply::PLACEHOLDER;
 use crate::k8s::kinds;
 use crate::manifests;
-use crate::mesh::ClusterName;
+use crate::mesh::{Address, ClusterName};
 use crate::planned::{Place, objects};
 use crate::problem::{Exit, Problem};
 use crate::steps::{ScrapeTarget, remote_secret};
@@ -51,8 +51,8 @@ pub struct Wanted {
     pub remotes: Vec<ClusterName>,
     pub namespace: String,
     pub images: Images,
-    /// Where the Prometheus of each cluster is exposed, `host:port`.
-    pub targets: BTreeMap<ClusterName, String>,
+    /// Where the Prometheus of each cluster is exposed.
+    pub targets: BTreeMap<ClusterName, Address>,
     pub kustomize: bool,
     /// Only what an administrator must make.
     pub rbac: bool,
@@ -114,11 +114,8 @@ fn targets(wanted: &Wanted) -> Result<Vec<ScrapeTarget>, Problem> {
         )));
     }
     let known = all().filter_map(|name| Some((name, wanted.targets.get(name)?)));
-    let target = |(cluster, address): (&ClusterName, &String)| ScrapeTarget {
-        cluster: cluster.clone(),
-        address: address.clone(),
-    };
-    Ok(known.map(target).collect())
+    let targets = known.map(|(cluster, address)| ScrapeTarget::of(cluster, address));
+    Ok(targets.collect())
 }
 
 fn of_cluster(

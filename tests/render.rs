@@ -162,7 +162,8 @@ fn fields(live: &Value, manager: &str) -> Value {
         .expect("managers");
     let applied = |e: &&Value| e["manager"] == manager && e["operation"] == "Apply";
     let mut fields = entries.iter().find(applied).expect("an apply")["fieldsV1"].clone();
-    if let Some(labels) = fields["f:metadata"]["f:labels"].as_object_mut() {
+    let labels = fields.pointer_mut("/f:metadata/f:labels");
+    if let Some(labels) = labels.and_then(Value::as_object_mut) {
         labels.retain(|label, _| !OURS.contains(&label.as_str()));
         if labels.is_empty() {
             fields["f:metadata"]

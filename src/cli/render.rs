@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{Images, values};
-use crate::mesh::ClusterName;
+use crate::mesh::{Address, ClusterName};
 
 #[derive(Args, Debug)]
 pub struct Render {
@@ -21,7 +21,7 @@ pub struct Render {
     pub out: PathBuf,
     /// Where the Gateway of a cluster's Prometheus is reached from home; once for each cluster
     #[arg(long, value_name = "NAME=HOST:PORT", value_parser = values::target)]
-    target: Vec<(ClusterName, String)>,
+    target: Vec<(ClusterName, Address)>,
     /// Write a kustomization.yaml into each folder
     #[arg(long)]
     pub kustomize: bool,
@@ -51,7 +51,7 @@ pub enum Secrets {
 
 impl Render {
     /// The last word counts.
-    pub fn targets(&self) -> BTreeMap<ClusterName, String> {
+    pub fn targets(&self) -> BTreeMap<ClusterName, Address> {
         self.target.iter().cloned().collect()
     }
 

@@ -1,9 +1,8 @@
 //! Values that are refused before anything is done with them.
 
-use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use crate::mesh::{ClusterName, is_dns_label};
+use crate::mesh::{Address, ClusterName, is_dns_label};
 
 /// Istio's own namespace has objects of the same names.
 pub fn namespace(text: &str) -> Result<String, String> {
@@ -18,22 +17,15 @@ pub fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
-/// `NAME=HOST:PORT`; an IPv6 address has its brackets.
-pub fn target(text: &str) -> Result<(ClusterName, String), String> {
-    let wrong = || format!("\"{text}\" is not a target like cluster1=10.1.0.9:9090");
-    let (name, address) = text.split_once('=').ok_or_else(wrong)?;
-    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-    let inner = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    let is_host = match inner {
-        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
-        None => host.split('.').all(is_dns_label),
-    };
-    match port.parse::<u16>() {
-        Ok(1..) if is_host => Ok((ClusterName::new(name)?, address.into())),
-        _ => Err(wrong()),
-    }
+/// `NAME=HOST:PORT`.
+pub fn target(text: &str) -> Result<(ClusterName, Address), String> {
+    let (name, address) = text
+        .split_once('=')
+        .ok_or_else(|| format!("\"{text}\" is not a target like cluster1=10.1.0.9:9090"))?;
+    Ok((
+        ClusterName::new(name)?,
+        Address::try_from(address.to_string())?,
+    ))
 }
 
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -75,23 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_a_host_with_a_port() {
-        for good in ["a=10.0.0.1:9090", "a=lb.example.com:80", "a=[fd00::1]:9090"] {
-            let target = target(good).unwrap();
-            assert_eq!(format!("{}={}", target.0, target.1), good);
-        }
-        for bad in [
-            "a",
-            "a=",
-            "a=h",
-            "a=h:0",
-            "a=:1",
-            "a=h:65536",
-            "a=fd00::1:9090",
-            "A=h:1",
-            "a=http://h:1",
-            "a=h:1/x",
-        ] {
+    fn a_target_is_of_a_cluster() {
+        let (name, address) = target("a=[fd00::1]:9090").unwrap();
+        assert_eq!(
+            (name.as_str(), address.to_string()),
+            ("a", "[fd00::1]:9090".into())
+        );
+        for bad in ["a", "a=", "a=h", "=h:1", "A=h:1", "a=http://h:1", "a=h:1/x"] {
             assert!(target(bad).is_err(), "{bad}");
         }
     }

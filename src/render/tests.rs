@@ -2,7 +2,10 @@ use super::*;
 
 fn wanted() -> Wanted {
     let name = |name: &str| ClusterName::new(name).unwrap();
-    let target = |cluster: &str, host: &str| (name(cluster), format!("{host}:9090"));
+    let target = |cluster: &str, host: &str| {
+        let address = Address::try_from(format!("{host}:9090")).unwrap();
+        (name(cluster), address)
+    };
     Wanted {
         home: name("east"),
         remotes: vec![name("west"), name("south")],

@@ -2,6 +2,7 @@
 //! remote keeps Kiali from starting for every cluster, so a kubeconfig is written only after it was
 //! used, as it is, and its server was reached from where Kiali will stand.
 
+mod external;
 mod leave;
 mod proof;
 
@@ -16,6 +17,7 @@ use kube::Api;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+pub use external::external;
 pub use leave::{given, take_out};
 use proof::{Answer, answer};
 pub use proof::{prove, reached_from_home};
@@ -53,25 +55,6 @@ pub fn object(namespace: &str, remotes: &[RemoteAccess]) -> Result<Value> {
         "type": "Opaque",
         "data": data,
     }))
-}
-
-/// The same Secret, made by the External Secrets operator from what a store of the user's own has under
-/// the same names.
-pub fn external(namespace: &str, remotes: &[ClusterName], store: &str) -> Value {
-    let data = remotes
-        .iter()
-        .map(|remote| json!({"secretKey": remote, "remoteRef": {"key": NAME, "property": remote}}));
-    let template = json!({"type": "Opaque", "metadata": {"labels": {LABEL: "true"}}});
-    json!({
-        "apiVersion": "external-secrets.io/v1",
-        "kind": "ExternalSecret",
-        "metadata": {"name": NAME, "namespace": namespace},
-        "spec": {
-            "secretStoreRef": {"kind": "ClusterSecretStore", "name": store},
-            "target": {"name": NAME, "template": template},
-            "data": data.collect::<Vec<_>>(),
-        },
-    })
 }
 
 fn kubeconfig(remote: &RemoteAccess) -> Result<String> {

@@ -56,11 +56,21 @@ pub fn request(heard: &Heard<'_>) {
 
 /// The cause with its chain, and the command that fixes it.
 pub fn error(error: &anyhow::Error) {
-    let problem = problem::find(error);
-    let code = problem.and_then(|p| p.code).map(|code| format!("[{code}]"));
-    let code = code.unwrap_or_default();
-    let mut text = format!("{BAD}error{code}:{BAD:#} {error:#}");
-    if let Some(fix) = problem.and_then(|p| p.fix.as_ref()) {
+    let code = problem::find(error).and_then(|p| p.code);
+    let code = code.map(|code| format!("[{code}]")).unwrap_or_default();
+    told(&format!("error{code}:"), error, "");
+}
+
+/// Remotes that an install did without.
+pub fn left_out(absent: &[Absent]) {
+    for one in absent {
+        told("left out:", &one.error, &format!("{}: ", one.name));
+    }
+}
+
+fn told(word: &str, error: &anyhow::Error, whose: &str) {
+    let mut text = format!("{BAD}{word}{BAD:#} {whose}{error:#}");
+    if let Some(fix) = problem::find(error).and_then(|p| p.fix.as_ref()) {
         text += &format!("\n  {DIM}fix:{DIM:#} {fix}");
     }
     out::tell("error", &text, document::failure(error));
@@ -125,17 +135,6 @@ pub fn installed(mesh: &Mesh, remembered: bool, took: Duration) {
         .collect::<String>();
     say!("Next:  ambikiali verify{clusters}");
     say!("       ambikiali dashboard{clusters}");
-}
-
-/// Remotes that an install did without.
-pub fn left_out(absent: &[Absent]) {
-    for one in absent {
-        anstream::eprintln!("{BAD}left out:{BAD:#} {}: {:#}", one.name, one.error);
-        let fix = problem::find(&one.error).and_then(|p| p.fix.as_ref());
-        if let Some(fix) = fix {
-            anstream::eprintln!("  {DIM}fix:{DIM:#} {fix}");
-        }
-    }
 }
 
 /// A table of every component; whether all are ready.

@@ -1,0 +1,25 @@
+//! The remote secret where its kubeconfigs come from a store of the user's own.
+
+use serde_json::{Value, json};
+
+use super::{LABEL, NAME};
+use crate::mesh::ClusterName;
+
+/// The same Secret, made by the External Secrets operator from what a store of the user's own has under
+/// the same names.
+pub fn external(namespace: &str, remotes: &[ClusterName], store: &str) -> Value {
+    let data = remotes
+        .iter()
+        .map(|remote| json!({"secretKey": remote, "remoteRef": {"key": NAME, "property": remote}}));
+    let template = json!({"type": "Opaque", "metadata": {"labels": {LABEL: "true"}}});
+    json!({
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ExternalSecret",
+        "metadata": {"name": NAME, "namespace": namespace},
+        "spec": {
+            "secretStoreRef": {"kind": "ClusterSecretStore", "name": store},
+            "target": {"name": NAME, "template": template},
+            "data": data.collect::<Vec<_>>(),
+        },
+    })
+}
