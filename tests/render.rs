@@ -157,11 +157,11 @@ async fn same(cluster: &Cluster, installed: &BTreeMap<String, Value>, rendered: 
 
 /// What one applied, but for what only an install or only a rendered placeholder has.
 fn fields(live: &Value, manager: &str) -> Value {
-    let entries = live["metadata"]["managedFields"]
-        .as_array()
-        .expect("managers");
+    let entries = live["metadata"]["managedFields"].as_array();
     let applied = |e: &&Value| e["manager"] == manager && e["operation"] == "Apply";
-    let mut fields = entries.iter().find(applied).expect("an apply")["fieldsV1"].clone();
+    let applied = entries.into_iter().flatten().find(applied);
+    // Nobody is named who applied a name and nothing else.
+    let mut fields = applied.map_or(json!({}), |entry| entry["fieldsV1"].clone());
     let labels = fields.pointer_mut("/f:metadata/f:labels");
     if let Some(labels) = labels.and_then(Value::as_object_mut) {
         labels.retain(|label, _| !OURS.contains(&label.as_str()));

@@ -92,6 +92,7 @@ pub async fn refused_on_its_way(fleet: &Fleet) {
     // Home names it from now on, as there are objects in it.
     assert_eq!(written(&home), ["patch configmaps/ambikiali-record"]);
     policy.removed().await;
+    until_refused(third, ROUTE, false).await;
 }
 
 /// It is well: it comes into the view, and nothing else is written.
