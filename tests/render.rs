@@ -147,7 +147,8 @@ async fn same(cluster: &Cluster, installed: &BTreeMap<String, Value>, rendered: 
         let now = &now[name];
         let (ours, theirs) = (fields(before, "ambikiali"), fields(now, "kubectl"));
         assert_eq!(theirs, ours, "{name} has other fields");
-        let of = |live, fields| (*fields != json!({})).then(|| values(live, fields));
+        let of =
+            |live: &Value, fields: &Value| (*fields != json!({})).then(|| values(live, fields));
         let (ours, theirs) = (of(before, &ours), of(now, &theirs));
         assert_eq!(theirs, ours, "{name} has other values");
     }
