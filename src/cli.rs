@@ -10,6 +10,7 @@ mod install;
 mod render;
 mod scripts;
 mod values;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use images::Images;
 pub use install::{Install, Plan};
 pub use render::Render;
 pub use scripts::{Completions, Man, complete, completions, man, parse};
+pub use verify::{Traffic, Verify};
 
 use crate::code::Code;
 
@@ -208,23 +210,6 @@ pub struct Version {
 pub struct Explain {
     /// Code of the finding, like AK1103
     pub code: Code,
-}
-
-#[derive(Args, Debug)]
-pub struct Verify {
-    #[command(flatten)]
-    pub clusters: Clusters,
-    /// Whether to make traffic from the sample app's curl pod
-    #[arg(long, value_enum, default_value_t = Traffic::Sample)]
-    pub traffic: Traffic,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Traffic {
-    /// From Deployment curl in namespace sample to helloworld, as in the guide
-    Sample,
-    /// None: the metrics stay unproven
-    None,
 }
 
 #[derive(Args, Debug)]

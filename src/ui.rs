@@ -8,6 +8,7 @@ macro_rules! say {
     };
 }
 
+mod aside;
 mod check;
 mod line;
 mod live;
@@ -21,13 +22,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+pub use aside::{error, left_out, note, put_off, request};
 pub use check::{allowed, checked, clusters, codes, explained};
 pub use out::{Form, Log, Manner, behave, document};
 pub use plan::planned;
-pub use report::{
-    address, cleaned, error, installed, interrupted, left_out, note, put_off, rendered, request,
-    statuses, verified,
-};
+pub use report::{address, cleaned, installed, interrupted, rendered, statuses, verified};
 pub use version::{images, installed_versions, text, version};
 
 use self::line::Line;
@@ -113,7 +112,7 @@ pub async fn show_notes(mut events: UnboundedReceiver<Message>) {
         if out::manner().form == Form::Jsonl {
             out::event(&document::event(&message, started.elapsed()));
         } else {
-            report::note(&format!("{}: {}: {text}", message.cluster, message.step));
+            aside::note(&format!("{}: {}: {text}", message.cluster, message.step));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `render`: what its files make of a cluster is what an install makes.
 
+mod same;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -7,10 +9,8 @@ use std::path::Path;
 use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
+use self::same::same;
 use crate::support::{Clusters, Foreign, get, on_two_clusters, until};
-
-/// Of an install alone.
-const OURS: [&str; 2] = ["f:app.kubernetes.io/managed-by", "f:ambikiali.dev/install"];
 
 #[test]
 fn rendered_files_make_the_same_objects_with_the_same_fields_and_an_install_fills_what_lacks() {
@@ -130,73 +130,6 @@ async fn applied<'a>(cluster: &'a Cluster, folder: &Path) -> Foreign<'a> {
         .map(|text| serde_yaml::from_str(&text).expect("YAML"))
         .collect();
     Foreign::made(cluster, objects, "kubectl").await
-}
-
-async fn same(cluster: &Cluster, installed: &BTreeMap<String, Value>, rendered: &Foreign<'_>) {
-    let now = rendered
-        .all()
-        .await
-        .into_iter()
-        .map(|live| live.expect("an object"));
-    let now = now
-        .map(|live| (name(&live), live))
-        .collect::<BTreeMap<_, _>>();
-    let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<BTreeSet<_>>();
-    assert_eq!(names(&now), names(installed), "{}", cluster.name());
-    for (name, before) in installed {
-        let now = &now[name];
-        let (ours, theirs) = (fields(before, "ambikiali"), fields(now, "kubectl"));
-        assert_eq!(theirs, ours, "{name} has other fields");
-        let of =
-            |live: &Value, fields: &Value| (*fields != json!({})).then(|| values(live, fields));
-        let (ours, theirs) = (of(before, &ours), of(now, &theirs));
-        assert_eq!(theirs, ours, "{name} has other values");
-    }
-}
-
-/// What one applied, but for what only an install or only a rendered placeholder has.
-fn fields(live: &Value, manager: &str) -> Value {
-    let entries = live["metadata"]["managedFields"].as_array();
-    let applied = |e: &&Value| e["manager"] == manager && e["operation"] == "Apply";
-    let applied = entries.into_iter().flatten().find(applied);
-    // Nobody is named who applied a name and nothing else.
-    let mut fields = applied.map_or(json!({}), |entry| entry["fieldsV1"].clone());
-    let labels = fields.pointer_mut("/f:metadata/f:labels");
-    if let Some(labels) = labels.and_then(Value::as_object_mut) {
-        labels.retain(|label, _| !OURS.contains(&label.as_str()));
-        if labels.is_empty() {
-            fields["f:metadata"]
-                .as_object_mut()
-                .expect("fields")
-                .remove("f:labels");
-        }
-    }
-    let secret = live["metadata"]["name"] == "kiali-multi-cluster-secret";
-    if secret {
-        let all = fields.as_object_mut().expect("fields");
-        all.remove("f:data");
-        all["f:metadata"]
-            .as_object_mut()
-            .expect("fields")
-            .remove("f:annotations");
-    }
-    let all = fields.as_object_mut().expect("fields");
-    all.retain(|field, inner| {
-        field != "f:metadata" || inner.as_object().is_some_and(|m| !m.is_empty())
-    });
-    fields
-}
-
-/// The values of these fields; lists as a whole.
-fn values(live: &Value, fields: &Value) -> Value {
-    let named = fields.as_object().into_iter().flatten();
-    let named = named.filter_map(|(key, inner)| Some((key.strip_prefix("f:")?, inner)));
-    let values = named.map(|(key, inner)| (key.to_string(), values(&live[key], inner)));
-    let values = values.collect::<serde_json::Map<_, _>>();
-    match values.is_empty() {
-        true => live.clone(),
-        false => Value::Object(values),
-    }
 }
 
 async fn the_install_on_top_fills_the_secret(clusters: &Clusters, targets: &Targets) {

@@ -1,12 +1,17 @@
 //! The clusters that a command is for: a home and its remotes, by `--ctx1`, `--ctx2` and so on.
 
+mod flags;
+mod sensible;
+
 use std::path::PathBuf;
 
 use clap::builder::ArgAction;
 use clap::error::ErrorKind;
-use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches, value_parser};
 use clap_complete::engine::ArgValueCandidates;
+
+use flags::FLAGS;
+pub use sensible::sensible;
 
 use super::file::LAST;
 use super::scripts;
@@ -81,48 +86,6 @@ pub struct Own {
 fn context(number: usize) -> String {
     format!("ctx{number}")
 }
-
-/// A flag for a single cluster, by its number.
-struct Flag {
-    name: &'static str,
-    value: &'static str,
-    /// The first cluster that it is for.
-    first: usize,
-    /// Only of use to an install that is to come.
-    new: bool,
-    said: &'static str,
-}
-
-const FLAGS: [Flag; 4] = [
-    Flag {
-        name: "api-server",
-        value: "URL",
-        first: 2,
-        new: true,
-        said: "Address of that remote's API server for pods of the home cluster; --api-server3 and so on",
-    },
-    Flag {
-        name: "prometheus",
-        value: "HOST:PORT",
-        first: 1,
-        new: true,
-        said: "Prometheus of that cluster, which is scraped in place of one of ours; --prometheus1 and so on",
-    },
-    Flag {
-        name: "name",
-        value: "NAME",
-        first: 1,
-        new: false,
-        said: "Istio cluster id that this context must lead to; --name1 and so on",
-    },
-    Flag {
-        name: "kubeconfig",
-        value: "FILE",
-        first: 1,
-        new: false,
-        said: "Kubeconfig for that context alone; --kubeconfig1 and so on",
-    },
-];
 
 /// From the kubeconfig alone; no cluster is asked while somebody types.
 fn contexts() -> ArgValueCandidates {
@@ -232,36 +195,6 @@ fn remotes(matches: &ArgMatches) -> Result<Vec<(usize, String)>, Error> {
     Ok(contexts)
 }
 
-/// What no flag can say by itself: home and remotes are named together, unless some remotes leave a
-/// home that is known; and by flags or by a file.
-pub fn sensible(matches: &ArgMatches) -> Result<(), Error> {
-    let named = |id: &str| matches.try_get_one::<String>(id).ok().flatten();
-    let numbers = || (1..=LAST).filter(|n| named(&context(*n)).is_some());
-    if matches!(matches.try_get_one::<PathBuf>("file"), Ok(Some(_))) {
-        let typed =
-            |n: &usize| matches.value_source(&context(*n)) == Some(ValueSource::CommandLine);
-        return match numbers().find(typed) {
-            Some(number) => wrong(&format!("--ctx{number} and --file exclude each other")),
-            None => Ok(()),
-        };
-    }
-    let only = matches.try_get_one::<bool>("only").ok().flatten() == Some(&true);
-    let home = named("ctx1");
-    if home.is_none() && numbers().next().is_some() && !only {
-        let text = "--ctx2 needs --ctx1, the home: without both they are as at the last install\n";
-        return Err(Error::raw(ErrorKind::MissingRequiredArgument, text));
-    }
-    let repeated = matches.try_get_many::<String>("ctx2").ok().flatten();
-    let mut remotes = repeated
-        .into_iter()
-        .flatten()
-        .chain((3..=LAST).filter_map(|n| named(&context(n))));
-    if only && remotes.any(|context| Some(context) == home) {
-        return wrong("--only is for remotes; home goes with all of it: ambikiali cleanup");
-    }
-    Ok(())
-}
-
 fn own<const NEW: bool>(matches: &ArgMatches, number: usize) -> Own {
     fn get<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, flag: String) -> Option<T> {
         matches.try_get_one::<T>(&flag).ok().flatten().cloned()
@@ -275,43 +208,4 @@ fn own<const NEW: bool>(matches: &ArgMatches, number: usize) -> Own {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn remotes(line: &str) -> Result<Vec<(usize, String, Option<String>)>, String> {
-        let home = Arg::new("ctx1").long("ctx1");
-        let command = Remotes::<true>::augment_args(Command::new("x").arg(home));
-        let words = format!("x --ctx1 a {line}");
-        let matches = command.try_get_matches_from(words.split_whitespace());
-        let matches = matches.map_err(|error| error.kind().to_string())?;
-        let remotes = Remotes::<true>::from_arg_matches(&matches).map_err(|e| e.to_string())?;
-        Ok(remotes
-            .all
-            .into_iter()
-            .map(|r| (r.number, r.context, r.own.api_server))
-            .collect())
-    }
-
-    #[test]
-    fn remotes_are_named_by_one_flag_or_by_numbers() {
-        let named = |number, context: &str| (number, context.to_string(), None);
-        assert_eq!(remotes("--ctx2 b"), Ok(vec![named(2, "b")]));
-        let three = Ok(vec![named(2, "b"), named(3, "c")]);
-        assert_eq!(remotes("--ctx2 b --ctx2 c"), three);
-        assert_eq!(remotes("--ctx3 c --ctx2 b"), three);
-        let at = Some("https://h:1".to_string());
-        let with_address = Ok(vec![named(2, "b"), (3, "c".into(), at)]);
-        assert_eq!(
-            remotes("--ctx2 b --ctx2 c --api-server3 https://h:1"),
-            with_address
-        );
-        for wrong in [
-            "",
-            "--ctx3 c",
-            "--ctx2 b --ctx2 c --ctx3 d",
-            "--ctx2 b --api-server3 https://h:1",
-        ] {
-            assert!(remotes(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

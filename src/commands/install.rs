@@ -50,7 +50,6 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         images,
     } = args;
     let asked = images.asked();
-    let started = Instant::now();
     let members = members(fleet.ctx1, fleet.remotes, global)?;
     let connected = match keep_going {
         true => reached(&members, fleet.allow_loopback).await,
@@ -72,11 +71,24 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         return planned(&mesh, global, choices, work, &asked, exit_code).await;
     }
     work.begins(&mesh);
+    written(&mesh, &members, left_out, global, choices, work, &asked).await
+}
+
+async fn written(
+    mesh: &Mesh,
+    members: &Members,
+    left_out: LeftOut,
+    global: &Global,
+    choices: Choices,
+    work: &Work,
+    asked: &Asked,
+) -> Result<Ended> {
+    let started = Instant::now();
     let mut remembered = true;
     let mut findings = Vec::new();
     let mut options = Options::default();
-    let begun = shown(&mesh, global, choices, work, async |run| -> Result<bool> {
-        let chosen = chosen(run, &asked).await?;
+    let begun = shown(mesh, global, choices, work, async |run| -> Result<bool> {
+        let chosen = chosen(run, asked).await?;
         let run = &Run {
             left_out: &left_out,
             ..chosen.of(run)
@@ -87,7 +99,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
             return Ok(false);
         }
         // Before the first write: an install that is interrupted can be cleaned up like any other.
-        if let Err(error) = last_install::remember(&members, &mesh) {
+        if let Err(error) = last_install::remember(members, mesh) {
             remembered = false;
             ui::note(&format!(
                 "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
@@ -97,7 +109,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     })
     .await?;
     let mut found = json!({
-        "clusters": document::clusters(&mesh), "findings": document::findings(&findings),
+        "clusters": document::clusters(mesh), "findings": document::findings(&findings),
         "options": options.values(),
     });
     if !begun {

@@ -2,8 +2,9 @@
 
 use anstyle::{AnsiColor, Style};
 
+use super::aside::{note, remark};
 use super::out;
-use super::report::{BAD, DIM, GOOD, note, remark};
+use super::report::{BAD, DIM, GOOD};
 use crate::check::Finding;
 use crate::code::{Code, Severity};
 use crate::document;

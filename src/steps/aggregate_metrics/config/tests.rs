@@ -1,0 +1,89 @@
+use super::*;
+
+fn target(cluster: &str, address: &str) -> ScrapeTarget {
+    ScrapeTarget {
+        cluster: ClusterName::new(cluster).unwrap(),
+        address: address.into(),
+    }
+}
+
+#[test]
+fn the_configuration_is_the_guides_with_its_gaps_closed() {
+    let config = PrometheusConfig::federating(&[target("cluster1", "127.0.1.200:9090")]);
+    assert_eq!(
+        config.render().unwrap(),
+        r#"global:
+  scrape_interval: 15s
+scrape_configs:
+- job_name: federate-cluster1
+  honor_labels: true
+  track_timestamps_staleness: true
+  metrics_path: /federate
+  params:
+    "match[]":
+    - "{job=\"kubernetes-pods\"}"
+  static_configs:
+  - targets:
+    - 127.0.1.200:9090
+    labels:
+      cluster: cluster1
+  metric_relabel_configs:
+  - target_label: cluster
+    replacement: cluster1
+"#
+    );
+}
+
+#[test]
+fn an_empty_target_never_leaves_this_module() {
+    for address in [":9090", "", "host", "host:", "host:x"] {
+        let config = PrometheusConfig::federating(&[target("a", address)]);
+        assert!(
+            config
+                .render()
+                .unwrap_err()
+                .to_string()
+                .contains("has no host or no port"),
+            "{address}"
+        );
+    }
+}
+
+#[test]
+fn a_target_is_found_in_whatever_was_written() {
+    let cluster = ClusterName::new("cluster1").unwrap();
+    let config = PrometheusConfig::federating(&[target("cluster1", "x:1")]);
+    let text = config.render().unwrap() + "rule_files: [more]\n";
+    assert_eq!(super::target(&text, &cluster).as_deref(), Some("x:1"));
+    let other = ClusterName::new("cluster2").unwrap();
+    for (text, cluster) in [
+        (text.as_str(), &other),
+        ("", &cluster),
+        ("- a: [", &cluster),
+    ] {
+        assert_eq!(super::target(text, cluster), None, "{text}");
+    }
+}
+
+#[test]
+fn two_clusters_of_one_name_are_refused() {
+    let config = PrometheusConfig::federating(&[target("a", "x:1"), target("a", "y:1")]);
+    assert!(
+        config
+            .render()
+            .unwrap_err()
+            .to_string()
+            .contains("share one scrape job")
+    );
+}
+
+#[test]
+fn a_cluster_named_like_a_boolean_stays_a_name() {
+    let text = PrometheusConfig::federating(&[target("no", "x:1")])
+        .render()
+        .unwrap();
+    assert!(
+        text.contains("cluster: \"no\"") || text.contains("cluster: 'no'"),
+        "{text}"
+    );
+}
