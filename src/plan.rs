@@ -5,7 +5,7 @@ use anyhow::Result;
 use futures::future::try_join_all;
 
 use crate::guide::Step;
-use crate::install::{Run, step};
+use crate::install::{Run, step, unexpose};
 use crate::k8s::apply::Before;
 use crate::k8s::change::{Change, What};
 use crate::k8s::lease;
@@ -75,6 +75,20 @@ async fn everywhere(run: &Run<'_>, cluster: &Cluster) -> Result<Shared> {
 
 async fn exposed(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<ScrapeTarget> {
     if let Some(address) = &cluster.prometheus {
+        unexpose(run, cluster).await?;
+        let scope = run.on(Step::ExposePrometheus, cluster);
+        for object in scope.record.all_removed() {
+            let exposes = ["Gateway", "HTTPRoute"].contains(&object.kind.as_str());
+            scope.record.tell(Change {
+                step: match exposes {
+                    true => Step::ExposePrometheus,
+                    false => Step::ClusterPrometheus,
+                },
+                object,
+                what: What::Delete,
+                fields: Vec::new(),
+            });
+        }
         return Ok(ScrapeTarget::of(&cluster.name, address));
     }
     let prometheus = step(run, Step::ClusterPrometheus, cluster, async |scope| {

@@ -10,7 +10,7 @@ use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
 use self::same::same;
-use crate::support::{Clusters, Foreign, get, on_two_clusters, until};
+use crate::support::{Clusters, Foreign, get, on_two_clusters, patch_status, until};
 
 #[test]
 fn rendered_files_make_the_same_objects_with_the_same_fields_and_an_install_fills_what_lacks() {
@@ -132,22 +132,32 @@ async fn applied<'a>(cluster: &'a Cluster, folder: &Path) -> Foreign<'a> {
     Foreign::made(cluster, objects, "kubectl").await
 }
 
+/// The load balancer gives each Gateway the address that it was rendered with.
+async fn given(clusters: &Clusters, targets: &Targets) {
+    let service = "istio-system/prometheus-gateway-istio";
+    for cluster in [clusters.home(), clusters.remote()] {
+        until("the Gateway has its Service", async || {
+            let live = get(cluster, "v1", "Service", service).await;
+            live.is_some_and(|s| !s["status"]["loadBalancer"]["ingress"].is_null())
+        })
+        .await;
+        let ip = targets.0[cluster.name()].split(':').next();
+        let status = json!({"loadBalancer": {"ingress": [{"ip": ip}]}});
+        patch_status(cluster, "v1", "Service", service, &status).await;
+        until("the Gateway shows it", async || {
+            let (api, name) = (
+                "gateway.networking.k8s.io/v1",
+                "istio-system/prometheus-gateway",
+            );
+            let gateway = get(cluster, api, "Gateway", name).await;
+            gateway.is_some_and(|g| json!(ip) == g["status"]["addresses"][0]["value"])
+        })
+        .await;
+    }
+}
+
 async fn the_install_on_top_fills_the_secret(clusters: &Clusters, targets: &Targets) {
-    until("the addresses are those that were rendered", async || {
-        for (number, name) in ["cluster1", "cluster2"].iter().enumerate() {
-            let cluster = clusters.sandbox.cluster(["cluster1", "cluster2"][number]);
-            let service = "istio-system/prometheus-gateway-istio";
-            let service = get(cluster, "v1", "Service", service)
-                .await
-                .unwrap_or_default();
-            let ip = service["status"]["loadBalancer"]["ingress"][0]["ip"].clone();
-            if json!(targets.0[*name].split(':').next()) != ip {
-                return false;
-            }
-        }
-        true
-    })
-    .await;
+    given(clusters, targets).await;
     let marks = clusters.marks();
     let ended = clusters.install(&[]).await.succeeded();
     assert!(

@@ -36,7 +36,7 @@ pub async fn metrics(
 }
 
 /// What an install made in a cluster whose Prometheus is somebody else's now.
-async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
+pub async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     let is_there = |object: &Value| {
         let entry = run.on(Step::ExposePrometheus, cluster).record.entry(object);
         entry.is_some()

@@ -30,6 +30,8 @@ pub struct Change {
 pub enum What {
     Create,
     Change,
+    /// Of an install, and wanted no more.
+    Delete,
     /// Removed and made again, as nothing else mends it.
     Replace,
     /// Made for the run, and gone at its end.
@@ -54,6 +56,7 @@ impl What {
         match self {
             What::Create => "create",
             What::Change => "change",
+            What::Delete => "delete",
             What::Replace => "replace",
             What::Hold => "hold",
             What::Reuse => "reuse",

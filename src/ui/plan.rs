@@ -30,6 +30,7 @@ pub fn planned(plans: &[Plan]) -> bool {
         (What::Create, "to create"),
         (What::Change, "to change"),
         (What::Replace, "to replace"),
+        (What::Delete, "to delete"),
         (What::Reuse, "reused"),
         (What::Keep, "as they are"),
     ];
@@ -45,6 +46,7 @@ fn show(change: &Change) {
     let style = match change.what {
         What::Create => GOOD,
         What::Change | What::Replace => CHANGED,
+        What::Delete => BAD,
         What::Hold | What::Reuse | What::Keep => DIM,
     };
     let (word, step, width) = (change.what.word(), change.step, Step::WIDTH);

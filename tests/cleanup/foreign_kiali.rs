@@ -36,7 +36,8 @@ fn operator() -> String {
         .replace(
             "{{ images.kiali_operator }}",
             "quay.io/kiali/kiali-operator:v2.29.0",
-        );
+        )
+        .replace("{{ own_kiali }}", "\"false\"");
     assert!(!filled.contains("{{"), "{filled}");
     filled
 }

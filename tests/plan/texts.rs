@@ -74,3 +74,17 @@ cluster2
   reuse    cluster prometheus  Service istio-system/prometheus
 Plan: 3 to change, 1 reused, 28 as they are; nothing was written
 ";
+
+/// A cluster whose Prometheus is somebody else's from now on.
+pub const UNEXPOSED: &str = "\
+cluster1
+  change   namespace           ConfigMap kiali/ambikiali-record
+  hold     namespace           Lease kiali/ambikiali
+  change   aggregate metrics   ConfigMap kiali/prometheus-config
+  change   aggregate metrics   Deployment kiali/prometheus
+cluster2
+  change   namespace           ConfigMap kiali/ambikiali-record
+  delete   expose prometheus   Gateway istio-system/prometheus-gateway
+  delete   expose prometheus   HTTPRoute istio-system/prometheus
+Plan: 4 to change, 2 to delete, 26 as they are; nothing was written
+";
