@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::cli::{self, Cli, Command, Global, Own, Remotes};
 use crate::document::{self, Ended};
@@ -22,7 +23,7 @@ use crate::k8s::record::{self, Record};
 use crate::k8s::{Choices, Deadline, Scope};
 use crate::mesh::{Member, Members, Mesh};
 use crate::options::Options;
-use crate::progress::Events;
+use crate::progress::Message;
 use crate::{last_install, progress, ui};
 
 /// For one look at the record.
@@ -80,10 +81,7 @@ async fn shown<T>(
     work: &Work,
     command: impl AsyncFnOnce(&Run<'_>) -> T,
 ) -> T {
-    let (events, receiver) = progress::channel();
-    let screen = tokio::spawn(ui::show(receiver));
-    let result = begun(mesh, global, choices, work, events, command).await;
-    let _ = screen.await;
+    let result = seen_by(ui::show, mesh, global, choices, work, command).await;
     ui::put_off(mesh);
     result
 }
@@ -96,21 +94,22 @@ async fn noted<T>(
     work: &Work,
     command: impl AsyncFnOnce(&Run<'_>) -> T,
 ) -> T {
-    let (events, receiver) = progress::channel();
-    let notes = tokio::spawn(ui::show_notes(receiver));
-    let result = begun(mesh, global, choices, work, events, command).await;
-    let _ = notes.await;
-    result
+    seen_by(ui::show_notes, mesh, global, choices, work, command).await
 }
 
-async fn begun<T>(
+async fn seen_by<T, S>(
+    screen: impl FnOnce(UnboundedReceiver<Message>) -> S,
     mesh: &Mesh,
     global: &Global,
     choices: Choices,
     work: &Work,
-    events: Events,
     command: impl AsyncFnOnce(&Run<'_>) -> T,
-) -> T {
+) -> T
+where
+    S: Future<Output = ()> + Send + 'static,
+{
+    let (events, receiver) = progress::channel();
+    let screen = tokio::spawn(screen(receiver));
     let (records, lease) = bookkeeping(mesh, &global.namespace);
     let lease = work.holds(lease);
     let (options, images) = (Options::default(), Images::default());
@@ -129,6 +128,7 @@ async fn begun<T>(
     let result = command(&run).await;
     drop(run);
     lease.release().await;
+    let _ = screen.await;
     result
 }
 

@@ -62,9 +62,10 @@ async fn rehearse(
 ) -> Result<Result<Value, Refusal>> {
     let id = kinds::id(wanted)?;
     let api = kinds::api(&scope.cluster.client, wanted)?;
-    let mut params = PatchParams::apply(FIELD_MANAGER).validation_strict();
-    params.force = force == Force::Yes;
-    params.dry_run = true;
+    let params = PatchParams {
+        dry_run: true,
+        ..params(force)
+    };
     let patch = Patch::Apply(wanted);
     match send(scope, &id, || api.patch(&id.name, &params, &patch)).await {
         Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
@@ -74,8 +75,7 @@ async fn rehearse(
             let live = read(scope, wanted, &id).await?;
             Ok(Ok(overlaid(live.unwrap_or(Value::Null), wanted)))
         }
-        Err(refusal) if refusal.status().is_some_and(|s| s.code == 409) => Ok(Err(refusal)),
-        Err(refusal) => Err(advice::refused(scope, refusal).await),
+        Err(refusal) => not_written(scope, refusal).await,
     }
 }
 
@@ -93,16 +93,28 @@ fn overlaid(live: Value, wanted: &Value) -> Value {
     }
 }
 
+fn params(force: Force) -> PatchParams {
+    PatchParams {
+        force: force == Force::Yes,
+        ..PatchParams::apply(FIELD_MANAGER).validation_strict()
+    }
+}
+
+/// A conflict is for the caller to judge.
+async fn not_written(scope: &Scope<'_>, refusal: Refusal) -> Result<Result<Value, Refusal>> {
+    match refusal.status().is_some_and(|status| status.code == 409) {
+        true => Ok(Err(refusal)),
+        false => Err(advice::refused(scope, refusal).await),
+    }
+}
+
 async fn patch(scope: &Scope<'_>, wanted: &Value, force: Force) -> Result<Result<Value, Refusal>> {
     let id = kinds::id(wanted)?;
     let api = kinds::api(&scope.cluster.client, wanted)?;
-    let mut params = PatchParams::apply(FIELD_MANAGER).validation_strict();
-    params.force = force == Force::Yes;
-    let patch = Patch::Apply(wanted);
+    let (params, patch) = (params(force), Patch::Apply(wanted));
     let apply = || send(scope, &id, || api.patch(&id.name, &params, &patch));
     match wait::until_served(scope, &id, apply).await {
         Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
-        Err(refusal) if refusal.status().is_some_and(|s| s.code == 409) => Ok(Err(refusal)),
-        Err(refusal) => Err(advice::refused(scope, refusal).await),
+        Err(refusal) => not_written(scope, refusal).await,
     }
 }
