@@ -7,8 +7,10 @@ mod fleet;
 mod gateway_api;
 mod istio;
 mod reach;
+mod rehearsal;
 mod rights;
 mod servers;
+mod sync;
 mod taken;
 
 use anyhow::Result;
@@ -33,6 +35,8 @@ pub struct Finding {
     pub cause: String,
     /// One command, or one thing to do.
     pub fix: String,
+    /// The user wants to go on in spite of it.
+    pub skipped: bool,
 }
 
 impl Finding {
@@ -43,6 +47,7 @@ impl Finding {
             object,
             cause: cause.into(),
             fix: format!("ambikiali explain {code}"),
+            skipped: false,
         }
     }
 
@@ -57,12 +62,16 @@ impl Finding {
     }
 
     pub fn is_error(&self) -> bool {
-        self.code.severity() == Severity::Error
+        self.code.severity() == Severity::Error && !self.skipped
+    }
+
+    pub fn is_warning(&self) -> bool {
+        self.code.severity() == Severity::Warning && !self.skipped
     }
 }
 
 /// Errors first, then by cluster and code.
-pub async fn check(run: &Run<'_>) -> Result<Vec<Finding>> {
+pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Vec<Finding>> {
     let looked = run
         .mesh
         .all()
@@ -71,14 +80,17 @@ pub async fn check(run: &Run<'_>) -> Result<Vec<Finding>> {
     let (facts, found): (Vec<_>, Vec<_>) = looked.unzip();
     let mut findings = found.into_iter().flatten().collect::<Vec<_>>();
     findings.extend(fleet::compare(&facts, run.left_out.is_empty()));
+    for finding in &mut findings {
+        finding.skipped = skip.contains(&finding.code);
+    }
     let place = |finding: &Finding| run.mesh.all().position(|c| c.name == finding.cluster);
-    findings.sort_by_key(|f| (f.code.severity(), place(f), f.code));
+    findings.sort_by_key(|f| (f.skipped, f.code.severity(), place(f), f.code));
     Ok(findings)
 }
 
 async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<Finding>)> {
     let scope = run.on(Step::Namespace, cluster);
-    let (facts, kinds, rights) = tokio::try_join!(
+    let (facts, kinds, rights, sync) = tokio::try_join!(
         Facts::of(&scope),
         async {
             match cluster.prometheus {
@@ -88,15 +100,22 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<
             }
         },
         rights::check(run, &scope),
+        sync::check(run, &scope),
     )?;
     // Nothing is in a namespace that is not there.
     let namespace = !matches!(facts.namespace, Ok(None));
-    let taken = taken::check(run, &scope, namespace).await?;
+    let there = taken::look(run, &scope, namespace).await?;
+    // Whoever lacks rights is told of all of them already.
+    let refused = match rights.is_empty() {
+        true => rehearsal::check(run, &scope, &there, namespace).await?,
+        false => Vec::new(),
+    };
+    let taken = taken::judge(&scope, there).await?;
     let (istio, servers) = (istio::judge(&facts), servers::judge(&facts));
     let reach = reach::judge(&facts, run.mesh);
     Ok((
         facts,
-        at_once([kinds, rights, istio, reach, servers, taken].concat()),
+        at_once([kinds, rights, refused, istio, reach, sync, servers, taken].concat()),
     ))
 }
 

@@ -46,6 +46,8 @@ codes! {
     NoEastWestGateway = 1211,
     EastWestGatewayWithoutAddress = 1212,
     NoRemoteSecret = 1213,
+    NotInSync = 1214,
+    SyncUnknown = 1215,
     SameClusterId = 1301,
     SameNetwork = 1302,
     MeshIdsDiffer = 1303,
@@ -59,6 +61,7 @@ codes! {
     NoLoadBalancer = 1405,
     UnusablePrometheus = 1406,
     CrdVersionNotServed = 1407,
+    Refused = 1408,
 }
 
 /// Whether an install goes on all the same.
@@ -82,6 +85,25 @@ impl Code {
             Some((heading, _)) if heading.starts_with("warning:") => Severity::Warning,
             _ => Severity::Error,
         }
+    }
+
+    /// Whether an install can go on in spite of it, if only to see how far it comes. What keeps clusters
+    /// from being told apart, or from being asked at all, is no matter of opinion.
+    pub fn can_be_skipped(self) -> bool {
+        use Code::*;
+        !matches!(
+            self,
+            Unreachable
+                | CredentialsRefused
+                | LoopbackAddress
+                | SameCluster
+                | RolesSwapped
+                | NoIstiod
+                | ClusterIdsDisagree
+                | ClusterIdNoLabel
+                | SameClusterId
+                | RemoteLeftOut
+        )
     }
 
     /// What is wrong, in a few words.

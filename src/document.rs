@@ -106,6 +106,7 @@ pub fn finding(finding: &check::Finding) -> Value {
         "object": finding.object.to_string(),
         "message": finding.cause,
         "fix": finding.fix,
+        "skipped": finding.skipped,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod broken;
 mod changed;
+mod sync;
 mod texts;
 
 use crate::support::{BOTH, on_two_clusters, unwritten};

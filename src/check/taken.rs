@@ -2,7 +2,7 @@
 //! known before the first write.
 
 use anyhow::Result;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 
 use super::Finding;
@@ -18,39 +18,10 @@ use crate::steps::{cluster_prometheus, expose_prometheus, kiali_operator};
 
 const AT_ONCE: usize = 8;
 
-pub async fn check(run: &Run<'_>, scope: &Scope<'_>, namespace: bool) -> Result<Vec<Finding>> {
-    let mut planned = planned(run, scope.cluster)?;
-    // What these hold is only known when addresses and tokens are.
-    let later = [Step::AggregateMetrics, Step::RemoteSecret, Step::Kiali];
-    planned.retain(|(step, object)| {
-        let inside = object["metadata"]["namespace"] == scope.namespace;
-        !later.contains(step) && *step != Step::Namespace && (namespace || !inside)
-    });
-    let read = planned.into_iter().map(async |(step, object)| {
-        let id = kinds::id(&object)?;
-        let live = write::read(scope, &object, &id).await;
-        // Who may not read it is told of the missing right.
-        let live = live.ok().flatten();
-        anyhow::Ok((step, id, object, live))
-    });
-    let read = futures::stream::iter(read).buffered(AT_ONCE);
-    let read = read.collect::<Vec<_>>().await;
-    let mut there = Vec::new();
-    for one in read {
-        if let (step, id, wanted, Some(live)) = one?
-            && !scope.record.is_ours(&live)
-        {
-            there.push(Foreign {
-                step,
-                id,
-                wanted,
-                live,
-            });
-        }
-    }
-    judge(scope, there).await
-}
+/// All that is there under names of ours.
+pub struct Taken(Vec<Foreign>);
 
+/// Somebody else's.
 struct Foreign {
     step: Step,
     id: ObjectId,
@@ -58,48 +29,48 @@ struct Foreign {
     live: Value,
 }
 
-async fn judge(scope: &Scope<'_>, mut there: Vec<Foreign>) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
-    let finding =
-        |code, id: &ObjectId, cause: String| Finding::new(code, scope.cluster, id.clone(), cause);
-    let is = |kind: &'static str, step| move |f: &&Foreign| f.id.kind == kind && f.step == step;
-    // A Prometheus that is reached by its Service is used as a whole.
-    if let Some(service) = there.iter().find(is("Service", Step::ClusterPrometheus)) {
-        let port = cluster_prometheus::port_of(&serde_json::from_value(service.live.clone())?);
-        if port.is_none() {
-            let cause = format!("is there already, but {}", cluster_prometheus::UNUSABLE);
-            let look = "-n istio-system get service prometheus -o yaml";
-            let code = Code::UnusablePrometheus;
-            findings.push(finding(code, &service.id, cause).kubectl(scope.cluster, look));
-        }
-        there.retain(|f| f.step != Step::ClusterPrometheus);
-        // The route that is needed leads to that one's port.
-        let exposed = port.map(expose_prometheus::objects).transpose()?;
-        for wanted in exposed.into_iter().flatten() {
-            let (kind, of_it) = (wanted["kind"].clone(), |f: &&mut Foreign| {
-                f.step == Step::ExposePrometheus
-            });
-            if let Some(foreign) = there.iter_mut().filter(of_it).find(|f| kind == f.id.kind) {
-                foreign.wanted = wanted;
-            }
-        }
+impl Taken {
+    /// Whether something of others stands there for an object of ours. A Prometheus and an operator stand
+    /// for all of their step.
+    pub fn serves(&self, step: Step, id: &ObjectId) -> bool {
+        let wholes = ["Service", "CustomResourceDefinition"];
+        let steps = [Step::ClusterPrometheus, Step::KialiOperator];
+        self.0.iter().any(|foreign| {
+            let whole = wholes.contains(&foreign.id.kind.as_str()) && steps.contains(&step);
+            foreign.id == *id || (whole && foreign.step == step)
+        })
     }
-    let crd = is("CustomResourceDefinition", Step::KialiOperator);
-    if let Some(crd) = there.iter().find(crd) {
-        if let Some(cause) = kiali_operator::not_served(&crd.live)? {
-            let fix = kiali_operator::serve(scope);
-            findings.push(finding(Code::CrdVersionNotServed, &crd.id, cause).fix(fix));
-        }
-        if let Some(operator) = kiali_operator::foreign(scope).await? {
-            if let Some(cause) = kiali_operator::unusable(&operator) {
-                let id = kiali_operator::id(&operator);
-                let fix = kiali_operator::bring(scope, &id);
-                findings.push(finding(Code::UnknownOperator, &id, cause).fix(fix));
-            }
-            there.retain(|f| f.step != Step::KialiOperator);
-        }
-        there.retain(|f| f.id.kind != "CustomResourceDefinition");
-    }
+}
+
+pub async fn look(run: &Run<'_>, scope: &Scope<'_>, namespace: bool) -> Result<Taken> {
+    let mut planned = planned(run, scope.cluster)?;
+    // What these hold is only known when addresses and tokens are.
+    let later = [Step::AggregateMetrics, Step::RemoteSecret, Step::Kiali];
+    planned.retain(|(step, object)| {
+        let inside = object["metadata"]["namespace"] == scope.namespace;
+        !later.contains(step) && *step != Step::Namespace && (namespace || !inside)
+    });
+    let read = planned.into_iter().map(async |(step, wanted)| {
+        let id = kinds::id(&wanted)?;
+        let live = write::read(scope, &wanted, &id).await;
+        // Who may not read it is told of the missing right.
+        let live = live.ok().flatten();
+        let foreign = live.filter(|live| !scope.record.is_ours(live));
+        anyhow::Ok(foreign.map(|live| Foreign {
+            step,
+            id,
+            wanted,
+            live,
+        }))
+    });
+    let read = futures::stream::iter(read).buffered(AT_ONCE);
+    let read = read.try_collect::<Vec<_>>().await?;
+    Ok(Taken(read.into_iter().flatten().collect()))
+}
+
+pub async fn judge(scope: &Scope<'_>, Taken(mut there): Taken) -> Result<Vec<Finding>> {
+    let mut findings = prometheus(scope, &mut there)?;
+    findings.extend(operator(scope, &mut there).await?);
     for Foreign {
         id, wanted, live, ..
     } in there
@@ -109,8 +80,63 @@ async fn judge(scope: &Scope<'_>, mut there: Vec<Foreign>) -> Result<Vec<Finding
         {
             let cause = conflict::differs(&live, &field);
             let fix = conflict::ways_out(scope, &id);
-            findings.push(finding(Code::TakenName, &id, cause).fix(fix));
+            findings.push(Finding::new(Code::TakenName, scope.cluster, id, cause).fix(fix));
         }
     }
+    Ok(findings)
+}
+
+fn is(kind: &'static str, step: Step) -> impl Fn(&&Foreign) -> bool {
+    move |foreign| foreign.id.kind == kind && foreign.step == step
+}
+
+/// One that is reached by its Service is used as a whole.
+fn prometheus(scope: &Scope<'_>, there: &mut Vec<Foreign>) -> Result<Vec<Finding>> {
+    let Some(service) = there.iter().find(is("Service", Step::ClusterPrometheus)) else {
+        return Ok(Vec::new());
+    };
+    let mut findings = Vec::new();
+    let port = cluster_prometheus::port_of(&serde_json::from_value(service.live.clone())?);
+    if port.is_none() {
+        let cause = format!("is there already, but {}", cluster_prometheus::UNUSABLE);
+        let look = "-n istio-system get service prometheus -o yaml";
+        let (code, id) = (Code::UnusablePrometheus, service.id.clone());
+        findings.push(Finding::new(code, scope.cluster, id, cause).kubectl(scope.cluster, look));
+    }
+    there.retain(|f| f.step != Step::ClusterPrometheus);
+    // The route that is needed leads to that one's port.
+    let exposed = port.map(expose_prometheus::objects).transpose()?;
+    for wanted in exposed.into_iter().flatten() {
+        let mut exposing = there
+            .iter_mut()
+            .filter(|f| f.step == Step::ExposePrometheus);
+        if let Some(foreign) = exposing.find(|f| wanted["kind"] == f.id.kind) {
+            foreign.wanted = wanted;
+        }
+    }
+    Ok(findings)
+}
+
+/// One that serves is used, with all that belongs to it.
+async fn operator(scope: &Scope<'_>, there: &mut Vec<Foreign>) -> Result<Vec<Finding>> {
+    let crd = is("CustomResourceDefinition", Step::KialiOperator);
+    let Some(crd) = there.iter().find(crd) else {
+        return Ok(Vec::new());
+    };
+    let mut findings = Vec::new();
+    let finding = |code, id, cause| Finding::new(code, scope.cluster, id, cause);
+    if let Some(cause) = kiali_operator::not_served(&crd.live)? {
+        let fix = kiali_operator::serve(scope);
+        findings.push(finding(Code::CrdVersionNotServed, crd.id.clone(), cause).fix(fix));
+    }
+    if let Some(operator) = kiali_operator::foreign(scope).await? {
+        if let Some(cause) = kiali_operator::unusable(&operator) {
+            let id = kiali_operator::id(&operator);
+            let fix = kiali_operator::bring(scope, &id);
+            findings.push(finding(Code::UnknownOperator, id, cause).fix(fix));
+        }
+        there.retain(|f| f.step != Step::KialiOperator);
+    }
+    there.retain(|f| f.id.kind != "CustomResourceDefinition");
     Ok(findings)
 }

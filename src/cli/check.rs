@@ -2,7 +2,8 @@
 
 use clap::{Arg, Args};
 
-use super::Fleet;
+use super::{Fleet, Images, values};
+use crate::code::Code;
 
 #[derive(Args, Debug)]
 #[command(mut_args(unless_listed))]
@@ -12,6 +13,11 @@ pub struct Check {
     /// Warnings fail like errors
     #[arg(long)]
     pub strict: bool,
+    /// Show a finding, but do not fail by it (repeatable)
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
+    pub skip_check: Vec<Code>,
+    #[command(flatten)]
+    pub images: Images,
     /// Only name all that can be found, without a cluster
     #[arg(long)]
     pub list: bool,

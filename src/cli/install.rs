@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{Fleet, Images};
+use super::{Fleet, Images, values};
+use crate::code::Code;
 
 #[derive(Args, Debug)]
 pub struct Install {
@@ -14,6 +15,9 @@ pub struct Install {
     /// Do without remotes that fail, and exit with 6; the next install adds them
     #[arg(long, conflicts_with = "dry_run")]
     pub keep_going: bool,
+    /// Go on in spite of a finding of the check (repeatable)
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
+    pub skip_check: Vec<Code>,
     #[command(flatten)]
     pub images: Images,
     /// Only show what would be written, as plan does
@@ -31,6 +35,9 @@ pub struct Plan {
     /// As if install took fields that another tool manages
     #[arg(long)]
     pub force_conflicts: bool,
+    /// As if install went on in spite of a finding of the check (repeatable)
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
+    pub skip_check: Vec<Code>,
     #[command(flatten)]
     pub images: Images,
     /// Exit code 10 when anything would be written
@@ -44,6 +51,7 @@ impl From<Plan> for Install {
             fleet: plan.fleet,
             force_conflicts: plan.force_conflicts,
             keep_going: false,
+            skip_check: plan.skip_check,
             images: plan.images,
             dry_run: true,
             exit_code: plan.exit_code,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::code::Code;
 use crate::mesh::{Address, ClusterName, is_dns_label};
 
 /// Istio's own namespace has objects of the same names.
@@ -26,6 +27,18 @@ pub fn target(text: &str) -> Result<(ClusterName, Address), String> {
         ClusterName::new(name)?,
         Address::try_from(address.to_string())?,
     ))
+}
+
+/// The code of a finding that an install can go on in spite of.
+pub fn skippable(text: &str) -> Result<Code, String> {
+    let code = text.parse::<Code>()?;
+    match code.can_be_skipped() {
+        true => Ok(code),
+        false => Err(format!(
+            "no install can go on with {code} ({})",
+            code.title()
+        )),
+    }
 }
 
 pub fn duration(text: &str) -> Result<Duration, String> {

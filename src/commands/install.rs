@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{members, noted, shown, with_remembered};
 use crate::check::Finding;
 use crate::cli::{self, Global};
+use crate::code::Code;
 use crate::document::{self, Ended};
 use crate::install::{LeftOut, Run};
 use crate::interrupt::Work;
@@ -28,9 +29,10 @@ pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<End
         Ok(mesh) => with_remembered(mesh, &global.namespace).await,
         Err(ended) => return Ok(ended),
     };
-    let none = Choices::default();
+    let (none, asked) = (Choices::default(), args.images.asked());
     let findings = shown(&mesh, global, none, work, async |run| {
-        check::check(run).await
+        let chosen = chosen(run, &asked).await?;
+        check::check(&chosen.of(run), &args.skip_check).await
     })
     .await?;
     let found = json!({
@@ -45,11 +47,15 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         fleet,
         force_conflicts,
         keep_going,
+        skip_check,
         dry_run,
         exit_code,
         images,
     } = args;
-    let asked = images.asked();
+    let wanted = Wanted {
+        options: images.asked(),
+        skip: skip_check,
+    };
     let members = members(fleet.ctx1, fleet.remotes, global)?;
     let connected = match keep_going {
         true => reached(&members, fleet.allow_loopback).await,
@@ -68,10 +74,17 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         ..Choices::default()
     };
     if dry_run {
-        return planned(&mesh, global, choices, work, &asked, exit_code).await;
+        return planned(&mesh, global, choices, work, &wanted, exit_code).await;
     }
     work.begins(&mesh);
-    written(&mesh, &members, left_out, global, choices, work, &asked).await
+    written(&mesh, &members, left_out, global, choices, work, &wanted).await
+}
+
+/// What the user wants of an install besides its clusters.
+struct Wanted {
+    options: Asked,
+    /// Findings that are no reason to stop.
+    skip: Vec<Code>,
 }
 
 async fn written(
@@ -81,20 +94,20 @@ async fn written(
     global: &Global,
     choices: Choices,
     work: &Work,
-    asked: &Asked,
+    wanted: &Wanted,
 ) -> Result<Ended> {
     let started = Instant::now();
     let mut remembered = true;
     let mut findings = Vec::new();
     let mut options = Options::default();
     let begun = shown(mesh, global, choices, work, async |run| -> Result<bool> {
-        let chosen = chosen(run, asked).await?;
+        let chosen = chosen(run, &wanted.options).await?;
         let run = &Run {
             left_out: &left_out,
             ..chosen.of(run)
         };
         options = run.options.clone();
-        findings = check::check(run).await?;
+        findings = check::check(run, &wanted.skip).await?;
         if !ui::allowed(&findings, !stops(run, &findings)) {
             return Ok(false);
         }
@@ -151,14 +164,14 @@ async fn planned(
     global: &Global,
     choices: Choices,
     work: &Work,
-    asked: &Asked,
+    wanted: &Wanted,
     exit_code: bool,
 ) -> Result<Ended> {
     let mut findings = Vec::new();
     let plans = noted(mesh, global, choices, work, async |run| -> Result<_> {
-        let chosen = chosen(run, asked).await?;
+        let chosen = chosen(run, &wanted.options).await?;
         let run = &chosen.of(run);
-        findings = check::check(run).await?;
+        findings = check::check(run, &wanted.skip).await?;
         let allowed = !findings.iter().any(Finding::is_error);
         match ui::allowed(&findings, allowed) {
             true => plan::plan(run).await.map(Some),

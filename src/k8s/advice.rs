@@ -45,24 +45,30 @@ pub fn advice(context: &str, object: &ObjectId, status: &Status) -> Option<Strin
     }
 }
 
-/// A refusal as an error. A webhook that does not answer is known to the server by a name of its own,
-/// which no command takes: the configuration that it is in is looked for.
+/// A refusal as an error.
 pub async fn refused(scope: &Scope<'_>, refusal: Refusal) -> anyhow::Error {
-    let webhook = refusal.status().and_then(silent_webhook);
-    let Some(webhook) = webhook.map(String::from) else {
-        return refusal.into();
-    };
-    let Some((kind, name)) = configuration(scope, &webhook).await else {
-        return refusal.into();
-    };
-    let cause = format!("{}; that webhook is of {kind} {name}", refusal.problem());
-    let kind = kind.to_lowercase();
-    Problem::new(Exit::Unexpected, cause)
-        .fix(format!(
-            "kubectl --context {} get {kind} {name} -o yaml",
-            scope.cluster.context
-        ))
-        .into()
+    match unanswered(scope, &refusal).await {
+        None => refusal.into(),
+        Some((whose, look)) => {
+            let cause = format!("{}; {whose}", refusal.problem());
+            Problem::new(Exit::Unexpected, cause).fix(look).into()
+        }
+    }
+}
+
+/// A webhook that does not answer is known to the server by a name of its own, which no command takes:
+/// the configuration that it is in, and the command that shows that.
+pub async fn unanswered(scope: &Scope<'_>, refusal: &Refusal) -> Option<(String, String)> {
+    let webhook = refusal.status().and_then(silent_webhook)?;
+    let (kind, name) = configuration(scope, webhook).await?;
+    let context = &scope.cluster.context;
+    Some((
+        format!("that webhook is of {kind} {name}"),
+        format!(
+            "kubectl --context {context} get {} {name} -o yaml",
+            kind.to_lowercase()
+        ),
+    ))
 }
 
 fn silent_webhook(status: &Status) -> Option<&str> {

@@ -29,6 +29,10 @@ impl Refusal {
         self.cause.status()
     }
 
+    pub fn object(&self) -> &ObjectId {
+        &self.object
+    }
+
     /// What the server names one by one.
     pub fn causes(&self) -> &[StatusCause] {
         let details = self.status().and_then(|status| status.details.as_ref());
@@ -55,6 +59,13 @@ impl Refusal {
     /// A webhook in the way says that it may have effects, so that the server asks it nothing.
     pub fn is_without_dry_run(&self) -> bool {
         let said = |status: &Status| status.message.contains("does not support dry run");
+        self.status().is_some_and(said)
+    }
+
+    /// Of all that a server forbids: what the user may not do, or not give to others.
+    pub fn is_for_rights(&self) -> bool {
+        let rights = [" cannot ", "attempting to grant RBAC permissions"];
+        let said = |status: &Status| rights.iter().any(|words| status.message.contains(words));
         self.status().is_some_and(said)
     }
 

@@ -53,9 +53,26 @@ pub async fn write_record(scope: &Scope<'_>, record: &Value) -> Result<()> {
     Ok(())
 }
 
-/// What the server would say, with all that admission has to say. What cannot be asked before its
-/// namespace or its kind is there would be as it is wanted.
+/// What cannot be asked before its namespace or its kind is there would be as it is wanted.
 async fn rehearse(
+    scope: &Scope<'_>,
+    wanted: &Value,
+    force: Force,
+) -> Result<Result<Value, Refusal>> {
+    match ask(scope, wanted, force).await? {
+        Ok(live) => Ok(Ok(live)),
+        Err(refusal) if refusal.is_missing() || refusal.is_terminating() => Ok(Ok(wanted.clone())),
+        // What the webhook would make of it is not known.
+        Err(refusal) if refusal.is_without_dry_run() => {
+            let live = read(scope, wanted, &kinds::id(wanted)?).await?;
+            Ok(Ok(overlaid(live.unwrap_or(Value::Null), wanted)))
+        }
+        Err(refusal) => not_written(scope, refusal).await,
+    }
+}
+
+/// What the server would say to a write, with all that admission has to say.
+pub async fn ask(
     scope: &Scope<'_>,
     wanted: &Value,
     force: Force,
@@ -69,13 +86,7 @@ async fn rehearse(
     let patch = Patch::Apply(wanted);
     match send(scope, &id, || api.patch(&id.name, &params, &patch)).await {
         Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
-        Err(refusal) if refusal.is_missing() || refusal.is_terminating() => Ok(Ok(wanted.clone())),
-        // What the webhook would make of it is not known.
-        Err(refusal) if refusal.is_without_dry_run() => {
-            let live = read(scope, wanted, &id).await?;
-            Ok(Ok(overlaid(live.unwrap_or(Value::Null), wanted)))
-        }
-        Err(refusal) => not_written(scope, refusal).await,
+        Err(refusal) => Ok(Err(refusal)),
     }
 }
 

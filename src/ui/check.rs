@@ -28,8 +28,15 @@ pub fn clusters(mesh: &Mesh) {
 /// Whether an install may begin; what speaks against it is told, and what is only worth to be known.
 pub fn allowed(findings: &[Finding], allowed: bool) -> bool {
     for finding in findings {
-        let level = finding.code.severity().to_string();
-        out::tell(&level, &block(finding), document::finding(finding));
+        let level = match finding.is_error() {
+            true => Severity::Error,
+            false => Severity::Warning,
+        };
+        out::tell(
+            &level.to_string(),
+            &block(finding),
+            document::finding(finding),
+        );
     }
     if !allowed {
         note("nothing was written");
@@ -43,16 +50,21 @@ pub fn checked(findings: &[Finding], strict: bool) -> bool {
         say!("{}", block(finding));
     }
     let errors = findings.iter().filter(|finding| finding.is_error()).count();
-    let warnings = findings.len() - errors;
+    let warnings = findings.iter().filter(|f| f.is_warning()).count();
     let good = errors == 0 && !(strict && warnings > 0);
     let (style, word) = match good {
         true => (GOOD, "Ready to install"),
         false => (BAD, "Not ready"),
     };
-    let counts = [(errors, "error"), (warnings, "warning")];
+    let skipped = findings.len() - errors - warnings;
+    let plural = |count| if count == 1 { "" } else { "s" };
+    let counts = [
+        (errors, format!("error{}", plural(errors))),
+        (warnings, format!("warning{}", plural(warnings))),
+        (skipped, "skipped".into()),
+    ];
     let counts = counts.iter().filter(|(count, _)| *count > 0);
-    let counts =
-        counts.map(|(count, word)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" }));
+    let counts = counts.map(|(count, word)| format!("{count} {word}"));
     let counts = counts.collect::<Vec<_>>().join(", ");
     let colon = if counts.is_empty() { "" } else { ": " };
     say!("{style}{word}{style:#}{colon}{counts}");
@@ -60,13 +72,17 @@ pub fn checked(findings: &[Finding], strict: bool) -> bool {
 }
 
 fn block(finding: &Finding) -> String {
-    let (style, word) = look(finding.code);
+    let (style, word) = match finding.skipped {
+        true => (DIM, "skipped"),
+        false => look(finding.code),
+    };
     let Finding {
         code,
         cluster,
         object,
         cause,
         fix,
+        skipped: _,
     } = finding;
     format!(
         "{style}{word}[{code}]:{style:#} {cluster}: {object}: {cause}\n  {DIM}fix:{DIM:#} {fix}"

@@ -78,13 +78,20 @@ pub async fn left_out(fleet: &Fleet) {
     fleet.run(&two).await.succeeded();
 }
 
-/// One that fails in the middle.
+/// One that the check finds fault with, and that fails in the middle when it is gone on with.
 pub async fn refused_on_its_way(fleet: &Fleet) {
     let third = fleet.sandbox.cluster("cluster3");
     let policy = Foreign::apply(third, POLICY).await;
     until_refused(third, ROUTE, true).await;
     let home = mark(fleet, "cluster1");
+    let before = mark(fleet, "cluster3");
     let ended = fleet.run(&keep_going()).await.exited(6);
+    sees_two(&ended);
+    let said = "left out: cluster3: cluster3: HTTPRoute istio-system/prometheus: ";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert_eq!(written(&before), [""; 0]);
+    let in_spite = [&keep_going()[..], &["--skip-check", "AK1408"]].concat();
+    let ended = fleet.run(&in_spite).await.exited(6);
     sees_two(&ended);
     let said =
         "left out: cluster3: expose prometheus: cluster3: HTTPRoute istio-system/prometheus: ";

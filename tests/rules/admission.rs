@@ -2,7 +2,7 @@
 
 use ambikiali_sandbox::audit::Mark;
 
-use crate::support::{Clusters, Foreign, get, on_two_clusters, until_refused};
+use crate::support::{Clusters, Foreign, get, on_two_clusters, until_refused, unwritten};
 
 /// The CRD of another installation, whose schema allows less than the operator does.
 const STRICT: &str = "
@@ -84,6 +84,18 @@ metadata: {name: try, namespace: default}
 spec: {parentRefs: [{name: nobody}]}
 ";
 
+/// Else the check is the end of it.
+const IN_SPITE: [&str; 2] = ["--skip-check", "AK1408"];
+
+/// By the check, whose dry run is refused like the write.
+async fn told_before_the_first_write(clusters: &Clusters, said: &str) {
+    let marks = clusters.marks();
+    let ended = clusters.install(&[]).await.exited(3);
+    unwritten(&marks);
+    let finding = format!("[AK1408] cluster2: HTTPRoute istio-system/prometheus: {said}");
+    assert_eq!(ended.error(), finding + "nothing was written\n");
+}
+
 /// Answers to our writes of this resource since then.
 fn answers(mark: &Mark, resource: &str) -> Vec<u16> {
     let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
@@ -124,8 +136,16 @@ fn fault_25_a_policy_that_denies_is_named_with_its_message_and_the_rest_is_not_h
     on_two_clusters(async |clusters| {
         let foreign = Foreign::apply(clusters.remote(), POLICY).await;
         until_refused(clusters.remote(), ROUTE, true).await;
+        told_before_the_first_write(
+            clusters,
+            "\
+httproutes.gateway.networking.k8s.io \"prometheus\" is forbidden: ValidatingAdmissionPolicy 'no-routes' with binding 'no-routes-anywhere' denied request: routes are the network team's
+  fix: kubectl --context cluster2 get validatingadmissionpolicy no-routes -o yaml
+",
+        )
+        .await;
         let [_, mark] = clusters.marks();
-        let ended = clusters.install(&[]).await.exited(1);
+        let ended = clusters.install(&IN_SPITE).await.exited(1);
         assert_eq!(
             ended.error(),
             "\
@@ -152,8 +172,16 @@ fn fault_26_a_webhook_that_is_dead_is_tried_again_and_named_with_its_configurati
     on_two_clusters(async |clusters| {
         let foreign = Foreign::apply(clusters.remote(), WEBHOOK).await;
         until_refused(clusters.remote(), ROUTE, true).await;
+        told_before_the_first_write(
+            clusters,
+            "\
+Internal error occurred: failed calling webhook \"routes.review.example.com\": failed to call webhook: Post \"https://127.0.0.1:1/review?timeout=1s\": dial tcp 127.0.0.1:1: connect: connection refused; that webhook is of ValidatingWebhookConfiguration route-review
+  fix: kubectl --context cluster2 get validatingwebhookconfiguration route-review -o yaml
+",
+        )
+        .await;
         let [_, mark] = clusters.marks();
-        let ended = clusters.install(&[]).await.exited(1);
+        let ended = clusters.install(&IN_SPITE).await.exited(1);
         assert_eq!(
             ended.error(),
             "\

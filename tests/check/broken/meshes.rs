@@ -24,10 +24,26 @@ pub struct Broken {
     pub change: Change,
     /// After the code and the cluster.
     pub said: &'static str,
+    /// istiod makes it whole again, when it runs.
+    pub mended: bool,
 }
 
 fn broken(code: &'static str, change: Change, said: &'static str) -> Broken {
-    Broken { code, change, said }
+    Broken {
+        code,
+        change,
+        said,
+        mended: false,
+    }
+}
+
+impl Broken {
+    fn if_istiod_lets(self) -> Broken {
+        Broken {
+            mended: true,
+            ..self
+        }
+    }
 }
 
 /// istiod's first container with one more variable, or another value of it.
@@ -55,12 +71,14 @@ pub fn errors() -> Vec<Broken> {
             "AK1103",
             Change::Replaced(CLASS, ""),
             "GatewayClass istio: there is none",
-        ),
+        )
+        .if_istiod_lets(),
         broken(
             "AK1105",
             Change::Replaced(CLASS, OTHER_CLASS),
             "GatewayClass istio: belongs to example.com/controller, not to istio.io/gateway-controller",
-        ),
+        )
+        .if_istiod_lets(),
         broken(
             "AK1402",
             Change::By(OPERATOR),
@@ -70,7 +88,8 @@ pub fn errors() -> Vec<Broken> {
             "AK1104",
             Change::OfStatus(CLASS, denied),
             "GatewayClass istio: istiod has not accepted it",
-        ),
+        )
+        .if_istiod_lets(),
         broken(
             "AK1201",
             env("CLUSTER_ID", ""),
@@ -130,7 +149,8 @@ pub fn errors() -> Vec<Broken> {
             "AK1305",
             Change::Of(ROOT, json!({"data": {"root-cert.pem": "another"}})),
             "ConfigMap istio-system/istio-ca-root-cert: is another root CA than in cluster1",
-        ),
+        )
+        .if_istiod_lets(),
         broken(
             "AK1401",
             Change::By(ROLE),
@@ -178,12 +198,14 @@ pub fn warnings() -> Vec<Broken> {
             "AK1211",
             Change::Of(EAST_WEST, other_class),
             "Gateways istio-east-west: there is none of this class",
-        ),
+        )
+        .if_istiod_lets(),
         broken(
             "AK1212",
             Change::OfStatus(EAST_WEST, json!({"addresses": null})),
             "Gateway istio-system/istio-eastwestgateway: has no address",
-        ),
+        )
+        .if_istiod_lets(),
         broken(
             "AK1213",
             label(REMOTE_SECRET, "istio/multiCluster", json!("false")),

@@ -8,7 +8,7 @@ use super::{Answer, Gate};
 /// What a request is about, as far as faults differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// Get and list.
+    /// Get and list, and whatever is only rehearsed.
     Read,
     Watch,
     /// Create, update and patch.

@@ -117,8 +117,10 @@ fn verb(request: &Request) -> Verb {
     let watched = query
         .split('&')
         .any(|pair| matches!(pair, "watch=true" | "watch=1"));
+    let rehearsed = query.split('&').any(|pair| pair == "dryRun=All");
     match *request.method() {
         _ if request.headers().contains_key(UPGRADE) => Verb::Stream,
+        _ if rehearsed => Verb::Read,
         Method::GET if watched => Verb::Watch,
         Method::GET | Method::HEAD | Method::OPTIONS => Verb::Read,
         Method::DELETE => Verb::Delete,

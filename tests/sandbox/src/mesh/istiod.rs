@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use super::manifests::apply;
 use crate::cluster::{Cluster, ISTIOD_OTHERS};
 
-/// The port of the container that `/ready` is on.
+/// Ports of the container: that of `/ready`, and that of `/metrics` and what is for debugging.
 const HTTP: u16 = 8080;
+const MONITORING: u16 = 15014;
 
 pub fn start(cluster: &Cluster, program: &Path, charts: &[Value]) -> Result<()> {
     let folder = folder(cluster);
@@ -78,16 +79,17 @@ impl Cluster {
     }
 }
 
-/// Kiali port-forwards to istiod's pod, whatever its name is.
+/// Kiali port-forwards to istiod's pod, whatever its name is, and so does a check.
 pub async fn forward(cluster: &Cluster) -> Result<()> {
-    let target = json!({"address": "127.0.0.1", "port": cluster.istiod_http_port()});
+    let to = |from: u16, port: u16| json!({"ports": [from], "target": {"address": "127.0.0.1", "port": port}});
+    let monitoring = cluster.addresses().port(ISTIOD_OTHERS);
     let forward = json!({
         "apiVersion": "kwok.x-k8s.io/v1alpha1",
         "kind": "ClusterPortForward",
         "metadata": {"name": "istiod"},
         "spec": {
             "selector": {"matchNamespaces": ["istio-system"]},
-            "forwards": [{"ports": [HTTP], "target": target}],
+            "forwards": [to(HTTP, cluster.istiod_http_port()), to(MONITORING, monitoring)],
         },
     });
     apply(&cluster.client(), "sandbox", &[forward]).await

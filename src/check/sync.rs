@@ -1,0 +1,83 @@
+//! Whether istiod has the endpoints of the other clusters, by its own word. It tells that on a port for
+//! debugging, and only to who comes from its own pod, as a port-forward does.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Deserialize;
+
+use super::Finding;
+use crate::code::Code;
+use crate::install::Run;
+use crate::k8s::forward::{self, Target};
+use crate::k8s::{Scope, pods};
+use crate::mesh::ClusterName;
+use crate::progress::ObjectId;
+use crate::steps::ISTIO_NAMESPACE;
+
+const PORT: u16 = 15014;
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A cluster as an istiod sees it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Seen {
+    id: String,
+    #[serde(default)]
+    secret_name: String,
+    sync_status: String,
+}
+
+/// Nothing where no istiod runs, which is a finding by itself.
+pub async fn check(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Finding>> {
+    // Who may not list pods is told of the missing right.
+    let Ok(Some(pod)) = pods::ready(scope, ISTIO_NAMESPACE, "app=istiod").await else {
+        return Ok(Vec::new());
+    };
+    let target = Target {
+        namespace: ISTIO_NAMESPACE.into(),
+        pod,
+        port: PORT,
+    };
+    let asked = forward::get_json::<Vec<Seen>>(scope, &target, "/debug/clusterz", PATIENCE);
+    let seen = match asked.await {
+        Ok(seen) => seen,
+        Err(error) => return Ok(vec![unknown(scope, &target, &error)]),
+    };
+    let names = run.mesh.all().map(|cluster| &cluster.name);
+    let others = names.filter(|name| **name != scope.cluster.name);
+    Ok(others
+        .filter_map(|name| judge(scope, name, &seen))
+        .collect())
+}
+
+fn unknown(scope: &Scope<'_>, target: &Target, error: &anyhow::Error) -> Finding {
+    let pod = ObjectId::new("Pod", ISTIO_NAMESPACE, &target.pod);
+    let cause = format!("does not tell whether it is in sync with the other clusters: {error:#}");
+    let finding = Finding::new(Code::SyncUnknown, scope.cluster, pod, cause);
+    finding.fix(remote_clusters(scope))
+}
+
+/// One that istiod does not know at all has no Secret, or one that it has not read yet: the former is
+/// told by what the Secrets are.
+fn judge(scope: &Scope<'_>, name: &ClusterName, seen: &[Seen]) -> Option<Finding> {
+    let one = seen.iter().find(|one| one.id == name.as_str())?;
+    if one.sync_status == "synced" {
+        return None;
+    }
+    let secret = one.secret_name.rsplit('/').next().unwrap_or_default();
+    let secret = ObjectId::new("Secret", ISTIO_NAMESPACE, secret);
+    let cause = format!(
+        "istiod is not in sync with {name} by it: {}",
+        one.sync_status
+    );
+    let finding = Finding::new(Code::NotInSync, scope.cluster, secret, cause);
+    Some(finding.fix(remote_clusters(scope)))
+}
+
+fn remote_clusters(scope: &Scope<'_>) -> String {
+    format!(
+        "istioctl --context {} remote-clusters",
+        scope.cluster.context
+    )
+}

@@ -1,0 +1,73 @@
+//! What istiod says of the other clusters, by the real one.
+
+use ambikiali_sandbox::Cluster;
+use serde_json::json;
+
+use crate::support::{BOTH, get, merge, on_two_clusters, put, until};
+
+const SECRET: (&str, &str, &str) = ("v1", "Secret", "istio-system/istio-remote-secret-cluster1");
+
+/// What no server listens at.
+const ELSEWHERE: &str = "
+apiVersion: v1
+kind: Config
+clusters: [{name: cluster1, cluster: {server: 'https://127.0.0.1:1'}}]
+users: [{name: cluster1, user: {token: none}}]
+contexts: [{name: cluster1, context: {cluster: cluster1, user: cluster1}}]
+current-context: cluster1
+";
+
+async fn leads_elsewhere(cluster: &Cluster) {
+    let (version, kind, name) = SECRET;
+    let secret = json!({"stringData": {"cluster1": ELSEWHERE}});
+    merge(cluster, version, kind, name, &secret).await;
+}
+
+#[test]
+fn an_istiod_that_does_not_reach_another_cluster_is_warned_of_until_it_does() {
+    on_two_clusters(async |clusters| {
+        let remote = clusters.remote();
+        let before = get(remote, SECRET.0, SECRET.1, SECRET.2).await;
+        let check = [&["check"], &BOTH[..]].concat();
+        leads_elsewhere(remote).await;
+        let said = "warning[AK1214]: cluster2: Secret istio-system/istio-remote-secret-cluster1: istiod is not in sync with cluster1 by it: ";
+        until("istiod has lost sight of it", async || {
+            let ended = clusters.run(&check).await.succeeded();
+            let warned = ended.stdout.contains(said);
+            let fix = "\n  fix: istioctl --context cluster2 remote-clusters\n";
+            assert_eq!(warned, ended.stdout.contains(fix), "{ended:#?}");
+            warned
+        })
+        .await;
+        put(remote, before.expect("a Secret")).await;
+        until("istiod sees it again", async || {
+            let ended = clusters.run(&check).await.succeeded();
+            ended.stdout == "Ready to install\n"
+        })
+        .await;
+    });
+}
+
+#[test]
+fn an_istiod_that_says_nothing_is_warned_of_and_is_no_reason_to_stop() {
+    on_two_clusters(async |clusters| {
+        clusters.remote().pause_istiod().expect("istiod");
+        let check = [&["check"], &BOTH[..]].concat();
+        let ended = clusters.run(&check).await.succeeded();
+        clusters.remote().resume_istiod().expect("istiod");
+        assert!(
+            ended
+                .stdout
+                .starts_with("warning[AK1215]: cluster2: Pod istio-system/istiod-"),
+            "{ended:#?}"
+        );
+        assert!(
+            ended.stdout.ends_with(
+                ": does not tell whether it is in sync with the other clusters: no answer in 3 s\n  \
+                 fix: istioctl --context cluster2 remote-clusters\n\
+                 Ready to install: 1 warning\n"
+            ),
+            "{ended:#?}"
+        );
+    });
+}
