@@ -2,6 +2,7 @@
 //! before their rights go; then each cluster is cleared by its record, side by side: the CR goes while
 //! an operator is there, the namespace goes last. It ends by looking again, without the record.
 
+mod away;
 mod only;
 
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::install::{Run, step};
 use crate::k8s::delete::delete_all;
 use crate::k8s::record::{self, Entry, Origin};
 use crate::k8s::{Deadline, Scope, contents};
-use crate::mesh::Cluster;
+use crate::mesh::{Cluster, ClusterName};
 use crate::progress::ObjectId;
 use crate::steps::{
     aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator, namespaces,
@@ -36,10 +37,12 @@ pub struct Report {
     pub left: Vec<(String, ObjectId)>,
 }
 
-/// An error means that nothing was done.
-pub async fn cleanup(run: &Run<'_>) -> Result<Report> {
+/// Of all clusters of this run; what is in those that are given up stays. An error means that nothing was
+/// done.
+pub async fn cleanup(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Report> {
     let mut report = Report::default();
     try_join_all(run.mesh.all().map(|cluster| open(run, cluster))).await?;
+    away::all_are_named(run, given_up)?;
     let any = run
         .records
         .iter()
@@ -57,6 +60,7 @@ pub async fn cleanup(run: &Run<'_>) -> Result<Report> {
     for cluster in run.mesh.all() {
         end(run, cluster, &mut report).await;
     }
+    report.left.extend(away::stays(run, given_up)?);
     Ok(report)
 }
 

@@ -135,6 +135,11 @@ impl Command {
         file.as_deref()
     }
 
+    /// Whether another command undoes it.
+    pub fn is_undone_by_cleanup(&self) -> bool {
+        matches!(self, Command::Install(args) if !args.dry_run)
+    }
+
     /// Whether it changes clusters.
     pub fn writes(&self) -> bool {
         match self {

@@ -22,14 +22,16 @@ const LAST_WRITES: Duration = Duration::from_millis(1500);
 /// What a command is doing to which clusters.
 pub struct Work {
     writes: bool,
+    has_way_back: bool,
     mesh: OnceCell<Mesh>,
     lease: OnceCell<Lease>,
 }
 
 impl Work {
-    pub fn new(writes: bool) -> Work {
+    pub fn new(writes: bool, has_way_back: bool) -> Work {
         Work {
             writes,
+            has_way_back,
             mesh: OnceCell::new(),
             lease: OnceCell::new(),
         }
@@ -63,7 +65,7 @@ impl Work {
             code = signals.next() => return Ok(code),
         }
         if self.writes {
-            ui::interrupted(self.mesh.get());
+            ui::interrupted(self.mesh.get(), self.has_way_back);
         }
         Ok(code)
     }

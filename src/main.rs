@@ -78,7 +78,7 @@ fn ended(cli: Cli) -> Result<Ended> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let work = Work::new(cli.command.writes());
+    let work = Work::new(cli.command.writes(), cli.command.is_undone_by_cleanup());
     let ended = runtime.block_on(work.until_interrupted(commands::run(cli, &work)));
     // Requests that still hang must not hold the process.
     runtime.shutdown_background();

@@ -38,15 +38,39 @@ pub async fn plan(run: &Run<'_>) -> Result<Vec<Plan>> {
         bookkeeping(run, cluster).await?;
     }
     hold(run);
-    let plans = run
-        .mesh
-        .all()
-        .zip(run.records)
-        .map(|(cluster, record)| Plan {
+    Ok(changes(run))
+}
+
+/// Of what was written, or would have been.
+pub fn changes(run: &Run<'_>) -> Vec<Plan> {
+    let all = run.mesh.all().zip(run.records);
+    let plans = all.map(|(cluster, record)| {
+        let mut changes = record.changes();
+        let is_told = |object: &ObjectId| changes.iter().any(|change| change.object == *object);
+        let mut removed = record.all_removed();
+        removed.retain(|object| !is_told(object));
+        changes.extend(removed.into_iter().map(unexposed));
+        changes.sort_by(|a, b| (a.step, &a.object).cmp(&(b.step, &b.object)));
+        Plan {
             cluster: cluster.name.clone(),
-            changes: record.changes(),
-        });
-    Ok(plans.collect())
+            changes,
+        }
+    });
+    plans.collect()
+}
+
+/// Of a cluster whose Prometheus is somebody else's now: nothing else goes in an install.
+fn unexposed(object: ObjectId) -> Change {
+    let exposes = ["Gateway", "HTTPRoute"].contains(&object.kind.as_str());
+    Change {
+        step: match exposes {
+            true => Step::ExposePrometheus,
+            false => Step::ClusterPrometheus,
+        },
+        object,
+        what: What::Delete,
+        fields: Vec::new(),
+    }
 }
 
 /// What is the same in each cluster, and what of it the rest needs.
@@ -76,19 +100,6 @@ async fn everywhere(run: &Run<'_>, cluster: &Cluster) -> Result<Shared> {
 async fn exposed(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<ScrapeTarget> {
     if let Some(address) = &cluster.prometheus {
         unexpose(run, cluster).await?;
-        let scope = run.on(Step::ExposePrometheus, cluster);
-        for object in scope.record.all_removed() {
-            let exposes = ["Gateway", "HTTPRoute"].contains(&object.kind.as_str());
-            scope.record.tell(Change {
-                step: match exposes {
-                    true => Step::ExposePrometheus,
-                    false => Step::ClusterPrometheus,
-                },
-                object,
-                what: What::Delete,
-                fields: Vec::new(),
-            });
-        }
         return Ok(ScrapeTarget::of(&cluster.name, address));
     }
     let prometheus = step(run, Step::ClusterPrometheus, cluster, async |scope| {

@@ -6,13 +6,12 @@
 use anyhow::Result;
 use futures::future::{join_all, try_join_all};
 
-use super::{Report, clear, end, open};
+use super::{Report, away, clear, end, open};
 use crate::guide::Step;
 use crate::install::{Run, step};
 use crate::k8s::apply::Outcome;
 use crate::k8s::{kinds, record};
 use crate::mesh::{Cluster, ClusterName};
-use crate::planned::{self, Place};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::steps::{aggregate_metrics, kiali, remote_secret};
@@ -46,18 +45,7 @@ pub async fn only(run: &Run<'_>, forgotten: &[ClusterName]) -> Result<Report> {
             Err(error) => report.failures.push(error),
         }
     }
-    for name in forgotten {
-        let objects = planned::objects(&Place {
-            cluster: name,
-            home: false,
-            namespace: run.namespace,
-            images: run.images,
-            targets: &[],
-        })?;
-        let ids = objects.iter().map(|(_, object)| kinds::id(object));
-        let left = ids.map(|id| Ok((name.to_string(), id?)));
-        report.left.extend(left.collect::<Result<Vec<_>>>()?);
-    }
+    report.left.extend(away::stays(run, forgotten)?);
     Ok(report)
 }
 

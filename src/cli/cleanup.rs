@@ -20,7 +20,7 @@ pub struct Cleanup {
     /// Only the remotes that are named here: home and the others go on without them
     #[arg(long, requires = "ctx2")]
     pub only: bool,
-    /// Let home go on without them even where they do not answer; what is in those stays
-    #[arg(long, requires = "only")]
+    /// Do without remotes that do not answer; what is in those is listed and stays
+    #[arg(long)]
     pub forget: bool,
 }

@@ -26,13 +26,13 @@ pub async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result
         return only(args, choices, global, work).await;
     }
     let started = Instant::now();
-    let mesh = {
-        let members = members(args.clusters.ctx1, args.clusters.remotes, global)?;
-        mesh::connect(&members, Istiod::Optional).await?
-    };
+    let members = members(args.clusters.ctx1, args.clusters.remotes, global)?;
+    let (mesh, absent) = mesh::connect_reachable(&members, Istiod::Optional).await?;
+    let way_out = "make it answer, or remove the rest, which leaves what is in it: the same command with --forget";
+    let forgotten = forgotten(&members, &mesh, absent, args.forget, |_| way_out.into())?;
     work.begins(&mesh);
     let report = shown(&mesh, global, choices, work, async |run| {
-        cleanup::cleanup(run).await
+        cleanup::cleanup(run, &forgotten).await
     })
     .await?;
     let clean = ui::cleaned(&mesh.names(), &report, args.dry_run, started.elapsed());
@@ -50,7 +50,14 @@ async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work
     let started = Instant::now();
     let members = leaving(args.clusters, global)?;
     let (mesh, absent) = mesh::connect_reachable(&members, Istiod::Optional).await?;
-    let forgotten = forgotten(&members, &mesh, absent, args.forget)?;
+    let way_out = |member: &Member| {
+        format!(
+            "make it answer, or let home go on without it, which leaves what is in it: \
+             ambikiali cleanup --ctx1 {} --ctx2 {} --only --forget",
+            mesh.home.context, member.context
+        )
+    };
+    let forgotten = forgotten(&members, &mesh, absent, args.forget, way_out)?;
     work.begins(&mesh);
     let report = shown(&mesh, global, choices, work, async |run| {
         cleanup::only(run, &forgotten).await
@@ -115,12 +122,13 @@ fn forgotten(
     mesh: &Mesh,
     absent: Vec<Absent>,
     allowed: bool,
+    way_out: impl Fn(&Member) -> String,
 ) -> Result<Vec<ClusterName>> {
     let away = |member: &&Member| mesh.remotes.iter().all(|c| c.context != member.context);
     let away = members.remotes.iter().filter(away);
     let name = |(member, absent): (&Member, Absent)| {
         if !allowed {
-            return Err(unreachable(member, mesh, &absent));
+            return Err(unreachable(&absent, way_out(member)));
         }
         let remembered = || last_install::name(&member.context);
         let known = member.known.as_ref().map(|known| known.name.clone());
@@ -137,17 +145,10 @@ fn forgotten(
     away.zip(absent).map(name).collect()
 }
 
-fn unreachable(member: &Member, mesh: &Mesh, absent: &Absent) -> anyhow::Error {
+fn unreachable(absent: &Absent, way_out: String) -> anyhow::Error {
     let code = problem::find(&absent.error).and_then(|problem| problem.code);
-    let problem = Problem::new(
-        Exit::Unreachable,
-        format!("{:#}; nothing was done", absent.error),
-    );
-    let problem = problem.fix(format!(
-        "make it answer, or let home go on without it, which leaves what is in it: \
-         ambikiali cleanup --ctx1 {} --ctx2 {} --only --forget",
-        mesh.home.context, member.context
-    ));
+    let cause = format!("{:#}; nothing was done", absent.error);
+    let problem = Problem::new(Exit::Unreachable, cause).fix(way_out);
     match code {
         Some(code) => problem.code(code).into(),
         None => problem.into(),

@@ -100,6 +100,7 @@ async fn written(
     let mut remembered = true;
     let mut findings = Vec::new();
     let mut options = Options::default();
+    let mut changes = Vec::new();
     let begun = shown(mesh, global, choices, work, async |run| -> Result<bool> {
         let chosen = chosen(run, &wanted.options).await?;
         let run = &Run {
@@ -118,7 +119,9 @@ async fn written(
                 "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
             ));
         }
-        install::install(run).await.map(|()| true)
+        install::install(run).await?;
+        changes = plan::changes(run);
+        Ok(true)
     })
     .await?;
     let mut found = json!({
@@ -130,6 +133,7 @@ async fn written(
     }
     let seen = mesh.without(|remote| left_out.has(&remote.name));
     let left_out = left_out.into_all();
+    found["changes"] = document::changes(&changes);
     found["leftOut"] = document::unreachable(&left_out);
     ui::installed(&seen, remembered, started.elapsed());
     ui::left_out(&left_out);

@@ -86,8 +86,8 @@ pub fn tell(
     Ok(())
 }
 
-/// In a dry run: a write to what is there already besides what was applied.
-pub fn foresee(scope: &Scope<'_>, object: &ObjectId, what: What, path: &str) {
+/// A write to what is there already besides what was applied.
+pub fn touched(scope: &Scope<'_>, object: &ObjectId, what: What, path: &str) {
     scope.record.tell(Change {
         step: scope.progress.step(),
         object: object.clone(),

@@ -78,7 +78,7 @@ fn stuck(applied: &Applied, renewed: bool) -> Option<Kiali> {
 pub fn foreseen(scope: &Scope<'_>, name: &str, applied: &Applied, renewed: bool) {
     if stuck(applied, renewed).is_some() {
         let object = ObjectId::new("Kiali", scope.namespace, name);
-        change::foresee(scope, &object, What::Change, AGAIN);
+        change::touched(scope, &object, What::Change, AGAIN);
     }
 }
 
@@ -104,6 +104,7 @@ async fn again(scope: &Scope<'_>, name: &str, stuck: &Kiali) -> Result<Kiali> {
     let params = as_ourselves();
     let object = ObjectId::new("Kiali", scope.namespace, name);
     let (api, touch) = (api(scope), Patch::Merge(touch));
+    change::touched(scope, &object, What::Change, AGAIN);
     Ok(change(scope, &object, || api.patch(name, &params, &touch)).await??)
 }
 

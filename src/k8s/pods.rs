@@ -30,6 +30,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_secs(10);
 
 const RETRIED: &str = ".metadata.annotations['ambikiali.dev/retry']";
+const ROLLED: &str = ".spec.template.metadata.annotations['ambikiali.dev/config-version']";
 
 pub async fn labelled(scope: &Scope<'_>, namespace: &str, labels: &str) -> Result<Vec<Pod>> {
     let api = Api::<Pod>::namespaced(scope.cluster.client.clone(), namespace);
@@ -124,8 +125,8 @@ fn all_since(pods: &[Pod], config: &Value) -> bool {
 /// be gone, and its own pauses grow to a quarter of an hour. It copies the annotation to the ReplicaSet,
 /// and every change of that is looked at.
 pub async fn retried(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
+    change::touched(scope, object, What::Change, RETRIED);
     if scope.choices.dry_run {
-        change::foresee(scope, object, What::Change, RETRIED);
         return Ok(());
     }
     let namespace = object.namespace.as_deref().unwrap_or_default();
@@ -190,6 +191,7 @@ async fn rolled(
     let touch = json!({"spec": {"template": {"metadata": {"annotations": version}}}});
     let params = as_ourselves();
     let touch = Patch::Merge(touch);
+    change::touched(scope, id, What::Change, ROLLED);
     Ok(change(scope, id, || api.patch(&id.name, &params, &touch)).await??)
 }
 

@@ -24,6 +24,7 @@ use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 const ACCOUNT: &str = "kiali-service-account";
+const ISSUED_FOR: &str = ".metadata.annotations['kubernetes.io/service-account.uid']";
 const TOKEN: &str = "kiali";
 const CR: &str = "kiali";
 /// Made by the operator, for the account.
@@ -69,8 +70,7 @@ pub async fn foreseen(scope: &Scope<'_>, before: Before, renewed: bool) -> Resul
     if applied[0].outcome == Outcome::Unchanged
         && of_another(&applied[1].live, account.unwrap_or_default())
     {
-        let uid = ".metadata.annotations['kubernetes.io/service-account.uid']";
-        change::foresee(scope, &token_id(scope), What::Replace, uid);
+        change::touched(scope, &token_id(scope), What::Replace, ISSUED_FOR);
     }
     kiali_cr::foreseen(scope, CR, &applied[2], renewed);
     let api = secrets(scope);
@@ -103,6 +103,7 @@ async fn issued_again(scope: &Scope<'_>, secret: &Value) -> Result<Applied> {
         return Err(Problem::new(Exit::Conflict, cause).fix(fix).into());
     }
     wait::until_gone(scope, &kinds::of(secret)?, token_id(scope)).await?;
+    change::touched(scope, &token_id(scope), What::Replace, ISSUED_FOR);
     apply::apply(scope, secret, Before::Nothing).await
 }
 

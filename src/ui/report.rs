@@ -20,7 +20,7 @@ pub const BAD: Style = AnsiColor::Red.on_default();
 pub const DIM: Style = Style::new().dimmed();
 
 /// What an interrupted command leaves, and the ways from there.
-pub fn interrupted(mesh: Option<&Mesh>) {
+pub fn interrupted(mesh: Option<&Mesh>, has_way_back: bool) {
     let clusters = mesh.into_iter().flat_map(Mesh::all);
     let all = clusters.map(|c| (&c.name, c.transport.written()));
     let (clusters, written): (Vec<_>, Vec<_>) =
@@ -33,7 +33,7 @@ pub fn interrupted(mesh: Option<&Mesh>) {
         note(&format!("  {cluster:<12}  {}", done(written)));
     }
     note("  to go on:     the same command again");
-    if written.iter().any(|w| w.writes > 0) {
+    if has_way_back && written.iter().any(|w| w.writes > 0) {
         note("  to go back:   ambikiali cleanup");
     }
 }

@@ -60,6 +60,15 @@ no remote would be left: cluster2, cluster3 is all that Kiali in cluster1 sees b
   fix: remove all of it: ambikiali cleanup
 "
     );
+    let fewer = ["cleanup", "--ctx1", "cluster1", "--ctx2", "cluster2"];
+    assert_eq!(
+        fleet.run(&fewer).await.exited(3).error(),
+        "\
+[AK1306] cluster1: ConfigMap kiali/ambikiali-record: says that cluster3 is a remote of this install, but it is \
+not named; nothing was done
+  fix: name it too: --ctx2 cluster3
+"
+    );
     unwritten(&marks);
 }
 
@@ -155,6 +164,38 @@ pub async fn cut_short(fleet: &Fleet) {
         assert!(said.contains(line), "{said}");
     }
     without_the_third(fleet).await;
+}
+
+/// All goes but what is in a cluster that does not answer, and is given up; that goes when it is there again.
+pub async fn all_but_one(fleet: &Fleet) {
+    let cleanup = ["cleanup", "--timeout", "120s"];
+    fleet.run(&install(&THREE)).await.succeeded();
+    let before = marks(fleet);
+    let refused = fleet.run_without("cluster3", &cleanup).await.exited(8);
+    assert_eq!(
+        refused.error(),
+        "\
+[AK1001] context cluster3 at https://127.0.0.1:PORT: Connection refused; nothing was done
+  fix: make it answer, or remove the rest, which leaves what is in it: the same command with --forget
+"
+    );
+    unwritten(&before);
+    let forget = [&cleanup[..], &["--forget"]].concat();
+    let given_up = fleet.run_without("cluster3", &forget).await.exited(6);
+    let lines = given_up.stdout.lines();
+    let left = lines.filter(|line| line.starts_with("left  "));
+    let (third, others): (Vec<_>, Vec<_>) = left.partition(|line| line.contains("  cluster3 "));
+    assert_eq!(others, [""; 0], "{given_up:#?}");
+    assert!(
+        third
+            .iter()
+            .any(|line| line.ends_with("  Secret kiali/kiali")),
+        "{given_up:#?}"
+    );
+    unwritten(&before[2..]);
+    let again = fleet.run(&cleanup).await.succeeded();
+    let clean = "Clean in TIME: nothing of ambikiali is left in cluster1, cluster2, cluster3\n";
+    assert_eq!(masked(&again.stdout), clean, "{again:#?}");
 }
 
 /// One that does not answer is kept, unless it is given up; what is in it goes when it is there again.

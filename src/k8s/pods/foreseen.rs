@@ -5,14 +5,12 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::Value;
 
-use super::{RETRIED, all_since, labelled};
+use super::{RETRIED, ROLLED, all_since, labelled};
 use crate::k8s::apply::{Applied, Outcome};
 use crate::k8s::change::{self, What};
 use crate::k8s::request::send_opt;
 use crate::k8s::{Scope, health};
 use crate::progress::ObjectId;
-
-const ROLLED: &str = ".spec.template.metadata.annotations['ambikiali.dev/config-version']";
 
 /// Of one whose pods were refused.
 pub async fn foreseen(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
@@ -20,7 +18,7 @@ pub async fn foreseen(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
     let api = Api::<Deployment>::namespaced(scope.cluster.client.clone(), namespace);
     let live = send_opt(scope, object, || api.get(&object.name)).await?;
     if live.as_ref().and_then(health::refused).is_some() {
-        change::foresee(scope, object, What::Change, RETRIED);
+        change::touched(scope, object, What::Change, RETRIED);
     }
     Ok(())
 }
@@ -42,7 +40,7 @@ pub async fn foreseen_with(
             _ => !all_since(&labelled(scope, namespace, labels).await?, &config.live),
         };
         if rolls {
-            change::foresee(scope, object, What::Change, ROLLED);
+            change::touched(scope, object, What::Change, ROLLED);
         }
     }
     foreseen(scope, object).await

@@ -1,0 +1,56 @@
+//! Remotes of an install that a cleanup does not come to: those that nobody named, which stop it, and
+//! those that the user gives up.
+
+use anyhow::Result;
+
+use crate::code::Code;
+use crate::guide::Step;
+use crate::install::Run;
+use crate::k8s::{kinds, record};
+use crate::last_install;
+use crate::mesh::ClusterName;
+use crate::planned::{self, Place};
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+/// With home's record gone, nothing would know any more what is in the others.
+pub fn all_are_named(run: &Run<'_>, given_up: &[ClusterName]) -> Result<(), Problem> {
+    let home = &run.mesh.home;
+    let named = |uid: &String| run.mesh.remotes.iter().any(|remote| remote.uid == *uid);
+    let remotes = run.on(Step::Namespace, home).record.remotes();
+    let left_out = remotes
+        .into_iter()
+        .find(|(name, uid)| !named(uid) && !given_up.contains(name));
+    let Some((name, uid)) = left_out else {
+        return Ok(());
+    };
+    let context = last_install::context(&uid);
+    let context = context.unwrap_or_else(|| format!("<context of {name}>"));
+    let cause = format!(
+        "{}: ConfigMap {}/{}: says that {name} is a remote of this install, but it is not named; nothing was done",
+        home.name,
+        run.namespace,
+        record::NAME
+    );
+    Err(Problem::new(Exit::Preflight, cause)
+        .code(Code::RemoteLeftOut)
+        .fix(format!("name it too: --ctx2 {context}")))
+}
+
+/// What stays in clusters that do not answer.
+pub fn stays(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Vec<(String, ObjectId)>> {
+    let mut stays = Vec::new();
+    for name in given_up {
+        let objects = planned::objects(&Place {
+            cluster: name,
+            home: false,
+            namespace: run.namespace,
+            images: run.images,
+            targets: &[],
+        })?;
+        for (_, object) in objects {
+            stays.push((name.to_string(), kinds::id(&object)?));
+        }
+    }
+    Ok(stays)
+}
