@@ -28,6 +28,7 @@ codes! {
     RolesSwapped = 1007,
     OldKubernetes = 1008,
     NotLookedAt = 1009,
+    AddressBehindProxy = 1010,
     NoGatewayApi = 1101,
     OldGatewayApi = 1102,
     NoGatewayClass = 1103,

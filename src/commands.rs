@@ -161,8 +161,9 @@ async fn with_remembered(mut mesh: Mesh, namespace: &str) -> Mesh {
     drop(scope);
     let remotes = mesh.remotes.iter_mut();
     for cluster in std::iter::once(&mut mesh.home).chain(remotes) {
-        let then = records[0].prometheus(&cluster.uid);
-        cluster.prometheus = cluster.prometheus.take().or(then);
+        if !cluster.prometheus_is_said {
+            cluster.prometheus = records[0].prometheus(&cluster.uid);
+        }
     }
     mesh
 }

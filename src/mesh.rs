@@ -21,7 +21,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use serde::{Deserialize, Serialize};
 
-pub use address::Address;
+pub use address::{Address, Prometheus};
 pub use connect::{connect, connect_each, connect_reachable, contexts};
 pub use endpoint::Endpoint;
 pub use heard::{Heard, listen};
@@ -45,6 +45,8 @@ pub struct Cluster {
     pub endpoint: Endpoint,
     /// Of somebody else, scraped in place of one of ours.
     pub prometheus: Option<Address>,
+    /// The user said which; else it is that of the last install.
+    pub prometheus_is_said: bool,
 }
 
 impl Cluster {
@@ -97,7 +99,7 @@ pub struct Member {
     pub kubeconfig: Option<PathBuf>,
     /// What its Istio cluster id must be.
     pub name: Option<ClusterName>,
-    pub prometheus: Option<Address>,
+    pub prometheus: Option<Prometheus>,
     /// Address for pods of other clusters, when the kubeconfig's is not the right one.
     pub api_server: Option<String>,
     /// Name and UID it had when it was installed; None when the user named it now.

@@ -5,7 +5,30 @@ mod changed;
 mod sync;
 mod texts;
 
-use crate::support::{BOTH, on_two_clusters, unwritten};
+use crate::support::{
+    BOTH, Clusters, ambikiali, entry, kubeconfig, masked, on_two_clusters, unwritten,
+};
+
+/// It is of no use to pods, and none is needed for what is local.
+async fn through_a_proxy(clusters: &Clusters, check: &[&str]) {
+    let file = clusters.state().join("proxied");
+    let proxied = kubeconfig(clusters.sandbox.kubeconfig(), file, |config| {
+        entry(config, "cluster", "cluster2")["proxy-url"] = "http://127.0.0.1:1".into();
+    });
+    let ended = ambikiali(check, &proxied, clusters.state()).await;
+    assert_eq!(
+        masked(&ended.succeeded().stdout),
+        "\
+warning[AK1010]: cluster2: API server https://127.0.0.1:PORT: is reached through the kubeconfig's proxy \
+from here, and without it from pods of cluster1
+  fix: name the address that pods of home reach, be it the same: --api-server2 https://HOST:PORT
+Ready to install: 1 warning
+"
+    );
+    let named = [check, &["--api-server2", clusters.remote().server()]].concat();
+    let ended = ambikiali(&named, &proxied, clusters.state()).await;
+    assert_eq!(ended.succeeded().stdout, "Ready to install\n");
+}
 
 #[test]
 fn a_mesh_that_is_as_it_should_be_is_ready_to_install_and_nothing_is_written() {
@@ -15,6 +38,7 @@ fn a_mesh_that_is_as_it_should_be_is_ready_to_install_and_nothing_is_written() {
         let ended = clusters.run(&check).await.succeeded();
         assert_eq!(ended.stdout, "Ready to install\n");
         unwritten(&marks);
+        through_a_proxy(clusters, &check).await;
         clusters.installed().await;
         let marks = clusters.marks();
         let swapped = [

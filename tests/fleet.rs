@@ -39,9 +39,13 @@ fn a_third_cluster_is_added_later_and_removed_and_the_second_is_not_touched() {
         leave::refused(fleet).await;
         leave::removed(fleet).await;
         leave::cut_short(fleet).await;
-        leave::given_up(fleet).await;
         let writes = second.requests().unwrap().by_agent("ambikiali").writes();
         assert_eq!(writes.len(), 0, "{writes:#?}");
         leave::all_but_one(fleet).await;
+        leave::given_up(fleet).await;
+        fleet
+            .run(&["cleanup", "--timeout", "120s"])
+            .await
+            .succeeded();
     });
 }

@@ -55,6 +55,11 @@ fn what_is_planned_is_what_the_next_install_writes() {
         assert_eq!(shown, texts::UNEXPOSED);
         installed_as_planned(clusters, &option).await;
 
+        let option = ["--prometheus2", "default"];
+        let shown = without_fields(&planned(clusters, &option).await);
+        assert_eq!(shown, texts::EXPOSED_AGAIN);
+        installed_as_planned(clusters, &option).await;
+
         clusters.cleaned().await;
         theirs.removed().await;
     });

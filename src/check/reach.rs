@@ -1,5 +1,5 @@
-//! What traffic between the clusters needs: a network's name, an east-west gateway that is reached, and
-//! an istiod that knows the other clusters.
+//! What it takes to reach a cluster from another one: an API server's address that pods can use, a
+//! network's name, an east-west gateway with an address, and an istiod that knows the other clusters.
 
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -18,7 +18,29 @@ pub fn judge(facts: &Facts<'_>, mesh: &Mesh) -> Vec<Finding> {
     let names = mesh.all().map(|cluster| &cluster.name);
     let others = names.filter(|name| **name != facts.cluster.name);
     let secrets = others.flat_map(|other| remote_secret(facts, other));
-    [network(facts), east_west(facts), secrets.collect()].concat()
+    let address = match facts.cluster.uid == mesh.home.uid {
+        true => Vec::new(),
+        false => address(facts.cluster, mesh),
+    };
+    [address, network(facts), east_west(facts), secrets.collect()].concat()
+}
+
+/// Whether pods reach it is only seen when one tries.
+fn address(remote: &Cluster, mesh: &Mesh) -> Vec<Finding> {
+    let endpoint = &remote.endpoint;
+    if !endpoint.behind_proxy {
+        return Vec::new();
+    }
+    let object = ObjectId::cluster_wide("API server", &endpoint.server);
+    let cause = format!(
+        "is reached through the kubeconfig's proxy from here, and without it from pods of {}",
+        mesh.home.name
+    );
+    let finding = Finding::new(Code::AddressBehindProxy, remote, object, cause);
+    vec![finding.fix(format!(
+        "name the address that pods of home reach, be it the same: {} https://HOST:PORT",
+        endpoint.flag
+    ))]
 }
 
 fn network(facts: &Facts<'_>) -> Vec<Finding> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::fleet::{Own, Remote};
 use super::values;
-use crate::mesh::{Address, ClusterName};
+use crate::mesh::{ClusterName, Prometheus};
 use crate::problem::{Exit, Problem};
 
 /// More would be no view for people.
@@ -57,7 +57,7 @@ struct Entry {
     kubeconfig: Option<Filled>,
     name: Option<ClusterName>,
     api_server: Option<Url>,
-    prometheus: Option<Address>,
+    prometheus: Option<Prometheus>,
 }
 
 #[derive(Debug, Deserialize)]

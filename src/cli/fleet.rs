@@ -15,7 +15,7 @@ pub use sensible::sensible;
 
 use super::file::LAST;
 use super::scripts;
-use crate::mesh::{Address, ClusterName};
+use crate::mesh::{ClusterName, Prometheus};
 
 /// The clusters of an install.
 #[derive(Args, Debug)]
@@ -80,7 +80,7 @@ pub struct Own {
     /// Its API server's address for pods of home.
     pub api_server: Option<String>,
     /// Where a Prometheus of its own is scraped.
-    pub prometheus: Option<Address>,
+    pub prometheus: Option<Prometheus>,
 }
 
 fn context(number: usize) -> String {
@@ -129,7 +129,7 @@ impl<const NEW: bool> Args for Remotes<NEW> {
             let argument = match flag.name {
                 "name" => argument.value_parser(|text: &str| ClusterName::new(text)),
                 "prometheus" => {
-                    argument.value_parser(|text: &str| Address::try_from(text.to_string()))
+                    argument.value_parser(|text: &str| Prometheus::try_from(text.to_string()))
                 }
                 "kubeconfig" => argument.value_parser(value_parser!(PathBuf)),
                 _ => argument,

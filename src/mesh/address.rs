@@ -24,6 +24,26 @@ impl TryFrom<String> for Address {
     }
 }
 
+/// What the user wants scraped in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Prometheus {
+    /// One that an install makes, whatever was scraped before.
+    Ours,
+    At(Address),
+}
+
+impl TryFrom<String> for Prometheus {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Prometheus, String> {
+        match text.as_str() {
+            "default" => Ok(Prometheus::Ours),
+            _ => Address::try_from(text).map(Prometheus::At),
+        }
+    }
+}
+
 fn is_host(host: &str) -> bool {
     let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     if let Some(inside) = inside {

@@ -19,6 +19,8 @@ pub struct Endpoint {
     pub flag: String,
     /// Whether the address cannot mean the same machine inside a pod.
     pub local_only: bool,
+    /// This machine needs the kubeconfig's proxy for it, of which pods know nothing.
+    pub behind_proxy: bool,
 }
 
 impl Endpoint {
@@ -39,6 +41,7 @@ impl Endpoint {
         };
         Ok(Endpoint {
             local_only: is_local(&server)?,
+            behind_proxy: entry.proxy_url.is_some() && member.api_server.is_none(),
             server,
             ca,
             flag: format!("--api-server{}", member.number),

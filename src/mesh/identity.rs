@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use kube::config::Kubeconfig;
 use kube::{Api, Client};
 
-use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, kubeconfig};
+use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, Prometheus, kubeconfig};
 use crate::code::Code;
 use crate::k8s::Deadline;
 use crate::k8s::retry::{Cause, persist};
@@ -39,7 +39,11 @@ pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Resul
         client,
         transport,
         endpoint,
-        prometheus: member.prometheus.clone(),
+        prometheus: match &member.prometheus {
+            Some(Prometheus::At(address)) => Some(address.clone()),
+            Some(Prometheus::Ours) | None => None,
+        },
+        prometheus_is_said: member.prometheus.is_some(),
     })
 }
 

@@ -17,7 +17,7 @@ const GOOD: [&str; 5] = [
      name: us\n  apiServer: https://10.1.0.4:6443\n  prometheus: 10.1.0.4:9090\n",
     "namespace: null\nhome: {context: \"no\", name: ~}\nremotes: [{context: 'arn:aws:eks:1/x'}]\n",
     "home: {context: east, prometheus: \"[fd00::1]:9090\"}\nremotes: [{context: a}, {context: b}, {context: c}]\n",
-    "home: {context: east, apiServer: http://h}\nremotes: [{context: \"5\", prometheus: p.example.com:65535}]\n",
+    "home: {context: east, apiServer: http://h, prometheus: default}\nremotes: [{context: \"5\", prometheus: p.example.com:65535}]\n",
 ];
 
 /// After the head, with what is said of it.

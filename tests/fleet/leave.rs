@@ -226,4 +226,5 @@ cluster1 --ctx2 cluster3 --only --forget
     let later = fleet.run(&LEAVE).await.succeeded();
     assert_eq!(masked(&later.stdout), GONE, "{later:#?}");
     without_the_third(fleet).await;
+    unwritten(&before[1..2]);
 }

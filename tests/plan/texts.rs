@@ -88,3 +88,18 @@ cluster2
   delete   expose prometheus   HTTPRoute istio-system/prometheus
 Plan: 4 to change, 2 to delete, 26 as they are; nothing was written
 ";
+
+/// What is given to the remote's Gateway is scraped again.
+pub const EXPOSED_AGAIN: &str = "\
+cluster1
+  change   namespace           ConfigMap kiali/ambikiali-record
+  hold     namespace           Lease kiali/ambikiali
+  change   aggregate metrics   ConfigMap kiali/prometheus-config
+  change   aggregate metrics   Deployment kiali/prometheus
+cluster2
+  change   namespace           ConfigMap kiali/ambikiali-record
+  reuse    cluster prometheus  Service istio-system/prometheus
+  create   expose prometheus   Gateway istio-system/prometheus-gateway
+  create   expose prometheus   HTTPRoute istio-system/prometheus
+Plan: 2 to create, 4 to change, 1 reused, 26 as they are; nothing was written
+";

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::{named, recorded};
 use crate::cleanup::CLEAN;
-use crate::support::{Clusters, Foreign, get, masked, on_two_clusters, patch, progress, unwritten};
+use crate::support::{
+    Clusters, Ended, Foreign, get, masked, on_two_clusters, patch, progress, unwritten,
+};
 
 const DEPLOYMENT: (&str, &str, &str) = ("apps/v1", "Deployment", "kiali/prometheus");
 
@@ -42,7 +44,7 @@ async fn deployment(cluster: &Cluster) -> Value {
         .expect("the Deployment")
 }
 
-async fn forced(clusters: &Clusters) -> crate::support::Ended {
+async fn forced(clusters: &Clusters) -> Ended {
     clusters.install(&["--force-conflicts"]).await
 }
 
@@ -163,12 +165,17 @@ fn fault_23_an_object_that_cannot_be_changed_into_ours_is_named_and_never_made_a
         let namespace = Foreign::apply(home, NAMESPACE).await;
         let theirs = Foreign::apply(home, OTHER_PODS).await;
         let before = deployment(home).await;
-        let ended = forced(clusters).await.exited(1);
-        let error = ended.error();
-        let named = "aggregate metrics: cluster1: Deployment kiali/prometheus: ";
-        assert!(error.starts_with(named), "{error}");
-        assert!(error.contains("spec.selector"), "{error}");
-        assert!(error.contains("field is immutable"), "{error}");
+        let marks = clusters.marks();
+        let found = forced(clusters).await.exited(3).error();
+        unwritten(&marks);
+        let in_spite = ["--force-conflicts", "--skip-check", "AK1408"];
+        let error = clusters.install(&in_spite).await.exited(1).error();
+        let object = "cluster1: Deployment kiali/prometheus: ";
+        for (error, named) in [(found, "[AK1408] "), (error, "aggregate metrics: ")] {
+            assert!(error.starts_with(&format!("{named}{object}")), "{error}");
+            assert!(error.contains("spec.selector"), "{error}");
+            assert!(error.contains("field is immutable"), "{error}");
+        }
         let after = deployment(home).await;
         assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
         assert_eq!(after["spec"], before["spec"]);

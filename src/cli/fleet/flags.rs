@@ -24,7 +24,7 @@ pub const FLAGS: [Flag; 4] = [
         value: "HOST:PORT",
         first: 1,
         new: true,
-        said: "Prometheus of that cluster, which is scraped in place of one of ours; --prometheus1 and so on",
+        said: "Prometheus of that cluster, which is scraped in place of one of ours, \"default\" for ours again; --prometheus1 and so on",
     },
     Flag {
         name: "name",
