@@ -21,8 +21,12 @@ use crate::code::{Code, Severity};
 use crate::guide::Step;
 use crate::install::Run;
 use crate::mesh::{Cluster, ClusterName, Mesh};
+use crate::planned::planned;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+
+/// Requests of one look at one cluster.
+const AT_ONCE: usize = 8;
 
 /// Something that an install would fail on, or that keeps the view from being whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +94,7 @@ pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Vec<Finding>> {
 
 async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<Finding>)> {
     let scope = run.on(Step::Namespace, cluster);
+    let mut planned = planned(run, cluster)?;
     let (facts, kinds, rights, sync) = tokio::try_join!(
         Facts::of(&scope),
         async {
@@ -99,15 +104,19 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<
                 None => gateway_api::check(&scope).await,
             }
         },
-        rights::check(run, &scope),
+        rights::check(run, &scope, &planned),
         sync::check(run, &scope),
     )?;
-    // Nothing is in a namespace that is not there.
+    // Nothing is in a namespace that is not there, and one that is there stays as it is.
     let namespace = !matches!(facts.namespace, Ok(None));
-    let there = taken::look(run, &scope, namespace).await?;
+    planned.retain(|(step, object)| match step {
+        Step::Namespace => !namespace,
+        _ => namespace || object["metadata"]["namespace"] != scope.namespace,
+    });
+    let there = taken::look(&scope, &planned).await?;
     // Whoever lacks rights is told of all of them already.
     let refused = match rights.is_empty() {
-        true => rehearsal::check(run, &scope, &there, namespace).await?,
+        true => rehearsal::check(&scope, &planned, &there).await?,
         false => Vec::new(),
     };
     let taken = taken::judge(&scope, there).await?;

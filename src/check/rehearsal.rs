@@ -6,31 +6,23 @@ use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 
-use super::Finding;
 use super::taken::Taken;
+use super::{AT_ONCE, Finding};
 use crate::code::Code;
 use crate::guide::Step;
-use crate::install::Run;
 use crate::k8s::ownership::labelled;
 use crate::k8s::write::{Force, ask};
 use crate::k8s::{Scope, advice, kinds};
-use crate::planned::planned;
-
-const AT_ONCE: usize = 8;
 
 pub async fn check(
-    run: &Run<'_>,
     scope: &Scope<'_>,
+    planned: &[(Step, Value)],
     taken: &Taken,
-    namespace: bool,
 ) -> Result<Vec<Finding>> {
     let mut wanted = Vec::new();
-    for (step, object) in planned(run, scope.cluster)? {
-        let inside = object["metadata"]["namespace"] == scope.namespace;
-        let is_there = namespace && step == Step::Namespace;
-        let asked = (namespace || !inside) && !is_there;
-        if asked && !taken.serves(step, &kinds::id(&object)?) {
-            wanted.push(labelled(&object, &scope.record.id));
+    for (step, object) in planned {
+        if !taken.serves(*step, &kinds::id(object)?) {
+            wanted.push(labelled(object, &scope.record.id));
         }
     }
     let asked = wanted.iter().map(|object| rehearsed(scope, object));

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::Finding;
 use crate::code::Code;
+use crate::guide::Step;
 use crate::install::Run;
 use crate::k8s::rights::{self, Right};
 use crate::k8s::{Scope, kinds};
-use crate::planned::planned;
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
 
@@ -22,9 +22,13 @@ const WATCHED: [&str; 6] = [
     "Service",
 ];
 
-pub async fn check(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Finding>> {
+pub async fn check(
+    run: &Run<'_>,
+    scope: &Scope<'_>,
+    planned: &[(Step, Value)],
+) -> Result<Vec<Finding>> {
     let home = run.is_home(scope.cluster);
-    let objects = objects(run, scope)?;
+    let objects = objects(run, scope, planned)?;
     let roles = objects.iter().filter(|o| o["kind"] == "ClusterRole");
     let roles = roles.cloned().collect::<Vec<_>>();
     let missing = rights::missing(scope, needed(scope, &objects, home)?, &roles).await?;
@@ -42,9 +46,9 @@ pub async fn check(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Finding>> {
 }
 
 /// Everything that is written to a home or to a remote.
-fn objects(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Value>> {
-    let planned = planned(run, scope.cluster)?.into_iter();
-    let mut objects = planned.map(|(_, object)| object).collect::<Vec<_>>();
+fn objects(run: &Run<'_>, scope: &Scope<'_>, planned: &[(Step, Value)]) -> Result<Vec<Value>> {
+    let planned = planned.iter().map(|(_, object)| object.clone());
+    let mut objects = planned.collect::<Vec<_>>();
     objects.push(scope.record.object(scope.namespace)?);
     if run.is_home(scope.cluster) {
         objects.push(scope.lease.object());

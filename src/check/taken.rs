@@ -5,18 +5,14 @@ use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 
-use super::Finding;
+use super::{AT_ONCE, Finding};
 use crate::code::Code;
 use crate::guide::Step;
-use crate::install::Run;
 use crate::k8s::conflict;
 use crate::k8s::difference::difference;
 use crate::k8s::{Scope, kinds, write};
-use crate::planned::planned;
 use crate::progress::ObjectId;
 use crate::steps::{cluster_prometheus, expose_prometheus, kiali_operator};
-
-const AT_ONCE: usize = 8;
 
 /// All that is there under names of ours.
 pub struct Taken(Vec<Foreign>);
@@ -42,15 +38,12 @@ impl Taken {
     }
 }
 
-pub async fn look(run: &Run<'_>, scope: &Scope<'_>, namespace: bool) -> Result<Taken> {
-    let mut planned = planned(run, scope.cluster)?;
+pub async fn look(scope: &Scope<'_>, planned: &[(Step, Value)]) -> Result<Taken> {
     // What these hold is only known when addresses and tokens are.
     let later = [Step::AggregateMetrics, Step::RemoteSecret, Step::Kiali];
-    planned.retain(|(step, object)| {
-        let inside = object["metadata"]["namespace"] == scope.namespace;
-        !later.contains(step) && *step != Step::Namespace && (namespace || !inside)
-    });
-    let read = planned.into_iter().map(async |(step, wanted)| {
+    let now = |step: &Step| !later.contains(step) && *step != Step::Namespace;
+    let planned = planned.iter().filter(|(step, _)| now(step)).cloned();
+    let read = planned.map(async |(step, wanted)| {
         let id = kinds::id(&wanted)?;
         let live = write::read(scope, &wanted, &id).await;
         // Who may not read it is told of the missing right.

@@ -194,11 +194,9 @@ impl Record {
         state.changes.push(change);
     }
 
-    /// All of it, by step and object.
+    /// All of it, as it was told.
     pub fn changes(&self) -> Vec<Change> {
-        let mut changes = self.state().changes.clone();
-        changes.sort_by(|a, b| (a.step, &a.object).cmp(&(b.step, &b.object)));
-        changes
+        self.state().changes.clone()
     }
 
     fn text(&self) -> Result<String> {

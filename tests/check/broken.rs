@@ -59,7 +59,12 @@ fn what_is_not_whole_is_warned_of_and_fails_a_strict_check() {
                 let ended = clusters.run(&strict).await.exited(3);
                 assert!(ended.stdout.contains(&line), "{code}: {ended:#?}");
                 // One that is paused does not tell what it is in sync with.
-                let silent = if broken.mended { ",AK1215" } else { "" };
+                let (warnings, silent) = match broken.mended {
+                    true => ("2 warnings", ",AK1215"),
+                    false => ("1 warning", ""),
+                };
+                let end = format!("Not ready: {warnings}\n");
+                assert!(ended.stdout.ends_with(&end), "{code}: {ended:#?}");
                 let skip = format!("{code}{silent}");
                 let ended = clusters
                     .run(&[&strict[..], &["--skip-check", &skip]].concat())
