@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use ambikiali_sandbox::fault::{Action, Answer, Fault, Verb, When};
+use serde_json::json;
 
 use super::behind::Behind;
-use crate::support::{masked, on_two_clusters};
+use crate::support::{masked, on_two_clusters, patch};
 
 /// The write of the operator on the remote, each time.
 fn operator_of_remote(action: Action) -> Fault {
@@ -96,6 +97,11 @@ error: kiali operator: cluster2: Deployment kiali/kiali-operator: answered 502 B
 fn fault_09_a_server_that_never_answers_is_given_up_by_name() {
     on_two_clusters(async |clusters| {
         let behind = Behind::proxies(clusters).await;
+        // All else is there: nothing but this write may come to the deadline.
+        behind.install("90s").await.succeeded();
+        let edit = json!({"spec": {"replicas": 0}});
+        let operator = "kiali/kiali-operator";
+        patch(clusters.remote(), "apps/v1", "Deployment", operator, &edit).await;
         behind.remote.add(operator_of_remote(Action::Silence));
         let ended = behind.install("10s").await.exited(8);
         assert_eq!(ended.stdout, "");

@@ -39,12 +39,13 @@ fn fault_36_a_load_balancer_that_never_comes_is_named_at_the_deadline_and_no_emp
  {
     on_two_clusters(async |clusters| {
         clusters.sandbox.world().load_balancers.hold_back(true);
-        let short = [&INSTALL[..6], &["--timeout", "15s"]].concat();
+        // Long enough for all else to be ready by then.
+        let short = [&INSTALL[..6], &["--timeout", "40s"]].concat();
         let ended = clusters.run(&short).await.exited(4);
         // Both wait, and whichever is first past the deadline is named.
         assert_eq!(
             ended.error().replace("cluster2", "cluster1").replace(NO_POD, PENDING),
-            format!("expose prometheus: cluster1: Gateway istio-system/prometheus-gateway is not ready after 15 s: {PENDING}
+            format!("expose prometheus: cluster1: Gateway istio-system/prometheus-gateway is not ready after 40 s: {PENDING}
   fix: Service istio-system/prometheus-gateway-istio of type LoadBalancer got no address: this cluster usually lacks a load balancer (MetalLB, cloud-provider-kind, the cloud's controller); see kubectl --context cluster1 -n istio-system describe service prometheus-gateway-istio
 ")
         );
