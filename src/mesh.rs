@@ -74,6 +74,11 @@ impl Mesh {
         std::iter::once(&self.home).chain(&self.remotes)
     }
 
+    /// Those that this one has to reach.
+    pub fn others(&self, than: &Cluster) -> impl Iterator<Item = &Cluster> {
+        self.all().filter(move |cluster| cluster.uid != than.uid)
+    }
+
     pub fn without(&self, gone: impl Fn(&Cluster) -> bool) -> Mesh {
         let remotes = self.remotes.iter().filter(|remote| !gone(remote));
         Mesh {

@@ -46,10 +46,6 @@ pub fn changes(run: &Run<'_>) -> Vec<Plan> {
     let all = run.mesh.all().zip(run.records);
     let plans = all.map(|(cluster, record)| {
         let mut changes = record.changes();
-        let is_told = |object: &ObjectId| changes.iter().any(|change| change.object == *object);
-        let mut removed = record.all_removed();
-        removed.retain(|object| !is_told(object));
-        changes.extend(removed.into_iter().map(unexposed));
         changes.sort_by(|a, b| (a.step, &a.object).cmp(&(b.step, &b.object)));
         Plan {
             cluster: cluster.name.clone(),
@@ -57,20 +53,6 @@ pub fn changes(run: &Run<'_>) -> Vec<Plan> {
         }
     });
     plans.collect()
-}
-
-/// Of a cluster whose Prometheus is somebody else's now: nothing else goes in an install.
-fn unexposed(object: ObjectId) -> Change {
-    let exposes = ["Gateway", "HTTPRoute"].contains(&object.kind.as_str());
-    Change {
-        step: match exposes {
-            true => Step::ExposePrometheus,
-            false => Step::ClusterPrometheus,
-        },
-        object,
-        what: What::Delete,
-        fields: Vec::new(),
-    }
 }
 
 /// What is the same in each cluster, and what of it the rest needs.

@@ -15,9 +15,8 @@ const EAST_WEST: &str = "istio-east-west";
 const NETWORK: &str = "topology.istio.io/network";
 
 pub fn judge(facts: &Facts<'_>, mesh: &Mesh) -> Vec<Finding> {
-    let names = mesh.all().map(|cluster| &cluster.name);
-    let others = names.filter(|name| **name != facts.cluster.name);
-    let secrets = others.flat_map(|other| remote_secret(facts, other));
+    let others = mesh.others(facts.cluster);
+    let secrets = others.flat_map(|other| remote_secret(facts, &other.name));
     let address = match facts.cluster.uid == mesh.home.uid {
         true => Vec::new(),
         false => address(facts.cluster, mesh),

@@ -44,11 +44,9 @@ pub async fn check(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Finding>> {
         Ok(seen) => seen,
         Err(error) => return Ok(vec![unknown(scope, &target, &error)]),
     };
-    let names = run.mesh.all().map(|cluster| &cluster.name);
-    let others = names.filter(|name| **name != scope.cluster.name);
-    Ok(others
-        .filter_map(|name| judge(scope, name, &seen))
-        .collect())
+    let others = run.mesh.others(scope.cluster);
+    let judged = others.filter_map(|other| judge(scope, &other.name, &seen));
+    Ok(judged.collect())
 }
 
 fn unknown(scope: &Scope<'_>, target: &Target, error: &anyhow::Error) -> Finding {

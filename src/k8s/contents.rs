@@ -3,11 +3,11 @@
 //! of ours after a cleanup, which must not trust the record it worked from.
 
 use anyhow::Result;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::ListParams;
-use kube::core::DynamicObject;
+use kube::core::{ApiResource, DynamicObject};
 use kube::discovery::{Discovery, Scope as Reach, verbs};
 
 use super::Scope;
@@ -91,46 +91,46 @@ async fn walk(
             && can.supports_operation(verbs::LIST)
             && !PASSING.contains(&kind.kind.as_str())
     });
-    let lists = kinds.map(|(kind, _)| {
-        let params = &params;
-        async move {
-            let api = match namespace {
-                Some(namespace) => {
-                    Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &kind)
-                }
-                None => Api::all_with(client.clone(), &kind),
-            };
-            let list = ObjectId::cluster_wide("list of", &kind.kind);
-            let found = send(scope, &list, || api.list_metadata(params)).await;
-            (kind, found)
-        }
-    });
+    let lists = kinds.map(|(kind, _)| listed(scope, namespace, kind, &params));
     // Few at a time: a server with hundreds of kinds must not be flooded.
-    let mut lists = futures::stream::iter(lists).buffer_unordered(4);
-    let mut all = Vec::new();
-    while let Some((kind, found)) = lists.next().await {
-        let found = match found {
-            Ok(found) => found.items,
-            // A kind that may not even be listed holds nothing that we wrote.
-            Err(refusal)
-                if refusal
-                    .status()
-                    .is_some_and(|s| matches!(s.code, 403..=405)) =>
-            {
-                continue;
-            }
-            Err(refusal) => return Err(refusal.into()),
+    let lists = futures::stream::iter(lists).buffer_unordered(4);
+    let all = lists.try_collect::<Vec<_>>().await?;
+    Ok(all.into_iter().flatten().collect())
+}
+
+async fn listed(
+    scope: &Scope<'_>,
+    namespace: Option<&str>,
+    kind: ApiResource,
+    params: &ListParams,
+) -> Result<Vec<(Key, ObjectMeta)>> {
+    let client = scope.cluster.client.clone();
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &kind),
+        None => Api::all_with(client, &kind),
+    };
+    let list = ObjectId::cluster_wide("list of", &kind.kind);
+    let found = match send(scope, &list, || api.list_metadata(params)).await {
+        Ok(found) => found.items,
+        // A kind that may not even be listed holds nothing that we wrote.
+        Err(refusal)
+            if refusal
+                .status()
+                .is_some_and(|s| matches!(s.code, 403..=405)) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
+    let named = found.into_iter().map(|object| {
+        let meta = object.metadata;
+        let key = Key {
+            api_version: kind.api_version.clone(),
+            kind: kind.kind.clone(),
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone().unwrap_or_default(),
         };
-        all.extend(found.into_iter().map(|object| {
-            let meta = object.metadata;
-            let key = Key {
-                api_version: kind.api_version.clone(),
-                kind: kind.kind.clone(),
-                namespace: meta.namespace.clone(),
-                name: meta.name.clone().unwrap_or_default(),
-            };
-            (key, meta)
-        }));
-    }
-    Ok(all)
+        (key, meta)
+    });
+    Ok(named.collect())
 }

@@ -38,13 +38,13 @@ pub async fn delete(scope: &Scope<'_>, object: &Value) -> Result<Removed> {
         },
     };
     if scope.choices.dry_run || by_uid(scope, &key, &uid).await? {
-        scope.record.removed(&key);
+        scope.record.removed(scope.progress.step(), &key);
         return Ok(Removed::Deleted);
     }
     // Another UID under that name: ours again after a run that was cut short, or somebody else's.
     match look(scope, &entry).await? {
         Look::At(now) if now != uid && by_uid(scope, &key, &now).await? => {
-            scope.record.removed(&key);
+            scope.record.removed(scope.progress.step(), &key);
             Ok(Removed::Deleted)
         }
         Look::At(_) => Ok(Removed::Foreign),
@@ -109,7 +109,7 @@ async fn by_uid(scope: &Scope<'_>, key: &Key, uid: &str) -> Result<bool> {
 /// One that was just looked at, whoever made it.
 pub async fn by_meta(scope: &Scope<'_>, key: &Key, meta: &ObjectMeta) -> Result<()> {
     by_uid(scope, key, meta.uid.as_deref().unwrap_or_default()).await?;
-    scope.record.removed(key);
+    scope.record.removed(scope.progress.step(), key);
     Ok(())
 }
 

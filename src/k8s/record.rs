@@ -21,8 +21,9 @@ pub use found::Found;
 use parties::Party;
 pub use store::{choose, cover, finish, foreseen, look, open, open_to_write, remove};
 
-use super::change::Change;
+use super::change::{Change, What};
 use super::ownership::{self, digest};
+use crate::guide::Step;
 use crate::mesh::{Cluster, Mesh};
 use crate::options::Options;
 use crate::progress::ObjectId;
@@ -64,7 +65,7 @@ struct State {
     parties: Vec<Party>,
     /// Those that it will name, when they are not the ones of this run.
     staying: Option<Vec<Party>>,
-    removed: Vec<ObjectId>,
+    removed: Vec<Change>,
     changes: Vec<Change>,
 }
 
@@ -160,10 +161,15 @@ impl Record {
     }
 
     /// It is gone.
-    pub fn removed(&self, key: &Key) {
+    pub fn removed(&self, step: Step, key: &Key) {
         let mut state = self.state();
         state.objects.remove(key);
-        state.removed.push(key.id());
+        state.removed.push(Change {
+            step,
+            object: key.id(),
+            what: What::Delete,
+            fields: Vec::new(),
+        });
     }
 
     pub fn forget(&self, key: &Key) {
@@ -172,7 +178,8 @@ impl Record {
 
     /// What was removed, in its order.
     pub fn all_removed(&self) -> Vec<ObjectId> {
-        self.state().removed.clone()
+        let state = self.state();
+        state.removed.iter().map(|c| c.object.clone()).collect()
     }
 
     /// Those of the last install; None without a record.
@@ -194,9 +201,12 @@ impl Record {
         state.changes.push(change);
     }
 
-    /// All of it, as it was told.
+    /// All of it, as it was told; what was removed, unless it was made again.
     pub fn changes(&self) -> Vec<Change> {
-        self.state().changes.clone()
+        let state = self.state();
+        let is_told = |gone: &Change| state.changes.iter().any(|c| c.object == gone.object);
+        let removed = state.removed.iter().filter(|gone| !is_told(gone));
+        state.changes.iter().chain(removed).cloned().collect()
     }
 
     fn text(&self) -> Result<String> {

@@ -63,6 +63,12 @@ impl<K> Wait<'_, K> {
             advice: "",
         }
     }
+
+    fn watch(&self) -> WatchParams {
+        WatchParams::default()
+            .fields(&format!("metadata.name={}", self.object.name))
+            .timeout(WATCH.as_secs() as u32)
+    }
 }
 
 /// Until the object is ready; fails at once when it cannot become so.
@@ -123,9 +129,7 @@ where
         .as_ref()
         .and_then(|o| o.meta().resource_version.clone())
         .unwrap_or("0".into());
-    let params = WatchParams::default()
-        .fields(&format!("metadata.name={}", wait.object.name))
-        .timeout(WATCH.as_secs() as u32);
+    let params = wait.watch();
     let changes = wait.api.watch(&params, &version).try_flatten_stream();
     pin_mut!(changes);
     loop {

@@ -40,7 +40,7 @@ pub async fn remove(scope: &Scope<'_>, cr: &Value) -> Result<Removed> {
     if scope.choices.dry_run {
         if scope.choices.force_finalizers && operator_lacks(scope).await?.is_some() {
             for (key, _) in made_by_operator(scope, &id).await? {
-                scope.record.removed(&key);
+                scope.record.removed(scope.progress.step(), &key);
             }
         }
         return Ok(removed);
