@@ -24,6 +24,7 @@ fn a_third_cluster_is_added_later_and_removed_and_the_second_is_not_touched() {
         fleet.run(&install(&TWO)).await.succeeded();
         let second = Mark::now(fleet.sandbox.cluster("cluster2")).expect("an audit log");
         down::left_out(fleet).await;
+        down::without_istiod(fleet).await;
         down::refused_on_its_way(fleet).await;
         down::added(fleet).await;
 

@@ -78,8 +78,8 @@ pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>>
     of(clusters).map_err(|problem| vec![problem.into()])
 }
 
-/// Like `connect`, but a remote that does not answer is reported, not an error: for commands that
-/// only look. Home must answer.
+/// Like `connect`, but a remote that does not answer, or has no istiod where one is required, is
+/// reported and no error: for commands that only look, and for who can do without. Home must answer.
 pub async fn connect_reachable(members: &Members, istiod: Istiod) -> Result<(Mesh, Vec<Absent>)> {
     let all = read(members)?;
     let mut asked = all
@@ -92,11 +92,13 @@ pub async fn connect_reachable(members: &Members, istiod: Istiod) -> Result<(Mes
     for (member, answer) in members.remotes.iter().zip(asked) {
         match answer {
             Ok(cluster) => remotes.push(cluster),
-            Err(error) if unreachable(&error) => absent.push(Absent {
-                name: identity::remembered(member),
-                context: member.context.clone(),
-                error,
-            }),
+            Err(error) if unreachable(&error) || is_nameless(&error, istiod) => {
+                absent.push(Absent {
+                    name: identity::remembered(member),
+                    context: member.context.clone(),
+                    error,
+                })
+            }
             Err(error) => return Err(error),
         }
     }
@@ -110,6 +112,17 @@ pub async fn connect_reachable(members: &Members, istiod: Istiod) -> Result<(Mes
 
 fn unreachable(error: &anyhow::Error) -> bool {
     problem::find(error).is_some_and(|p| p.exit == Exit::Unreachable)
+}
+
+/// It answers, and says no name that it could have in the view.
+fn is_nameless(error: &anyhow::Error, istiod: Istiod) -> bool {
+    let nameless = [
+        Code::NoIstiod,
+        Code::ClusterIdsDisagree,
+        Code::ClusterIdNoLabel,
+    ];
+    let code = problem::find(error).and_then(|problem| problem.code);
+    istiod == Istiod::Required && code.is_some_and(|code| nameless.contains(&code))
 }
 
 fn distinct(clusters: &[Cluster]) -> Result<(), Problem> {

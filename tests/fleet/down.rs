@@ -1,9 +1,10 @@
 //! `install --keep-going`: a remote that fails is left out, and added by the next install that reaches it.
 
 use ambikiali_sandbox::audit::{Mark, Request};
+use serde_json::json;
 
 use super::{THREE, TWO, install};
-use crate::support::{Ended, Fleet, Foreign, masked, until_refused};
+use crate::support::{Ended, Fleet, Foreign, masked, patch, until_refused};
 
 /// What keeps the third cluster from being exposed.
 const POLICY: &str = r#"
@@ -76,6 +77,25 @@ pub async fn left_out(fleet: &Fleet) {
     }
     let two = ["verify", "--ctx1", TWO[0], "--ctx2", TWO[1]];
     fleet.run(&two).await.succeeded();
+}
+
+/// One that answers and has no istiod by which it could be named.
+pub async fn without_istiod(fleet: &Fleet) {
+    let third = fleet.sandbox.cluster("cluster3");
+    let istiod = |app: &str| json!({"metadata": {"labels": {"app": app}}});
+    let (version, kind, name) = ("apps/v1", "Deployment", "istio-system/istiod");
+    patch(third, version, kind, name, &istiod("another")).await;
+    let marks = THREE.map(|name| mark(fleet, name));
+    let refused = fleet.run(&install(&THREE)).await.exited(3).error();
+    assert!(refused.starts_with("[AK1201] context cluster3: no Deployment "));
+    let ended = fleet.run(&keep_going()).await.exited(6);
+    sees_two(&ended);
+    let said = "left out: cluster3: context cluster3: no Deployment with label app=istiod ";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    for mark in &marks {
+        assert_eq!(written(mark), [""; 0]);
+    }
+    patch(third, version, kind, name, &istiod("istiod")).await;
 }
 
 /// One that the check finds fault with, and that fails in the middle when it is gone on with.
