@@ -5,7 +5,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use axum::http::{HeaderValue, header::USER_AGENT};
@@ -14,7 +14,6 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::delays::Delays;
 use crate::run::{Block, GOGC, MARK, Run};
@@ -24,11 +23,13 @@ mod api_server;
 mod certificate;
 mod config;
 mod controllers;
+mod kept;
 mod kubeconfig;
 mod kwokctl;
 mod ready;
 
 pub(crate) use config::ISTIOD_OTHERS;
+use kept::Kept;
 
 /// A running cluster; clones are handles to the same one.
 #[derive(Clone)]
@@ -46,8 +47,7 @@ struct Inner {
     kubeconfig: Kubeconfig,
     config: Config,
     client: Client,
-    /// Keeps them running.
-    controllers: Mutex<Option<AbortOnDropHandle<()>>>,
+    kept: Kept,
 }
 
 /// The loopback addresses and ports that belong to one cluster: `127.<block>.0.0/16`.
@@ -114,7 +114,7 @@ impl Cluster {
             kubeconfig,
             config,
             client,
-            controllers: Mutex::default(),
+            kept: Kept::default(),
         };
         Ok(Cluster {
             inner: Arc::new(inner),

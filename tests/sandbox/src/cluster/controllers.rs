@@ -1,19 +1,14 @@
-//! The controllers of a cluster, started by us and later than kwokctl would, kept running as the
-//! kubelet keeps a static pod (they end when the API server is not healthy within ten seconds), and
-//! started again without one of them.
+//! The controllers of a cluster, started by us and later than kwokctl would, kept running (they end
+//! when the API server is not healthy within ten seconds), and started again without one of them.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::Child;
-use tokio::time::sleep;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::Cluster;
 use super::config::CONTROLLER_MANAGER;
@@ -29,7 +24,7 @@ impl Cluster {
     /// Ends the controllers and starts them again, all or all but the one that fills the Secrets of
     /// tokens: it only starts when it is given the key, and `--controllers` cannot leave it out.
     pub fn restart_controllers(&self, filling_tokens: bool) -> Result<()> {
-        self.keeps(None);
+        self.let_go(&self.controllers());
         let pid = fs::read_to_string(self.controllers())?.trim().parse()?;
         let pid = Pid::from_raw(pid).context("no process has the number 0")?;
         let program = fs::read_link(format!("/proc/{pid}/exe")).context("no controllers run")?;
@@ -67,36 +62,11 @@ impl Cluster {
         command.arg("--node-monitor-grace-period=1h");
         command.current_dir(self.state()).stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
-        let mut command = tokio::process::Command::from(command);
-        let pids = self.controllers();
-        let mut child = started(&mut command, &pids)?;
-        let kept = tokio::spawn(async move {
-            while child.wait().await.is_ok() {
-                sleep(Duration::from_secs(1)).await;
-                match started(&mut command, &pids) {
-                    Ok(new) => child = new,
-                    Err(err) => return eprintln!("{err:#}"),
-                }
-            }
-        });
-        self.keeps(Some(AbortOnDropHandle::new(kept)));
-        Ok(())
-    }
-
-    fn keeps(&self, task: Option<AbortOnDropHandle<()>>) {
-        let kept = self.inner.controllers.lock();
-        *kept.unwrap_or_else(PoisonError::into_inner) = task;
+        self.keep_running(command, self.controllers())
     }
 
     /// The file with their process's number.
     fn controllers(&self) -> PathBuf {
         self.state().join("pids/controllers.pid")
     }
-}
-
-fn started(command: &mut tokio::process::Command, pids: &Path) -> Result<Child> {
-    let child = command.spawn().context("cannot start the controllers")?;
-    let pid = child.id().context("the controllers ended at once")?;
-    fs::write(pids, pid.to_string())?;
-    Ok(child)
 }

@@ -51,11 +51,7 @@ pub fn start(cluster: &Cluster, program: &Path, charts: &[Value]) -> Result<()> 
         .current_dir(&folder)
         .stdout(log.try_clone()?)
         .stderr(log);
-    // tokio's, as it waits for a dropped child: killed, it would stay a zombie.
-    let child = tokio::process::Command::from(command).spawn();
-    let pid = child.context("cannot start istiod")?.id();
-    let pid = pid.context("istiod ended at once")?;
-    Ok(fs::write(pid_file(cluster), pid.to_string())?)
+    cluster.keep_running(command, pid_file(cluster))
 }
 
 fn pid_file(cluster: &Cluster) -> PathBuf {

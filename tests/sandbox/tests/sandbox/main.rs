@@ -1,9 +1,12 @@
 //! The ground that all other tests stand on: real clusters, on loopback only, seen through their
 //! audit log and snapshots, and gone in every case.
 
+mod owner;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ambikiali_sandbox::audit::Mark;
@@ -87,6 +90,7 @@ async fn two_clusters_are_real_and_leave_nothing() -> Result<()> {
     the_api_server_judges(cluster).await?;
     the_log_and_the_snapshots_show_a_write(cluster).await?;
     the_api_server_hangs_dies_and_comes_back(cluster).await?;
+    an_istiod_that_ends_is_started_again(cluster).await?;
 
     sandbox.stop().await?;
     ensure!(processes(&folder).is_empty(), "processes are left");
@@ -178,82 +182,17 @@ async fn the_api_server_hangs_dies_and_comes_back(cluster: &Cluster) -> Result<(
     Ok(())
 }
 
-/// `sandbox run` with a command that tells its kubeconfig and waits.
-struct Owner {
-    child: Child,
-    folder: PathBuf,
-}
-
-impl Owner {
-    fn start(name: &str) -> Result<Owner> {
-        let told = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
-        command.args(["run", "--cluster", name, "--", "sh", "-c"]);
-        command.arg(r#"printf %s "$KUBECONFIG" >"$TOLD.new"; mv "$TOLD.new" "$TOLD"; sleep 600"#);
-        command.env("TOLD", &told).stdin(Stdio::null());
-        let mut child = command.spawn()?;
-        while !told.exists() {
-            ensure!(child.try_wait()?.is_none(), "the owner ended");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let kubeconfig = PathBuf::from(fs::read_to_string(&told)?);
-        fs::remove_file(&told)?;
-        let folder = kubeconfig.parent().context("no folder")?.to_path_buf();
-        Ok(Owner { child, folder })
-    }
-
-    fn kill(&mut self) -> Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
-    }
-
-    fn is_gone(&self) -> bool {
-        processes(&self.folder).is_empty() && !self.folder.exists()
-    }
-}
-
-fn reaper_of(folder: &Path) -> Option<String> {
-    let entries = fs::read_dir("/proc").ok()?.flatten();
-    let mut pids = entries.filter(|entry| {
-        let words = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-        words.ends_with(&format!("\0reap\0{}\0", folder.display()))
-    });
-    Some(pids.next()?.file_name().to_string_lossy().into())
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        ensure!(Instant::now() < deadline, "{what}: not after 20 s");
-        std::thread::sleep(Duration::from_millis(50));
+async fn an_istiod_that_ends_is_started_again(cluster: &Cluster) -> Result<()> {
+    let file = cluster.dir().join("istiod/istiod.pid");
+    let before = fs::read_to_string(&file)?;
+    let status = Command::new("kill").args(["-9", &before]).status()?;
+    ensure!(status.success(), "cannot kill istiod");
+    let port = cluster.istiod_http_port();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+    while fs::read_to_string(&file)? == before || !listens() {
+        ensure!(Instant::now() < deadline, "istiod does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
-}
-
-#[test]
-fn a_killed_owner_leaves_nothing_and_the_living_are_untouched() -> Result<()> {
-    let mut living = Owner::start("living")?;
-    let mut killed = Owner::start("killed")?;
-    killed.kill()?;
-    wait_until("the reaper ends a killed owner's run", || killed.is_gone())?;
-
-    // Now the reaper is killed too: the next start ends what is left.
-    let mut orphaned = Owner::start("orphaned")?;
-    let reaper = reaper_of(&orphaned.folder).context("no reaper")?;
-    let status = Command::new("kill").args(["-9", &reaper]).status()?;
-    ensure!(status.success(), "cannot kill the reaper");
-    orphaned.kill()?;
-    ensure!(!processes(&orphaned.folder).is_empty(), "who ended them?");
-    let mut next = Owner::start("next")?;
-    wait_until("the next start ends an orphaned run", || orphaned.is_gone())?;
-    next.kill()?;
-    wait_until("the reaper ends the next run", || next.is_gone())?;
-
-    ensure!(
-        !processes(&living.folder).is_empty() && living.folder.exists(),
-        "a living run died"
-    );
-    living.kill()?;
-    wait_until("the reaper ends the living run", || living.is_gone())
 }

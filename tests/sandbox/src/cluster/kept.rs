@@ -1,0 +1,67 @@
+//! Programs that are kept running, as the kubelet keeps the pods of a control plane: some of them end
+//! when the API server is away for a while.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::process::Child;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Cluster;
+
+/// By the file with the process's number.
+pub type Kept = Mutex<HashMap<PathBuf, AbortOnDropHandle<()>>>;
+
+impl Cluster {
+    pub(crate) fn keep_running(&self, command: Command, pid: PathBuf) -> Result<()> {
+        let mut command = tokio::process::Command::from(command);
+        let mut child = started(&mut command, &pid)?;
+        let file = pid.clone();
+        let kept = tokio::spawn(async move {
+            while child.wait().await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+                match started(&mut command, &file) {
+                    Ok(new) => child = new,
+                    Err(err) => return eprintln!("{err:#}"),
+                }
+            }
+        });
+        let mut all = self
+            .inner
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.insert(pid, AbortOnDropHandle::new(kept));
+        Ok(())
+    }
+
+    /// It may end, and goes on until it does.
+    pub(super) fn let_go(&self, pid: &Path) {
+        let mut all = self
+            .inner
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.remove(pid);
+    }
+}
+
+/// By tokio, which waits for a dropped child: killed, it would stay a zombie.
+fn started(command: &mut tokio::process::Command, pid: &Path) -> Result<Child> {
+    let program = command.as_std().get_program().to_owned();
+    let named = || program.display().to_string();
+    let child = command
+        .spawn()
+        .with_context(|| format!("cannot start {}", named()))?;
+    let number = child
+        .id()
+        .with_context(|| format!("{} ended at once", named()))?;
+    fs::write(pid, number.to_string())?;
+    Ok(child)
+}
