@@ -25,6 +25,9 @@ from here, and without it from pods of cluster1
 Ready to install: 1 warning
 "
     );
+    let strict = [check, &["--strict"]].concat();
+    let ended = ambikiali(&strict, &proxied, clusters.state()).await;
+    ended.exited(3);
     let named = [check, &["--api-server2", clusters.remote().server()]].concat();
     let ended = ambikiali(&named, &proxied, clusters.state()).await;
     assert_eq!(ended.succeeded().stdout, "Ready to install\n");

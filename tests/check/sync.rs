@@ -29,6 +29,7 @@ fn an_istiod_that_does_not_reach_another_cluster_is_warned_of_until_it_does() {
         let remote = clusters.remote();
         let before = get(remote, SECRET.0, SECRET.1, SECRET.2).await;
         let check = [&["check"], &BOTH[..]].concat();
+        let strict = [&check[..], &["--strict"]].concat();
         leads_elsewhere(remote).await;
         let said = "warning[AK1214]: cluster2: Secret istio-system/istio-remote-secret-cluster1: istiod is not in sync with cluster1 by it: ";
         until("istiod has lost sight of it", async || {
@@ -39,6 +40,7 @@ fn an_istiod_that_does_not_reach_another_cluster_is_warned_of_until_it_does() {
             warned
         })
         .await;
+        clusters.run(&strict).await.exited(3);
         put(remote, before.expect("a Secret")).await;
         until("istiod sees it again", async || {
             let ended = clusters.run(&check).await.succeeded();
@@ -54,6 +56,8 @@ fn an_istiod_that_says_nothing_is_warned_of_and_is_no_reason_to_stop() {
         clusters.remote().pause_istiod().expect("istiod");
         let check = [&["check"], &BOTH[..]].concat();
         let ended = clusters.run(&check).await.succeeded();
+        let strict = [&check[..], &["--strict"]].concat();
+        clusters.run(&strict).await.exited(3);
         clusters.remote().resume_istiod().expect("istiod");
         assert!(
             ended

@@ -25,9 +25,9 @@ fn live(row: &str) -> Option<&str> {
     ('\u{2800}'..='\u{28ff}').contains(&spinner).then_some(text)
 }
 
-fn start(clusters: &Clusters, size: (u16, u16)) -> Terminal {
+fn start(clusters: &Clusters, size: (u16, u16), environment: Option<(&str, &str)>) -> Terminal {
     let kubeconfig = clusters.sandbox.kubeconfig();
-    Terminal::start(&INSTALL, kubeconfig, clusters.state(), size, None)
+    Terminal::start(&INSTALL, kubeconfig, clusters.state(), size, environment)
 }
 
 #[test]
@@ -35,8 +35,11 @@ fn a_line_says_what_is_waited_for_and_goes_when_it_came() {
     on_two_clusters(async |clusters| {
         let balancers = &clusters.sandbox.world().load_balancers;
         balancers.hold_back(true);
-        narrow(clusters).await;
-        let mut wide = start(clusters, (60, 130));
+        narrow(start(clusters, (80, 40), None)).await;
+        let columns = Some(("COLUMNS", "40"));
+        narrow(start(clusters, (80, 130), columns)).await;
+        dumb(start(clusters, (80, 130), Some(("TERM", "dumb")))).await;
+        let mut wide = start(clusters, (60, 130), None);
         let gateway =
             "Gateway istio-system/prometheus-gateway: Programmed=False AddressNotAssigned";
         for cluster in ["cluster1", "cluster2"] {
@@ -82,8 +85,7 @@ fn done(screen: &str) -> String {
 }
 
 /// A live line is cut where the terminal ends, and an interrupt leaves none behind.
-async fn narrow(clusters: &Clusters) {
-    let mut narrow = start(clusters, (80, 40));
+async fn narrow(mut narrow: Terminal) {
     let line = "cluster2      expose prometheus";
     let cut = |terminal: &Terminal| {
         let rows = terminal.rows();
@@ -100,4 +102,15 @@ async fn narrow(clusters: &Clusters) {
     assert!(rows.iter().all(|row| live(row).is_none()), "{rows:#?}");
     let went_on = "  to go on:     the same command again";
     assert!(rows.iter().any(|row| row == went_on), "{rows:#?}");
+}
+
+/// A terminal that cannot go back gets the lines that a file would.
+async fn dumb(mut dumb: Terminal) {
+    let line = "cluster2      expose prometheus   waiting";
+    let plain = |terminal: &Terminal| terminal.rows().iter().any(|row| row.contains(line));
+    dumb.shows(line, plain).await;
+    dumb.interrupt().await;
+    let (dumb, code) = dumb.ended().await;
+    assert_eq!(code, 130, "{:#?}", dumb.rows());
+    assert!(!dumb.raw().contains('\u{1b}'), "{:?}", dumb.raw());
 }
