@@ -7,7 +7,7 @@ mod objects;
 use meshes::{Broken, errors, warnings};
 
 use super::changed::Undo;
-use crate::support::{BOTH, Clusters, on_two_clusters, unwritten};
+use crate::support::{BOTH, Clusters, on_two_clusters, until, unwritten};
 
 async fn broken_by(clusters: &Clusters, broken: &Broken, check: impl AsyncFnOnce()) {
     let remote = clusters.remote();
@@ -20,6 +20,12 @@ async fn broken_by(clusters: &Clusters, broken: &Broken, check: impl AsyncFnOnce
     undo.undo(remote).await;
     if broken.mended {
         remote.resume_istiod().expect("istiod");
+        // It takes its time, and what lacks until then would be found in the next one.
+        until("the mesh is whole again", async || {
+            let ended = clusters.run(&[&["check"], &BOTH[..]].concat()).await;
+            ended.stdout == "Ready to install\n"
+        })
+        .await;
     }
 }
 

@@ -35,7 +35,9 @@ fn a_line_says_what_is_waited_for_and_goes_when_it_came() {
     on_two_clusters(async |clusters| {
         let balancers = &clusters.sandbox.world().load_balancers;
         balancers.hold_back(true);
-        narrow(start(clusters, (80, 40), None)).await;
+        let rows = narrow(start(clusters, (80, 40), None)).await;
+        let went_on = "  to go on:     the same command again";
+        assert!(rows.iter().any(|row| row == went_on), "{rows:#?}");
         let columns = Some(("COLUMNS", "40"));
         narrow(start(clusters, (80, 130), columns)).await;
         dumb(start(clusters, (80, 130), Some(("TERM", "dumb")))).await;
@@ -85,7 +87,7 @@ fn done(screen: &str) -> String {
 }
 
 /// A live line is cut where the terminal ends, and an interrupt leaves none behind.
-async fn narrow(mut narrow: Terminal) {
+async fn narrow(mut narrow: Terminal) -> Vec<String> {
     let line = "cluster2      expose prometheus";
     let cut = |terminal: &Terminal| {
         let rows = terminal.rows();
@@ -100,8 +102,7 @@ async fn narrow(mut narrow: Terminal) {
     let rows = narrow.rows();
     assert_eq!(code, 130, "{rows:#?}");
     assert!(rows.iter().all(|row| live(row).is_none()), "{rows:#?}");
-    let went_on = "  to go on:     the same command again";
-    assert!(rows.iter().any(|row| row == went_on), "{rows:#?}");
+    rows
 }
 
 /// A terminal that cannot go back gets the lines that a file would.
