@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -16,7 +16,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Cluster;
 
 /// By the file with the process's number.
-pub type Kept = Mutex<HashMap<PathBuf, AbortOnDropHandle<()>>>;
+pub type Kept = Mutex<Tasks>;
+type Tasks = HashMap<PathBuf, AbortOnDropHandle<()>>;
 
 impl Cluster {
     pub(crate) fn keep_running(&self, command: Command, pid: PathBuf) -> Result<()> {
@@ -32,23 +33,18 @@ impl Cluster {
                 }
             }
         });
-        let mut all = self
-            .inner
-            .kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        all.insert(pid, AbortOnDropHandle::new(kept));
+        self.kept().insert(pid, AbortOnDropHandle::new(kept));
         Ok(())
     }
 
-    /// It may end, and goes on until it does.
+    /// It goes on, and is not started again when it ends.
     pub(super) fn let_go(&self, pid: &Path) {
-        let mut all = self
-            .inner
-            .kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        all.remove(pid);
+        self.kept().remove(pid);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Tasks> {
+        let kept = self.inner.kept.lock();
+        kept.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
