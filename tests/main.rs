@@ -2,6 +2,8 @@
 
 mod always;
 mod answers;
+mod attacks;
+mod cases;
 mod check;
 mod cleanup;
 mod cli;

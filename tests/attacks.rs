@@ -1,0 +1,17 @@
+//! What somebody who means harm, or who holds one small right, may try (SECURITY.md), and what comes of it.
+
+mod additions;
+mod clear_text;
+mod escapes;
+mod forged_record;
+mod huge;
+mod links;
+mod metrics;
+mod namespace;
+mod panics;
+mod rebinding;
+mod rights;
+mod secret_kubeconfig;
+mod small;
+mod stopped;
+mod watches;

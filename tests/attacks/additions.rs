@@ -1,0 +1,1 @@
+//! Fields that somebody added to our objects are seen, named and taken out again.

@@ -1,0 +1,1 @@
+//! The remote's token never goes over a connection without TLS.

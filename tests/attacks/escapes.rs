@@ -1,0 +1,1 @@
+//! Control characters from clusters are shown, and never obeyed by a terminal.

@@ -1,0 +1,1 @@
+//! Rendering stays inside its folder.

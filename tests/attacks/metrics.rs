@@ -1,0 +1,1 @@
+//! What a Prometheus answers, follows and may cost is bounded.

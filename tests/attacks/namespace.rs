@@ -1,0 +1,1 @@
+//! Namespace kiali goes only when nothing of others is in it, and when that is known.

@@ -1,0 +1,1 @@
+//! The dashboard's local port answers the local browser only.

@@ -1,0 +1,1 @@
+//! What an install grants is told before it is granted.

@@ -1,0 +1,1 @@
+//! Quoting, passwords in addresses, namespaces of the system, files of the user.

@@ -1,0 +1,1 @@
+//! A wait does not depend on what its watch says.

@@ -1,0 +1,10 @@
+//! Inputs of people who do this job, each as it came and what is right for it.
+
+mod addresses;
+mod as_kubectl;
+mod gateways;
+mod kubeconfigs;
+mod names;
+mod pods;
+mod policies;
+mod revisions;

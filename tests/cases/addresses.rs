@@ -1,0 +1,1 @@
+//! Addresses that a user names for a remote's API server.

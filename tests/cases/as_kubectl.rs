@@ -1,0 +1,1 @@
+//! Kubeconfigs from a table, each given to kubectl and to the binary: the same class of outcome.

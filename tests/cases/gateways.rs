@@ -1,0 +1,1 @@
+//! Gateways whose address means nothing on home.

@@ -1,0 +1,1 @@
+//! Kubeconfigs of people, read as kubectl reads them.

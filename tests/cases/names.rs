@@ -1,0 +1,1 @@
+//! Cluster-wide names that belong to others, and clusters whose names are no DNS labels.

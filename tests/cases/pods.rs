@@ -1,0 +1,1 @@
+//! Pods that a cluster would refuse are found before the first write.

@@ -1,0 +1,1 @@
+//! Policies of the mesh that would block the metrics are told.

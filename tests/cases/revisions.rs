@@ -1,0 +1,1 @@
+//! Istiods by revision, by tag, and in other namespaces.
