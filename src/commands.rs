@@ -61,7 +61,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         }
         Command::Completions(args) => {
             let script = cli::completions(args.shell)?;
-            ui::text(&script);
+            ui::script(&script);
             let shell = args.shell.name();
             Ok(Ended::done(json!({"shell": shell, "script": script})))
         }

@@ -28,6 +28,7 @@ mod steps;
 mod ui;
 mod verify;
 mod version;
+mod visible;
 
 use std::process::ExitCode;
 

@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::visible;
+
 /// The operator installs the Kiali of its own version.
 pub const KIALI_VERSION: &str = "v2.29.0";
 
@@ -64,7 +66,13 @@ fn options() -> serde_yaml::Options {
 }
 
 pub fn to_yaml(value: &impl Serialize) -> Result<String> {
-    Ok(serde_yaml::to_string(value)?)
+    let yaml = serde_yaml::to_string(value)?;
+    if !yaml.contains(|c| c != '\n' && visible::is_hidden(c)) {
+        return Ok(yaml);
+    }
+    // JSON is YAML too, and has a way to write what a terminal would obey.
+    let json = serde_json::to_string_pretty(value)?;
+    Ok(visible::in_json(&json, false) + "\n")
 }
 
 pub fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T> {

@@ -1,10 +1,10 @@
 //! The terminal. Progress goes to stderr: a line when something changes, and on a terminal a live
 //! line for each piece of work besides. Results go to stdout. Nothing else prints.
 
-/// A line of the result, for people.
+/// A line of the result in one style, for people.
 macro_rules! say {
     ($($words:tt)*) => {
-        $crate::ui::out::result(&format!($($words)*))
+        $crate::ui::out::result(format!($($words)*))
     };
 }
 
@@ -15,6 +15,7 @@ mod live;
 mod out;
 mod plan;
 mod report;
+mod text;
 mod version;
 
 use std::collections::BTreeMap;
@@ -22,12 +23,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use aside::{error, left_out, note, put_off, request};
+pub use aside::{error, left_out, note, put_off, refused, request};
 pub use check::{allowed, checked, clusters, codes, explained};
 pub use out::{Form, Log, Manner, behave, document};
 pub use plan::planned;
 pub use report::{address, cleaned, installed, interrupted, rendered, statuses, verified};
-pub use version::{images, installed_versions, text, version};
+pub use version::{images, installed_versions, script, version};
 
 use self::line::Line;
 use self::live::Live;

@@ -35,9 +35,9 @@ pub async fn check(
     if missing.is_empty() {
         return Ok(Vec::new());
     }
-    let lines = rights::lines(&missing).join("\n  ");
+    let lines = rights::lines(&missing).join("\n");
     let user = ObjectId::cluster_wide("User", &format!("of context {}", scope.cluster.context));
-    let cause = format!("lacks rights that an install needs:\n  {lines}");
+    let cause = format!("lacks rights that an install needs:\n{lines}");
     let finding = Finding::new(Code::RightsMissing, scope.cluster, user, cause);
     Ok(vec![finding.fix(format!(
         "have these granted, or name the context of an administrator: kubectl --context {} -n {} auth can-i --list",

@@ -11,7 +11,7 @@ use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 
 use super::{Cli, fleet};
-use crate::mesh;
+use crate::{mesh, ui, visible};
 
 #[derive(Args, Debug)]
 pub struct Completions {
@@ -62,7 +62,8 @@ pub fn parse() -> Cli {
     if name.is_some_and(|name| name == "kubectl-ambikiali") {
         command = command.bin_name("kubectl ambikiali");
     }
-    let matches = command.clone().get_matches();
+    let matches = command.clone().try_get_matches();
+    let matches = matches.unwrap_or_else(|error| refuse(error));
     let typed = |m: &ArgMatches| m.value_source("namespace") != Some(ValueSource::DefaultValue);
     let namespace_typed = matches
         .subcommand()
@@ -75,7 +76,17 @@ pub fn parse() -> Cli {
         cli.global.namespace_typed = namespace_typed;
         cli
     });
-    cli.unwrap_or_else(|error| error.format(&mut command).exit())
+    cli.unwrap_or_else(|error| refuse(error.format(&mut command)))
+}
+
+/// Ends as clap does, which would show what was typed as it is.
+fn refuse(error: clap::Error) -> ! {
+    let words = error.render().to_string();
+    if words.contains(|c| c != '\n' && visible::is_hidden(c)) {
+        ui::refused(&words);
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 /// Answers a shell, and ends; else returns.
@@ -112,5 +123,9 @@ pub fn man(folder: &Path) -> Result<Vec<String>> {
 /// None where there is no kubeconfig to read.
 pub fn contexts() -> Vec<CompletionCandidate> {
     let names = mesh::contexts(&[]).unwrap_or_default();
-    names.into_iter().map(CompletionCandidate::new).collect()
+    // A shell would write them to the terminal as they are.
+    let names = names
+        .into_iter()
+        .filter(|name| !name.contains(visible::is_hidden));
+    names.map(CompletionCandidate::new).collect()
 }

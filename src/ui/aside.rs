@@ -4,13 +4,14 @@ use serde_json::json;
 
 use super::out;
 use super::report::{BAD, DIM};
+use super::text::Text;
 use crate::document;
 use crate::mesh::{Absent, Heard, Mesh};
 use crate::problem;
 
 /// One line to people, beside the result.
 pub fn note(text: &str) {
-    out::tell("info", text, json!({"message": text}));
+    out::tell("info", &text.into(), json!({"message": text}));
 }
 
 /// The same, of interest only while it runs.
@@ -34,7 +35,8 @@ pub fn request(heard: &Heard<'_>) {
         Some(status) => status.as_str(),
         None => "no answer",
     };
-    let text = format!("{DIM}{method} {server}{path} {answer} {milliseconds} ms{DIM:#}");
+    let text = format!("{method} {server}{path} {answer} {milliseconds} ms");
+    let text = Text::new().styled(DIM, text);
     let fields = json!({
         "method": method.as_str(), "server": server, "path": path,
         "status": status.map(|status| status.as_u16()), "milliseconds": milliseconds,
@@ -49,6 +51,15 @@ pub fn error(error: &anyhow::Error) {
     told(&format!("error{code}:"), error, "");
 }
 
+/// What was typed and not understood, with characters that the parser's own words never have.
+pub fn refused(words: &str) {
+    out::tell(
+        "error",
+        &Text::new().lines(words),
+        json!({"message": words}),
+    );
+}
+
 /// Remotes that an install did without.
 pub fn left_out(absent: &[Absent]) {
     for one in absent {
@@ -57,9 +68,10 @@ pub fn left_out(absent: &[Absent]) {
 }
 
 fn told(word: &str, error: &anyhow::Error, whose: &str) {
-    let mut text = format!("{BAD}{word}{BAD:#} {whose}{error:#}");
+    let mut text = Text::new().styled(BAD, word).plain(" ");
+    text = text.plain(whose).lines(format!("{error:#}"));
     if let Some(fix) = problem::find(error).and_then(|p| p.fix.as_ref()) {
-        text += &format!("\n  {DIM}fix:{DIM:#} {fix}");
+        text = text.own("\n  ").styled(DIM, "fix:").plain(" ").plain(fix);
     }
     out::tell("error", &text, document::failure(error));
 }

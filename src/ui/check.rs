@@ -5,6 +5,7 @@ use anstyle::{AnsiColor, Style};
 use super::aside::{note, remark};
 use super::out;
 use super::report::{BAD, DIM, GOOD};
+use super::text::Text;
 use crate::check::Finding;
 use crate::code::{Code, Severity};
 use crate::document;
@@ -47,7 +48,7 @@ pub fn allowed(findings: &[Finding], allowed: bool) -> bool {
 /// The result of a check; whether it is good.
 pub fn checked(findings: &[Finding], strict: bool) -> bool {
     for finding in findings {
-        say!("{}", block(finding));
+        out::result(block(finding));
     }
     let errors = findings.iter().filter(|finding| finding.is_error()).count();
     let warnings = findings.iter().filter(|f| f.is_warning()).count();
@@ -67,11 +68,11 @@ pub fn checked(findings: &[Finding], strict: bool) -> bool {
     let counts = counts.map(|(count, word)| format!("{count} {word}"));
     let counts = counts.collect::<Vec<_>>().join(", ");
     let colon = if counts.is_empty() { "" } else { ": " };
-    say!("{style}{word}{style:#}{colon}{counts}");
+    out::result(Text::new().styled(style, word).plain(colon).plain(counts));
     good
 }
 
-fn block(finding: &Finding) -> String {
+fn block(finding: &Finding) -> Text {
     let (style, word) = match finding.skipped {
         true => (DIM, "skipped"),
         false => look(finding.code),
@@ -84,9 +85,13 @@ fn block(finding: &Finding) -> String {
         fix,
         skipped: _,
     } = finding;
-    format!(
-        "{style}{word}[{code}]:{style:#} {cluster}: {object}: {cause}\n  {DIM}fix:{DIM:#} {fix}"
-    )
+    Text::new()
+        .styled(style, format!("{word}[{code}]:"))
+        .plain(format!(" {cluster}: {object}: "))
+        .lines(cause)
+        .own("\n  ")
+        .styled(DIM, "fix:")
+        .plain(format!(" {fix}"))
 }
 
 fn look(code: Code) -> (Style, &'static str) {
@@ -100,16 +105,15 @@ fn look(code: Code) -> (Style, &'static str) {
 pub fn codes() {
     for code in Code::ALL {
         let (style, word) = look(*code);
-        say!("{code}  {style}{word:<7}{style:#}  {}", code.title());
+        let text = Text::from(format!("{code}  ")).styled(style, format!("{word:<7}"));
+        out::result(text.plain("  ").own(code.title()));
     }
 }
 
 /// The whole of one.
 pub fn explained(code: Code) {
     let (style, word) = look(code);
-    say!(
-        "{style}{word}[{code}]:{style:#} {}\n\n{}",
-        code.title(),
-        code.text()
-    );
+    let text = Text::new().styled(style, format!("{word}[{code}]:"));
+    let text = text.plain(" ").own(code.title());
+    out::result(text.own("\n\n").own(code.text()));
 }

@@ -33,7 +33,7 @@ impl Line<'_> {
         if let Some(waited) = self.waited {
             fields["waitedMs"] = json!(waited.as_millis() as u64);
         }
-        out::tell(level, &self.words(), fields);
+        out::tell(level, &self.words().into(), fields);
     }
 
     fn words(&self) -> String {

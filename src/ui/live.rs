@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::out;
+use super::text::Text;
 use crate::guide::Step;
 use crate::mesh::ClusterName;
 
@@ -76,7 +77,8 @@ impl Drop for Live {
 
 fn message(cluster: &ClusterName, step: Step, text: &str) -> String {
     let width = Step::WIDTH;
-    let line = out::shown(&format!("{cluster:<12}  {step:<width$}  {text}"));
+    let line = Text::from(format!("{cluster:<12}  {step:<width$}  {text}"));
+    let line = line.sent(out::manner().ascii);
     match columns() {
         Some(columns) => line.chars().take(columns.saturating_sub(BEFORE)).collect(),
         None => line,

@@ -1,7 +1,6 @@
 //! Where all that is printed goes, in the manner that the user asked for: the result to stdout, all else
 //! to stderr, and above the live lines while there are some.
 
-use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -9,7 +8,9 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::text::Text;
 use crate::manifests;
+use crate::visible;
 
 /// Of the result, on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,9 +78,16 @@ fn end_table() {
 }
 
 /// A line of the result, for people: nothing when it is a document that was asked for.
-pub fn result(text: &str) {
+pub fn result(text: impl Into<Text>) {
     if manner().form == Form::Text {
-        anstream::println!("{}", shown(text));
+        anstream::println!("{}", text.into().sent(manner().ascii));
+    }
+}
+
+/// A result that is a program itself, and made by this one.
+pub fn script(script: &str) {
+    if manner().form == Form::Text {
+        anstream::println!("{script}");
     }
 }
 
@@ -91,15 +99,16 @@ pub fn document(document: &Value) {
     *ended = true;
     let text = match form {
         Form::Text => return,
-        Form::Json => format!("{document:#}"),
-        Form::Jsonl => document.to_string(),
+        Form::Json => visible::in_json(&format!("{document:#}"), ascii),
+        Form::Jsonl => in_one_line(document),
         Form::Yaml => match manifests::to_yaml(document) {
             // JSON is YAML too, and has a way to write them.
-            Ok(text) if ascii && !text.is_ascii() => format!("{document:#}"),
+            Ok(text) if ascii && !text.is_ascii() => {
+                visible::in_json(&format!("{document:#}"), ascii)
+            }
             text => text.unwrap_or_default(),
         },
     };
-    let text = if ascii { escaped(&text) } else { text };
     anstream::println!("{}", text.trim_end());
 }
 
@@ -112,9 +121,9 @@ pub fn event(event: &Value) {
 }
 
 /// A line beside the result, or its `fields` for a program that reads them.
-pub fn tell(level: &str, text: &str, fields: Value) {
+pub fn tell(level: &str, text: &Text, fields: Value) {
     let text = match manner().log {
-        Log::Text => shown(text),
+        Log::Text => text.sent(manner().ascii),
         Log::Json => {
             let mut line = json!({"time": Timestamp::now().to_string(), "level": level});
             if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), fields) {
@@ -131,66 +140,10 @@ pub fn tell(level: &str, text: &str, fields: Value) {
     }
 }
 
-/// As it may be printed.
-pub fn shown(text: &str) -> String {
-    match manner().ascii {
-        true => text.chars().map(spelt).collect(),
-        false => text.into(),
-    }
-}
-
 fn in_one_line(value: &Value) -> String {
-    let text = value.to_string();
-    match manner().ascii {
-        true => escaped(&text),
-        false => text,
-    }
+    visible::in_json(&value.to_string(), manner().ascii)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// In ASCII, for people.
-fn spelt(character: char) -> String {
-    match character {
-        c if c.is_ascii() => c.into(),
-        '\u{2026}' => "...".into(),
-        '\u{2018}' | '\u{2019}' => "'".into(),
-        '\u{201c}' | '\u{201d}' => "\"".into(),
-        '\u{2013}' | '\u{2014}' => "-".into(),
-        _ => "?".into(),
-    }
-}
-
-/// In ASCII, for programs: nothing is lost.
-fn escaped(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for character in json.chars() {
-        if character.is_ascii() {
-            out.push(character);
-            continue;
-        }
-        for unit in character.encode_utf16(&mut [0; 2]) {
-            let _ = write!(out, "\\u{unit:04x}");
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn people_and_programs_get_ascii_each_in_their_way() {
-        let text = "\u{201c}a\u{201d}, \u{2026} \u{e9}\u{1f600}";
-        let people: String = text.chars().map(spelt).collect();
-        assert_eq!(people, "\"a\", ... ??");
-        let json = json!({"text": text}).to_string();
-        let ascii = escaped(&json);
-        assert!(ascii.is_ascii(), "{ascii}");
-        let read: Value = serde_json::from_str(&ascii).unwrap();
-        assert_eq!(read["text"], text);
-    }
 }

@@ -4,7 +4,9 @@ use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
+use super::out;
 use super::report::{BAD, DIM, GOOD};
+use super::text::Text;
 use crate::guide::Step;
 use crate::k8s::change::{Change, Field, What};
 use crate::plan::Plan;
@@ -51,7 +53,8 @@ fn show(change: &Change) {
     };
     let (word, step, width) = (change.what.word(), change.step, Step::WIDTH);
     let object = &change.object;
-    say!("  {style}{word:<7}{style:#}  {step:<width$}  {object}");
+    let text = Text::from("  ").styled(style, format!("{word:<7}"));
+    out::result(text.plain(format!("  {step:<width$}  {object}")));
     change.fields.iter().for_each(field);
 }
 
@@ -73,12 +76,14 @@ fn field(field: &Field) {
 
 fn lines(before: &str, after: &str) {
     for change in TextDiff::from_lines(before, after).iter_all_changes() {
-        let line = change.value().trim_end();
-        match change.tag() {
-            ChangeTag::Equal => {}
-            ChangeTag::Delete => say!("               {BAD}- {line}{BAD:#}"),
-            ChangeTag::Insert => say!("               {GOOD}+ {line}{GOOD:#}"),
-        }
+        let (style, sign) = match change.tag() {
+            ChangeTag::Equal => continue,
+            ChangeTag::Delete => (BAD, '-'),
+            ChangeTag::Insert => (GOOD, '+'),
+        };
+        let line = change.value().trim_end_matches('\n');
+        let text = Text::from("               ");
+        out::result(text.styled(style, format!("{sign} {line}")));
     }
 }
 

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::aside::{error, note};
 use super::out::{self, Form};
+use super::text::Text;
 use crate::cleanup::Report;
 use crate::document;
 use crate::guide::Step;
@@ -52,11 +53,11 @@ fn done(written: &Written) -> String {
 /// With the clusters in the next commands, unless they are remembered.
 pub fn installed(mesh: &Mesh, remembered: bool, took: Duration) {
     let names = mesh.names();
-    say!(
-        "{GOOD}Ready{GOOD:#} in {:.1}s: Kiali in {} sees {names}",
+    out::result(Text::new().styled(GOOD, "Ready").plain(format!(
+        " in {:.1}s: Kiali in {} sees {names}",
         took.as_secs_f64(),
         mesh.home.name
-    );
+    )));
     let numbered = mesh.all().zip(1..).filter(|_| !remembered);
     let clusters = numbered
         .map(|(cluster, number)| format!(" --ctx{number} {}", cluster.context))
@@ -79,27 +80,23 @@ pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
         };
         let width = Step::WIDTH;
         let object = row.component.object.to_string();
-        let text = format!(
-            "{shown:<12}  {:<width$}  {style}{state:<9}{style:#}  {object}",
-            row.step
-        );
+        let text = Text::from(format!("{shown:<12}  {:<width$}  ", row.step))
+            .styled(style, format!("{state:<9}"))
+            .plain(format!("  {object}"));
         let note = row.component.note.as_deref().unwrap_or_default();
         let said = [why, note].into_iter().filter(|said| !said.is_empty());
         let said = said.collect::<Vec<_>>().join("; ");
         let text = if said.is_empty() {
             text
         } else {
-            format!("{text}: {said}")
+            text.plain(": ").lines(said)
         };
-        say!("{text}");
+        out::result(text);
         last = cluster;
     }
     for absent in absent {
-        say!(
-            "{:<12}  {BAD}no access{BAD:#}: {:#}",
-            absent.name,
-            absent.error
-        );
+        let text = Text::from(format!("{:<12}  ", absent.name)).styled(BAD, "no access");
+        out::result(text.plain(": ").lines(format!("{:#}", absent.error)));
     }
     absent.is_empty() && rows.iter().all(|row| row.component.health == Health::Ready)
 }
@@ -115,7 +112,9 @@ pub fn verified(findings: &[Finding], took: Duration) -> bool {
         };
         let (hop, text) = (finding.hop.title(), &finding.text);
         let cluster = finding.cluster.as_ref().map_or("all", ClusterName::as_str);
-        say!("{style}{word:<8}{style:#}  {hop:<13}  {cluster:<12}  {text}");
+        let line = Text::new().styled(style, format!("{word:<8}"));
+        let line = line.plain(format!("  {hop:<13}  {cluster:<12}  "));
+        out::result(line.lines(text));
     }
     let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
     let counts = [
@@ -131,11 +130,11 @@ pub fn verified(findings: &[Finding], took: Duration) -> bool {
     };
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts = counts.map(|(count, word)| format!("{count} {word}"));
-    say!(
-        "{style}{word}{style:#} in {:.1}s: {}",
+    out::result(Text::new().styled(style, word).plain(format!(
+        " in {:.1}s: {}",
         took.as_secs_f64(),
         counts.collect::<Vec<_>>().join(", ")
-    );
+    )));
     verified
 }
 
@@ -159,14 +158,15 @@ pub fn cleaned(names: &str, report: &Report, dry_run: bool, took: Duration) -> b
         return report.failures.is_empty();
     }
     for (cluster, object) in &report.left {
-        say!("{BAD}left{BAD:#}  {cluster:<12}  {object}");
+        let text = Text::new().styled(BAD, "left");
+        out::result(text.plain(format!("  {cluster:<12}  {object}")));
     }
     let done = report.failures.is_empty() && report.left.is_empty();
     if done {
-        say!(
-            "{GOOD}Clean{GOOD:#} in {:.1}s: nothing of ambikiali is left in {names}",
+        out::result(Text::new().styled(GOOD, "Clean").plain(format!(
+            " in {:.1}s: nothing of ambikiali is left in {names}",
             took.as_secs_f64()
-        );
+        )));
     }
     done
 }

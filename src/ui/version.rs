@@ -1,6 +1,8 @@
 //! Versions and images.
 
+use super::out;
 use super::report::BAD;
+use super::text::Text;
 use crate::document::VERSION;
 use crate::images::Images;
 use crate::mesh::{Absent, Mesh};
@@ -33,7 +35,8 @@ pub fn installed_versions(
         say!("installed with {}", options.flags());
     }
     for Absent { name, error, .. } in absent {
-        say!("{name:<12}  {BAD}no access{BAD:#}: {error:#}");
+        let text = Text::from(format!("{name:<12}  ")).styled(BAD, "no access");
+        out::result(text.plain(": ").lines(format!("{error:#}")));
     }
     absent.is_empty()
 }
@@ -48,7 +51,7 @@ pub fn images(images: &Images) {
     }
 }
 
-/// A script, as it is.
-pub fn text(text: &str) {
-    say!("{}", text.trim_end());
+/// Of the program's own making, as it is.
+pub fn script(script: &str) {
+    out::script(script.trim_end());
 }

@@ -28,46 +28,46 @@ metadata: {name: kiali}
 
 const LACKING: &str = "\
 [AK1003] cluster1: User of context cluster1: lacks rights that an install needs:
-  create, get, patch clusterrolebindings.rbac.authorization.k8s.io
-  bind, create, escalate, get, patch clusterroles.rbac.authorization.k8s.io
-  create, get, patch, watch customresourcedefinitions.apiextensions.k8s.io
-  create, get, patch namespaces
-  create, get, patch configmaps in istio-system
-  create, get, patch, watch deployments.apps in istio-system
-  create, get, patch, watch gateways.gateway.networking.k8s.io in istio-system
-  create, get, patch, watch httproutes.gateway.networking.k8s.io in istio-system
-  list pods in istio-system
-  create, get, patch serviceaccounts in istio-system
-  create, get, patch, watch services in istio-system
-  create, get, patch configmaps in kiali
-  create, get, patch, watch deployments.apps in kiali
-  create, get, patch, watch kialis.kiali.io in kiali
-  create, get, patch leases.coordination.k8s.io in kiali
-  list pods in kiali
-  create, get pods/exec in kiali
-  create, get pods/portforward in kiali
-  create, get, patch secrets in kiali
-  create, get, patch serviceaccounts in kiali
-  create, get, patch, watch services in kiali
+  | create, get, patch clusterrolebindings.rbac.authorization.k8s.io
+  | bind, create, escalate, get, patch clusterroles.rbac.authorization.k8s.io
+  | create, get, patch, watch customresourcedefinitions.apiextensions.k8s.io
+  | create, get, patch namespaces
+  | create, get, patch configmaps in istio-system
+  | create, get, patch, watch deployments.apps in istio-system
+  | create, get, patch, watch gateways.gateway.networking.k8s.io in istio-system
+  | create, get, patch, watch httproutes.gateway.networking.k8s.io in istio-system
+  | list pods in istio-system
+  | create, get, patch serviceaccounts in istio-system
+  | create, get, patch, watch services in istio-system
+  | create, get, patch configmaps in kiali
+  | create, get, patch, watch deployments.apps in kiali
+  | create, get, patch, watch kialis.kiali.io in kiali
+  | create, get, patch leases.coordination.k8s.io in kiali
+  | list pods in kiali
+  | create, get pods/exec in kiali
+  | create, get pods/portforward in kiali
+  | create, get, patch secrets in kiali
+  | create, get, patch serviceaccounts in kiali
+  | create, get, patch, watch services in kiali
   fix: have these granted, or name the context of an administrator: kubectl --context cluster1 -n kiali auth can-i --list
 error[AK1003]: cluster2: User of context cluster2: lacks rights that an install needs:
-  create, get, patch, watch clusterrolebindings.rbac.authorization.k8s.io
-  bind, create, escalate, get, patch clusterroles.rbac.authorization.k8s.io
-  create, get, patch, watch customresourcedefinitions.apiextensions.k8s.io
-  create, get, patch namespaces
-  create, get, patch configmaps in istio-system
-  create, get, patch, watch deployments.apps in istio-system
-  create, get, patch, watch gateways.gateway.networking.k8s.io in istio-system
-  create, get, patch, watch httproutes.gateway.networking.k8s.io in istio-system
-  list pods in istio-system
-  create, get, patch serviceaccounts in istio-system
-  create, get, patch, watch services in istio-system
-  create, get, patch configmaps in kiali
-  create, get, patch, watch deployments.apps in kiali
-  create, get, patch, watch kialis.kiali.io in kiali
-  list pods in kiali
-  create, get, patch, watch secrets in kiali
-  create, get, patch serviceaccounts in kiali
+  | create, get, patch, watch clusterrolebindings.rbac.authorization.k8s.io
+  | bind, create, escalate, get, patch clusterroles.rbac.authorization.k8s.io
+  | create, get, patch, watch customresourcedefinitions.apiextensions.k8s.io
+  | create, get, patch namespaces
+  | create, get, patch configmaps in istio-system
+  | create, get, patch, watch deployments.apps in istio-system
+  | create, get, patch, watch gateways.gateway.networking.k8s.io in istio-system
+  | create, get, patch, watch httproutes.gateway.networking.k8s.io in istio-system
+  | list pods in istio-system
+  | create, get, patch serviceaccounts in istio-system
+  | create, get, patch, watch services in istio-system
+  | create, get, patch configmaps in kiali
+  | create, get, patch, watch deployments.apps in kiali
+  | create, get, patch, watch kialis.kiali.io in kiali
+  | list pods in kiali
+  | create, get, patch, watch secrets in kiali
+  | create, get, patch serviceaccounts in kiali
   fix: have these granted, or name the context of an administrator: kubectl --context cluster2 -n kiali auth can-i --list
 ";
 
@@ -116,10 +116,8 @@ fn role(line: &str, number: usize) -> String {
 fn roles(error: &str, cluster: &str) -> String {
     let start = format!(" {cluster}: User ");
     let lines = error.lines().skip_while(|l| !l.contains(&start));
-    let lines = lines
-        .skip(1)
-        .take_while(|l| l.starts_with("  ") && !l.contains("fix:"));
-    let roles = lines.enumerate().map(|(i, line)| role(line.trim(), i));
+    let lines = lines.skip(1).map_while(|l| l.strip_prefix("  | "));
+    let roles = lines.enumerate().map(|(i, line)| role(line, i));
     roles.collect::<String>().trim_end_matches("---\n").into()
 }
 
