@@ -29,6 +29,7 @@ codes! {
     OldKubernetes = 1008,
     NotLookedAt = 1009,
     AddressBehindProxy = 1010,
+    UnusableAddress = 1020,
     NoGatewayApi = 1101,
     OldGatewayApi = 1102,
     NoGatewayClass = 1103,
@@ -97,6 +98,7 @@ impl Code {
             Unreachable
                 | CredentialsRefused
                 | LoopbackAddress
+                | UnusableAddress
                 | SameCluster
                 | RolesSwapped
                 | NoIstiod

@@ -138,7 +138,7 @@ fn bookkeeping(mesh: &Mesh, namespace: &str) -> (Vec<Record>, Lease) {
         .all()
         .map(|cluster| Record::of(mesh, cluster, namespace));
     let records = records.collect::<Vec<_>>();
-    let lease = Lease::on(&mesh.home, namespace, &records[0].id);
+    let lease = Lease::on(mesh, namespace, &records[0].id);
     (records, lease)
 }
 
@@ -199,6 +199,8 @@ fn named((home, own): (String, Own), remotes: Vec<cli::Remote>, global: &Global)
         name: own.name,
         prometheus: own.prometheus,
         api_server: own.api_server,
+        ca: own.ca,
+        tls_server_name: own.tls_server_name,
         known: None,
     };
     let remotes = remotes.into_iter();

@@ -1,6 +1,8 @@
 //! § Deploy Kiali, the last command: a local port that leads to Kiali. Its pod is looked for all the
 //! time, because a forward to a pod that is gone never says so; so the port outlives a restart.
 
+mod guarded;
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ const RESTART: Duration = Duration::from_secs(60);
 /// A bound port; `taken` when it is not the one asked for.
 pub struct Dashboard {
     listener: TcpListener,
+    port: u16,
     target: Target,
     pub url: String,
     pub taken: bool,
@@ -46,6 +49,7 @@ impl Dashboard {
         let url = format!("http://localhost:{port}{}", kiali::WEB_ROOT);
         Ok(Dashboard {
             listener,
+            port,
             target,
             url,
             taken,
@@ -64,8 +68,9 @@ impl Dashboard {
                 let (local, _) = self.listener.accept().await?;
                 let (client, target) = (scope.cluster.client.clone(), target.clone());
                 let trouble = trouble.clone();
+                let port = self.port;
                 tokio::spawn(async move {
-                    if let Err(error) = forward(client, target, local).await {
+                    if let Err(error) = forward(client, target, local, port).await {
                         trouble(format!("{error:#}"));
                     }
                 });
@@ -101,7 +106,8 @@ async fn look(scope: &Scope<'_>, found: watch::Sender<Option<Target>>) {
 async fn forward(
     client: Client,
     mut target: watch::Receiver<Option<Target>>,
-    mut local: TcpStream,
+    local: TcpStream,
+    port: u16,
 ) -> Result<()> {
     let found = timeout(RESTART, target.wait_for(Option::is_some)).await;
     let found = found.map(|found| found.ok().and_then(|target| target.clone()));
@@ -112,13 +118,11 @@ async fn forward(
         .portforward(&to.pod, &[to.port])
         .await
         .map_err(|e| anyhow!(kube_text(&e)))?;
-    let mut remote = forward
+    let kiali = forward
         .take_stream(to.port)
         .context("port-forward without a stream")?;
     tokio::select! {
-        // A browser that closes early is nobody's trouble.
-        _ = tokio::io::copy_bidirectional(&mut local, &mut remote) => {}
-        _ = target.wait_for(|now| now.as_ref() != Some(&to)) => {}
+        served = guarded::serve(local, port, kiali) => served,
+        _ = target.wait_for(|now| now.as_ref() != Some(&to)) => Ok(()),
     }
-    Ok(())
 }

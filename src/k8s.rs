@@ -16,6 +16,7 @@ pub mod kinds;
 pub mod lease;
 pub mod look;
 pub mod ownership;
+pub mod pages;
 pub mod pods;
 pub mod record;
 pub mod request;

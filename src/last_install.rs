@@ -123,6 +123,8 @@ pub fn recall(kubeconfig: &[PathBuf]) -> Result<Members> {
         name: None,
         prometheus: None,
         api_server: None,
+        ca: None,
+        tls_server_name: None,
         known: Some(known),
     };
     Ok(Members {

@@ -17,6 +17,7 @@ mod last_install;
 mod manifests;
 mod mesh;
 mod options;
+mod panic;
 mod plan;
 mod planned;
 mod problem;
@@ -37,13 +38,23 @@ use anyhow::Result;
 use self::cli::{Cli, Global, LogFormat, Output};
 use self::document::Ended;
 use self::interrupt::Work;
+use self::problem::Exit;
 use self::ui::{Form, Log, Manner};
 
 fn main() -> ExitCode {
+    panic::tell();
+    let code = std::panic::catch_unwind(run).unwrap_or(Exit::Unexpected as u8);
+    ExitCode::from(panic::ended(ui::ended(code)))
+}
+
+fn run() -> u8 {
     // kube and every TLS connection need exactly one provider, before the first client.
     let _ = rustls::crypto::ring::default_provider().install_default();
     cli::complete();
-    let cli = cli::parse();
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     ui::behave(manner(&cli.global));
     if cli.global.verbose {
         mesh::listen(ui::request);
@@ -54,7 +65,7 @@ fn main() -> ExitCode {
         Ended::failed(&error)
     });
     ui::document(&ended.document(kind));
-    ExitCode::from(ended.code)
+    ended.code
 }
 
 fn manner(global: &Global) -> Manner {

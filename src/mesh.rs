@@ -2,6 +2,8 @@
 //! past this module deals in connected, named, distinct clusters.
 
 mod address;
+mod api_server;
+mod bounded;
 mod busy;
 mod change;
 mod connect;
@@ -11,7 +13,9 @@ mod identity;
 mod kubeconfig;
 mod name;
 mod plugin;
+mod remote_kubeconfig;
 mod session;
+mod tenure;
 mod transport;
 
 use std::fmt;
@@ -22,11 +26,14 @@ use kube::Client;
 use serde::{Deserialize, Serialize};
 
 pub use address::{Address, Prometheus};
+pub use api_server::ApiServer;
+pub use bounded::{TooLarge, found};
 pub use connect::{connect, connect_each, connect_reachable, contexts};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Trust};
 pub use heard::{Heard, listen};
-pub use kubeconfig::client_from;
 pub use name::{ClusterName, is_dns_label};
+pub use remote_kubeconfig::{RemoteKubeconfig, server_name};
+pub use tenure::{Moment, NotOurs, Tenure};
 pub use transport::{Transport, Written};
 
 /// A connected cluster.
@@ -106,9 +113,30 @@ pub struct Member {
     pub name: Option<ClusterName>,
     pub prometheus: Option<Prometheus>,
     /// Address for pods of other clusters, when the kubeconfig's is not the right one.
-    pub api_server: Option<String>,
+    pub api_server: Option<ApiServer>,
+    /// Whose certificates are believed there, and for which name, when it is not what goes with the address.
+    pub ca: Option<Ca>,
+    pub tls_server_name: Option<String>,
     /// Name and UID it had when it was installed; None when the user named it now.
     pub known: Option<Known>,
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ca {
+    /// Of PEM certificates.
+    File(PathBuf),
+    /// Those that every machine knows.
+    System,
+}
+
+impl From<PathBuf> for Ca {
+    fn from(path: PathBuf) -> Ca {
+        match path.as_os_str() == "system" {
+            true => Ca::System,
+            false => Ca::File(path),
+        }
+    }
 }
 
 /// What an install remembers of a cluster.

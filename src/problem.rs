@@ -65,6 +65,20 @@ impl fmt::Display for Problem {
     }
 }
 
+/// A fault of this program, whatever led to it. Where it happened is said, and not what it was made of: a
+/// secret may be in that.
+pub fn bug(place: &str) -> Problem {
+    Problem::new(
+        Exit::Unexpected,
+        format!("this is a bug in ambikiali, at {place}"),
+    )
+    .fix(concat!(
+        "report it with the command and this line: ",
+        env!("CARGO_PKG_REPOSITORY"),
+        "/issues"
+    ))
+}
+
 /// The first problem in a chain of causes.
 pub fn find(error: &anyhow::Error) -> Option<&Problem> {
     error.chain().find_map(|cause| cause.downcast_ref())
@@ -198,6 +212,20 @@ mod tests {
         );
         assert_eq!(answer(500, "", ""), "answered 500 Internal Server Error");
         assert_eq!(answer(599, "", ""), "answered 599");
+    }
+
+    #[test]
+    fn a_bug_is_told_with_the_place_to_report_it() {
+        let bug = bug("src/main.rs:1");
+        assert_eq!(
+            bug.to_string(),
+            "this is a bug in ambikiali, at src/main.rs:1"
+        );
+        let fix = bug.fix.unwrap();
+        assert!(
+            fix.ends_with("https://github.com/ambikiali/ambikiali/issues"),
+            "{fix}"
+        );
     }
 
     #[test]

@@ -60,8 +60,10 @@ pub struct RemoteAccess {
     pub server: String,
     /// The flag that names another address.
     pub flag: String,
-    /// PEM.
-    pub ca: String,
+    /// The user named this one; else it is the kubeconfig's, which takes the user's own credentials.
+    pub named: bool,
+    /// PEM; None: what Kiali's pod knows by itself.
+    pub ca: Option<String>,
     pub tls_server_name: Option<String>,
     /// Prints as redacted.
     pub token: SecretString,

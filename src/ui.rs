@@ -14,6 +14,7 @@ mod line;
 mod live;
 mod out;
 mod plan;
+mod print;
 mod report;
 mod text;
 mod version;
@@ -27,6 +28,7 @@ pub use aside::{error, left_out, note, put_off, refused, request};
 pub use check::{allowed, checked, clusters, codes, explained};
 pub use out::{Form, Log, Manner, behave, document};
 pub use plan::planned;
+pub use print::{broken, ended};
 pub use report::{address, cleaned, installed, interrupted, rendered, statuses, verified};
 pub use version::{images, installed_versions, script, version};
 

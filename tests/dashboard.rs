@@ -69,7 +69,8 @@ impl Connection {
 
     /// What comes first of the answer; None when the other end closes without one.
     async fn get(&mut self, path: &str) -> Option<String> {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        let host = self.0.peer_addr().expect("an address");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
         self.0.write_all(request.as_bytes()).await.ok()?;
         self.read().await
     }

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use super::Finding;
 use crate::code::Code;
 use crate::k8s::request::send_opt;
-use crate::k8s::{Scope, kinds, record};
+use crate::k8s::{Scope, kinds, pages, record};
 use crate::mesh::Cluster;
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
@@ -117,7 +117,7 @@ where
 {
     let all = ObjectId::cluster_wide(kind, "of all namespaces");
     let (api, params) = (&api, &params);
-    looked(scope, &all, async || Ok(api.list(params).await?.items)).await
+    looked(scope, &all, async || pages::list(api, params).await).await
 }
 
 async fn remote_secrets(scope: &Scope<'_>) -> Result<Looked<Vec<ObjectMeta>>> {
@@ -127,7 +127,7 @@ async fn remote_secrets(scope: &Scope<'_>) -> Result<Looked<Vec<ObjectMeta>>> {
     let all = ObjectId::new("Secrets", ISTIO_NAMESPACE, label);
     let (api, params) = (&api, &params);
     looked(scope, &all, async || {
-        let found = api.list_metadata(params).await?.items;
+        let found = pages::list_metadata(api, params).await?;
         Ok(found.into_iter().map(|secret| secret.metadata).collect())
     })
     .await

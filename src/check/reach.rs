@@ -7,7 +7,7 @@ use kube::core::DynamicObject;
 use super::Finding;
 use super::facts::Facts;
 use crate::code::Code;
-use crate::mesh::{Cluster, ClusterName, Mesh};
+use crate::mesh::{ApiServer, Cluster, ClusterName, Mesh};
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
 
@@ -27,6 +27,15 @@ pub fn judge(facts: &Facts<'_>, mesh: &Mesh) -> Vec<Finding> {
 /// Whether pods reach it is only seen when one tries.
 fn address(remote: &Cluster, mesh: &Mesh) -> Vec<Finding> {
     let endpoint = &remote.endpoint;
+    if let Err(fault) = ApiServer::try_from(endpoint.server.clone()) {
+        let object = ObjectId::cluster_wide("API server", "of the kubeconfig");
+        let cause = format!("cannot be given to Kiali: {fault}");
+        let finding = Finding::new(Code::UnusableAddress, remote, object, cause);
+        return vec![finding.fix(format!(
+            "name the address that pods of home reach: {} https://HOST:PORT",
+            endpoint.flag
+        ))];
+    }
     if !endpoint.behind_proxy {
         return Vec::new();
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::fleet::{Own, Remote};
 use super::values;
-use crate::mesh::{ClusterName, Prometheus};
+use crate::mesh::{ApiServer, Ca, ClusterName, Prometheus, server_name};
 use crate::problem::{Exit, Problem};
 
 /// More would be no view for people.
@@ -56,7 +56,9 @@ struct Entry {
     context: Filled,
     kubeconfig: Option<Filled>,
     name: Option<ClusterName>,
-    api_server: Option<Url>,
+    api_server: Option<ApiServer>,
+    ca: Option<Filled>,
+    tls_server_name: Option<ServerName>,
     prometheus: Option<Prometheus>,
 }
 
@@ -77,18 +79,13 @@ impl TryFrom<String> for Filled {
 
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-struct Url(String);
+struct ServerName(String);
 
-impl TryFrom<String> for Url {
+impl TryFrom<String> for ServerName {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Url, String> {
-        let rest = text.strip_prefix("https://");
-        let rest = rest.or_else(|| text.strip_prefix("http://"));
-        match rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) {
-            true => Ok(Url(text)),
-            false => Err(format!("\"{text}\" is not https://HOST:PORT")),
-        }
+    fn try_from(text: String) -> Result<ServerName, String> {
+        server_name(&text).map(|()| ServerName(text))
     }
 }
 
@@ -131,7 +128,12 @@ fn parse(text: &str, folder: &Path) -> Result<Written, String> {
                 .kubeconfig
                 .map(|file| folder.join(PathBuf::from(file.0))),
             name: entry.name,
-            api_server: entry.api_server.map(|url| url.0),
+            api_server: entry.api_server,
+            ca: entry.ca.map(|file| match file.0.as_str() {
+                "system" => Ca::System,
+                file => Ca::File(folder.join(file)),
+            }),
+            tls_server_name: entry.tls_server_name.map(|name| name.0),
             prometheus: entry.prometheus,
         };
         (entry.context.0, own)

@@ -15,7 +15,7 @@ pub use sensible::sensible;
 
 use super::file::LAST;
 use super::scripts;
-use crate::mesh::{ClusterName, Prometheus};
+use crate::mesh::{ApiServer, Ca, ClusterName, Prometheus, server_name};
 
 /// The clusters of an install.
 #[derive(Args, Debug)]
@@ -78,7 +78,11 @@ pub struct Own {
     /// What it must be called.
     pub name: Option<ClusterName>,
     /// Its API server's address for pods of home.
-    pub api_server: Option<String>,
+    pub api_server: Option<ApiServer>,
+    /// Whose certificates are believed there.
+    pub ca: Option<Ca>,
+    /// What they must be for.
+    pub tls_server_name: Option<String>,
     /// Where a Prometheus of its own is scraped.
     pub prometheus: Option<Prometheus>,
 }
@@ -131,7 +135,8 @@ impl<const NEW: bool> Args for Remotes<NEW> {
                 "prometheus" => {
                     argument.value_parser(|text: &str| Prometheus::try_from(text.to_string()))
                 }
-                "kubeconfig" => argument.value_parser(value_parser!(PathBuf)),
+                "kubeconfig" | "ca" => argument.value_parser(value_parser!(PathBuf)),
+                "tls-server-name" => argument.value_parser(named_server),
                 _ => argument,
             };
             command.arg(argument.help(flag.said).hide(number != 2))
@@ -160,15 +165,21 @@ impl<const NEW: bool> FromArgMatches for Remotes<NEW> {
                 return wrong(&format!("--{}{number} is of no context", flag.name));
             }
         }
-        let remote = |(number, context)| Remote {
-            number,
-            context,
-            own: own::<NEW>(matches, number),
+        let remote = |(number, context)| {
+            let own = own::<NEW>(matches, number)?;
+            Ok(Remote {
+                number,
+                context,
+                own,
+            })
         };
         Ok(Remotes {
             file,
-            home: own::<NEW>(matches, 1),
-            all: contexts.into_iter().map(remote).collect(),
+            home: own::<NEW>(matches, 1)?,
+            all: contexts
+                .into_iter()
+                .map(remote)
+                .collect::<Result<_, Error>>()?,
         })
     }
 
@@ -176,6 +187,10 @@ impl<const NEW: bool> FromArgMatches for Remotes<NEW> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+fn named_server(name: &str) -> Result<String, String> {
+    server_name(name).map(|()| name.into())
 }
 
 fn wrong<T>(text: &str) -> Result<T, Error> {
@@ -195,16 +210,27 @@ fn remotes(matches: &ArgMatches) -> Result<Vec<(usize, String)>, Error> {
     Ok(contexts)
 }
 
-fn own<const NEW: bool>(matches: &ArgMatches, number: usize) -> Own {
+fn own<const NEW: bool>(matches: &ArgMatches, number: usize) -> Result<Own, Error> {
     fn get<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, flag: String) -> Option<T> {
         matches.try_get_one::<T>(&flag).ok().flatten().cloned()
     }
-    Own {
+    // Not as a parser of the flag, whose error would repeat what was typed: it may hold a password.
+    let flag = format!("api-server{number}");
+    let api_server = match get::<String>(matches, flag.clone()).map(ApiServer::try_from) {
+        Some(Err(fault)) => {
+            let text = format!("--{flag}: {fault}\n");
+            return Err(Error::raw(ErrorKind::ValueValidation, text));
+        }
+        read => read.and_then(Result::ok),
+    };
+    Ok(Own {
         kubeconfig: get(matches, format!("kubeconfig{number}")),
         name: get(matches, format!("name{number}")),
-        api_server: get(matches, format!("api-server{number}")),
+        api_server,
+        ca: get::<PathBuf>(matches, format!("ca{number}")).map(Ca::from),
+        tls_server_name: get(matches, format!("tls-server-name{number}")),
         prometheus: get(matches, format!("prometheus{number}")),
-    }
+    })
 }
 
 #[cfg(test)]

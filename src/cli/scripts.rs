@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Context;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, ValueEnum};
 use clap_complete::CompleteEnv;
@@ -11,6 +11,7 @@ use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 
 use super::{Cli, fleet};
+use crate::problem::Exit;
 use crate::{mesh, ui, visible};
 
 #[derive(Args, Debug)]
@@ -50,8 +51,8 @@ pub struct Man {
 /// Set by the script that a shell has: it asks this program for what may come next.
 const ASKED: &str = "COMPLETE";
 
-/// Ends with exit code 2 and a word on what is wrong with it, or with the help that was asked for.
-pub fn parse() -> Cli {
+/// Or the exit code after a word on what is wrong with it, or after the help that was asked for.
+pub fn parse() -> Result<Cli, u8> {
     let mut command = Cli::command();
     // As kubectl starts a plugin: the help names what the user typed.
     let program = std::env::args_os().next().map(PathBuf::from);
@@ -63,7 +64,7 @@ pub fn parse() -> Cli {
         command = command.bin_name("kubectl ambikiali");
     }
     let matches = command.clone().try_get_matches();
-    let matches = matches.unwrap_or_else(|error| refuse(error));
+    let matches = matches.map_err(told)?;
     let typed = |m: &ArgMatches| m.value_source("namespace") != Some(ValueSource::DefaultValue);
     let namespace_typed = matches
         .subcommand()
@@ -76,17 +77,20 @@ pub fn parse() -> Cli {
         cli.global.namespace_typed = namespace_typed;
         cli
     });
-    cli.unwrap_or_else(|error| refuse(error.format(&mut command)))
+    cli.map_err(|error| told(error.format(&mut command)))
 }
 
-/// Ends as clap does, which would show what was typed as it is.
-fn refuse(error: clap::Error) -> ! {
+/// Help goes to stdout, all else to stderr, where clap would show what was typed as it is.
+fn told(error: clap::Error) -> u8 {
     let words = error.render().to_string();
     if words.contains(|c| c != '\n' && visible::is_hidden(c)) {
         ui::refused(&words);
-        std::process::exit(error.exit_code());
+    } else if let Err(fault) = error.print()
+        && !error.use_stderr()
+    {
+        ui::broken(fault);
     }
-    error.exit()
+    u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8)
 }
 
 /// Answers a shell, and ends; else returns.
@@ -97,7 +101,7 @@ pub fn complete() {
 }
 
 /// The script for a shell's own settings.
-pub fn completions(shell: Shell) -> Result<String> {
+pub fn completions(shell: Shell) -> anyhow::Result<String> {
     let shells = Shells::builtins();
     let shell = shells
         .completer(shell.name())
@@ -108,7 +112,7 @@ pub fn completions(shell: Shell) -> Result<String> {
 }
 
 /// Their names: `ambikiali.1`, `ambikiali-check.1` and so on.
-pub fn man(folder: &Path) -> Result<Vec<String>> {
+pub fn man(folder: &Path) -> anyhow::Result<Vec<String>> {
     let command = Cli::command();
     let own = command.get_name().to_string();
     let subcommands = command.get_subcommands().filter(|c| !c.is_hide_set());

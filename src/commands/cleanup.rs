@@ -108,6 +108,8 @@ fn leaving(clusters: Clusters, global: &Global) -> Result<Members> {
             name: remote.own.name,
             prometheus: None,
             api_server: None,
+            ca: None,
+            tls_server_name: None,
         }
     });
     Ok(Members {

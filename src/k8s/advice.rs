@@ -8,8 +8,8 @@ use kube::Api;
 use kube::api::ListParams;
 use kube::core::Status;
 
-use super::Scope;
 use super::request::{Refusal, send};
+use super::{Scope, pages};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -82,17 +82,17 @@ async fn configuration(scope: &Scope<'_>, webhook: &str) -> Option<(&'static str
     let all = ListParams::default();
     let object = ObjectId::cluster_wide("webhook", webhook);
     let (validating, mutating) = tokio::join!(
-        send(scope, &object, || validating.list(&all)),
-        send(scope, &object, || mutating.list(&all)),
+        send(scope, &object, || pages::list(&validating, &all)),
+        send(scope, &object, || pages::list(&mutating, &all)),
     );
-    let validating = validating.ok()?.items.into_iter().find(|configuration| {
+    let validating = validating.ok()?.into_iter().find(|configuration| {
         let webhooks = configuration.webhooks.iter().flatten();
         webhooks.into_iter().any(|w| w.name == webhook)
     });
     if let Some(found) = validating {
         return Some(("ValidatingWebhookConfiguration", found.metadata.name?));
     }
-    let mutating = mutating.ok()?.items.into_iter().find(|configuration| {
+    let mutating = mutating.ok()?.into_iter().find(|configuration| {
         let webhooks = configuration.webhooks.iter().flatten();
         webhooks.into_iter().any(|w| w.name == webhook)
     });

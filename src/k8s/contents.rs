@@ -10,10 +10,10 @@ use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject};
 use kube::discovery::{Discovery, Scope as Reach, verbs};
 
-use super::Scope;
 use super::ownership::{self, MANAGED_BY};
 use super::record::Key;
 use super::request::send;
+use super::{Scope, pages};
 use crate::progress::ObjectId;
 
 /// What every namespace is given by the control plane or the mesh.
@@ -110,8 +110,8 @@ async fn listed(
         None => Api::all_with(client, &kind),
     };
     let list = ObjectId::cluster_wide("list of", &kind.kind);
-    let found = match send(scope, &list, || api.list_metadata(params)).await {
-        Ok(found) => found.items,
+    let found = match send(scope, &list, || pages::list_metadata(&api, params)).await {
+        Ok(found) => found,
         // A kind that may not even be listed holds nothing that we wrote.
         Err(refusal)
             if refusal

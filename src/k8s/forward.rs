@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
@@ -126,9 +126,13 @@ async fn ask(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Result<(Stat
     let response = sender.send_request(request).await?;
     let status = response.status();
     // By length or chunks, never to the end of the stream: the end may not be shown.
-    let body = Limited::new(response.into_body(), LARGEST)
-        .collect()
-        .await
-        .map_err(|e| anyhow!(e))?;
+    let body = Limited::new(response.into_body(), LARGEST).collect().await;
+    let body = body.map_err(|error| match error.downcast::<LengthLimitError>() {
+        Ok(_) => anyhow!(
+            "its answer to GET {path} is larger than {} MiB",
+            LARGEST >> 20
+        ),
+        Err(error) => anyhow!(error),
+    })?;
     Ok((status, body.to_bytes()))
 }

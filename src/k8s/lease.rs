@@ -5,7 +5,6 @@
 mod held;
 mod holder;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -22,31 +21,41 @@ use held::Held;
 use super::ownership::{INSTALL, MANAGED_BY};
 use super::request::{Refusal, send_to};
 use super::{Deadline, FIELD_MANAGER, as_ourselves, conflict};
-use crate::mesh::Cluster;
+use crate::mesh::{Cluster, Mesh, Moment, NotOurs, Tenure};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 pub const NAME: &str = "ambikiali";
 /// Without a sign of life for so long, whoever comes takes it.
 const LIFE: Duration = Duration::from_secs(30);
+/// For how long after a renewal no other run can have come: what is on its way then must be done before
+/// another one takes it.
+const SURE: Duration = Duration::from_secs(20);
+/// How long a write waits for a Lease that was ours and could not be renewed.
+const OUTAGE: Duration = Duration::from_secs(60);
 
 pub struct Lease {
     home: Cluster,
     namespace: String,
     install: String,
     held: OnceCell<Option<Held>>,
-    lost: Arc<AtomicBool>,
+    tenure: Tenure,
     name_taken: AtomicBool,
 }
 
 impl Lease {
-    pub fn on(home: &Cluster, namespace: &str, install: &str) -> Lease {
+    /// What is written to any of these clusters is written under it.
+    pub fn on(mesh: &Mesh, namespace: &str, install: &str) -> Lease {
+        let tenure = Tenure::default();
+        for cluster in mesh.all() {
+            cluster.transport.write_under(&tenure);
+        }
         Lease {
-            home: home.clone(),
+            home: mesh.home.clone(),
             namespace: namespace.into(),
             install: install.into(),
             held: OnceCell::new(),
-            lost: Arc::default(),
+            tenure,
             name_taken: AtomicBool::default(),
         }
     }
@@ -68,19 +77,27 @@ impl Lease {
     /// Before each write. Without the namespace there is nothing that two could quarrel about yet.
     pub async fn hold(&self, deadline: Deadline) -> Result<()> {
         self.held.get_or_try_init(|| self.take(deadline)).await?;
-        match self.lost.load(Ordering::Relaxed) {
-            false => Ok(()),
-            true => Err(Problem::new(
-                Exit::Conflict,
-                format!(
-                    "{}: {} was taken over by another run",
-                    self.home.name,
-                    self.id()
-                ),
-            )
-            .fix("let the other run end, then run the same command again")
-            .into()),
-        }
+        // One that cannot be renewed now, as in an outage of home, may be so in a moment.
+        let checked = self.tenure.checked(deadline.at_most(OUTAGE)).await;
+        checked.map_err(|refused| {
+            let (home, id) = (&self.home.name, self.id());
+            let problem = match refused {
+                NotOurs::Lost => {
+                    let cause = format!("{home}: {id} was taken over by another run");
+                    Problem::new(Exit::Preflight, cause)
+                }
+                NotOurs::Unsure => {
+                    let cause = format!(
+                        "{home}: {id} could not be renewed for {} s, so another run may write by now",
+                        SURE.as_secs()
+                    );
+                    Problem::new(Exit::Unreachable, cause)
+                }
+            };
+            problem
+                .fix("let the other run end, then run the same command again")
+                .into()
+        })
     }
 
     /// Before a removal: beside an object of somebody else nobody can install, nor does it keep us from
@@ -101,11 +118,13 @@ impl Lease {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PostParams::default()
         };
+        let begun = Moment::now();
         loop {
             let new = self.wanted(None);
+            let asked = Moment::now();
             let made = send_to(&self.home, deadline, &id, || api.create(&by, &new)).await;
             match made {
-                Ok(lease) => return Ok(Some(self.keep(lease))),
+                Ok(lease) => return Ok(Some(self.keep(lease, asked))),
                 // Without a namespace, or with one that goes, there is nothing to hold.
                 Err(refusal) if refusal.is_missing() || refusal.is_terminating() => {
                     return Ok(None);
@@ -113,14 +132,14 @@ impl Lease {
                 Err(refusal) if is_taken(&refusal) => {}
                 Err(refusal) => return Err(refusal.into()),
             }
-            if let Some(held) = self.take_over(deadline).await? {
+            if let Some(held) = self.take_over(deadline, begun).await? {
                 return Ok(Some(held));
             }
         }
     }
 
     /// None when it is gone or another one was quicker.
-    async fn take_over(&self, deadline: Deadline) -> Result<Option<Held>> {
+    async fn take_over(&self, deadline: Deadline, begun: Moment) -> Result<Option<Held>> {
         let (api, id) = (self.api(), self.id());
         let there = match send_to(&self.home, deadline, &id, || api.get(NAME)).await {
             Ok(lease) => lease,
@@ -133,7 +152,7 @@ impl Lease {
         }
         // The answer to a first try was lost.
         if holder::is_this(&there) {
-            return Ok(Some(self.keep(there)));
+            return Ok(Some(self.keep(there, begun)));
         }
         if !holder::is_dead(&there) && self.age(&there) < LIFE {
             return Err(self.taken(&there).into());
@@ -142,8 +161,9 @@ impl Lease {
         // Of what was seen: another one may come to the same conclusion.
         let mine = self.wanted(there.metadata.resource_version.clone());
         let mine = Patch::Merge(&mine);
+        let asked = Moment::now();
         match send_to(&self.home, deadline, &id, || api.patch(NAME, &by, &mine)).await {
-            Ok(lease) => Ok(Some(self.keep(lease))),
+            Ok(lease) => Ok(Some(self.keep(lease, asked))),
             Err(refusal) if refusal.is_missing() || is_taken(&refusal) => Ok(None),
             Err(refusal) => Err(refusal.into()),
         }
@@ -205,8 +225,9 @@ impl Lease {
         ))
     }
 
-    fn keep(&self, lease: Object) -> Held {
-        Held::begin(self.api(), &self.home, lease, self.lost.clone())
+    fn keep(&self, lease: Object, asked: Moment) -> Held {
+        self.tenure.held(asked, SURE);
+        Held::begin(self.api(), &self.home, lease, self.tenure.clone())
     }
 
     /// At the end of the run; where it went with its namespace there is nothing to do.
@@ -215,7 +236,7 @@ impl Lease {
             return;
         };
         held.end();
-        if self.lost.load(Ordering::Relaxed) {
+        if self.tenure.is_lost() {
             return;
         }
         let params = DeleteParams::background().preconditions(Preconditions {

@@ -20,7 +20,7 @@ use super::change::{self, What};
 use super::health::{self, Health};
 use super::request::{change, send, send_opt};
 use super::wait::{self, Wait};
-use super::{Scope, as_ourselves, ownership};
+use super::{Scope, as_ourselves, ownership, pages};
 use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -36,7 +36,7 @@ pub async fn labelled(scope: &Scope<'_>, namespace: &str, labels: &str) -> Resul
     let api = Api::<Pod>::namespaced(scope.cluster.client.clone(), namespace);
     let params = ListParams::default().labels(labels);
     let object = ObjectId::new("pods", namespace, labels);
-    let mut pods = send(scope, &object, || api.list(&params)).await?.items;
+    let mut pods = send(scope, &object, || pages::list(&api, &params)).await?;
     pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
     pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
     Ok(pods)
@@ -221,6 +221,8 @@ async fn last_words(scope: &Scope<'_>, namespace: &str, pod: &str) -> Option<Str
         let params = LogParams {
             previous,
             tail_lines: Some(1),
+            // A line may have no end.
+            limit_bytes: Some(64 << 10),
             ..LogParams::default()
         };
         let asked = tokio::time::timeout(Duration::from_secs(5), api.logs(pod, &params)).await;

@@ -8,7 +8,7 @@ use kube::core::Status;
 use kube::core::response::StatusCause;
 
 use super::advice::advice;
-use super::retry::{Cause, persist};
+use super::retry::{Cause, Stop, persist};
 use super::{Deadline, Scope};
 use crate::mesh::Cluster;
 use crate::problem::{self, Exit, Problem};
@@ -78,6 +78,8 @@ impl Refusal {
             Cause::Api(_) => self.cause.text(),
             Cause::Broken(cause) => format!("{} does not answer: {cause}", self.server),
             Cause::Silent(_) => format!("{}: {}", self.server, self.cause.text()),
+            Cause::Stopped(Stop::TooLarge(_)) => format!("{}: {}", self.server, self.cause.text()),
+            Cause::Stopped(Stop::NotOurs(_)) => self.cause.text(),
         }
     }
 
@@ -95,6 +97,12 @@ impl Refusal {
                 .fix(format!("kubectl --context {} auth whoami", self.context)),
             cause if cause.is_passing() => problem(Exit::Unreachable).fix(format!(
                 "kubectl --context {} get --raw /readyz",
+                self.context
+            )),
+            Cause::Stopped(Stop::NotOurs(_)) => problem(Exit::Preflight)
+                .fix("let the other run end, then run the same command again"),
+            Cause::Stopped(Stop::TooLarge(_)) => problem(Exit::Unreachable).fix(format!(
+                "see what answers there in place of an API server: kubectl --context {} version",
                 self.context
             )),
             cause => {

@@ -10,6 +10,8 @@ use kube::core::Status;
 use kube::core::response::StatusDetails;
 
 use super::Deadline;
+use super::pages::TooLong;
+use crate::mesh::{NotOurs, TooLarge, found};
 use crate::problem::{kube_text, no_answer};
 
 /// kube sets no read timeout: a server that accepts and never answers would hang the run.
@@ -22,13 +24,38 @@ pub enum Cause {
     /// No connection, or one that broke, or what came over it is not an answer.
     Broken(String),
     Silent(Duration),
+    /// What is read or written no further, by rules of our own.
+    Stopped(Stop),
+}
+
+#[derive(Clone, Debug)]
+pub enum Stop {
+    TooLarge(String),
+    /// Another run may be the one that writes.
+    NotOurs(NotOurs),
 }
 
 impl Cause {
+    fn of(error: kube::Error) -> Cause {
+        if let kube::Error::Api(status) = error {
+            return Cause::Api(status);
+        }
+        if let Some(bound) = found::<TooLarge>(&error) {
+            return Cause::Stopped(Stop::TooLarge(bound.to_string()));
+        }
+        if let Some(bound) = found::<TooLong>(&error) {
+            return Cause::Stopped(Stop::TooLarge(bound.to_string()));
+        }
+        match found::<NotOurs>(&error) {
+            Some(refused) => Cause::Stopped(Stop::NotOurs(*refused)),
+            None => Cause::Broken(kube_text(&error)),
+        }
+    }
+
     pub fn status(&self) -> Option<&Status> {
         match self {
             Cause::Api(status) => Some(status),
-            Cause::Broken(_) | Cause::Silent(_) => None,
+            Cause::Broken(_) | Cause::Silent(_) | Cause::Stopped(_) => None,
         }
     }
 
@@ -39,6 +66,7 @@ impl Cause {
                 matches!(status.code, 429 | 500 | 502 | 503 | 504) || is_quota_race(status)
             }
             Cause::Broken(_) | Cause::Silent(_) => true,
+            Cause::Stopped(_) => false,
         }
     }
 
@@ -47,6 +75,8 @@ impl Cause {
             Cause::Api(status) => kube_text(&kube::Error::Api(status.clone())),
             Cause::Broken(cause) => cause.clone(),
             Cause::Silent(waited) => no_answer(*waited),
+            Cause::Stopped(Stop::TooLarge(text)) => text.clone(),
+            Cause::Stopped(Stop::NotOurs(refused)) => refused.to_string(),
         }
     }
 
@@ -58,6 +88,7 @@ impl Cause {
             Cause::Api(_) => &[200, 500, 1500, 3000, 5000],
             Cause::Broken(_) => &[200, 500, 1500],
             Cause::Silent(_) => &[200, 500],
+            Cause::Stopped(_) => &[],
         }
     }
 
@@ -93,8 +124,7 @@ where
         let patience = deadline.at_most(PATIENCE);
         let cause = match tokio::time::timeout(patience, request()).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(kube::Error::Api(status))) => Cause::Api(status),
-            Ok(Err(error)) => Cause::Broken(kube_text(&error)),
+            Ok(Err(error)) => Cause::of(error),
             Err(_) => Cause::Silent(patience),
         };
         let pause = cause.pause(tries).map(jittered);
@@ -107,7 +137,7 @@ where
 }
 
 /// Up to a quarter longer: what failed together must not come back together.
-fn jittered(pause: Duration) -> Duration {
+pub fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().build_hasher().finish();
     pause + pause.mul_f64((random % 1000) as f64 / 4000.0)
 }

@@ -1,9 +1,12 @@
 //! The only place that waits for an object: look, then watch from there, until a pure health
-//! function is satisfied. A watch that breaks, ends or falls silent is taken up again by a new look,
-//! and the deadline's error carries the last reason seen.
+//! function is satisfied. A watch that breaks, ends or falls silent is taken up again by a new look, and
+//! one that goes on is not believed to tell all: the object is looked at every few seconds. The
+//! deadline's error carries the last reason seen.
 
+mod look;
 mod poll;
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -17,7 +20,7 @@ use serde::de::DeserializeOwned;
 use super::health::Health;
 pub use poll::{poll, until_served};
 
-use super::request::send_opt;
+use super::retry::jittered;
 use super::{Scope, retry};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -25,6 +28,8 @@ use crate::progress::ObjectId;
 /// How long the server keeps a watch; a little after that, silence means a dead connection.
 const WATCH: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(25);
+/// How often the object is looked at whatever its watch says; always a little later.
+const LOOK: Duration = Duration::from_secs(5);
 /// How long a cluster may be out of reach in the middle of a wait.
 const OUTAGE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
@@ -69,6 +74,13 @@ impl<K> Wait<'_, K> {
             .fields(&format!("metadata.name={}", self.object.name))
             .timeout(WATCH.as_secs() as u32)
     }
+
+    /// A watch is asked for one object, and may answer with any.
+    fn is_of(&self, meta: &ObjectMeta) -> bool {
+        let namespace = self.object.namespace.as_ref();
+        meta.name.as_ref() == Some(&self.object.name)
+            && namespace.is_none_or(|namespace| meta.namespace.as_ref() == Some(namespace))
+    }
 }
 
 /// Until the object is ready; fails at once when it cannot become so.
@@ -81,31 +93,29 @@ where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let mut out_since: Option<Instant> = None;
-    let mut reason = "not looked at yet".to_string();
+    let reason = RefCell::new("not looked at yet".to_string());
     loop {
         let looked = match wait.seen.take() {
             Some(seen) => Ok(Some(seen)),
             None if std::mem::take(&mut wait.absent) => Ok(None),
-            None => send_opt(scope, &wait.object, || wait.api.get(&wait.object.name)).await,
+            None => look::look(scope, &wait, &reason).await,
         };
         match looked {
             Ok(object) => {
                 out_since = None;
-                if let Some(object) = follow(scope, &wait, object, &mut health, &mut reason).await?
-                {
+                if let Some(object) = follow(scope, &wait, object, &mut health, &reason).await? {
                     scope.progress.arrived(&wait.object);
                     return Ok(object);
                 }
             }
             Err(refusal) if refusal.is_unreachable() && out(&mut out_since) < OUTAGE => {
-                reason = refusal.text();
-                scope.progress.waiting(&wait.object, &reason);
+                look::tell(scope, &wait.object, &reason, refusal.text());
                 tokio::time::sleep(scope.deadline.at_most(PAUSE)).await;
             }
             Err(refusal) => return Err(refusal.into()),
         }
         if scope.deadline.left().is_zero() {
-            return Err(too_late(scope, &wait, &reason).into());
+            return Err(too_late(scope, &wait, &reason.borrow()).into());
         }
     }
 }
@@ -114,13 +124,14 @@ fn out(since: &mut Option<Instant>) -> Duration {
     since.get_or_insert_with(Instant::now).elapsed()
 }
 
-/// Judges the object and every change of it. None: the watch ended, look again.
+/// Judges the object and every change of it, and now and then a new look: a watch may say nothing, or
+/// nothing of use, for as long as it likes. None: the watch ended, look again.
 async fn follow<K>(
     scope: &Scope<'_>,
     wait: &Wait<'_, K>,
     mut object: Option<K>,
     health: &mut impl FnMut(Option<&K>) -> Health,
-    reason: &mut String,
+    reason: &RefCell<String>,
 ) -> Result<Option<Option<K>>>
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
@@ -132,37 +143,71 @@ where
     let params = wait.watch();
     let changes = wait.api.watch(&params, &version).try_flatten_stream();
     pin_mut!(changes);
+    let mut ready_since: Option<Instant> = None;
+    let again = || async {
+        tokio::time::sleep(jittered(LOOK)).await;
+        look::look(scope, wait, reason).await
+    };
+    let looking = again();
+    pin_mut!(looking);
+    // Silence of the watch, whatever the looks say.
+    let mut heard = Instant::now();
     loop {
-        let judged = health(object.as_ref());
-        let patience = match judged {
-            Health::Ready if wait.quiet.is_zero() => return Ok(Some(object)),
-            Health::Ready => wait.quiet,
+        match health(object.as_ref()) {
+            Health::Ready => {
+                if ready_since.get_or_insert_with(Instant::now).elapsed() >= wait.quiet {
+                    return Ok(Some(object));
+                }
+            }
             Health::Failed(cause) => return Err(failed(scope, wait, &cause).into()),
             Health::InProgress(why) => {
-                if *reason != why {
-                    scope.progress.waiting(&wait.object, &why);
-                    *reason = why;
+                ready_since = None;
+                look::tell(scope, &wait.object, reason, why);
+            }
+        }
+        let silence = SILENCE.saturating_sub(heard.elapsed());
+        let quiet = ready_since.map(|since| wait.quiet.saturating_sub(since.elapsed()));
+        let patience = scope.deadline.at_most(quiet.unwrap_or(silence));
+        let change = tokio::select! {
+            change = changes.next() => change,
+            looked = looking.as_mut() => {
+                match looked {
+                    Ok(now) => object = now,
+                    Err(_) => return Ok(None),
                 }
-                SILENCE
+                looking.set(again());
+                continue;
+            }
+            () = tokio::time::sleep(patience) => {
+                if quiet.is_some() && !scope.deadline.left().is_zero() {
+                    continue;
+                }
+                return Ok(None);
             }
         };
-        let still_ready = patience == wait.quiet;
-        match tokio::time::timeout(scope.deadline.at_most(patience), changes.next()).await {
-            Ok(Some(Ok(WatchEvent::Added(new) | WatchEvent::Modified(new)))) => object = Some(new),
-            Ok(Some(Ok(WatchEvent::Deleted(_)))) => object = None,
-            Ok(Some(Ok(WatchEvent::Bookmark(_)))) => {}
-            Ok(Some(Err(kube::Error::Api(status)))) => {
+        heard = Instant::now();
+        match change {
+            Some(Ok(WatchEvent::Added(new) | WatchEvent::Modified(new))) => {
+                if wait.is_of(new.meta()) {
+                    object = Some(new);
+                }
+            }
+            Some(Ok(WatchEvent::Deleted(old))) => {
+                if wait.is_of(old.meta()) {
+                    object = None;
+                }
+            }
+            Some(Ok(WatchEvent::Bookmark(_))) => {}
+            Some(Err(kube::Error::Api(status))) => {
                 let asked = Duration::from_secs(retry::asked(&status).into());
                 let pause = asked.clamp(PAUSE / 2, WATCH);
                 tokio::time::sleep(scope.deadline.at_most(pause)).await;
                 return Ok(None);
             }
-            Ok(Some(Ok(WatchEvent::Error(_)) | Err(_)) | None) => {
+            Some(Ok(WatchEvent::Error(_)) | Err(_)) | None => {
                 tokio::time::sleep(scope.deadline.at_most(PAUSE / 2)).await;
                 return Ok(None);
             }
-            Err(_) if still_ready && !scope.deadline.left().is_zero() => return Ok(Some(object)),
-            Err(_) => return Ok(None),
         }
     }
 }

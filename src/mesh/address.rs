@@ -14,8 +14,7 @@ impl TryFrom<String> for Address {
 
     fn try_from(text: String) -> Result<Address, String> {
         let (host, port) = text.rsplit_once(':').unwrap_or_default();
-        let digits = port.chars().all(|c| c.is_ascii_digit()) && !port.starts_with('0');
-        match is_host(host) && digits && port.parse::<u16>().is_ok() {
+        match is_host(host) && is_port(port) {
             true => Ok(Address(text)),
             false => Err(format!(
                 "\"{text}\" is not HOST:PORT, like prometheus.example.com:9090 or [fd00::1]:9090"
@@ -44,7 +43,12 @@ impl TryFrom<String> for Prometheus {
     }
 }
 
-fn is_host(host: &str) -> bool {
+pub fn is_port(port: &str) -> bool {
+    let digits = port.chars().all(|c| c.is_ascii_digit()) && !port.starts_with('0');
+    digits && port.parse::<u16>().is_ok()
+}
+
+pub fn is_host(host: &str) -> bool {
     let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     if let Some(inside) = inside {
         let known = |c: char| c.is_ascii_hexdigit() || c == ':' || c == '.';

@@ -3,10 +3,13 @@
 
 use http::Response;
 use http::header::{HeaderMap, RETRY_AFTER};
+use http_body_util::{BodyExt, Limited};
 use kube::Error;
 use kube::client::Body;
 use kube::core::Status;
 use kube::core::response::StatusDetails;
+
+const LARGEST: usize = 64 << 10;
 
 /// In seconds; the other form of the header, a date, would be judged by a clock.
 pub fn retry_after(headers: &HeaderMap) -> Option<u32> {
@@ -17,10 +20,10 @@ pub fn retry_after(headers: &HeaderMap) -> Option<u32> {
 /// The answer as an error that carries that time.
 pub async fn later(response: Response<Body>, seconds: u32) -> Error {
     let code = response.status().as_u16();
-    match response.into_body().collect_bytes().await {
-        Ok(body) => Error::Api(status(&body, code, seconds).boxed()),
-        Err(error) => error,
-    }
+    let body = Limited::new(response.into_body(), LARGEST).collect().await;
+    // What is longer than any such text is no text for anybody.
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    Error::Api(status(&body, code, seconds).boxed())
 }
 
 fn status(body: &[u8], code: u16, seconds: u32) -> Status {

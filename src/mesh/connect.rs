@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use futures::future::{join_all, try_join_all};
 use kube::config::Kubeconfig;
 
-use super::{Absent, Cluster, Istiod, Member, Members, Mesh, identity, kubeconfig};
+use super::{Absent, Ca, Cluster, Istiod, Member, Members, Mesh, endpoint, identity, kubeconfig};
 use crate::code::Code;
 use crate::problem::{self, Exit, Problem};
 
@@ -25,6 +25,10 @@ fn read(members: &Members) -> Result<Vec<(Kubeconfig, &Member)>> {
     let mut shared: Option<Kubeconfig> = None;
     let mut all = Vec::new();
     for member in std::iter::once(&members.home).chain(&members.remotes) {
+        // What the user named and is not there is known before anything is asked.
+        if let Some(Ca::File(file)) = &member.ca {
+            endpoint::certificates(file, member.number)?;
+        }
         let config = match (&member.kubeconfig, &shared) {
             (Some(own), _) => kubeconfig::read(std::slice::from_ref(own))?,
             (None, Some(shared)) => shared.clone(),

@@ -1,53 +1,123 @@
 //! The address and CA by which pods of *another* cluster reach an API server: what ends up in
-//! Kiali's Secret. A kubeconfig often says 127.0.0.1, which is somebody else inside a pod.
+//! Kiali's Secret. A kubeconfig often says 127.0.0.1, which is somebody else inside a pod. CA and
+//! server name belong to an address: those of the kubeconfig say nothing of one that the user names.
+
+use std::io::Read;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 
-use super::Member;
 use super::kubeconfig::read_file;
+use super::remote_kubeconfig::certificates_in;
+use super::{Ca, Member};
+use crate::problem::{self, Exit, Problem};
+
+/// Of a file with certificates.
+const LARGEST: u64 = 256 << 10;
 
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     pub server: String,
-    /// PEM; None when the kubeconfig has none, then the cluster's own root CA serves.
-    pub ca: Option<String>,
+    pub trust: Trust,
     pub tls_server_name: Option<String>,
     /// The flag that names another address.
     pub flag: String,
+    /// The user named this one, so that nothing of the kubeconfig goes with it.
+    pub named: bool,
     /// Whether the address cannot mean the same machine inside a pod.
     pub local_only: bool,
     /// This machine needs the kubeconfig's proxy for it, of which pods know nothing.
     pub behind_proxy: bool,
 }
 
+/// Whose certificates Kiali believes there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// PEM.
+    Of(String),
+    /// Of the cluster's own root CA, which every ServiceAccount's token comes with.
+    Own,
+    /// Those that its pod knows by itself.
+    System,
+}
+
 impl Endpoint {
     pub fn new(member: &Member, entry: &kube::config::Cluster) -> Result<Endpoint> {
-        let server = member.api_server.clone().or_else(|| entry.server.clone());
-        let server =
-            server.with_context(|| format!("context {} has no server address", member.context))?;
-        let server = server.trim_end_matches('/').to_string();
-        let ca = match (
-            &entry.certificate_authority_data,
-            &entry.certificate_authority,
-        ) {
-            (Some(data), _) => {
-                Some(decode(data).with_context(|| format!("CA of context {}", member.context))?)
+        let named = member.api_server.is_some();
+        let server = match &member.api_server {
+            Some(server) => server.to_string(),
+            None => {
+                let server = entry.server.clone();
+                server
+                    .with_context(|| format!("context {} has no server address", member.context))?
             }
-            (None, Some(path)) => Some(read_file(path)?),
-            (None, None) => None,
         };
+        let server = server.trim_end_matches('/').to_string();
+        let trust = match &member.ca {
+            Some(Ca::System) => Trust::System,
+            Some(Ca::File(path)) => Trust::Of(certificates(path, member.number)?),
+            None if named => Trust::Own,
+            None => of_kubeconfig(member, entry)?,
+        };
+        let name = member.tls_server_name.clone();
         Ok(Endpoint {
             local_only: is_local(&server)?,
-            behind_proxy: entry.proxy_url.is_some() && member.api_server.is_none(),
+            behind_proxy: entry.proxy_url.is_some() && !named,
             server,
-            ca,
+            trust,
             flag: format!("--api-server{}", member.number),
-            tls_server_name: entry.tls_server_name.clone(),
+            named,
+            tls_server_name: name.or_else(|| entry.tls_server_name.clone().filter(|_| !named)),
         })
     }
+}
+
+/// One without any is a machine's own business; Kiali is given the cluster's.
+fn of_kubeconfig(member: &Member, entry: &kube::config::Cluster) -> Result<Trust> {
+    let data = &entry.certificate_authority_data;
+    Ok(match (data, &entry.certificate_authority) {
+        (Some(data), _) => {
+            Trust::Of(decode(data).with_context(|| format!("CA of context {}", member.context))?)
+        }
+        (None, Some(path)) => Trust::Of(read_file(path)?),
+        (None, None) => Trust::Own,
+    })
+}
+
+/// Those of a file alone: what else is in it, like a key, is given to nobody.
+pub fn certificates(path: &Path, number: usize) -> Result<String, Problem> {
+    let refuse = |cause: String| {
+        Problem::new(
+            Exit::Usage,
+            format!("--ca{number} {}: {cause}", path.display()),
+        )
+        .fix(format!(
+            "name a file with PEM certificates, or the word system: --ca{number} FILE"
+        ))
+    };
+    let mut pem = Vec::new();
+    let file = std::fs::metadata(path).and_then(|of| match of.is_file() {
+        true => std::fs::File::open(path),
+        false => Err(std::io::Error::other("not a file")),
+    });
+    let read = file.and_then(|file| file.take(LARGEST + 1).read_to_end(&mut pem));
+    let length = read.map_err(|error| refuse(problem::root_cause(&error)))?;
+    if length as u64 > LARGEST {
+        return Err(refuse(format!("it is larger than {} KiB", LARGEST >> 10)));
+    }
+    let all = certificates_in(&pem).map_err(|why| refuse(format!("it {why}")))?;
+    Ok(all.iter().map(|one| in_pem(one)).collect())
+}
+
+fn in_pem(certificate: &[u8]) -> String {
+    let text = STANDARD.encode(certificate);
+    let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    format!("{begin}\n{lines}\n{end}\n")
 }
 
 fn decode(data: &str) -> Result<String> {
@@ -71,6 +141,7 @@ fn is_local(server: &str) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::ApiServer;
 
     #[test]
     fn loopback_and_unspecified_addresses_are_local() {
@@ -92,5 +163,63 @@ mod tests {
             assert!(!is_local(other).unwrap(), "{other}");
         }
         assert!(is_local("nonsense with spaces").is_err());
+    }
+
+    fn member(address: Option<&str>, ca: Option<Ca>, name: Option<&str>) -> Member {
+        let server = address.map(|address| ApiServer::try_from(address.to_string()).unwrap());
+        Member {
+            number: 2,
+            context: "west".into(),
+            kubeconfig: None,
+            name: None,
+            prometheus: None,
+            api_server: server,
+            ca,
+            tls_server_name: name.map(Into::into),
+            known: None,
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_named_brings_its_own_trust() {
+        let front = serde_json::from_value(serde_json::json!({
+            "server": "https://front.example.com",
+            "certificate-authority-data": STANDARD.encode("of the front"),
+            "tls-server-name": "front",
+        }));
+        let front: kube::config::Cluster = front.unwrap();
+        let trusts = |member: Member| {
+            let endpoint = Endpoint::new(&member, &front).unwrap();
+            (endpoint.server, endpoint.trust, endpoint.tls_server_name)
+        };
+        let own = "https://10.0.0.2:6443";
+        let of_front = (
+            "https://front.example.com".to_string(),
+            Trust::Of("of the front".into()),
+            Some("front".to_string()),
+        );
+        assert_eq!(trusts(member(None, None, None)), of_front);
+        let named = member(Some(own), None, None);
+        assert_eq!(trusts(named), (own.to_string(), Trust::Own, None));
+        let public = member(Some(own), Some(Ca::System), Some("api"));
+        let with_both = (own.to_string(), Trust::System, Some("api".to_string()));
+        assert_eq!(trusts(public), with_both);
+    }
+
+    #[test]
+    fn of_a_file_only_the_certificates_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let one = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN PRIVATE KEY-----\nczNjcmV0\n-----END PRIVATE KEY-----\n";
+        std::fs::write(&file, format!("a word\n{one}{key}{one}")).unwrap();
+        assert_eq!(certificates(&file, 2).unwrap(), [one, one].concat());
+        for text in ["", key, "-----BEGIN CERTIFICATE-----\nMAA=\n"] {
+            std::fs::write(&file, text).unwrap();
+            let error = certificates(&file, 3).unwrap_err();
+            assert!(error.to_string().starts_with("--ca3 "), "{error}");
+        }
+        assert!(certificates(folder.path(), 2).is_err());
+        assert!(certificates(Path::new("/nowhere"), 2).is_err());
     }
 }

@@ -11,8 +11,8 @@ use kube::{Api, Client};
 
 use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, Prometheus, kubeconfig};
 use crate::code::Code;
-use crate::k8s::Deadline;
 use crate::k8s::retry::{Cause, persist};
+use crate::k8s::{Deadline, pages};
 use crate::problem::{Exit, Problem};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,10 +56,7 @@ async fn system_uid(client: &Client) -> kube::Result<String> {
 
 async fn istiods(client: &Client) -> kube::Result<Vec<Deployment>> {
     let list = ListParams::default().labels("app=istiod");
-    Ok(Api::<Deployment>::all(client.clone())
-        .list(&list)
-        .await?
-        .items)
+    pages::list(&Api::<Deployment>::all(client.clone()), &list).await
 }
 
 fn unreachable(member: &Member, server: &str, cause: &Cause) -> Problem {
@@ -184,6 +181,8 @@ mod tests {
             name: None,
             prometheus: None,
             api_server: None,
+            ca: None,
+            tls_server_name: None,
             known: None,
         }
     }

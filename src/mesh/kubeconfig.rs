@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use http::{HeaderValue, header::USER_AGENT};
+use http::{HeaderValue, Uri, header::USER_AGENT};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
@@ -128,39 +128,39 @@ pub async fn client(config: &Kubeconfig, context: &str) -> Result<(Client, Trans
         context: Some(context.into()),
         ..KubeConfigOptions::default()
     };
-    client_from(config.clone(), options).await
-}
-
-/// A client for any kubeconfig, with our own bounds in place of kube's: its retries take minutes and
-/// its proxy rule matches the wrong host.
-pub async fn client_from(
-    config: Kubeconfig,
-    options: KubeConfigOptions,
-) -> Result<(Client, Transport)> {
-    let mut config = Config::from_custom_kubeconfig(config, &options).await?;
-    config.default_retry = false;
-    config.connect_timeout = Some(problem::CONNECT);
-    let host = config.cluster_url.host().unwrap_or_default().to_string();
-    if !through_proxy(
-        &host,
-        &std::env::var("NO_PROXY")
-            .or_else(|_| std::env::var("no_proxy"))
-            .unwrap_or_default(),
-    ) {
+    let mut config = Config::from_custom_kubeconfig(config.clone(), &options).await?;
+    // kube's own rule matches the wrong host.
+    if !is_proxied(&config.cluster_url) {
         config.proxy_url = None;
     }
-    let agent = concat!("ambikiali/", env!("CARGO_PKG_VERSION"));
-    config
-        .headers
-        .push((USER_AGENT, HeaderValue::from_static(agent)));
-    Transport::open(config).await.map_err(|cause| {
+    open(config).await.map_err(|cause| {
         let problem = Problem::new(Exit::Unreachable, cause);
-        match &options.context {
-            Some(context) => problem.fix(format!("kubectl --context {context} version")),
-            None => problem,
-        }
-        .into()
+        problem
+            .fix(format!("kubectl --context {context} version"))
+            .into()
     })
+}
+
+/// With our own bounds in place of kube's: its retries take minutes.
+pub async fn open(mut config: Config) -> Result<(Client, Transport), String> {
+    config.default_retry = false;
+    config.connect_timeout = Some(problem::CONNECT);
+    let agent = concat!("ambikiali/", env!("CARGO_PKG_VERSION"));
+    let agent = HeaderValue::from_static(agent);
+    config.headers.push((USER_AGENT, agent));
+    Transport::open(config).await
+}
+
+/// The way out that this machine's environment names, for an address that no kubeconfig of its user has.
+pub fn proxy_of_environment(to: &Uri) -> Option<Uri> {
+    let named = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
+    let proxy = named("HTTPS_PROXY").or_else(|| named("https_proxy"))?;
+    is_proxied(to).then(|| proxy.parse().ok())?
+}
+
+fn is_proxied(to: &Uri) -> bool {
+    let excepted = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy"));
+    through_proxy(to.host().unwrap_or_default(), &excepted.unwrap_or_default())
 }
 
 fn through_proxy(host: &str, no_proxy: &str) -> bool {

@@ -103,7 +103,8 @@ async fn granted(config: &Config) -> Result<Arc<Granted>, String> {
             Err(format!("{provider}: its helper failed ({})", out.status))
         }
         Ok(Ok(Err(error))) => Err(problem::kube_text(&error)),
-        Ok(Err(error)) => Err(error.to_string()),
+        // A panic, which is told as one.
+        Ok(Err(_)) => Err(format!("{provider}: the client was not built")),
         Err(_) => Err(format!("{provider}: {}", problem::no_answer(BUILD))),
     }
 }

@@ -1,5 +1,6 @@
 //! What every request to a cluster passes through. It keeps the server's clock, reads the header
-//! Retry-After, which kube drops, spares a server that is busy, and stops writes at an interrupt.
+//! Retry-After, which kube drops, spares a server that is busy, and stops writes at an interrupt. No
+//! write begins unless this run is known to be the one that writes, and no answer is without bounds.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,13 +12,18 @@ use kube::client::Body;
 use kube::{Client, Config, Error};
 use tokio::sync::Notify;
 
+use super::bounded::{Bounded, Question};
 use super::busy;
 use super::change::Change;
 use super::heard::Asked;
 use super::session::Session;
+use super::tenure::Tenure;
 
 /// How many requests a server gets at once that said it is busy.
 const SPARED: usize = 4;
+
+/// How long a write waits for a renewal of the Lease that is under way.
+const RENEWAL: Duration = Duration::from_secs(5);
 
 /// Clones share one state.
 #[derive(Clone)]
@@ -28,6 +34,7 @@ pub struct Transport {
 struct Shared {
     server: String,
     session: Session,
+    tenure: Mutex<Tenure>,
     state: Mutex<State>,
     /// A request ended.
     ended: Notify,
@@ -67,6 +74,7 @@ impl Transport {
         let shared = Shared {
             server: url.trim_end_matches('/').into(),
             session: Session::open(config).await?,
+            tenure: Mutex::default(),
             state: Mutex::default(),
             ended: Notify::new(),
         };
@@ -76,13 +84,27 @@ impl Transport {
         let own = transport.clone();
         let service = tower::service_fn(move |request| {
             let transport = own.clone();
-            async move { transport.send(request).await }
+            async move {
+                let question = Question::of(&request);
+                let response = transport.send(request).await?;
+                Ok::<_, Error>(response.map(|body| Bounded::new(body, question)))
+            }
         });
         Ok((Client::new(service, namespace), transport))
     }
 
     pub fn server(&self) -> &str {
         &self.shared.server
+    }
+
+    /// From now on writes begin only while this says that they may.
+    pub fn write_under(&self, tenure: &Tenure) {
+        *self.tenure() = tenure.clone();
+    }
+
+    fn tenure(&self) -> MutexGuard<'_, Tenure> {
+        let tenure = self.shared.tenure.lock();
+        tenure.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on no write begins; those that want to wait for ever.
@@ -133,6 +155,11 @@ impl Transport {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
         let change = Change::of(&request);
         let _place = self.place(change).await;
+        if change != Change::None {
+            let tenure = self.tenure().clone();
+            let checked = tenure.checked(RENEWAL).await;
+            checked.map_err(|refused| Error::Service(refused.into()))?;
+        }
         let asked = Asked::now(&request);
         let answer = self.shared.session.send(request).await;
         if let Some(asked) = asked {

@@ -21,7 +21,7 @@ use crate::k8s::health::{self, Kiali};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, kinds, pods, write};
+use crate::k8s::{Scope, kinds, pages, pods, write};
 use crate::manifests;
 use crate::progress::ObjectId;
 
@@ -154,9 +154,9 @@ pub async fn crs(scope: &Scope<'_>) -> Result<Vec<ObjectId>> {
     let api = Api::<Kiali>::all_with(scope.cluster.client.clone(), &kinds::kiali());
     let id = ObjectId::cluster_wide("Kialis", "in all namespaces");
     let list = ListParams::default();
-    let found = send_opt(scope, &id, || api.list(&list)).await?;
-    let items = found.map(|l| l.items).unwrap_or_default();
-    Ok(items
+    let found = send_opt(scope, &id, || pages::list(&api, &list)).await?;
+    Ok(found
+        .unwrap_or_default()
         .into_iter()
         .map(|k| ObjectId {
             kind: "Kiali".into(),

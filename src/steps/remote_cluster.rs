@@ -20,6 +20,7 @@ use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
 use crate::k8s::{Scope, kiali_cr, kinds};
 use crate::manifests;
+use crate::mesh::Trust;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -129,7 +130,12 @@ fn access(scope: &Scope<'_>, secret: Secret) -> Result<RemoteAccess> {
         cluster: scope.cluster.name.clone(),
         server: endpoint.server.clone(),
         flag: endpoint.flag.clone(),
-        ca: endpoint.ca.clone().unwrap_or(root),
+        named: endpoint.named,
+        ca: match &endpoint.trust {
+            Trust::Of(pem) => Some(pem.clone()),
+            Trust::Own => Some(root),
+            Trust::System => None,
+        },
         tls_server_name: endpoint.tls_server_name.clone(),
         token: SecretString::from(text("token")?),
     })

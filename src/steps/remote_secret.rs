@@ -9,7 +9,7 @@ mod proof;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
@@ -28,13 +28,15 @@ use crate::k8s::health::Health;
 use crate::k8s::look::{Component, look};
 use crate::k8s::{Scope, delete};
 use crate::manifests;
-use crate::mesh::{Cluster, ClusterName};
+use crate::mesh::{Cluster, ClusterName, RemoteKubeconfig};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 /// The name that the operator watches: Kiali is rolled when it changes.
 pub const NAME: &str = "kiali-multi-cluster-secret";
 const LABEL: &str = "kiali.io/kiali-multi-cluster-secret";
+/// Whose token it is.
+const ACCOUNT: &str = "kiali-service-account";
 /// Of all the values of a Secret together.
 const LARGEST: usize = 1 << 20;
 
@@ -59,10 +61,10 @@ pub fn object(namespace: &str, remotes: &[RemoteAccess]) -> Result<Value> {
 
 fn kubeconfig(remote: &RemoteAccess) -> Result<String> {
     let name = remote.cluster.as_str();
-    let mut cluster = json!({
-        "server": remote.server,
-        "certificate-authority-data": STANDARD.encode(&remote.ca),
-    });
+    let mut cluster = json!({"server": remote.server});
+    if let Some(ca) = &remote.ca {
+        cluster["certificate-authority-data"] = json!(STANDARD.encode(ca));
+    }
     if let Some(server_name) = &remote.tls_server_name {
         cluster["tls-server-name"] = json!(server_name);
     }
@@ -119,22 +121,22 @@ fn fits(home: &Cluster, secret: &Value) -> Result<(), Problem> {
     .fix("shorten certificate-authority-data in the kubeconfig to the CAs of the API servers themselves, or spread the remotes over two homes"))
 }
 
-/// The remotes that Kiali is given, and whether each of them answers its own kubeconfig.
+/// Those of these remotes that Kiali is given, and whether each of them answers its own kubeconfig.
 pub async fn answers(
     home: &Scope<'_>,
+    remotes: &[ClusterName],
     patience: Duration,
 ) -> Result<BTreeMap<String, Result<(), String>>> {
     let api = Api::<Secret>::namespaced(home.cluster.client.clone(), home.namespace);
     let id = ObjectId::new("Secret", home.namespace, NAME);
     let secret = crate::k8s::request::send_opt(home, &id, || api.get(NAME)).await?;
-    let data = secret.and_then(|s| s.data).unwrap_or_default();
+    let mut data = secret.and_then(|s| s.data).unwrap_or_default();
+    // What is there for others is nobody's to use here.
+    data.retain(|key, _| remotes.iter().any(|remote| remote.as_str() == key));
     let asked = data.into_iter().map(|(name, text)| async move {
-        let text = String::from_utf8(text.0).context("not text");
-        let said = match text {
-            Ok(text) => answer(&text, patience).await.map_err(|a| match a {
-                Answer::Refused(cause) | Answer::Unusable(cause) => cause,
-            }),
-            Err(error) => Err(error.to_string()),
+        let said = match RemoteKubeconfig::read(&text.0) {
+            Ok(kubeconfig) => answer(&kubeconfig, patience).await.map_err(Answer::cause),
+            Err(fault) => Err(fault),
         };
         (name, said)
     });
@@ -151,20 +153,22 @@ fn judge(secret: Option<&Secret>, remotes: &[ClusterName]) -> Health {
     let Some(secret) = secret else {
         return Health::InProgress("not there".into());
     };
-    let held = |name: &&ClusterName| {
-        secret
-            .data
-            .as_ref()
-            .is_some_and(|d| d.contains_key(name.as_str()))
-    };
-    let missing = remotes
-        .iter()
-        .filter(|name| !held(name))
-        .map(ToString::to_string)
-        .collect::<Vec<_>>();
-    match missing.as_slice() {
-        [] => Health::Ready,
-        missing => Health::InProgress(format!("no kubeconfig for {}", missing.join(", "))),
+    let (mut missing, mut unusable) = (Vec::new(), Vec::new());
+    for name in remotes {
+        match secret.data.as_ref().and_then(|d| d.get(name.as_str())) {
+            None => missing.push(name.to_string()),
+            Some(text) => {
+                let fault = RemoteKubeconfig::read(&text.0).err();
+                unusable.extend(
+                    fault.map(|why| format!("the kubeconfig of {name} is unusable: {why}")),
+                );
+            }
+        }
+    }
+    match (missing.as_slice(), unusable.is_empty()) {
+        (_, false) => Health::Failed(unusable.join("; ")),
+        ([], true) => Health::Ready,
+        (missing, true) => Health::InProgress(format!("no kubeconfig for {}", missing.join(", "))),
     }
 }
 
@@ -183,7 +187,8 @@ mod tests {
             cluster: ClusterName::new("cluster2").unwrap(),
             server: "https://10.0.0.2:6443".into(),
             flag: "--api-server2".into(),
-            ca: "-----BEGIN CERTIFICATE-----\n".into(),
+            named: true,
+            ca: Some("-----BEGIN CERTIFICATE-----\n".into()),
             tls_server_name: None,
             token: "secret-token".to_string().into(),
         }
@@ -215,7 +220,7 @@ mod tests {
     fn for_200(ca: usize) -> Value {
         let remotes = (0..200).map(|number| RemoteAccess {
             cluster: ClusterName::new(&format!("cluster-{number}")).unwrap(),
-            ca: "x".repeat(ca),
+            ca: Some("x".repeat(ca)),
             token: "t".repeat(1200).into(),
             ..access()
         });

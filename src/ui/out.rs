@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::print;
 use super::text::Text;
 use crate::manifests;
 use crate::visible;
@@ -80,14 +81,14 @@ fn end_table() {
 /// A line of the result, for people: nothing when it is a document that was asked for.
 pub fn result(text: impl Into<Text>) {
     if manner().form == Form::Text {
-        anstream::println!("{}", text.into().sent(manner().ascii));
+        print::line(&text.into().sent(manner().ascii));
     }
 }
 
 /// A result that is a program itself, and made by this one.
 pub fn script(script: &str) {
     if manner().form == Form::Text {
-        anstream::println!("{script}");
+        print::line(script);
     }
 }
 
@@ -109,14 +110,14 @@ pub fn document(document: &Value) {
             text => text.unwrap_or_default(),
         },
     };
-    anstream::println!("{}", text.trim_end());
+    print::line(text.trim_end());
 }
 
 /// A line of the stream before it.
 pub fn event(event: &Value) {
     let ended = lock(&ENDED);
     if !*ended {
-        anstream::println!("{}", in_one_line(event));
+        print::line(&in_one_line(event));
     }
 }
 
@@ -132,7 +133,7 @@ pub fn tell(level: &str, text: &Text, fields: Value) {
             in_one_line(&line)
         }
     };
-    let print = || anstream::eprintln!("{text}");
+    let print = || print::aside(&text);
     let table = lock(&TABLE).clone();
     match table {
         Some(table) => table.suspend(print),
@@ -144,6 +145,6 @@ fn in_one_line(value: &Value) -> String {
     visible::in_json(&value.to_string(), manner().ascii)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

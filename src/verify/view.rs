@@ -13,7 +13,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// Each kubeconfig that Kiali was given, used.
 pub async fn access(home: &Scope<'_>, expected: &[ClusterName]) -> Vec<Finding> {
     let name = &home.cluster.name;
-    let said = match remote_secret::answers(home, ANSWER).await {
+    let said = match remote_secret::answers(home, expected, ANSWER).await {
         Ok(said) => said,
         Err(error) => {
             return vec![Finding::on(

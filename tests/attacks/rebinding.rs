@@ -1,1 +1,130 @@
 //! The dashboard's local port answers the local browser only.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdout};
+use tokio::time::timeout;
+
+use crate::support::on_two_clusters;
+
+const ANSWER: Duration = Duration::from_secs(20);
+
+struct Dashboard {
+    _process: Child,
+    _stdout: BufReader<ChildStdout>,
+    port: u16,
+}
+
+async fn started(mut process: Child) -> Dashboard {
+    let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+    let mut url = String::new();
+    let read = timeout(ANSWER, stdout.read_line(&mut url)).await;
+    read.expect("a line").expect("text");
+    let port = url.trim().strip_prefix("http://localhost:").expect("a URL");
+    let port = port.strip_suffix("/kiali").expect("Kiali's folder");
+    Dashboard {
+        _process: process,
+        _stdout: stdout,
+        port: port.parse().expect("a port"),
+    }
+}
+
+impl Dashboard {
+    async fn open(&self) -> BufReader<TcpStream> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await;
+        BufReader::new(stream.expect("a connection"))
+    }
+
+    /// The status line of the answer to a head, on a connection of its own.
+    async fn asked(&self, head: &str) -> String {
+        let mut stream = self.open().await;
+        ask(&mut stream, head).await.0
+    }
+}
+
+/// Status line and body.
+async fn ask(stream: &mut BufReader<TcpStream>, head: &str) -> (String, String) {
+    let request = format!("{head}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    answer(stream).await
+}
+
+async fn answer(stream: &mut BufReader<TcpStream>) -> (String, String) {
+    let (mut status, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        let read = timeout(ANSWER, stream.read_line(&mut line)).await;
+        read.expect("an answer in time").expect("text");
+        let line = line.trim_end();
+        match line.to_lowercase().split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().expect("a length"),
+            _ if status.is_empty() => status = line.into(),
+            _ => {}
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.expect("a body");
+    (status, String::from_utf8(body).expect("text"))
+}
+
+#[test]
+fn attack_14_a_page_by_another_name_gets_nothing_from_the_dashboard() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let start = clusters.start(&["dashboard", "--no-open", "--port", "0"]);
+        let dashboard = started(start).await;
+        let port = dashboard.port;
+        let path = "/kiali/api/status";
+        for host in ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"] {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: {host}:{port}");
+            assert_eq!(dashboard.asked(&head).await, "HTTP/1.1 200 OK", "{host}");
+        }
+        for head in [
+            format!("GET {path} HTTP/1.1\r\nHost: evil.example:{port}"),
+            format!("GET {path} HTTP/1.1\r\nHost: localhost.evil.example:{port}"),
+            format!("GET {path} HTTP/1.1\r\nHost: localhost"),
+            format!("GET {path} HTTP/1.1\r\nHost: localhost:{}", port ^ 1),
+            format!("GET {path} HTTP/1.1\r\nHost: a@localhost:{port}"),
+            format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nHost: localhost:{port}"),
+            format!("GET {path} HTTP/1.1\r\nX-Host: localhost:{port}"),
+            format!("GET {path} HTTP/1.0"),
+            format!("GET http://evil.example:{port}{path} HTTP/1.1\r\nHost: localhost:{port}"),
+            format!("POST {path} HTTP/1.1\r\nHost: evil.example:{port}\r\nContent-Length: 0"),
+        ] {
+            let status = dashboard.asked(&head).await;
+            let refused = status.contains(" 421 ") || status.contains(" 400 ");
+            assert!(refused, "{head}: {status}");
+        }
+        each_request_of_a_connection(&dashboard, path).await;
+        drop(dashboard);
+        clusters.cleaned().await;
+    });
+}
+
+/// A page may follow on a connection that a browser keeps for a name that it had before.
+async fn each_request_of_a_connection(dashboard: &Dashboard, path: &str) {
+    let port = dashboard.port;
+    let mut kept = dashboard.open().await;
+    let good = format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}");
+    let evil = format!("GET {path} HTTP/1.1\r\nHost: evil.example:{port}");
+    for _ in 0..3 {
+        let (status, body) = ask(&mut kept, &good).await;
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        assert!(body.contains("Kiali state"), "{body}");
+        let (status, body) = ask(&mut kept, &evil).await;
+        assert_eq!(status, "HTTP/1.1 421 Misdirected Request");
+        let only = format!("This port answers http://localhost:{port} alone.\n");
+        assert_eq!(body, only);
+    }
+    // Two at once, of which the second one is of another name.
+    let both = format!("{good}\r\n\r\n{evil}");
+    let (status, _) = ask(&mut kept, &both).await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    let (status, _) = answer(&mut kept).await;
+    assert_eq!(status, "HTTP/1.1 421 Misdirected Request");
+}

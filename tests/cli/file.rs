@@ -14,14 +14,14 @@ const HEAD: &str = "apiVersion: ambikiali.dev/v1alpha1\nkind: Fleet\n";
 const GOOD: [&str; 5] = [
     "home: {context: east}\nremotes: [{context: west}]\n",
     "namespace: view\nhome: {context: east, name: eu}\nremotes:\n- context: west\n  kubeconfig: ./config\n  \
-     name: us\n  apiServer: https://10.1.0.4:6443\n  prometheus: 10.1.0.4:9090\n",
+     name: us\n  apiServer: https://10.1.0.4:6443\n  ca: system\n  tlsServerName: api.example.com\n  prometheus: 10.1.0.4:9090\n",
     "namespace: null\nhome: {context: \"no\", name: ~}\nremotes: [{context: 'arn:aws:eks:1/x'}]\n",
     "home: {context: east, prometheus: \"[fd00::1]:9090\"}\nremotes: [{context: a}, {context: b}, {context: c}]\n",
-    "home: {context: east, apiServer: http://h, prometheus: default}\nremotes: [{context: \"5\", prometheus: p.example.com:65535}]\n",
+    "home: {context: east, apiServer: 'https://[fd00::1]/k8s/clusters/c-1', prometheus: default}\nremotes: [{context: \"5\", prometheus: p.example.com:65535}]\n",
 ];
 
 /// After the head, with what is said of it.
-const BAD: [(&str, &str); 18] = [
+const BAD: [(&str, &str); 23] = [
     ("", "missing field `home` at line 2, column 1"),
     (
         "home: {context: east}\n",
@@ -53,7 +53,7 @@ const BAD: [(&str, &str); 18] = [
     ),
     (
         "home: {context: east}\nremotes: [{context: west, contxt: x}]\n",
-        "unknown field `contxt`, expected one of context, kubeconfig, name, apiServer, prometheus at line 4, column 27",
+        "unknown field `contxt`, expected one of context, kubeconfig, name, apiServer, ca, tlsServerName, prometheus at line 4, column 27",
     ),
     (
         "spec: {}\nhome: {context: east}\nremotes: [{context: west}]\n",
@@ -73,11 +73,31 @@ const BAD: [(&str, &str); 18] = [
     ),
     (
         "home: {context: east}\nremotes: [{context: west, apiServer: 10.0.0.1}]\n",
-        "\"10.0.0.1\" is not https://HOST:PORT at line 4, column 38",
+        "the address must be https://HOST[:PORT][/PATH]: it does not begin with https://, and a token is sent there at line 4, column 38",
     ),
     (
         "home: {context: east}\nremotes: [{context: west, apiServer: 'https://a b'}]\n",
-        "\"https://a b\" is not https://HOST:PORT at line 4, column 38",
+        "the address must be https://HOST[:PORT][/PATH]: its host is neither a name nor an IP address at line 4, column 38",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, apiServer: 'http://h'}]\n",
+        "the address must be https://HOST[:PORT][/PATH]: it does not begin with https://, and a token is sent there at line 4, column 38",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, apiServer: 'https://u:p@h'}]\n",
+        "the address must be https://HOST[:PORT][/PATH]: it has a user or a password at line 4, column 38",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, apiServer: 'https://h?a=b'}]\n",
+        "the address must be https://HOST[:PORT][/PATH]: it has a query or a fragment at line 4, column 38",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, ca: ''}]\n",
+        "it is empty at line 4, column 31",
+    ),
+    (
+        "home: {context: east}\nremotes: [{context: west, tlsServerName: 'a b'}]\n",
+        "it is neither a DNS name nor an IP address at line 4, column 42",
     ),
     (
         "home: {context: east}\nremotes: [{context: west, prometheus: 10.0.0.1}]\n",

@@ -11,13 +11,27 @@ pub struct Flag {
     pub said: &'static str,
 }
 
-pub const FLAGS: [Flag; 4] = [
+pub const FLAGS: [Flag; 6] = [
     Flag {
         name: "api-server",
         value: "URL",
         first: 2,
         new: true,
         said: "Address of that remote's API server for pods of the home cluster; --api-server3 and so on",
+    },
+    Flag {
+        name: "ca",
+        value: "FILE|system",
+        first: 2,
+        new: true,
+        said: "PEM file of the CA of that address, or \"system\" for the CAs that Kiali's pod knows; by default the kubeconfig's for the kubeconfig's address, the cluster's own for --api-server2; --ca3 and so on",
+    },
+    Flag {
+        name: "tls-server-name",
+        value: "NAME",
+        first: 2,
+        new: true,
+        said: "Name in the certificate of that address, when it is not the address's own; --tls-server-name3 and so on",
     },
     Flag {
         name: "prometheus",

@@ -10,7 +10,7 @@ fn remotes(line: &str) -> Result<Vec<(usize, String, Option<String>)>, String> {
     Ok(remotes
         .all
         .into_iter()
-        .map(|r| (r.number, r.context, r.own.api_server))
+        .map(|r| (r.number, r.context, r.own.api_server.map(|a| a.to_string())))
         .collect())
 }
 
@@ -32,6 +32,10 @@ fn remotes_are_named_by_one_flag_or_by_numbers() {
         "--ctx3 c",
         "--ctx2 b --ctx2 c --ctx3 d",
         "--ctx2 b --api-server3 https://h:1",
+        "--ctx2 b --api-server2 http://h:1",
+        "--ctx2 b --api-server2 h:1",
+        "--ctx2 b --ca3 system",
+        "--ctx2 b --tls-server-name2 a_/b",
     ] {
         assert!(remotes(wrong).is_err(), "{wrong}");
     }

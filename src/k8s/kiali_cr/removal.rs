@@ -17,7 +17,7 @@ use crate::k8s::health::{self, Health};
 use crate::k8s::record::Key;
 use crate::k8s::request::{change, send, send_opt};
 use crate::k8s::wait::{self, Goal, Wait};
-use crate::k8s::{Scope, as_ourselves, contents, kinds};
+use crate::k8s::{Scope, as_ourselves, contents, kinds, pages};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -102,7 +102,7 @@ async fn operator_lacks(scope: &Scope<'_>) -> Result<Option<String>> {
     let operators = Api::<Deployment>::all(scope.cluster.client.clone());
     let list = ListParams::default().labels(OPERATOR);
     let object = ObjectId::cluster_wide("Deployments", OPERATOR);
-    let found = send(scope, &object, || operators.list(&list)).await?.items;
+    let found = send(scope, &object, || pages::list(&operators, &list)).await?;
     let judged = found.iter().map(|d| (d, health::deployment(Some(d))));
     let mut why = "no operator is installed".to_string();
     for (operator, health) in judged {

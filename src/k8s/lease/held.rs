@@ -1,7 +1,5 @@
 //! A Lease that is held gives signs of life until it is released or lost.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -12,12 +10,14 @@ use kube::api::Patch;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::{NAME, holder};
+use super::{NAME, SURE, holder};
 use crate::k8s::as_ourselves;
 use crate::k8s::retry::is_quota_race;
-use crate::mesh::Cluster;
+use crate::mesh::{Cluster, Moment, Tenure};
 
 const SIGN: Duration = Duration::from_secs(10);
+/// After one that failed: writes wait for it.
+const AGAIN: Duration = Duration::from_secs(1);
 
 pub struct Held {
     pub uid: Option<String>,
@@ -31,9 +31,9 @@ impl Drop for Held {
 }
 
 impl Held {
-    pub fn begin(api: Api<Lease>, home: &Cluster, lease: Lease, lost: Arc<AtomicBool>) -> Held {
-        let uid = lease.metadata.uid;
-        let renewal = tokio::spawn(renew(api, home.clone(), uid.clone(), lost));
+    pub fn begin(api: Api<Lease>, home: &Cluster, lease: Lease, tenure: Tenure) -> Held {
+        let uid = lease.metadata.uid.clone();
+        let renewal = tokio::spawn(renew(api, home.clone(), lease, tenure));
         Held { uid, renewal }
     }
 
@@ -42,20 +42,43 @@ impl Held {
     }
 }
 
-async fn renew(api: Api<Lease>, home: Cluster, uid: Option<String>, lost: Arc<AtomicBool>) {
+async fn renew(api: Api<Lease>, home: Cluster, lease: Lease, tenure: Tenure) {
+    let (uid, mut version) = (lease.metadata.uid, lease.metadata.resource_version);
     let by = as_ourselves();
+    let mut pause = SIGN;
     loop {
-        tokio::time::sleep(SIGN).await;
+        tokio::time::sleep(pause).await;
         // For people: what counts is when the server saw it.
         let now = MicroTime(home.server_time().unwrap_or_else(Timestamp::now));
-        // By its uid: one that was taken over or removed is not ours to renew.
-        let sign = json!({"metadata": {"uid": uid}, "spec": {"renewTime": now}});
-        match api.patch(NAME, &by, &Patch::Merge(&sign)).await {
-            Ok(lease) if !holder::is_this(&lease) => break,
-            Err(kube::Error::Api(status)) if status.code == 409 && !is_quota_race(&status) => break,
+        // Of what was seen: one that was taken over or removed is not ours to renew.
+        let seen = json!({"uid": uid, "resourceVersion": version});
+        let sign = Patch::Merge(json!({"metadata": seen, "spec": {"renewTime": now}}));
+        let asked = Moment::now();
+        let signed = api.patch(NAME, &by, &sign);
+        // The next sign must come while it still is ours.
+        match tokio::time::timeout(SIGN, signed).await {
+            Ok(Ok(lease)) => {
+                tenure.held(asked, SURE);
+                (version, pause) = (lease.metadata.resource_version, SIGN);
+            }
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 && !is_quota_race(&status) => {
+                // Somebody may have written something else into it.
+                match api.get_opt(NAME).await {
+                    Ok(Some(lease)) if lease.metadata.uid == uid && holder::is_this(&lease) => {
+                        (version, pause) = (lease.metadata.resource_version, AGAIN);
+                    }
+                    Ok(_) => break,
+                    Err(_) => pause = AGAIN,
+                }
+            }
+            // Gone in time, it went with the namespace that this run removes: there is nothing to hold.
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => match tenure.check() {
+                Ok(()) => return tenure.free(),
+                Err(_) => break,
+            },
             // An outage longer than its life is found by the next one who comes.
-            _ => {}
+            _ => pause = AGAIN,
         }
     }
-    lost.store(true, Ordering::Relaxed);
+    tenure.lost();
 }

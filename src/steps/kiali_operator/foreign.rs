@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{CRD, crd};
 use crate::k8s::request::send;
-use crate::k8s::{Scope, apply, ownership};
+use crate::k8s::{Scope, apply, ownership, pages};
 use crate::manifests;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -62,7 +62,7 @@ pub async fn foreign(scope: &Scope<'_>) -> Result<Option<Deployment>> {
     let api = Api::<Deployment>::all(scope.cluster.client.clone());
     let list = ListParams::default().labels(LABEL);
     let all = ObjectId::cluster_wide("Deployments", LABEL);
-    let found = send(scope, &all, || api.list(&list)).await?.items;
+    let found = send(scope, &all, || pages::list(&api, &list)).await?;
     let ours = |d: &Deployment| ownership::is_ours(&d.metadata, &scope.record.id);
     Ok(found.into_iter().find(|d| !ours(d)))
 }

@@ -1,19 +1,19 @@
 //! The proof of a remote before Kiali is given it: its kubeconfig is used as it is, and its server is
 //! reached from where Kiali will stand.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::{NAME, RemoteAccess, kubeconfig};
+use super::{ACCOUNT, NAME, RemoteAccess, kubeconfig};
 use crate::k8s::health::Health;
 use crate::k8s::retry::{Cause, persist};
 use crate::k8s::{Deadline, Scope, pods, wait};
-use crate::mesh::client_from;
+use crate::mesh::RemoteKubeconfig;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -23,46 +23,86 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// thing Kiali does with it.
 pub async fn prove(remote: &Scope<'_>, access: &RemoteAccess) -> Result<()> {
     let text = kubeconfig(access)?;
+    let unusable = |cause: &str| {
+        let cause = format!(
+            "{}: the kubeconfig that Kiali would use does not work at {}: {cause}; it was not given to Kiali",
+            access.cluster, access.server
+        );
+        Problem::new(Exit::Unreachable, cause).fix(format!(
+            "name an address that this machine and the pods of home reach: {} https://HOST:PORT",
+            access.flag
+        ))
+    };
+    // By the reader that will read it again, from the Secret.
+    let kubeconfig = RemoteKubeconfig::read(text.as_bytes()).map_err(|fault| unusable(&fault))?;
+    let unknown = Cell::new(false);
     let object = ObjectId::cluster_wide("Secret", NAME);
     let started = wait::poll(remote, &object, PATIENCE, || async {
-        match answer(&text, PATIENCE).await {
+        let answer = answer(&kubeconfig, PATIENCE).await;
+        unknown.set(matches!(answer, Err(Answer::Unknown(_))));
+        match answer {
             Ok(()) => Health::Ready,
-            // A moment after the account's binding was made, the server may not know it yet.
-            Err(Answer::Refused(cause)) => Health::InProgress(cause),
+            // A moment after the account, its token or its binding was made, the server may not know it yet.
+            Err(Answer::Refused(cause) | Answer::Unknown(cause)) => Health::InProgress(cause),
             Err(Answer::Unusable(cause)) => Health::Failed(cause),
         }
     });
-    started.await.map_err(|cause| {
-        Problem::new(
-            Exit::Unreachable,
-            format!(
-                "{}: the kubeconfig that Kiali would use does not work at {}: {cause}; it was not given to Kiali",
-                access.cluster, access.server
-            ),
-        )
-        .fix(format!("name an address that this machine and the pods of home reach: {} https://HOST:PORT", access.flag))
-        .into()
+    started.await.map_err(|cause| match unknown.get() {
+        true => not_known(access).into(),
+        false => unusable(&cause).into(),
     })
+}
+
+/// The answer 401 to a token that the cluster itself has just made.
+fn not_known(access: &RemoteAccess) -> Problem {
+    let (cluster, server, flag) = (&access.cluster, &access.server, &access.flag);
+    let (cause, fix) = match access.named {
+        false => (
+            format!(
+                "{server} takes your credentials, but refuses the token of ServiceAccount {ACCOUNT} (401): a front with tokens of its own, like Rancher or Teleport, does not know those of the cluster"
+            ),
+            format!(
+                "name the API server itself, as the pods of home reach it: {flag} https://HOST:PORT"
+            ),
+        ),
+        true => (
+            format!(
+                "{server} refuses the token of ServiceAccount {ACCOUNT} (401): it is the API server of another cluster, or a front with tokens of its own"
+            ),
+            format!("name the API server of {cluster} itself: {flag} https://HOST:PORT"),
+        ),
+    };
+    let cause = format!("{cluster}: {cause}; it was not given to Kiali");
+    Problem::new(Exit::Unreachable, cause).fix(fix)
 }
 
 pub enum Answer {
     /// The server is there and says no.
     Refused(String),
+    /// It knows no such token.
+    Unknown(String),
     /// No connection, or not the server that the CA vouches for.
     Unusable(String),
 }
 
-pub async fn answer(kubeconfig: &str, patience: Duration) -> Result<(), Answer> {
-    let unusable = |e: &dyn std::fmt::Display| Answer::Unusable(e.to_string());
-    let config = Kubeconfig::from_yaml(kubeconfig).map_err(|e| unusable(&e))?;
-    let (client, _) = client_from(config, KubeConfigOptions::default())
-        .await
-        .map_err(|e| unusable(&e))?;
+impl Answer {
+    pub fn cause(self) -> String {
+        match self {
+            Answer::Refused(cause) | Answer::Unknown(cause) | Answer::Unusable(cause) => cause,
+        }
+    }
+}
+
+pub async fn answer(kubeconfig: &RemoteKubeconfig, patience: Duration) -> Result<(), Answer> {
+    let client = kubeconfig.client().await.map_err(Answer::Unusable)?;
     let api = Api::<Namespace>::all(client);
     let first = ListParams::default().limit(1);
     match persist(Deadline::after(patience), || api.list(&first)).await {
         Ok(_) => Ok(()),
-        Err(cause @ Cause::Api(_)) => Err(Answer::Refused(cause.text())),
+        Err(cause @ Cause::Api(_)) => match cause.status().map(|status| status.code) {
+            Some(401) => Err(Answer::Unknown(cause.text())),
+            _ => Err(Answer::Refused(cause.text())),
+        },
         Err(cause) => Err(Answer::Unusable(cause.text())),
     }
 }

@@ -31,7 +31,7 @@ mod tls;
 
 pub use answer::Answer;
 pub use gate::Gate;
-pub use rule::{Action, Fault, Verb, When};
+pub use rule::{Action, Fault, Flood, Verb, When};
 
 /// A running proxy; it ends when this is dropped.
 pub struct Proxy {
@@ -122,6 +122,11 @@ impl Proxy {
         let mut entries = self.journal();
         entries.retain(|entry| entry.done.is_some());
         entries
+    }
+
+    /// Its own CA, in PEM.
+    pub fn ca(&self) -> &str {
+        &self.ca
     }
 
     /// The kubeconfig again, with this cluster's server and CA replaced by the proxy's.

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use axum::body::{Body, Bytes};
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use futures::{StreamExt, stream};
 use http_body_util::BodyExt;
+
+use super::Flood;
 
 /// Half of it, and then the connection breaks.
 pub(super) async fn cut(response: Response) -> Result<Response> {
@@ -33,4 +37,33 @@ pub(super) fn starved(response: Response) -> Response {
     let (head, _) = response.into_parts();
     let nothing = stream::once(pending::<io::Result<Bytes>>());
     Response::from_parts(head, Body::from_stream(nothing))
+}
+
+pub(super) fn flood(flood: Flood) -> Response {
+    // Small pieces without a pause would cost more than what they are to show.
+    let batch = match flood.pause.is_zero() {
+        true => (64 << 10) / flood.piece.len().max(1) + 1,
+        false => 1,
+    };
+    let pieces = stream::unfold(
+        (flood.times, flood.clone()),
+        move |(left, flood)| async move {
+            let now = left.min(batch);
+            if now == 0 {
+                return None;
+            }
+            tokio::time::sleep(flood.pause).await;
+            let data = Bytes::from(flood.piece.repeat(now));
+            let left = if left == usize::MAX { left } else { left - now };
+            Some((data, (left, flood)))
+        },
+    );
+    let (head, tail) = (Bytes::from(flood.head), Bytes::from(flood.tail));
+    let whole = stream::iter([head])
+        .chain(pieces)
+        .chain(stream::iter([tail]));
+    let mut response = Response::new(Body::from_stream(whole.map(io::Result::Ok)));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
 }

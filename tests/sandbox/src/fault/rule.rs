@@ -92,12 +92,28 @@ pub enum Action {
     Halt(Gate),
     /// As `SilenceAfter`; the proxy opens the gate when it is done.
     HaltAfter(Gate),
+    /// Refused with 401 when it comes with a token, as by a front that has tokens of its own.
+    UnknownToken,
     /// The answer's head, half of its body, and the end of the connection.
     CutBody,
     /// The stream ends in good order after so long.
     EndAfter(Duration),
     /// The answer's head, and then nothing: no data, no end.
     HalfOpen,
+    /// Never reaches the server; 200 with JSON, or what claims to be some.
+    Flood(Flood),
+}
+
+/// A body in pieces, for as long as somebody reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flood {
+    pub head: String,
+    pub piece: String,
+    /// How many; usize::MAX is no end.
+    pub times: usize,
+    pub tail: String,
+    /// After each; without one they come as fast as they can.
+    pub pause: Duration,
 }
 
 /// A fault and what it has seen.

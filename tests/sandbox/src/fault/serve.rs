@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Action, Shared, Verb, body};
+use super::{Action, Answer, Shared, Verb, body};
 
 /// Connections end with the proxy.
 pub(super) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
@@ -106,8 +106,13 @@ async fn answer(
             whole(shared, request).await?;
             bail!("dropped after it was done")
         }
+        Action::UnknownToken if request.headers().contains_key(AUTHORIZATION) => {
+            Ok(Answer::status(401, "Unauthorized", "Unauthorized", None).response())
+        }
+        Action::UnknownToken => forward(shared, request).await,
         Action::CutBody => body::cut(forward(shared, request).await?).await,
         Action::EndAfter(time) => Ok(body::ended(forward(shared, request).await?, time)),
+        Action::Flood(flood) => Ok(body::flood(flood)),
         Action::HalfOpen => Ok(body::starved(forward(shared, request).await?)),
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// A new CA with one certificate, for 127.0.0.1.
+    /// A new CA with one certificate, for 127.0.0.1 and by the name of a front.
     pub fn new() -> Result<Own> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::default();
@@ -33,7 +33,10 @@ impl Own {
         let issuer = Issuer::new(ca, ca_key);
         let key = KeyPair::generate()?;
         let mut server = CertificateParams::default();
-        server.subject_alt_names = vec![SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST))];
+        server.subject_alt_names = vec![
+            SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            SanType::DnsName("front.example".try_into()?),
+        ];
         let certificate = server.signed_by(&key, &issuer)?;
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
         let config = ServerConfig::builder()

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use axum::http::HeaderValue;
 use kube::config::{Context, KubeConfigOptions, Kubeconfig, NamedContext};
 use kube::{Client, Config};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 /// One usable file.
@@ -86,23 +88,35 @@ impl Remote {
         cluster.and_then(|c| c.server.clone()).unwrap_or_default()
     }
 
-    /// With the first user, whatever the contexts say. `at` finds files that the kubeconfig names.
+    /// With the first user, whatever the contexts say. `at` finds files of the pod that the kubeconfig
+    /// names; those of this machine are not in it. A plugin is not run: `enable_exec_provider` is off.
     pub(super) async fn config(
         &self,
         at: impl Fn(&str) -> Option<PathBuf>,
     ) -> Result<Config, String> {
         let mut config = self.kubeconfig.clone();
-        let real = |path: &mut Option<String>| {
-            if let Some(real) = path.as_deref().and_then(&at) {
-                *path = Some(real.to_string_lossy().into_owned());
+        let real = |path: &mut Option<String>| match path.as_deref() {
+            None => Ok(()),
+            Some(named) => {
+                let found = at(named);
+                let found = found.ok_or(format!("open {named}: no such file or directory"))?;
+                *path = Some(found.to_string_lossy().into_owned());
+                Ok::<_, String>(())
             }
         };
         let user = &mut config.auth_infos[0];
         if let Some(auth) = &mut user.auth_info {
-            real(&mut auth.token_file);
+            if let Some(token) = &auth.token {
+                HeaderValue::from_str(token.expose_secret())
+                    .map_err(|_| "net/http: invalid header field value for \"Authorization\"")?;
+            }
+            real(&mut auth.token_file)?;
+            real(&mut auth.client_certificate)?;
+            real(&mut auth.client_key)?;
+            (auth.exec, auth.auth_provider) = (None, None);
         }
         if let Some(cluster) = &mut config.clusters[0].cluster {
-            real(&mut cluster.certificate_authority);
+            real(&mut cluster.certificate_authority)?;
         }
         let context = Context {
             cluster: self.name.clone(),
@@ -220,5 +234,20 @@ mod tests {
             config.auth_info.token_file.as_deref(),
             Some("/host/tokens/c2")
         );
+        let elsewhere = remote.config(|_| None).await;
+        assert!(elsewhere.is_err(), "a file of this machine");
+    }
+
+    #[tokio::test]
+    async fn a_plugin_is_not_run() {
+        let plugin = "exec: {apiVersion: client.authentication.k8s.io/v1, command: touch, args: [/dev/null]}";
+        let remote = Remote {
+            key: "c2".into(),
+            name: "c2".into(),
+            secret: "s".into(),
+            kubeconfig: parse(&kubeconfig("c2").replace("token: secret", plugin)).unwrap(),
+        };
+        let config = remote.config(|_| None).await.unwrap();
+        assert!(config.auth_info.exec.is_none());
     }
 }

@@ -1,0 +1,174 @@
+//! One connection of a browser: each of its requests is looked at before it goes on. A page of anybody
+//! can have its own name resolved to 127.0.0.1, and would read Kiali's answers as its own; so only the
+//! names of this machine are answered. The rest of a request is Kiali's business.
+
+use std::convert::Infallible;
+
+use anyhow::Result;
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self as client, SendRequest};
+use hyper::server::conn::http1 as server;
+use hyper::service::service_fn;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+type Body = Either<Incoming, Full<Bytes>>;
+/// To Kiali, and what goes on there in another protocol.
+type Way = Mutex<(SendRequest<Incoming>, JoinSet<()>)>;
+
+/// Until either end closes it.
+pub async fn serve(
+    local: TcpStream,
+    port: u16,
+    kiali: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<()> {
+    let (sender, connection) = client::handshake(TokioIo::new(kiali)).await?;
+    // Its end is seen by the sender; tasks of a set end with it.
+    let mut open = JoinSet::new();
+    open.spawn(async move { drop(connection.with_upgrades().await) });
+    let way = Mutex::new((sender, JoinSet::new()));
+    let service = service_fn(|request| answer(&way, request, port));
+    // A browser that closes early, or says nothing that is HTTP, is nobody's trouble.
+    let _ = server::Builder::new()
+        .serve_connection(TokioIo::new(local), service)
+        .with_upgrades()
+        .await;
+    // A connection that was switched to another protocol goes on in its own task.
+    let (_, mut switched) = way.into_inner();
+    while switched.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn answer(
+    way: &Way,
+    request: Request<Incoming>,
+    port: u16,
+) -> Result<Response<Body>, Infallible> {
+    if !is_local(request.headers(), request.uri(), port) {
+        let text = format!("This port answers http://localhost:{port} alone.\n");
+        return Ok(said(StatusCode::MISDIRECTED_REQUEST, text));
+    }
+    let answer = passed_on(way, request).await;
+    Ok(answer.unwrap_or_else(|error| {
+        let text = format!("Kiali does not answer: {error:#}\n");
+        let mut lost = said(StatusCode::BAD_GATEWAY, text);
+        // The next try gets a new way.
+        let close = HeaderValue::from_static("close");
+        lost.headers_mut().insert(CONNECTION, close);
+        lost
+    }))
+}
+
+fn said(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(Either::Right(Full::from(text)));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+/// By a name of this machine and this port, and by one alone.
+fn is_local(headers: &HeaderMap, uri: &Uri, port: u16) -> bool {
+    let names = ["localhost", "127.0.0.1", "[::1]"];
+    let known = |host: &str| {
+        names.iter().any(|name| {
+            let rest = host.get(..name.len()).zip(host.get(name.len()..));
+            rest.is_some_and(|(host, rest)| {
+                host.eq_ignore_ascii_case(name) && rest == format!(":{port}")
+            })
+        })
+    };
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return false;
+    };
+    let named = uri.authority().is_none_or(|host| known(host.as_str()));
+    named && host.to_str().is_ok_and(known)
+}
+
+async fn passed_on(way: &Way, mut request: Request<Incoming>) -> Result<Response<Body>> {
+    let theirs = hyper::upgrade::on(&mut request);
+    if let Some(path) = request.uri().path_and_query() {
+        // A server is asked for a path, whatever a proxy is asked for.
+        *request.uri_mut() = Uri::from(path.clone());
+    }
+    let mut way = way.lock().await;
+    way.0.ready().await?;
+    let mut response = way.0.send_request(request).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let ours = hyper::upgrade::on(&mut response);
+        way.1.spawn(async move {
+            if let (Ok(theirs), Ok(ours)) = tokio::join!(theirs, ours) {
+                joined(TokioIo::new(theirs), TokioIo::new(ours)).await;
+            }
+        });
+    }
+    Ok(response.map(Either::Left))
+}
+
+/// Until one of both ends: a forward never says that the other side is done.
+async fn joined(theirs: TokioIo<Upgraded>, ours: TokioIo<Upgraded>) {
+    let (mut from_browser, mut to_browser) = tokio::io::split(theirs);
+    let (mut from_kiali, mut to_kiali) = tokio::io::split(ours);
+    tokio::select! {
+        _ = tokio::io::copy(&mut from_browser, &mut to_kiali) => {}
+        _ = tokio::io::copy(&mut from_kiali, &mut to_browser) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(hosts: &[&[u8]], uri: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(HOST, HeaderValue::from_bytes(host).unwrap());
+        }
+        is_local(&headers, &uri.parse().unwrap(), 20001)
+    }
+
+    #[test]
+    fn only_names_of_this_machine_with_the_port_are_answered() {
+        for host in [
+            "localhost:20001",
+            "LocalHost:20001",
+            "127.0.0.1:20001",
+            "[::1]:20001",
+        ] {
+            assert!(local(&[host.as_bytes()], "/kiali"), "{host}");
+            assert!(local(&[host.as_bytes()], &format!("http://{host}/kiali")));
+        }
+        for host in [
+            "",
+            "localhost",
+            "localhost:20002",
+            "localhost:200011",
+            "localhost.:20001",
+            "localhost.evil.example:20001",
+            "evil.example:20001",
+            "127.0.0.1.evil.example:20001",
+            "127.0.0.2:20001",
+            "127.1:20001",
+            "0.0.0.0:20001",
+            "a@localhost:20001",
+            "localhost:20001,evil.example",
+            "localhost:20001 ",
+            "::1:20001",
+        ] {
+            assert!(!local(&[host.as_bytes()], "/kiali"), "{host}");
+        }
+        assert!(!local(&[], "/kiali"));
+        assert!(!local(&[b"\xff:20001"], "/kiali"));
+        assert!(!local(&[b"localhost:20001", b"localhost:20001"], "/kiali"));
+        assert!(!local(&[b"localhost:20001"], "http://evil.example/kiali"));
+    }
+}

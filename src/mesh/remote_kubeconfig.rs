@@ -1,0 +1,226 @@
+//! A kubeconfig that comes from a cluster. It is the text of whoever may write Secrets there, so four
+//! things are taken from it, and anything else is refused by its name: read by the library as a
+//! user's own, it could start programs of this machine and send files of it anywhere.
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, Uri};
+use kube::{Client, Config};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::ApiServer;
+use super::kubeconfig;
+
+/// A CA bundle of a hundred certificates and a token; Kiali's whole Secret holds a megabyte.
+const LARGEST: usize = 256 << 10;
+const LONGEST_TOKEN: usize = 16 << 10;
+const TAKEN: &str =
+    "only server, certificate-authority-data, tls-server-name and token are taken from a cluster";
+
+/// A way into a cluster, and nothing besides.
+#[derive(Clone, Debug)]
+pub struct RemoteKubeconfig {
+    server: ApiServer,
+    /// None: the system's own.
+    ca: Option<Vec<Vec<u8>>>,
+    tls_server_name: Option<String>,
+    token: SecretString,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "apiVersion")]
+    _api_version: Option<ApiVersion>,
+    #[serde(rename = "kind")]
+    _kind: Option<Kind>,
+    clusters: Vec<NamedCluster>,
+    users: Vec<NamedUser>,
+    contexts: Option<Vec<NamedContext>>,
+    #[serde(rename = "current-context")]
+    current_context: Option<String>,
+    #[serde(rename = "preferences")]
+    _preferences: Option<Nothing>,
+}
+
+#[derive(Deserialize)]
+enum ApiVersion {
+    #[serde(rename = "v1")]
+    V1,
+}
+
+#[derive(Deserialize)]
+enum Kind {
+    Config,
+}
+
+/// What kubectl writes in its place, and no more.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedCluster {
+    name: String,
+    cluster: Cluster,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Cluster {
+    server: String,
+    certificate_authority_data: Option<String>,
+    tls_server_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedUser {
+    name: String,
+    user: User,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct User {
+    token: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedContext {
+    name: String,
+    context: Context,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Context {
+    cluster: String,
+    user: String,
+}
+
+impl RemoteKubeconfig {
+    /// The error has names of fields, and never a value.
+    pub fn read(text: &[u8]) -> Result<RemoteKubeconfig, String> {
+        if text.len() > LARGEST {
+            return Err(format!("it is larger than {} KiB", LARGEST >> 10));
+        }
+        let text = std::str::from_utf8(text).map_err(|_| "it is not text")?;
+        let file = serde_yaml::from_str::<File>(text).map_err(|error| refused(&error))?;
+        let (cluster, user) = parts(file)?;
+        let ca = cluster.certificate_authority_data;
+        let name = cluster.tls_server_name;
+        let name = name.map(|name| server_name(&name).map(|()| name));
+        Ok(RemoteKubeconfig {
+            server: ApiServer::try_from(cluster.server).map_err(|why| format!("server: {why}"))?,
+            ca: ca.map(|data| certificates(&data)).transpose()?,
+            tls_server_name: name
+                .transpose()
+                .map_err(|why| format!("tls-server-name: {why}"))?,
+            token: token(SecretString::from(user.token))?,
+        })
+    }
+
+    /// By these and nothing of this machine but its way out.
+    pub async fn client(&self) -> Result<Client, String> {
+        let uri: Uri = self.server.as_str().parse().map_err(|_| "no address")?;
+        let mut config = Config::new(uri);
+        config.root_cert = self.ca.clone();
+        config.tls_server_name = self.tls_server_name.clone();
+        config.auth_info.token = Some(self.token.clone());
+        config.proxy_url = kubeconfig::proxy_of_environment(&config.cluster_url);
+        let opened = kubeconfig::open(config).await;
+        opened.map(|(client, _)| client)
+    }
+}
+
+fn refused(error: &serde_yaml::Error) -> String {
+    use serde_yaml::Error;
+    match error.without_snippet() {
+        Error::SerdeUnknownField { field, .. } => {
+            let field = field.chars().take(64).collect::<String>();
+            format!("it has {field:?}; {TAKEN}")
+        }
+        Error::SerdeMissingField { field, .. } => format!("it has no {field}"),
+        Error::DuplicateMappingKey { .. } => "it has a field twice".into(),
+        // The parser's own words quote the text, in which there is a token.
+        _ => "it is not a kubeconfig as Kiali is given one".into(),
+    }
+}
+
+/// Kiali takes the first user and the only cluster, whatever the contexts say.
+fn parts(file: File) -> Result<(Cluster, User), String> {
+    let one = |what: &str, count: usize| match count {
+        1 => Ok(()),
+        _ => Err(format!("it has {count} {what} in place of one; {TAKEN}")),
+    };
+    one("clusters", file.clusters.len())?;
+    one("users", file.users.len())?;
+    let (Some(cluster), Some(user)) = (
+        file.clusters.into_iter().next(),
+        file.users.into_iter().next(),
+    ) else {
+        return Err("it has no cluster".into());
+    };
+    if let Some(contexts) = file.contexts {
+        one("contexts", contexts.len())?;
+        for NamedContext { name, context } in contexts {
+            let is_current = file.current_context.as_ref().is_none_or(|c| *c == name);
+            if !is_current || context.cluster != cluster.name || context.user != user.name {
+                return Err("its context is of another cluster or user than it has".into());
+            }
+        }
+    }
+    Ok((cluster.cluster, user.user))
+}
+
+/// That goes into a header: a line end would begin another one.
+fn token(token: SecretString) -> Result<SecretString, String> {
+    let text = token.expose_secret();
+    let fault = match text.len() {
+        0 => "is empty",
+        LONGEST_TOKEN.. => "is too long",
+        _ if text.contains(char::is_whitespace) => "has blanks or line ends in it",
+        _ if HeaderValue::from_str(text).is_err() || !text.is_ascii() => {
+            "has characters that no header may have"
+        }
+        _ => return Ok(token),
+    };
+    Err(format!("its token {fault}"))
+}
+
+fn certificates(data: &str) -> Result<Vec<Vec<u8>>, String> {
+    let no_base64 = |_| "certificate-authority-data is not base64";
+    let pem = STANDARD.decode(data.trim()).map_err(no_base64)?;
+    let all = certificates_in(&pem);
+    all.map_err(|why| format!("certificate-authority-data {why}"))
+}
+
+/// All that are in a PEM text; at least one.
+pub fn certificates_in(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all.iter().map(|one| one.to_vec()).collect()),
+        Ok(_) => Err("has no certificate in it".into()),
+        Err(_) => Err("is not PEM".into()),
+    }
+}
+
+/// What a certificate may be for.
+pub fn server_name(name: &str) -> Result<(), String> {
+    let known = ServerName::try_from(name).is_ok() || name.parse::<IpAddr>().is_ok();
+    match known {
+        true => Ok(()),
+        false => Err("it is neither a DNS name nor an IP address".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
