@@ -8,6 +8,7 @@ mod code;
 mod commands;
 mod dashboard;
 mod document;
+mod folder;
 mod guide;
 mod images;
 mod install;

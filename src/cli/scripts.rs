@@ -11,6 +11,7 @@ use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 
 use super::{Cli, fleet};
+use crate::folder::Folder;
 use crate::problem::Exit;
 use crate::{mesh, ui, visible};
 
@@ -112,16 +113,25 @@ pub fn completions(shell: Shell) -> anyhow::Result<String> {
 }
 
 /// Their names: `ambikiali.1`, `ambikiali-check.1` and so on.
-pub fn man(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let command = Cli::command();
-    let own = command.get_name().to_string();
+pub fn man(path: &Path) -> anyhow::Result<Vec<String>> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
     let subcommands = command.get_subcommands().filter(|c| !c.is_hide_set());
-    let subcommands = subcommands.map(|c| format!("{own}-{}.1", c.get_name()));
-    let pages = std::iter::once(format!("{own}.1")).chain(subcommands);
-    let pages = pages.collect();
-    clap_mangen::generate_to(command, folder)
-        .with_context(|| format!("cannot write man pages to {}", folder.display()))?;
-    Ok(pages)
+    let pages = std::iter::once(&command).chain(subcommands).map(|command| {
+        let (page, mut text) = (clap_mangen::Man::new(command.clone()), Vec::new());
+        page.render(&mut text)?;
+        Ok((page.get_filename(), text))
+    });
+    let pages = pages.collect::<anyhow::Result<Vec<_>>>()?;
+    let failed = || format!("cannot write man pages to {}", path.display());
+    let folder = Folder::open(path).with_context(failed)?;
+    for (name, _) in &pages {
+        folder.check(name)?;
+    }
+    for (name, text) in &pages {
+        folder.write(name, text).with_context(failed)?;
+    }
+    Ok(pages.into_iter().map(|(name, _)| name).collect())
 }
 
 /// None where there is no kubeconfig to read.

@@ -2,81 +2,108 @@
 //! rendered no more goes, and nobody else's is written over.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::{Component, Path};
+use std::path::Path;
 
 use anyhow::{Result, anyhow};
 
 use super::Files;
+use crate::folder::Folder;
 use crate::problem::{self, Exit, Problem};
+use crate::visible;
 
 const LIST: &str = ".ambikiali-rendered";
+/// A render of 16 clusters is 30 kB of names.
+const LONGEST: u64 = 1 << 20;
 
-pub fn write(folder: &Path, files: &Files, force: bool) -> Result<()> {
-    let failed =
-        |error: io::Error| anyhow!("{}: {}", folder.display(), problem::root_cause(&error));
-    let before = listed(folder).map_err(failed)?;
-    if before.is_none() && !force && !is_empty(folder).map_err(failed)? {
+pub fn write(path: &Path, files: &Files, force: bool) -> Result<()> {
+    let failed = |error: io::Error| anyhow!("{}: {}", path.display(), problem::root_cause(&error));
+    let there = match Folder::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        folder => Some(folder.map_err(failed)?),
+    };
+    let before = match &there {
+        Some(folder) => before(path, folder, force)?,
+        None => BTreeSet::new(),
+    };
+    if let Some(folder) = &there {
+        let mut all = before.iter().chain(files.keys());
+        all.try_for_each(|file| folder.check(file))?;
+    }
+    let folder = there.map_or_else(|| Folder::make(path), Ok);
+    replace(&folder.map_err(failed)?, &before, files).map_err(failed)
+}
+
+/// What was rendered into it.
+fn before(path: &Path, folder: &Folder, force: bool) -> Result<BTreeSet<String>> {
+    let failed = |error: io::Error| anyhow!("{}: {}", path.display(), problem::root_cause(&error));
+    folder.check(LIST)?;
+    if let Some(text) = folder.read(LIST, LONGEST).map_err(failed)? {
+        return listed(path, &text);
+    }
+    if !force && !folder.is_empty().map_err(failed)? {
         let cause = format!(
             "{} is not empty, and what is in it was not rendered by ambikiali; nothing was written",
-            folder.display()
+            path.display()
         );
         let fix = "name another folder with --out, or have the files written among the others with --force";
         return Err(Problem::new(Exit::Preflight, cause).fix(fix).into());
     }
-    replace(folder, &before.unwrap_or_default(), files).map_err(failed)
+    Ok(BTreeSet::new())
 }
 
-fn is_empty(folder: &Path) -> io::Result<bool> {
-    match fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-        entries => Ok(entries?.next().is_none()),
-    }
+/// Whoever may write into the folder may edit the list: only what a render can have made is taken.
+fn listed(path: &Path, text: &str) -> Result<BTreeSet<String>> {
+    let lines = (1..).zip(text.lines()).map(|(number, line)| {
+        if is_rendered(line) {
+            return Ok(line.to_string());
+        }
+        let list = path.join(LIST);
+        let cause = format!(
+            "{}, line {number}: \"{line}\" is no file that a render makes; nothing was written",
+            list.display()
+        );
+        let fix = format!(
+            "remove {}, and have the files written among the others with --force",
+            list.display()
+        );
+        Err(Problem::new(Exit::Preflight, cause).fix(fix).into())
+    });
+    lines.collect()
 }
 
-/// None where no list is.
-fn listed(folder: &Path) -> io::Result<Option<BTreeSet<String>>> {
-    match fs::read_to_string(folder.join(LIST)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        text => Ok(Some(text?.lines().map(Into::into).collect())),
-    }
+/// `CLUSTER/FILE.yaml`, and nothing that leads elsewhere.
+fn is_rendered(line: &str) -> bool {
+    let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+    let parts = line.split_once('/');
+    parts.is_some_and(|(cluster, file)| plain(cluster) && plain(file) && !file.contains('/'))
+        && line.ends_with(".yaml")
+        && !line.contains(visible::is_hidden)
 }
 
-fn replace(folder: &Path, before: &BTreeSet<String>, files: &Files) -> io::Result<()> {
+fn replace(folder: &Folder, before: &BTreeSet<String>, files: &Files) -> io::Result<()> {
     let now = files.keys().cloned().collect::<BTreeSet<_>>();
-    fs::create_dir_all(folder)?;
     // Who is interrupted in between finds all that may be there.
     list(folder, &(before | &now))?;
     for (path, text) in files {
-        let path = folder.join(path);
-        path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        fs::write(path, text)?;
+        folder.write(path, text)?;
     }
-    for path in before.difference(&now).filter(|path| is_inside(path)) {
-        let path = folder.join(path);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            // A folder that holds something else stays.
-            _ => drop(path.parent().map(fs::remove_dir)),
-        }
+    for path in before.difference(&now) {
+        folder.remove(path)?;
     }
     list(folder, &now)
 }
 
-fn list(folder: &Path, files: &BTreeSet<String>) -> io::Result<()> {
+fn list(folder: &Folder, files: &BTreeSet<String>) -> io::Result<()> {
     let lines = files.iter().map(|path| format!("{path}\n"));
-    fs::write(folder.join(LIST), lines.collect::<String>())
-}
-
-/// Whoever edited the list: nothing outside of the folder is removed.
-fn is_inside(path: &str) -> bool {
-    let mut parts = Path::new(path).components();
-    parts.all(|part| matches!(part, Component::Normal(_)))
+    folder.write(LIST, lines.collect::<String>())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     fn files(names: &[&str]) -> Files {
@@ -90,13 +117,63 @@ mod tests {
         let out = folder.path().join("out");
         write(&out, &files(&["a/1.yaml", "b/1.yaml", "b/2.yaml"]), false).unwrap();
         fs::write(out.join("a/own.yaml"), "").unwrap();
-        fs::write(folder.path().join("outside.yaml"), "").unwrap();
-        let list = out.join(LIST);
-        let edited = fs::read_to_string(&list).unwrap() + "../outside.yaml\n";
-        fs::write(&list, edited).unwrap();
         write(&out, &files(&["c/1.yaml"]), false).unwrap();
-        assert!(out.join("a/own.yaml").exists() && folder.path().join("outside.yaml").exists());
+        assert!(out.join("a/own.yaml").exists());
         assert!(!out.join("a/1.yaml").exists() && !out.join("b").exists());
-        assert_eq!(fs::read_to_string(&list).unwrap(), "c/1.yaml\n");
+        let list = fs::read_to_string(out.join(LIST)).unwrap();
+        assert_eq!(list, "c/1.yaml\n");
+    }
+
+    #[test]
+    fn a_list_that_somebody_edited_is_refused_before_anything_is_written() {
+        for line in [
+            "../outside.yaml",
+            "/etc/passwd",
+            "a/../../outside.yaml",
+            "a/b/1.yaml",
+            "a",
+            "a/own.txt",
+            "./1.yaml",
+            "a/.yaml",
+            "",
+            "a/\u{1b}[2J1.yaml",
+            ".ambikiali-rendered",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let out = folder.path().join("out");
+            write(&out, &files(&["a/1.yaml"]), false).unwrap();
+            fs::write(folder.path().join("outside.yaml"), "").unwrap();
+            let edited = format!("a/1.yaml\n{line}\n");
+            fs::write(out.join(LIST), &edited).unwrap();
+            let refused = write(&out, &files(&["b/1.yaml"]), false).unwrap_err();
+            assert!(refused.to_string().contains("line 2: "), "{refused}");
+            assert!(folder.path().join("outside.yaml").exists(), "{line}");
+            assert!(!out.join("b").exists() && out.join("a/1.yaml").exists());
+            assert_eq!(fs::read_to_string(out.join(LIST)).unwrap(), edited);
+        }
+    }
+
+    #[test]
+    fn a_link_is_refused_wherever_a_file_or_a_folder_of_ours_is_to_be() {
+        for (link, target) in [
+            ("a", "../outside"),
+            ("a/1.yaml", "../../outside/x"),
+            ("old", "../outside"),
+            (LIST, "../outside/x"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let (out, outside) = (folder.path().join("out"), folder.path().join("outside"));
+            fs::create_dir(&outside).unwrap();
+            fs::write(outside.join("x"), "kept").unwrap();
+            write(&out, &files(&["a/2.yaml", "old/x.yaml"]), false).unwrap();
+            let link = out.join(link);
+            let _ = fs::remove_file(&link).or_else(|_| fs::remove_dir_all(&link));
+            symlink(target, &link).unwrap();
+            let refused = write(&out, &files(&["a/1.yaml"]), true).unwrap_err();
+            let cause = format!("{} is a symbolic link; nothing was written", link.display());
+            assert_eq!(refused.to_string(), cause);
+            assert_eq!(fs::read_to_string(outside.join("x")).unwrap(), "kept");
+            assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+        }
     }
 }
