@@ -17,6 +17,7 @@ mod remote_kubeconfig;
 mod session;
 mod tenure;
 mod transport;
+mod without_user;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use http::Uri;
 
 use super::kubeconfig::read_file;
 use super::remote_kubeconfig::certificates_in;
+use super::without_user::without_user;
 use super::{Ca, Member};
 use crate::problem::{self, Exit, Problem};
 
@@ -55,7 +56,8 @@ impl Endpoint {
                     .with_context(|| format!("context {} has no server address", member.context))?
             }
         };
-        let server = server.trim_end_matches('/').to_string();
+        // Pods of another cluster bring a token of their own.
+        let server = without_user(&server).trim_end_matches('/').to_string();
         let trust = match &member.ca {
             Some(Ca::System) => Trust::System,
             Some(Ca::File(path)) => Trust::Of(certificates(path, member.number)?),

@@ -17,6 +17,7 @@ use super::busy;
 use super::change::Change;
 use super::heard::Asked;
 use super::session::Session;
+use super::without_user::without_user;
 use super::tenure::Tenure;
 
 /// How many requests a server gets at once that said it is busy.
@@ -72,7 +73,7 @@ impl Transport {
         let url = config.cluster_url.to_string();
         let namespace = config.default_namespace.clone();
         let shared = Shared {
-            server: url.trim_end_matches('/').into(),
+            server: without_user(&url).trim_end_matches('/').into(),
             session: Session::open(config).await?,
             tenure: Mutex::default(),
             state: Mutex::default(),
