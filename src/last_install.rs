@@ -94,6 +94,11 @@ pub fn forget(home: &Cluster, remotes: &[ClusterName]) -> Result<()> {
     save(&path, &last)
 }
 
+/// Whether there is anything, legible or not.
+pub fn exists() -> bool {
+    path().is_ok_and(|path| path.symlink_metadata().is_ok())
+}
+
 fn read(path: &Path) -> Option<LastInstall> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }

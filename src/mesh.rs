@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use address::{Address, Prometheus};
 pub use api_server::ApiServer;
 pub use bounded::{TooLarge, found};
-pub use connect::{connect, connect_each, connect_reachable, contexts};
+pub use connect::{connect, connect_each, connect_reachable, contexts, look_up};
 pub use endpoint::{Endpoint, Trust};
 pub use heard::{Heard, listen};
 pub use name::{ClusterName, is_dns_label};

@@ -30,7 +30,7 @@ pub use out::{Form, Log, Manner, behave, document};
 pub use plan::planned;
 pub use print::{broken, ended};
 pub use report::{address, cleaned, installed, interrupted, rendered, statuses, verified};
-pub use version::{images, installed_versions, script, version};
+pub use version::{images, installed_versions, not_asked, script, version};
 
 use self::line::Line;
 use self::live::Live;

@@ -16,7 +16,7 @@ use crate::k8s::{Choices, Deadline, Scope};
 use crate::mesh::{self, Istiod, Members};
 use crate::problem::Exit;
 use crate::verify::{self, Finding, Hop};
-use crate::{progress, remembered, status, ui, version};
+use crate::{last_install, progress, remembered, status, ui, version};
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
     let started = Instant::now();
@@ -70,15 +70,30 @@ pub async fn status(args: Clusters, global: &Global, work: &Work) -> Result<Ende
     Ok(Ended::by(ready, Exit::Unexpected, found))
 }
 
-/// Of the clusters only where some are named or remembered: the program's own needs none.
+/// Of the clusters only where some are named, or remembered and to be found: the program's own needs none.
 pub async fn version(args: cli::Version, global: &Global, work: &Work) -> Result<Ended> {
     ui::version();
     let named = args.clusters.ctx1.is_some() || args.clusters.remotes.file.is_some();
-    let members = members(args.clusters.ctx1, args.clusters.remotes, global);
-    if args.client || (members.is_err() && !named) {
-        return Ok(Ended::done(json!({"client": document::VERSION})));
+    let alone = json!({"client": document::VERSION});
+    if args.client {
+        return Ok(Ended::done(alone));
     }
-    let (mesh, absent) = mesh::connect_reachable(&members?, Istiod::Optional).await?;
+    let members = members(args.clusters.ctx1, args.clusters.remotes, global);
+    let known = members.and_then(|members| {
+        mesh::look_up(&members)?;
+        Ok(members)
+    });
+    let members = match known {
+        Err(_) if !named && !last_install::exists() => return Ok(Ended::done(alone)),
+        Err(error) if !named => {
+            ui::not_asked(&error);
+            let why = format!("{error:#}");
+            let found = json!({"client": document::VERSION, "notAsked": why});
+            return Ok(Ended::done(found));
+        }
+        members => members?,
+    };
+    let (mesh, absent) = mesh::connect_reachable(&members, Istiod::Optional).await?;
     let none = Choices::default();
     let looked = shown(&mesh, global, none, work, async |run| {
         tokio::try_join!(version::installed(run), remembered::last(run))

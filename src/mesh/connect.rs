@@ -41,6 +41,14 @@ fn read(members: &Members) -> Result<Vec<(Kubeconfig, &Member)>> {
     Ok(all)
 }
 
+/// Whether the kubeconfigs can be read and have the contexts; no cluster is asked.
+pub fn look_up(members: &Members) -> Result<()> {
+    for (config, member) in read(members)? {
+        kubeconfig::cluster_entry(&config, member)?;
+    }
+    Ok(())
+}
+
 /// Connects to all clusters at once; they are named, and no two of them are the same one.
 pub async fn connect(members: &Members, istiod: Istiod) -> Result<Mesh> {
     let all = read(members)?;

@@ -1,8 +1,7 @@
-//! Addresses of servers without `user:password@`, which some kubeconfigs have: where one is shown, or given to
-//! somebody else, that is taken off.
+//! Addresses of servers without `user:password@`, which some kubeconfigs have: it is taken off where
+//! an address is shown, or given to somebody else.
 
-/// Of an address that is not well-formed all
-/// before its last `@` goes: a password may have any character.
+/// Of one that is not well-formed all before its last `@` goes: a password may have any character.
 pub fn without_user(url: &str) -> String {
     let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

@@ -14,6 +14,11 @@ pub fn version() {
     say!("ambikiali {}", VERSION);
 }
 
+/// Why nothing is said of those of the last install.
+pub fn not_asked(error: &anyhow::Error) {
+    out::result(Text::from("clusters not asked: ").lines(format!("{error:#}")));
+}
+
 /// Of each cluster; whether all of them answered.
 pub fn installed_versions(
     mesh: &Mesh,
