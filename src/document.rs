@@ -5,7 +5,7 @@ mod event;
 
 use serde_json::{Value, json};
 
-pub use event::event;
+pub use event::{event, what};
 
 use crate::check;
 use crate::cleanup::Report;
@@ -17,7 +17,7 @@ use crate::mesh::{Absent, ClusterName, Mesh};
 use crate::plan::Plan;
 use crate::problem::{self, Exit};
 use crate::status::Row;
-use crate::verify::{self, Verdict};
+use crate::verify;
 use crate::version::Installed;
 
 /// Changes when a field changes its meaning or goes; a new field is no change.
@@ -112,15 +112,9 @@ pub fn finding(finding: &check::Finding) -> Value {
 
 pub fn hops(hops: &[verify::Finding]) -> Value {
     let hops = hops.iter().map(|finding| {
-        let verdict = match finding.verdict {
-            Verdict::Holds => "ok",
-            Verdict::Broken => "broken",
-            Verdict::Unproven => "unproven",
-            Verdict::Skipped => "skipped",
-        };
         json!({
-            "hop": finding.hop.title(), "verdict": verdict, "cluster": finding.cluster,
-            "message": finding.text,
+            "hop": finding.hop.title(), "verdict": finding.verdict.word(),
+            "cluster": finding.cluster, "message": finding.text,
         })
     });
     hops.collect()

@@ -83,13 +83,18 @@ impl Folder {
         if let Some(parent) = Path::new(path).parent() {
             self.dir.create_dir_all(parent)?;
         }
-        let part = format!("{path}.part");
-        absent_is_fine(self.dir.remove_file(&part))?;
-        let mut file = self
-            .dir
-            .open_with(&part, OpenOptions::new().write(true).create_new(true))?;
-        file.write_all(text.as_ref())?;
-        self.dir.rename(&part, &self.dir, path)
+        // Two that write at once do not meet.
+        let part = format!("{path}.{}.part", std::process::id());
+        let written = self.write_new(&part, text.as_ref());
+        let placed = written.and_then(|()| self.dir.rename(&part, &self.dir, path));
+        placed.inspect_err(|_| drop(self.dir.remove_file(&part)))
+    }
+
+    fn write_new(&self, path: &str, text: &[u8]) -> io::Result<()> {
+        absent_is_fine(self.dir.remove_file(path))?;
+        let mut new = OpenOptions::new();
+        let mut file = self.dir.open_with(path, new.write(true).create_new(true))?;
+        file.write_all(text)
     }
 
     /// The file, and its folder if nothing else is in it.
@@ -131,7 +136,8 @@ mod tests {
         fs::write(outside.join("a"), "kept").unwrap();
         symlink("../out", inside.join("folder")).unwrap();
         symlink("../out/a", inside.join("file")).unwrap();
-        symlink("../out/a", inside.join("file2.part")).unwrap();
+        let part = format!("file2.{}.part", std::process::id());
+        symlink("../out/a", inside.join(part)).unwrap();
         fs::hard_link(outside.join("a"), inside.join("hard")).unwrap();
         for path in ["folder/a", "file", "../out/a", "/etc/passwd", "", "."] {
             assert!(folder.check(path).is_err(), "{path}");

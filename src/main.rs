@@ -9,6 +9,8 @@ mod commands;
 mod dashboard;
 mod document;
 mod folder;
+#[cfg(test)]
+mod fuzz;
 mod guide;
 mod images;
 mod install;

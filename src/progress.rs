@@ -6,6 +6,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::guide::Step;
 use crate::mesh::ClusterName;
+use crate::verify::{Hop, Verdict};
 
 /// An object as people name it: `Deployment kiali/prometheus`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,28 @@ impl fmt::Display for ObjectId {
     }
 }
 
+/// What is under way: a step that changes something, or a hop that is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Step(Step),
+    Hop(Hop),
+}
+
+impl Part {
+    pub fn title(self) -> &'static str {
+        match self {
+            Part::Step(step) => step.title(),
+            Part::Hop(hop) => hop.title(),
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.title())
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Event {
     Started,
@@ -56,11 +79,15 @@ pub enum Event {
     Note(String),
     Done(String),
     Failed,
+    /// How a hop is: what was seen, or why not.
+    Found(Verdict, String),
+    /// Nothing more comes of it.
+    Ended,
 }
 
 #[derive(Clone, Debug)]
 pub struct Message {
-    pub step: Step,
+    pub part: Part,
     pub cluster: ClusterName,
     pub event: Event,
 }
@@ -90,6 +117,22 @@ impl Events {
             cluster: cluster.clone(),
         }
     }
+
+    pub fn of_hop(&self, hop: Hop, cluster: &ClusterName) -> HopProgress {
+        HopProgress {
+            sender: self.0.clone(),
+            hop,
+            cluster: cluster.clone(),
+        }
+    }
+}
+
+/// The same of a hop on the way from or to one cluster.
+#[derive(Clone)]
+pub struct HopProgress {
+    sender: UnboundedSender<Message>,
+    hop: Hop,
+    cluster: ClusterName,
 }
 
 impl Progress {
@@ -127,7 +170,37 @@ impl Progress {
     fn send(&self, event: Event) {
         // A reader that is gone only means that nobody looks any more.
         let _ = self.sender.send(Message {
-            step: self.step,
+            part: Part::Step(self.step),
+            cluster: self.cluster.clone(),
+            event,
+        });
+    }
+}
+
+impl HopProgress {
+    pub fn started(&self) {
+        self.send(Event::Started);
+    }
+
+    pub fn waiting(&self, object: &ObjectId, reason: &str) {
+        self.send(Event::Waiting {
+            object: object.clone(),
+            reason: reason.into(),
+        });
+    }
+
+    pub fn found(&self, verdict: Verdict, text: &str) {
+        self.send(Event::Found(verdict, text.into()));
+    }
+
+    pub fn ended(&self) {
+        self.send(Event::Ended);
+    }
+
+    fn send(&self, event: Event) {
+        // As above.
+        let _ = self.sender.send(Message {
+            part: Part::Hop(self.hop),
             cluster: self.cluster.clone(),
             event,
         });

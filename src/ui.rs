@@ -35,9 +35,8 @@ pub use version::{images, installed_versions, not_asked, script, version};
 use self::line::Line;
 use self::live::Live;
 use crate::document;
-use crate::guide::Step;
 use crate::mesh::ClusterName;
-use crate::progress::{Event, Message, ObjectId};
+use crate::progress::{Event, Message, ObjectId, Part};
 
 /// A wait is only worth a line when it lasts.
 const PATIENT: Duration = Duration::from_secs(1);
@@ -61,9 +60,12 @@ impl Pending {
     }
 
     fn says(&mut self, object: ObjectId, reason: String) {
+        let was = self.text();
         self.objects.retain(|(other, _)| *other != object);
         self.objects.push((object, reason));
-        self.printed = None;
+        if self.text() != was {
+            self.printed = None;
+        }
     }
 
     /// What is there no longer stands for those that are not.
@@ -115,7 +117,7 @@ pub async fn show_notes(mut events: UnboundedReceiver<Message>) {
         if out::manner().form == Form::Jsonl {
             out::event(&document::event(&message, started.elapsed()));
         } else {
-            aside::note(&format!("{}: {}: {text}", message.cluster, message.step));
+            aside::note(&format!("{}: {}: {text}", message.cluster, message.part));
         }
     }
 }
@@ -124,7 +126,7 @@ pub async fn show_notes(mut events: UnboundedReceiver<Message>) {
 struct Screen {
     started: Instant,
     live: Live,
-    pending: BTreeMap<(ClusterName, Step), Pending>,
+    pending: BTreeMap<(ClusterName, Part), Pending>,
 }
 
 impl Screen {
@@ -138,43 +140,49 @@ impl Screen {
 
     fn take(&mut self, message: Message) {
         let Message {
-            step,
+            part,
             cluster,
             event,
         } = message;
-        let key = (cluster.clone(), step);
+        let key = (cluster.clone(), part);
         match event {
-            Event::Started => self.live.started(&cluster, step),
+            Event::Started => self.live.started(&cluster, part),
             Event::Waiting { object, reason } => {
                 let wait = self.pending.entry(key).or_insert_with(Pending::begin);
                 wait.says(object, reason);
                 let text = wait.text().unwrap_or_default();
-                self.live.waiting(&cluster, step, &text);
+                self.live.waiting(&cluster, part, &text);
             }
             Event::Arrived(object) => {
                 if let Some(wait) = self.pending.get_mut(&key) {
                     wait.arrived(&object);
                     let text = wait.text().unwrap_or_default();
-                    self.live.waiting(&cluster, step, &text);
+                    self.live.waiting(&cluster, part, &text);
                 }
             }
-            Event::Note(text) => self.line(&cluster, step, "note", &text),
+            Event::Note(text) => self.line(&cluster, part, "note", &text),
             Event::Done(summary) => self.ended(key, "done", &summary),
             Event::Failed => self.ended(key, "failed", ""),
+            Event::Found(verdict, text) => self.ended(key, verdict.word(), &text),
+            Event::Ended => self.gone(&key),
         }
     }
 
-    fn ended(&mut self, key: (ClusterName, Step), state: &str, text: &str) {
-        self.pending.remove(&key);
+    fn gone(&mut self, key: &(ClusterName, Part)) {
+        self.pending.remove(key);
         self.live.ended(&key.0, key.1);
+    }
+
+    fn ended(&mut self, key: (ClusterName, Part), state: &str, text: &str) {
+        self.gone(&key);
         self.line(&key.0, key.1, state, text);
     }
 
-    fn line(&self, cluster: &ClusterName, step: Step, state: &str, text: &str) {
+    fn line(&self, cluster: &ClusterName, part: Part, state: &str, text: &str) {
         let line = Line {
             elapsed: self.started.elapsed(),
             cluster,
-            step,
+            part,
             state,
             waited: None,
             text,
@@ -188,7 +196,7 @@ impl Screen {
         if self.live.is_on() {
             return;
         }
-        for ((cluster, step), wait) in &mut self.pending {
+        for ((cluster, part), wait) in &mut self.pending {
             let due = match wait.printed {
                 None => wait.since.elapsed() >= PATIENT,
                 Some(at) => at.elapsed() >= HEARTBEAT,
@@ -199,7 +207,7 @@ impl Screen {
             let line = Line {
                 elapsed: self.started.elapsed(),
                 cluster,
-                step: *step,
+                part: *part,
                 state: "waiting",
                 waited: Some(wait.since.elapsed()),
                 text: &text,

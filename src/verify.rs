@@ -4,6 +4,7 @@
 mod exposure;
 mod prometheus;
 mod targets;
+mod told;
 mod traffic;
 mod view;
 
@@ -12,6 +13,8 @@ use std::pin::pin;
 use futures::future::{Either, select};
 
 use self::prometheus::Federation;
+pub use self::told::tell;
+use self::told::told_together;
 use crate::guide::Step;
 use crate::install::Run;
 use crate::k8s::Scope;
@@ -20,7 +23,7 @@ use crate::mesh::ClusterName;
 use crate::status::{self, Row};
 
 /// A hop of the way from a ztunnel to Kiali's graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hop {
     ApiServer,
     Components,
@@ -55,6 +58,17 @@ pub enum Verdict {
     Unproven,
     /// The user did not want to know.
     Skipped,
+}
+
+impl Verdict {
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Holds => "ok",
+            Verdict::Broken => "broken",
+            Verdict::Unproven => "unproven",
+            Verdict::Skipped => "skipped",
+        }
+    }
 }
 
 /// One hop and how it is: what was seen, or why not.
@@ -102,10 +116,18 @@ pub async fn verify(run: &Run<'_>, expected: &[ClusterName], with_traffic: bool)
     let home = run.on(Step::AggregateMetrics, &run.mesh.home);
     let federation = Federation::find(&home).await;
     let hops = hops(run, &home, &federation, expected);
-    let untried = |verdict, why| vec![Finding::untried(Hop::Traffic, None, verdict, why)];
+    let untried = |verdict, why| {
+        let finding = Finding::untried(Hop::Traffic, None, verdict, why);
+        tell(run, &finding);
+        vec![finding]
+    };
     let (mut findings, traffic) = match &federation {
         _ if !with_traffic => (hops.await, untried(Verdict::Skipped, "not asked for")),
-        Ok(federation) => with_flows(hops, traffic::flows(run, federation, expected)).await,
+        Ok(federation) => {
+            let flows = traffic::flows(run, federation, expected);
+            let flows = told_together(run, Hop::Traffic, [&run.mesh.home.name], flows);
+            with_flows(run, hops, flows).await
+        }
         Err(_) => (
             hops.await,
             untried(Verdict::Unproven, "nothing would show it"),
@@ -117,6 +139,7 @@ pub async fn verify(run: &Run<'_>, expected: &[ClusterName], with_traffic: bool)
 
 /// Traffic takes longer than the hops before it, and comes to nothing when one of them is broken.
 async fn with_flows(
+    run: &Run<'_>,
     hops: impl Future<Output = Vec<Finding>>,
     flows: impl Future<Output = Vec<Finding>>,
 ) -> (Vec<Finding>, Vec<Finding>) {
@@ -125,6 +148,7 @@ async fn with_flows(
         Either::Left((findings, _)) if broken(&findings) => {
             let why = "a hop before it is broken";
             let untried = Finding::untried(Hop::Traffic, None, Verdict::Unproven, why);
+            tell(run, &untried);
             (findings, vec![untried])
         }
         Either::Left((findings, flows)) => (findings, flows.await),
@@ -138,11 +162,15 @@ async fn hops(
     federation: &anyhow::Result<Federation<'_>>,
     expected: &[ClusterName],
 ) -> Vec<Finding> {
+    let name = &home.cluster.name;
+    let reached = run.mesh.all().map(|cluster| &cluster.name);
+    let remotes = expected.iter().filter(|c| *c != name);
+    let (access, view) = (view::access(home, expected), view::view(home, expected));
     let (components, targets, access, view) = tokio::join!(
-        components(run),
+        told_together(run, Hop::Components, reached, components(run)),
         targets::targets(run, federation, expected),
-        view::access(home, expected),
-        view::view(home, expected),
+        told_together(run, Hop::RemoteAccess, remotes, access),
+        told_together(run, Hop::Kiali, [name], view),
     );
     [components, targets, access, view].concat()
 }

@@ -9,6 +9,7 @@ mod links;
 mod metrics;
 mod namespace;
 mod panics;
+mod passwords;
 mod rebinding;
 mod rights;
 mod secret_kubeconfig;

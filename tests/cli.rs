@@ -4,6 +4,7 @@ mod file;
 mod generated;
 mod images;
 mod render;
+mod version;
 
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 mod alone;
 mod events;
 mod manners;
-mod schema;
+pub mod schema;
 mod terminal;
 
 use futures::future::join_all;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{BOTH, Clusters, Foreign, on_two_clusters, progress};
 
-const FORMS: [&str; 4] = ["text", "json", "yaml", "jsonl"];
+pub const FORMS: [&str; 4] = ["text", "json", "yaml", "jsonl"];
 const NAMED: [&str; 4] = ["--ctx1", "cluster1", "--ctx2", "cluster2"];
 
 /// Of somebody else, in the place of an object of ours.

@@ -2,6 +2,7 @@
 
 mod metrics;
 mod remotes;
+mod shown;
 
 use crate::support::{Clusters, masked, on_two_clusters, scale, unwritten};
 

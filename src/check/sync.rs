@@ -79,3 +79,20 @@ fn remote_clusters(scope: &Scope<'_>) -> String {
         scope.cluster.context
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_istiod_tells_is_read_or_refused() {
+        let samples = [
+            r#"[{"id": "cluster1", "syncStatus": "synced"}, {"id": "cluster2",
+                "secretName": "istio-system/istio-remote-secret-cluster2", "syncStatus": "synced"}]"#,
+            r#"[{"id": "cluster3", "secretName": "istio-system/s", "syncStatus": "timeout"}]"#,
+        ];
+        crate::fuzz::fuzz("istiod's debug pages", &samples, |input| {
+            let _ = serde_json::from_slice::<Vec<Seen>>(input);
+        });
+    }
+}

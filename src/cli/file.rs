@@ -152,3 +152,23 @@ fn parse(text: &str, folder: &Path) -> Result<Written, String> {
         home: own(fleet.home),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_file_says_is_read_or_refused() {
+        let samples = [
+            "apiVersion: ambikiali.dev/v1alpha1\nkind: Fleet\nnamespace: kiali\nhome: {context: east}\n\
+             remotes:\n  - context: west\n    kubeconfig: west.yaml\n    name: cluster2\n    \
+             apiServer: https://10.0.0.2:6443\n    prometheus: prometheus.example:9090\n",
+            "apiVersion: ambikiali.dev/v1alpha1\nkind: Fleet\nhome: &home\n  context: \"a\"\nremotes: [*home]\n",
+            r#"{"apiVersion": "ambikiali.dev/v1alpha1", "kind": "Fleet", "home": {"context": "a"},
+                "remotes": [{"context": "b", "prometheus": "default"}]}"#,
+        ];
+        crate::fuzz::fuzz("the fleet file", &samples, |input| {
+            let _ = parse(&String::from_utf8_lossy(input), Path::new("/folder"));
+        });
+    }
+}

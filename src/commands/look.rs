@@ -32,16 +32,18 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
         .chain(absent.iter().map(|a| a.name.clone()))
         .collect::<Vec<_>>();
     let with_traffic = args.traffic == cli::Traffic::Sample;
-    let mut findings = absent
+    let findings = absent
         .iter()
         .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
         .collect::<Vec<_>>();
-    findings.extend(
-        shown(&mesh, global, Choices::default(), work, async |run| {
-            verify::verify(run, &expected, with_traffic).await
-        })
-        .await,
-    );
+    let proven = shown(&mesh, global, Choices::default(), work, async |run| {
+        findings
+            .iter()
+            .for_each(|finding| verify::tell(run, finding));
+        verify::verify(run, &expected, with_traffic).await
+    })
+    .await;
+    let findings = [findings, proven].concat();
     let found = json!({"clusters": document::clusters(&mesh), "hops": document::hops(&findings)});
     let verified = ui::verified(&findings, started.elapsed());
     Ok(Ended::by(verified, Exit::NotVerified, found))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::API_VERSION;
-use crate::progress::{Event, Message, ObjectId};
+use crate::progress::{Event, Message, ObjectId, Part};
 
 pub fn event(message: &Message, elapsed: Duration) -> Value {
     let (name, more) = match &message.event {
@@ -15,16 +15,28 @@ pub fn event(message: &Message, elapsed: Duration) -> Value {
         Event::Note(text) => ("note", json!({"message": text})),
         Event::Done(text) => ("done", json!({"message": text})),
         Event::Failed => ("failed", json!({})),
+        Event::Found(verdict, text) => {
+            ("found", json!({"verdict": verdict.word(), "message": text}))
+        }
+        Event::Ended => ("ended", json!({})),
     };
     let mut event = json!({
         "apiVersion": API_VERSION, "kind": "Event", "event": name,
         "elapsedMs": elapsed.as_millis() as u64, "cluster": message.cluster,
-        "step": message.step.title(),
     });
+    event[what(message.part)] = json!(message.part.title());
     if let (Some(event), Value::Object(more)) = (event.as_object_mut(), more) {
         event.extend(more);
     }
     event
+}
+
+/// The field that names it.
+pub fn what(part: Part) -> &'static str {
+    match part {
+        Part::Step(_) => "step",
+        Part::Hop(_) => "hop",
+    }
 }
 
 fn waiting(object: &ObjectId, reason: &str) -> Value {

@@ -5,14 +5,16 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::out;
+use crate::document;
 use crate::guide::Step;
 use crate::mesh::ClusterName;
+use crate::progress::Part;
 
 pub struct Line<'a> {
     /// Since the command began.
     pub elapsed: Duration,
     pub cluster: &'a ClusterName,
-    pub step: Step,
+    pub part: Part,
     pub state: &'a str,
     /// How long it has been so, where that is of interest.
     pub waited: Option<Duration>,
@@ -21,15 +23,15 @@ pub struct Line<'a> {
 
 impl Line<'_> {
     pub fn print(&self) {
-        let level = if self.state == "failed" {
-            "error"
-        } else {
-            "info"
+        let level = match self.state {
+            "failed" | "broken" | "unproven" => "error",
+            _ => "info",
         };
         let mut fields = json!({
             "elapsedMs": self.elapsed.as_millis() as u64, "cluster": self.cluster,
-            "step": self.step.title(), "state": self.state, "message": self.text,
+            "state": self.state, "message": self.text,
         });
+        fields[document::what(self.part)] = json!(self.part.title());
         if let Some(waited) = self.waited {
             fields["waitedMs"] = json!(waited.as_millis() as u64);
         }
@@ -40,10 +42,10 @@ impl Line<'_> {
         let seconds = self.elapsed.as_secs();
         let waited = self.waited.map(|waited| format!(" {}s", waited.as_secs()));
         let state = format!("{}{}", self.state, waited.unwrap_or_default());
-        let (cluster, step, width) = (self.cluster, self.step, Step::WIDTH);
+        let (cluster, part, width) = (self.cluster, self.part, Step::WIDTH);
         let (minutes, seconds) = (seconds / 60, seconds % 60);
         let line = format!(
-            "{minutes:02}:{seconds:02}  {cluster:<12}  {step:<width$}  {state:<7}  {}",
+            "{minutes:02}:{seconds:02}  {cluster:<12}  {part:<width$}  {state:<7}  {}",
             self.text
         );
         line.trim_end().to_string()

@@ -9,6 +9,7 @@ use super::out;
 use super::text::Text;
 use crate::guide::Step;
 use crate::mesh::ClusterName;
+use crate::progress::Part;
 
 /// All but the spinner and the time is one text, which is cut where the terminal ends: a line that
 /// wraps would be drawn over the ones above it.
@@ -19,7 +20,7 @@ const ASCII_SPINNER: &str = "|/-\\ ";
 
 pub struct Live {
     table: Option<MultiProgress>,
-    rows: BTreeMap<(ClusterName, Step), ProgressBar>,
+    rows: BTreeMap<(ClusterName, Part), ProgressBar>,
 }
 
 impl Live {
@@ -36,7 +37,7 @@ impl Live {
         self.table.is_some()
     }
 
-    pub fn started(&mut self, cluster: &ClusterName, step: Step) {
+    pub fn started(&mut self, cluster: &ClusterName, part: Part) {
         let Some(table) = &self.table else { return };
         let row = table.add(ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
@@ -45,21 +46,21 @@ impl Live {
                 false => style,
             });
         }
-        row.set_message(message(cluster, step, ""));
+        row.set_message(message(cluster, part, ""));
         row.enable_steady_tick(Duration::from_millis(120));
-        if let Some(old) = self.rows.insert((cluster.clone(), step), row) {
+        if let Some(old) = self.rows.insert((cluster.clone(), part), row) {
             old.finish_and_clear();
         }
     }
 
-    pub fn waiting(&self, cluster: &ClusterName, step: Step, text: &str) {
-        if let Some(row) = self.rows.get(&(cluster.clone(), step)) {
-            row.set_message(message(cluster, step, text));
+    pub fn waiting(&self, cluster: &ClusterName, part: Part, text: &str) {
+        if let Some(row) = self.rows.get(&(cluster.clone(), part)) {
+            row.set_message(message(cluster, part, text));
         }
     }
 
-    pub fn ended(&mut self, cluster: &ClusterName, step: Step) {
-        if let Some(row) = self.rows.remove(&(cluster.clone(), step)) {
+    pub fn ended(&mut self, cluster: &ClusterName, part: Part) {
+        if let Some(row) = self.rows.remove(&(cluster.clone(), part)) {
             row.finish_and_clear();
         }
     }
@@ -75,9 +76,9 @@ impl Drop for Live {
     }
 }
 
-fn message(cluster: &ClusterName, step: Step, text: &str) -> String {
+fn message(cluster: &ClusterName, part: Part, text: &str) -> String {
     let width = Step::WIDTH;
-    let line = Text::from(format!("{cluster:<12}  {step:<width$}  {text}"));
+    let line = Text::from(format!("{cluster:<12}  {part:<width$}  {text}"));
     let line = line.sent(out::manner().ascii);
     match columns() {
         Some(columns) => line.chars().take(columns.saturating_sub(BEFORE)).collect(),

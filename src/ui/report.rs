@@ -12,7 +12,7 @@ use crate::document;
 use crate::guide::Step;
 use crate::k8s::health::Health;
 use crate::mesh::{Absent, ClusterName, Mesh, Written};
-use crate::progress::{Event, Message};
+use crate::progress::{Event, Message, Part};
 use crate::status::Row;
 use crate::verify::{Finding, Verdict};
 
@@ -104,12 +104,12 @@ pub fn statuses(rows: &[Row], absent: &[Absent]) -> bool {
 /// A line for each hop; whether every hop holds.
 pub fn verified(findings: &[Finding], took: Duration) -> bool {
     for finding in findings {
-        let (style, word) = match finding.verdict {
-            Verdict::Holds => (GOOD, "ok"),
-            Verdict::Broken => (BAD, "broken"),
-            Verdict::Unproven => (BAD, "unproven"),
-            Verdict::Skipped => (DIM, "skipped"),
+        let style = match finding.verdict {
+            Verdict::Holds => GOOD,
+            Verdict::Broken | Verdict::Unproven => BAD,
+            Verdict::Skipped => DIM,
         };
+        let word = finding.verdict.word();
         let (hop, text) = (finding.hop.title(), &finding.text);
         let cluster = finding.cluster.as_ref().map_or("all", ClusterName::as_str);
         let line = Text::new().styled(style, format!("{word:<8}"));
@@ -179,7 +179,7 @@ pub fn rendered(paths: &[String]) {
 /// Where Kiali is to be looked at.
 pub fn address(home: &ClusterName, url: &str) {
     let message = Message {
-        step: Step::Kiali,
+        part: Part::Step(Step::Kiali),
         cluster: home.clone(),
         event: Event::Note(url.into()),
     };

@@ -87,3 +87,27 @@ impl<'a> Federation<'a> {
         Ok(answer.data.result.into_iter().filter_map(number).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_prometheus_answers_is_read_or_refused() {
+        let samples = [
+            r#"{"status": "success", "data": {"activeTargets": [{"discoveredLabels": {"job": "a"},
+                "labels": {"cluster": "cluster1"}, "scrapePool": "federate-cluster1",
+                "scrapeUrl": "http://10.0.0.1:9090/federate?match%5B%5D=x", "lastError": "",
+                "lastScrape": "2026-01-01T00:00:00.123456789Z", "lastScrapeDuration": 0.01,
+                "health": "up"}], "droppedTargets": []}}"#,
+            r#"{"status": "success", "data": {"resultType": "vector", "result": [{"metric":
+                {"cluster": "cluster1"}, "value": [1767225600.123, "1764"]}, {"metric": {},
+                "value": [1767225600, "NaN"]}]}}"#,
+            r#"{"status": "error", "errorType": "bad_data", "error": "invalid"}"#,
+        ];
+        crate::fuzz::fuzz("Prometheus' answers", &samples, |input| {
+            let _ = serde_json::from_slice::<Answer<ActiveTargets>>(input);
+            let _ = serde_json::from_slice::<Answer<Vector>>(input);
+        });
+    }
+}

@@ -8,10 +8,12 @@ use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use super::prometheus::{ActiveTarget, Federation};
+use super::told::{Waits, told};
 use super::{Finding, Hop, Verdict, exposure};
 use crate::guide::Step;
 use crate::install::Run;
 use crate::mesh::ClusterName;
+use crate::progress::ObjectId;
 use crate::steps::{aggregate_metrics, expose_prometheus};
 
 /// Two scrapes of the federating Prometheus, and some air.
@@ -61,8 +63,11 @@ async fn of_cluster(
             }
         }
     };
-    let (scraped, exposure) = tokio::join!(scraped, exposure);
-    (Finding::on(Hop::ScrapeTarget, cluster, scraped), exposure)
+    let scraped = async { Finding::on(Hop::ScrapeTarget, cluster, scraped.await) };
+    tokio::join!(
+        told(run, Hop::ScrapeTarget, cluster, scraped),
+        told(run, Hop::Exposure, cluster, exposure),
+    )
 }
 
 /// Where a cluster says that its Prometheus is; None when it cannot say.
@@ -83,6 +88,8 @@ async fn up(
 ) -> Result<String, String> {
     let job = aggregate_metrics::job(cluster);
     let (begin, patience) = (Instant::now(), run.deadline.at_most(SCRAPED));
+    let object = ObjectId::cluster_wide("scrape job", &job);
+    let mut waits = Waits::of(run, Hop::ScrapeTarget, cluster, object);
     let mut first: Option<String> = None;
     loop {
         let targets = federation.targets().await;
@@ -93,7 +100,7 @@ async fn up(
                     "the federating Prometheus has no scrape job {job}: run install again"
                 ));
             }
-            None => {}
+            None => waits.says("the federating Prometheus does not show it yet".into()),
             Some(target) => {
                 at(&target, address)?;
                 let since = first.get_or_insert_with(|| target.last_scrape.clone());
@@ -110,6 +117,11 @@ async fn up(
                         false => unscraped(&target, patience),
                     });
                 }
+                let url = url(&target);
+                waits.says(match scraped {
+                    true => format!("{url} is up, but sent no series yet"),
+                    false => format!("the next scrape of {url} is still to come"),
+                });
             }
         }
         sleep(PAUSE).await;

@@ -8,11 +8,13 @@ use anyhow::{Result, bail};
 use tokio::time::{sleep, timeout};
 
 use super::prometheus::Federation;
+use super::told::Waits;
 use super::{Finding, Hop, Verdict};
 use crate::guide::Step;
 use crate::install::Run;
 use crate::k8s::{Scope, pods};
 use crate::mesh::ClusterName;
+use crate::progress::ObjectId;
 
 const NAMESPACE: &str = "sample";
 const PODS: &str = "app=curl";
@@ -54,9 +56,10 @@ pub async fn flows(
     };
     let patience = run.deadline.at_most(PATIENCE);
     let mut seen = Seen::default();
-    if let Ok(Err(broken)) =
-        timeout(patience, watch(&sender, federation, clusters, &mut seen)).await
-    {
+    let pod = ObjectId::new("Pod", NAMESPACE, &sender.pod);
+    let waits = Waits::of(run, Hop::Traffic, &run.mesh.home.name, pod);
+    let watching = watch(&sender, federation, clusters, &mut seen, waits);
+    if let Ok(Err(broken)) = timeout(patience, watching).await {
         return vec![broken];
     }
     let metrics = clusters
@@ -94,6 +97,7 @@ async fn watch(
     federation: &Federation<'_>,
     clusters: &[ClusterName],
     seen: &mut Seen,
+    mut waits: Waits,
 ) -> Result<(), Finding> {
     let broken = |hop, error: anyhow::Error| {
         Finding::on(hop, &sender.scope.cluster.name, Err(format!("{error:#}")))
@@ -108,9 +112,15 @@ async fn watch(
             // A ztunnel that starts again counts from 0.
             (*first, *last) = (first.min(bytes), bytes);
         }
-        if clusters.iter().all(|c| seen.grown(c).is_some()) {
+        let missing = clusters.iter().filter(|c| seen.grown(c).is_none());
+        let missing = missing.map(ToString::to_string).collect::<Vec<_>>();
+        if missing.is_empty() {
             return Ok(());
         }
+        let missing = missing.join(", ");
+        waits.says(format!(
+            "sends requests; received bytes of {missing} do not grow yet"
+        ));
         sleep(PAUSE).await;
     }
 }

@@ -164,4 +164,28 @@ mod tests {
             Some("it sees no namespace of cluster2")
         );
     }
+
+    #[test]
+    fn whatever_kiali_answers_is_read_or_refused() {
+        let samples = [
+            r#"{"status": {"Kiali version": "v2.29.0", "Kiali state": "running"}, "externalServices": [
+                {"name": "Istio", "version": "1.28.0"}, {"name": "Prometheus", "version": "3.5.0"},
+                {"name": "Kubernetes-cluster1", "version": "v1.34.0"},
+                {"name": "Kubernetes-cluster2", "version": "v1.34.0"}], "warningMessages": [],
+                "istioEnvironment": {"isMaistra": false, "istioAPIEnabled": true}}"#,
+            r#"[{"name": "default", "cluster": "cluster1", "isAmbient": true, "labels": {"a": "b"},
+                "annotations": null}, {"name": "sample", "cluster": "cluster2", "isAmbient": true}]"#,
+            r#"[{"cluster": "cluster1", "name": "istiod", "isCore": true, "status": "Healthy"},
+                {"cluster": "cluster2", "name": "prometheus", "isCore": false, "status": "Unreachable"}]"#,
+        ];
+        crate::fuzz::fuzz("Kiali's answers", &samples, |input| {
+            if let Ok(status) = serde_json::from_slice(input) {
+                unreachable(&status, &clusters());
+            }
+            if let Ok(namespaces) = serde_json::from_slice::<Vec<_>>(input) {
+                without_namespaces(&namespaces, &clusters());
+            }
+            let _ = serde_json::from_slice::<Value>(input);
+        });
+    }
 }
