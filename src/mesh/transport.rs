@@ -17,8 +17,8 @@ use super::busy;
 use super::change::Change;
 use super::heard::Asked;
 use super::session::Session;
-use super::without_user::without_user;
 use super::tenure::Tenure;
+use super::without_user::without_user;
 
 /// How many requests a server gets at once that said it is busy.
 const SPARED: usize = 4;

@@ -74,8 +74,11 @@ fn field(field: &Field) {
     }
 }
 
-fn lines(before: &str, after: &str) {
-    for change in TextDiff::from_lines(before, after).iter_all_changes() {
+fn lines<'a>(before: &'a str, after: &'a str) {
+    // A carriage return ends no line here: what comes after it would stand by itself.
+    let split = |text: &'a str| text.split_inclusive('\n').collect::<Vec<_>>();
+    let (before, after) = (split(before), split(after));
+    for change in TextDiff::from_slices(&before, &after).iter_all_changes() {
         let (style, sign) = match change.tag() {
             ChangeTag::Equal => continue,
             ChangeTag::Delete => (BAD, '-'),

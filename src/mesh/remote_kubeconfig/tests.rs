@@ -130,3 +130,14 @@ fn what_is_no_kubeconfig_is_refused_without_a_word_of_its_text() {
     let error = read(&odd).unwrap_err();
     assert!(!error.contains(char::is_control), "{error:?}");
 }
+
+#[test]
+fn whatever_a_secret_holds_is_read_or_refused() {
+    let json = r#"{"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "a", "cluster":
+        {"server": "https://10.0.0.2:6443", "tls-server-name": "kubernetes"}}], "users": [{"name": "a",
+        "user": {"token": "abc"}}], "contexts": [{"name": "a", "context": {"cluster": "a", "user":
+        "a"}}], "current-context": "a"}"#;
+    crate::fuzz::fuzz("kubeconfigs from Secrets", &[GOOD, json], |input| {
+        let _ = read(&String::from_utf8_lossy(input));
+    });
+}
