@@ -9,6 +9,7 @@ mod istio;
 mod reach;
 mod rehearsal;
 mod rights;
+mod secrets;
 mod servers;
 mod sync;
 mod taken;
@@ -95,7 +96,7 @@ pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Vec<Finding>> {
 async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<Finding>)> {
     let scope = run.on(Step::Namespace, cluster);
     let mut planned = planned(run, cluster)?;
-    let (facts, kinds, rights, sync) = tokio::try_join!(
+    let (facts, kinds, rights, sync, secrets) = tokio::try_join!(
         Facts::of(&scope),
         async {
             match cluster.prometheus {
@@ -106,6 +107,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<
         },
         rights::check(run, &scope, &planned),
         sync::check(run, &scope),
+        secrets::check(&scope),
     )?;
     // Nothing is in a namespace that is not there, and one that is there stays as it is.
     let namespace = !matches!(facts.namespace, Ok(None));
@@ -124,7 +126,12 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<
     let reach = reach::judge(&facts, run.mesh);
     Ok((
         facts,
-        at_once([kinds, rights, refused, istio, reach, sync, servers, taken].concat()),
+        at_once(
+            [
+                kinds, rights, refused, istio, reach, sync, servers, secrets, taken,
+            ]
+            .concat(),
+        ),
     ))
 }
 

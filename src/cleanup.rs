@@ -16,7 +16,7 @@ use crate::guide::Step;
 use crate::install::{Run, step};
 use crate::k8s::delete::delete_all;
 use crate::k8s::record::{self, Entry, Origin};
-use crate::k8s::{Deadline, Scope, contents};
+use crate::k8s::{Deadline, Scope, contents, ownership, write};
 use crate::mesh::{Cluster, ClusterName};
 use crate::progress::ObjectId;
 use crate::steps::{
@@ -35,6 +35,17 @@ pub struct Report {
     pub changed: Vec<(String, ObjectId)>,
     pub failures: Vec<anyhow::Error>,
     pub left: Vec<(String, ObjectId)>,
+    /// What a record names and was left alone for it, in sentences.
+    pub doubts: Vec<(String, String)>,
+    /// Objects of others, and their fields that an install changed on the user's word: they stay so.
+    pub forced: Vec<(String, ObjectId, Vec<String>)>,
+}
+
+impl Report {
+    /// Whether nothing is left and every record was what an install writes.
+    pub fn is_clean(&self) -> bool {
+        self.failures.is_empty() && self.left.is_empty() && self.doubts.is_empty()
+    }
 }
 
 /// Of all clusters of this run; what is in those that are given up stays. An error means that nothing was
@@ -74,6 +85,19 @@ async fn end(run: &Run<'_>, cluster: &Cluster, report: &mut Report) {
     let name = |object| (cluster.name.to_string(), object);
     let removed = scope.record.all_removed().into_iter().map(name);
     report.removed.extend(removed);
+    let doubts = scope.record.doubts().into_iter();
+    let cluster_name = || cluster.name.to_string();
+    report
+        .doubts
+        .extend(doubts.map(|doubt| (cluster_name(), doubt)));
+    match forced(&scope).await {
+        Ok(forced) => {
+            let forced = forced.into_iter();
+            let named = forced.map(|(object, fields)| (cluster_name(), object, fields));
+            report.forced.extend(named);
+        }
+        Err(error) => report.failures.push(error),
+    }
     if run.choices.dry_run {
         return;
     }
@@ -81,6 +105,18 @@ async fn end(run: &Run<'_>, cluster: &Cluster, report: &mut Report) {
         Ok(left) => report.left.extend(left.into_iter().map(name)),
         Err(error) => report.failures.push(error),
     }
+}
+
+/// What install changed of others' objects, as long as the objects themselves still show it.
+async fn forced(scope: &Scope<'_>) -> Result<Vec<(ObjectId, Vec<String>)>> {
+    let mut found = Vec::new();
+    for (key, fields) in scope.record.all_forced() {
+        let live = write::read(scope, &key.object(), &key.id()).await?;
+        if live.is_some_and(|live| ownership::applied_fields(&live).is_some()) {
+            found.push((key.id(), fields));
+        }
+    }
+    Ok(found)
 }
 
 async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
@@ -162,10 +198,13 @@ async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     .await
 }
 
-/// What the record names beyond the steps of this version, and what the user gives up besides.
+/// What the record names beyond the steps of this part, and what the user gives up besides. The kind and
+/// its CRs go by their own step or not at all: others may have CRs of that kind.
 async fn others(scope: &Scope<'_>) -> Result<()> {
+    let by_step = ["CustomResourceDefinition", "Kiali", "Namespace"];
     let goes = |entry: &Entry| {
-        (entry.origin == Origin::Created || scope.choices.adopted) && entry.key.kind != "Namespace"
+        (entry.origin == Origin::Created || scope.choices.adopted)
+            && !by_step.contains(&entry.key.kind.as_str())
     };
     let entries = scope.record.entries();
     let objects = entries

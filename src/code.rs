@@ -64,6 +64,8 @@ codes! {
     UnusablePrometheus = 1406,
     CrdVersionNotServed = 1407,
     Refused = 1408,
+    SecondRemoteSecret = 1411,
+    OptionOfRecord = 1412,
 }
 
 /// Whether an install goes on all the same.
@@ -106,6 +108,7 @@ impl Code {
                 | ClusterIdNoLabel
                 | SameClusterId
                 | RemoteLeftOut
+                | OptionOfRecord
         )
     }
 

@@ -24,7 +24,7 @@ use crate::k8s::{Choices, Deadline, Scope};
 use crate::mesh::{Member, Members, Mesh};
 use crate::options::Options;
 use crate::progress::Message;
-use crate::{last_install, progress, ui};
+use crate::{last_install, planned, progress, ui};
 
 /// For one look at the record.
 const RECALL: Duration = Duration::from_secs(10);
@@ -134,9 +134,11 @@ where
 
 /// Empty until a command opens or fills them.
 fn bookkeeping(mesh: &Mesh, namespace: &str) -> (Vec<Record>, Lease) {
+    // Without the list nothing may be deleted.
+    let inventory = planned::inventory(namespace).unwrap_or_default();
     let records = mesh
         .all()
-        .map(|cluster| Record::of(mesh, cluster, namespace));
+        .map(|cluster| Record::of(mesh, cluster, namespace, inventory.clone()));
     let records = records.collect::<Vec<_>>();
     let lease = Lease::on(mesh, namespace, &records[0].id);
     (records, lease)

@@ -173,7 +173,13 @@ pub fn removed(report: &Report) -> Value {
             .map(|(cluster, object)| json!({"cluster": cluster, "object": object.to_string()}));
         objects.collect()
     };
+    let doubts = report.doubts.iter();
+    let doubts = doubts.map(|(cluster, text)| json!({"cluster": cluster, "message": text}));
+    let forced = report.forced.iter().map(|(cluster, object, fields)| {
+        json!({"cluster": cluster, "object": object.to_string(), "fields": fields})
+    });
     json!({
+        "doubts": doubts.collect::<Value>(), "forced": forced.collect::<Value>(),
         "removed": objects(&report.removed), "changed": objects(&report.changed),
         "left": objects(&report.left),
         "errors": failures(&report.failures),

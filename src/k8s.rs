@@ -11,6 +11,7 @@ pub mod difference;
 pub mod drift;
 pub mod forward;
 pub mod health;
+pub mod inventory;
 pub mod kiali_cr;
 pub mod kinds;
 pub mod lease;

@@ -2,13 +2,18 @@
 //! need no contexts. The clusters' own UIDs are kept beside the names: a context that leads
 //! elsewhere now is refused.
 
+mod file;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use crate::mesh::{Cluster, ClusterName, Known, Member, Members, Mesh};
+use crate::guide::Step;
+use crate::install::Run;
+use crate::mesh::{Address, Cluster, ClusterName, Known, Member, Members};
+use crate::options::Options;
 use crate::problem::{self, Exit, Problem};
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -16,6 +21,51 @@ struct LastInstall {
     kubeconfig: Vec<PathBuf>,
     home: Known,
     remotes: Vec<Known>,
+    /// Which install it was: home and namespace.
+    #[serde(default)]
+    install: String,
+    /// Those that are not the default.
+    #[serde(default, skip_serializing_if = "Options::is_default")]
+    options: Options,
+}
+
+impl LastInstall {
+    fn all(&self) -> impl Iterator<Item = &Known> {
+        std::iter::once(&self.home).chain(&self.remotes)
+    }
+
+    /// Of a form that is written here.
+    fn is_well_formed(&self) -> bool {
+        let uid = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let good = |known: &Known| {
+            (1..=1024).contains(&known.context.len())
+                && !known.context.contains(char::is_control)
+                && (1..=64).contains(&known.uid.len())
+                && known.uid.chars().all(uid)
+        };
+        self.remotes.len() <= 1000 && self.all().all(good)
+    }
+}
+
+/// What the user said at the last install.
+#[derive(Debug, Default)]
+pub struct Agreed {
+    pub options: Options,
+    /// By the UIDs of the clusters.
+    pub prometheus: BTreeMap<String, Address>,
+}
+
+/// Of this very install; nothing of another one.
+pub fn agreed(install: &str) -> Agreed {
+    let last = path().ok().and_then(|path| read(&path));
+    let Some(last) = last.filter(|last| last.install == install) else {
+        return Agreed::default();
+    };
+    let address = |known: &Known| Some((known.uid.clone(), known.prometheus.clone()?));
+    Agreed {
+        prometheus: last.all().filter_map(address).collect(),
+        options: last.options,
+    }
 }
 
 /// Kept beside the user's other state; nothing in it is secret.
@@ -28,7 +78,8 @@ fn path() -> Result<PathBuf> {
 }
 
 /// Remembers; written to one side and renamed, so that a reader never sees half of it.
-pub fn remember(members: &Members, mesh: &Mesh) -> Result<()> {
+pub fn remember(members: &Members, run: &Run<'_>) -> Result<()> {
+    let mesh = run.mesh;
     let absolute = |p: &PathBuf| std::path::absolute(p).unwrap_or_else(|_| p.clone());
     let own = |c: &Cluster| {
         let mut all = std::iter::once(&members.home).chain(&members.remotes);
@@ -39,6 +90,7 @@ pub fn remember(members: &Members, mesh: &Mesh) -> Result<()> {
         name: c.name.clone(),
         uid: c.uid.clone(),
         kubeconfig: own(c).map(absolute),
+        prometheus: c.prometheus.clone(),
     };
     // One that does not answer just now is still what it was.
     let path = path()?;
@@ -52,25 +104,18 @@ pub fn remember(members: &Members, mesh: &Mesh) -> Result<()> {
         kubeconfig: members.kubeconfig.iter().map(absolute).collect(),
         home: known(&mesh.home),
         remotes: mesh.remotes.iter().map(known).chain(absent).collect(),
+        install: run.on(Step::Namespace, &mesh.home).record.id.clone(),
+        options: run.options.clone(),
     };
     save(&path, &last)
-}
-
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let side = path.with_extension(format!("{}.tmp", std::process::id()));
-    let written = fs::write(&side, text).and_then(|()| fs::rename(&side, path));
-    // What a full disk took of it is of use to nobody.
-    written.inspect_err(|_| drop(fs::remove_file(&side)))
 }
 
 /// The context by which the last install reached a cluster.
 pub fn context(uid: &str) -> Option<String> {
     let last = read(&path().ok()?)?;
-    let mut all = std::iter::once(last.home).chain(last.remotes);
-    all.find(|known| known.uid == uid).map(|k| k.context)
+    let mut all = last.all();
+    all.find(|known| known.uid == uid)
+        .map(|k| k.context.clone())
 }
 
 /// What the last install called the cluster of a context.
@@ -100,11 +145,16 @@ pub fn exists() -> bool {
 }
 
 fn read(path: &Path) -> Option<LastInstall> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    parsed(&file::read(path).ok()?)
+}
+
+fn parsed(text: &[u8]) -> Option<LastInstall> {
+    let last: LastInstall = serde_json::from_slice(text).ok()?;
+    last.is_well_formed().then_some(last)
 }
 
 fn save(path: &Path, last: &LastInstall) -> Result<()> {
-    write(path, &serde_json::to_vec_pretty(last)?)
+    file::write(path, &serde_json::to_vec_pretty(last)?)
         .map_err(|error| anyhow!("{}: {}", path.display(), problem::root_cause(&error)))
 }
 
@@ -115,11 +165,14 @@ pub fn recall(kubeconfig: &[PathBuf]) -> Result<Members> {
         let cause = format!("no contexts named and {cause} {}", path.display());
         Problem::new(Exit::Preflight, cause).fix("name the clusters: --ctx1 HOME --ctx2 REMOTE")
     };
-    let Ok(text) = fs::read(&path) else {
-        return Err(forgotten("no install remembered in").into());
+    let text = match file::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            return Err(forgotten("nothing to be made of").into());
+        }
+        Err(_) => return Err(forgotten("no install remembered in").into()),
     };
-    let last: LastInstall =
-        serde_json::from_slice(&text).map_err(|_| forgotten("nothing to be made of"))?;
+    let last = parsed(&text).ok_or_else(|| forgotten("nothing to be made of"))?;
     let member = |number, known: Known| Member {
         number,
         context: known.context.clone(),

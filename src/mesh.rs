@@ -148,6 +148,9 @@ pub struct Known {
     pub uid: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<PathBuf>,
+    /// Of somebody else, scraped in place of one of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<Address>,
 }
 
 /// A remote that does not answer, or that an install does without.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::images::{self, COMPONENTS};
+
 /// Of all images.
 pub const REGISTRY: &str = "registry";
 /// What comes before the component whose image it is.
@@ -20,9 +22,61 @@ pub type Asked = BTreeMap<String, String>;
 
 /// Those that are not the default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "Written")]
 pub struct Options {
     version: u32,
     values: BTreeMap<String, String>,
+}
+
+/// As it stands in a record or a file, which others may have written.
+#[derive(Deserialize)]
+struct Written {
+    version: u32,
+    values: BTreeMap<String, String>,
+}
+
+/// More than all options there will be, and shorter than any value that is of use.
+const MOST: usize = 64;
+const LONGEST: usize = 512;
+
+impl TryFrom<Written> for Options {
+    type Error = String;
+
+    fn try_from(Written { version, values }: Written) -> Result<Options, String> {
+        if values.len() > MOST {
+            return Err(format!("{} options are more than there are", values.len()));
+        }
+        for (name, value) in &values {
+            readable(name, value)?;
+            // What a later version means by a name is not known here.
+            if version == FORM {
+                known(name, value)?;
+            }
+        }
+        Ok(Options { version, values })
+    }
+}
+
+fn readable(name: &str, value: &str) -> Result<(), String> {
+    let of_name = |c: char| c.is_ascii_alphanumeric() || ['-', '.', '_'].contains(&c);
+    let good = (1..=MOST).contains(&name.len())
+        && name.chars().all(of_name)
+        && (1..=LONGEST).contains(&value.len())
+        && value.chars().all(|c| c.is_ascii_graphic());
+    good.then_some(())
+        .ok_or_else(|| format!("\"{}\" is no option", name.escape_debug()))
+}
+
+/// The same parsers as the flags'.
+fn known(name: &str, value: &str) -> Result<(), String> {
+    let component = name.strip_prefix(IMAGE);
+    match (name, component) {
+        (REGISTRY, _) => images::registry(value).map(drop),
+        (_, Some(component)) if COMPONENTS.contains(&component) => {
+            images::reference(value).map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Default for Options {
@@ -59,6 +113,22 @@ impl Options {
         all.values.extend(asked);
         all.values.retain(|_, value| value != DEFAULT);
         all
+    }
+
+    /// Those of these that choose what is run, and that are another than there.
+    pub fn of_images_but(&self, others: &Options, asked: &Asked) -> Options {
+        let chooses = |name: &String| *name == REGISTRY || name.starts_with(IMAGE);
+        let mut these = self.clone();
+        these.values.retain(|name, value| {
+            chooses(name) && !asked.contains_key(name) && others.get(name) != Some(value.as_str())
+        });
+        these
+    }
+
+    /// As one types that they shall not be.
+    pub fn flags_back(&self) -> String {
+        let flags = self.values.keys().map(|name| flag(name, DEFAULT));
+        flags.collect::<Vec<_>>().join(" ")
     }
 
     /// As they are typed.
@@ -120,6 +190,33 @@ mod tests {
                 ]))
                 .is_default()
         );
+    }
+
+    #[test]
+    fn what_a_record_says_passes_the_parsers_of_the_flags() {
+        let read = |name: &str, value: &str| {
+            let text = serde_json::json!({"version": 1, "values": {name: value}});
+            serde_json::from_value::<Options>(text)
+        };
+        assert!(read("registry", "r.example.com:5000/mirror").is_ok());
+        assert!(read("image.kiali", "r.example.com/kiali:v2").is_ok());
+        for (name, value) in [
+            ("registry", "mirror"),
+            ("registry", "r.example.com\n"),
+            ("registry", "default"),
+            ("image.kiali", "a b:1"),
+            ("image.kiali", "evil"),
+            ("image.kiali-operator", "a:1\n- command: [id]"),
+            ("image.prometheus", ""),
+            ("retention", "\u{1b}[2J"),
+            ("re\u{1b}tention", "6h"),
+            ("retention", &"x".repeat(513)),
+        ] {
+            assert!(read(name, value).is_err(), "{name} {value:?}");
+        }
+        let many = (0..65).map(|i| (format!("o{i}"), "1".to_string()));
+        let many = serde_json::json!({"version": 1, "values": many.collect::<Asked>()});
+        assert!(serde_json::from_value::<Options>(many).is_err());
     }
 
     #[test]

@@ -6,6 +6,9 @@ use serde_json::Value;
 use crate::guide::Step;
 use crate::images::Images;
 use crate::install::Run;
+use crate::k8s::inventory::Inventory;
+use crate::k8s::kiali_cr;
+use crate::k8s::record::Key;
 use crate::mesh::{Cluster, ClusterName};
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
@@ -64,4 +67,76 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
     }
     let each = |(step, objects): (Step, Vec<Value>)| objects.into_iter().map(move |o| (step, o));
     Ok(all.into_iter().flat_map(each).collect())
+}
+
+/// All that may ever be deleted in a cluster, whichever part it takes or took.
+pub fn inventory(namespace: &str) -> Result<Inventory> {
+    let name = ClusterName::new("any").map_err(anyhow::Error::msg)?;
+    let mut inventory = Inventory::default();
+    for home in [true, false] {
+        let all = objects(&Place {
+            cluster: &name,
+            home,
+            namespace,
+            images: &Images::default(),
+            targets: &[],
+        })?;
+        let keys = all.iter().map(|(_, object)| Key::of(object));
+        inventory.made.extend(keys);
+    }
+    let before = cluster_prometheus::objects_of_earlier_versions();
+    inventory.made_before.extend(before.iter().map(Key::of));
+    let by_operator = kiali_cr::objects_of_operator(namespace);
+    inventory
+        .by_operator
+        .extend(by_operator.iter().map(Key::of));
+    Ok(inventory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_is_spelt_exactly_as_it_is_made_may_be_deleted() {
+        let inventory = inventory("view").unwrap();
+        let key = |api: &str, kind: &str, namespace: Option<&str>, name: &str| {
+            let metadata = json!({"name": name, "namespace": namespace});
+            Key::of(&json!({"apiVersion": api, "kind": kind, "metadata": metadata}))
+        };
+        let rbac = "rbac.authorization.k8s.io/v1";
+        for (api, kind, namespace, name) in [
+            ("v1", "Namespace", None, "view"),
+            ("v1", "Secret", Some("view"), "kiali-multi-cluster-secret"),
+            ("v1", "Secret", Some("view"), "kiali"),
+            ("apps/v1", "Deployment", Some("view"), "kiali-operator"),
+            ("apps/v1", "Deployment", Some("istio-system"), "prometheus"),
+            (rbac, "ClusterRole", None, "ambikiali-prometheus"),
+            (rbac, "ClusterRole", None, "prometheus"),
+            ("kiali.io/v1alpha1", "Kiali", Some("view"), "kiali"),
+        ] {
+            let key = key(api, kind, namespace, name);
+            assert!(inventory.has(&key), "{key:?}");
+        }
+        for (api, kind, namespace, name) in [
+            ("v1", "namespace", None, "view"),
+            ("v1", "Namespace", None, "kiali"),
+            ("v1", "Namespace", Some("view"), "view"),
+            ("v1", "Secret", Some("other"), "kiali"),
+            ("v1", "Secret", None, "kiali"),
+            ("apps/v1beta1", "Deployment", Some("view"), "kiali-operator"),
+            ("v1", "Deployment", Some("view"), "kiali-operator"),
+            (rbac, "ClusterRole", None, "cluster-admin"),
+            ("v1", "ConfigMap", Some("view"), "../secrets/kiali"),
+            ("kiali.io/v1alpha1", "Kiali", Some("team"), "kiali"),
+            ("v1", "ConfigMap", Some("team"), "prometheus-config"),
+            ("", "", None, ""),
+        ] {
+            let key = key(api, kind, namespace, name);
+            assert!(!inventory.has(&key), "{key:?}");
+        }
+        let old = key(rbac, "ClusterRole", None, "prometheus");
+        assert!(!inventory.can_be_adopted(&old));
+    }
 }

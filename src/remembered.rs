@@ -3,11 +3,13 @@
 
 use anyhow::Result;
 
+use crate::code::Code;
 use crate::guide::Step;
 use crate::images::Images;
 use crate::install::Run;
 use crate::k8s::health::Health;
 use crate::k8s::record;
+use crate::last_install;
 use crate::options::{Asked, Options};
 use crate::problem::{self, Exit, Problem};
 
@@ -41,6 +43,7 @@ pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
             .fix("use that version or a newer one: ambikiali version")
             .into());
     }
+    said_here(run, &before, asked)?;
     let options = before.with(asked);
     let mut said = Vec::new();
     if last.is_some() {
@@ -65,6 +68,43 @@ pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
         images,
         said,
     })
+}
+
+/// Whoever may write ConfigMaps may write a record, so it alone never chooses what is run or scraped: the
+/// user says it, or said it at the last install on this machine.
+fn said_here(run: &Run<'_>, before: &Options, asked: &Asked) -> Result<(), Problem> {
+    let record = run.on(Step::Namespace, &run.mesh.home).record;
+    let last = last_install::agreed(&record.id);
+    let options = before.of_images_but(&last.options, asked);
+    let (mut to_use, mut to_reset) = (Vec::new(), Vec::new());
+    if !options.is_default() {
+        to_use.push(options.flags());
+        to_reset.push(options.flags_back());
+    }
+    for (cluster, number) in run.mesh.all().zip(1..) {
+        let Some(address) = cluster.prometheus.as_ref() else {
+            continue;
+        };
+        if !cluster.prometheus_is_said && last.prometheus.get(&cluster.uid) != Some(address) {
+            to_use.push(format!("--prometheus{number} {address}"));
+            to_reset.push(format!("--prometheus{number} default"));
+        }
+    }
+    if to_use.is_empty() {
+        return Ok(());
+    }
+    let (to_use, to_reset) = (to_use.join(" "), to_reset.join(" "));
+    let cause = format!(
+        "{}: ConfigMap {}/{} says {to_use}, which was not said on this machine; others may have written it there",
+        run.mesh.home.name,
+        run.namespace,
+        record::NAME
+    );
+    Err(Problem::new(Exit::Preflight, cause)
+        .code(Code::OptionOfRecord)
+        .fix(format!(
+            "to use it, run the same command with {to_use}; for what ambikiali has by itself, with {to_reset}"
+        )))
 }
 
 /// None without a whole record. That of another home, and rights that are missing, are what the check

@@ -1,5 +1,6 @@
 //! `cleanup`: what install made goes, and nothing else.
 
+mod forced;
 mod foreign;
 mod foreign_kiali;
 mod interrupted;

@@ -30,7 +30,7 @@ const HELP: [(&str, &str); 14] = [
     ("render", include_str!("help/render.txt")),
 ];
 
-const KUBECONFIG: &str = "\
+pub const KUBECONFIG: &str = "\
 apiVersion: v1
 kind: Config
 clusters:

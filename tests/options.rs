@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::audit::{Mark, Requests};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::support::{Clusters, Ended, get, merge, on_two_clusters, patch, until, unwritten};
+use crate::support::{Clusters, Ended, get, on_two_clusters, patch, rewritten, until, unwritten};
 
 const MIRRORED: &str = "prometheus=mirror.example.com:5000/prom/prometheus:v3.12.0";
 const OWN_KIALI: &str = "kiali=mirror.example.com/kiali/kiali:v2.29.0";
@@ -159,20 +158,9 @@ async fn an_older_install_is_brought_to_this_version(clusters: &Clusters) {
 
 /// As a record was written by a version without options.
 async fn forget_options(home: &Cluster) {
-    let name = "kiali/ambikiali-record";
-    let record = get(home, "v1", "ConfigMap", name).await.expect("a record");
-    let text = record["data"]["record.json"].as_str().expect("a record");
-    let mut content: Value = serde_json::from_str(text).expect("JSON");
-    let options = content.as_object_mut().expect("a map").remove("options");
-    assert_eq!(options.expect("options")["version"], 1);
-    let text = content.to_string();
-    let digest = Sha256::digest(&text)[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
-    let change = json!({
-        "metadata": {"annotations": {"ambikiali.dev/digest": digest}},
-        "data": {"record.json": text},
-    });
-    merge(home, "v1", "ConfigMap", name, &change).await;
+    rewritten(home, |content| {
+        let options = content.as_object_mut().expect("a map").remove("options");
+        assert_eq!(options.expect("options")["version"], 1);
+    })
+    .await;
 }

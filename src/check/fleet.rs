@@ -3,14 +3,14 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::Finding;
 use super::facts::{Facts, Looked};
 use crate::code::Code;
-use crate::k8s::record;
+use crate::k8s::record::{self, Parties};
 use crate::last_install;
 use crate::manifests;
+use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
 
@@ -42,21 +42,17 @@ pub fn compare(all: &[Facts<'_>], complete: bool) -> Vec<Finding> {
 
 /// Remotes that the record on home names, and the user does not.
 fn left_out(home: &Facts<'_>, all: &[Facts<'_>]) -> Vec<Finding> {
-    let record = data(&home.record, "record.json");
-    let record = record.and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let record = record.filter(|record| record["home"]["uid"] == home.cluster.uid);
-    let parties = record
-        .iter()
-        .flat_map(|record| record["clusters"].as_array());
+    let record = data(&home.record, "record.json").and_then(Parties::of);
+    let record = record.filter(|record| record.home.1 == home.cluster.uid);
+    let parties = record.into_iter().flat_map(|record| record.all);
     // One that was built anew has its old name.
-    let is_named = |party: &&Value| {
+    let is_named = |(name, uid): &(ClusterName, String)| {
         let mut named = all.iter().map(|facts| facts.cluster);
-        named.any(|c| party["uid"] == c.uid || party["name"] == c.name.as_str())
+        named.any(|c| *uid == c.uid || *name == c.name)
     };
-    let left_out = parties.flatten().filter(|party| !is_named(party));
-    let finding = |party: &Value| {
-        let name = party["name"].as_str().unwrap_or_default();
-        let context = last_install::context(party["uid"].as_str().unwrap_or_default());
+    let left_out = parties.filter(|party| !is_named(party));
+    let finding = |(name, uid): (ClusterName, String)| {
+        let context = last_install::context(&uid);
         let context = context.unwrap_or_else(|| format!("<context of {name}>"));
         let namespace = there(&home.record)?.namespace().unwrap_or_default();
         let object = ObjectId::new("ConfigMap", &namespace, record::NAME);
@@ -72,19 +68,14 @@ fn left_out(home: &Facts<'_>, all: &[Facts<'_>]) -> Vec<Finding> {
 
 /// The record of an earlier install names another home, which is one of these clusters.
 fn swapped(home: &Facts<'_>, facts: &Facts<'_>) -> Option<Finding> {
-    let record = data(&facts.record, "record.json")?;
-    let record = serde_json::from_str::<Value>(record).ok()?;
-    let then = &record["home"];
-    let is_here = record["clusters"]
-        .as_array()?
-        .iter()
-        .any(|party| party["uid"] == home.cluster.uid);
-    if then["uid"] == home.cluster.uid || !is_here {
+    let record = Parties::of(data(&facts.record, "record.json")?)?;
+    let (then, uid) = &record.home;
+    let is_here = record.all.iter().any(|(_, uid)| *uid == home.cluster.uid);
+    if *uid == home.cluster.uid || !is_here {
         return None;
     }
     let namespace = there(&facts.record)?.namespace().unwrap_or_default();
     let object = ObjectId::new("ConfigMap", &namespace, record::NAME);
-    let then = then["name"].as_str().unwrap_or_default();
     let cause = format!("says that {then} is home, and not {}", home.cluster.name);
     let finding = Finding::new(Code::RolesSwapped, facts.cluster, object, cause);
     Some(

@@ -69,7 +69,7 @@ pub async fn judge(scope: &Scope<'_>, Taken(mut there): Taken) -> Result<Vec<Fin
     } in there
     {
         if let Some(field) = difference(&wanted, &live)
-            && !scope.choices.force_conflicts
+            && (!scope.choices.force_conflicts || conflict::gives_rights(&id.kind))
         {
             let cause = conflict::differs(&live, &field);
             let fix = conflict::ways_out(scope, &id);

@@ -34,7 +34,12 @@ pub fn all_are_named(run: &Run<'_>, given_up: &[ClusterName]) -> Result<(), Prob
     );
     Err(Problem::new(Exit::Preflight, cause)
         .code(Code::RemoteLeftOut)
-        .fix(format!("name it too: --ctx2 {context}")))
+        .fix(format!(
+            "name it too: --ctx2 {context}; if there is no such cluster, somebody changed the record, which is made again from the labels when it is gone: kubectl --context {} -n {} delete configmap {}",
+            home.context,
+            run.namespace,
+            record::NAME
+        )))
 }
 
 /// What stays in clusters that do not answer.

@@ -5,9 +5,18 @@ use std::time::Duration;
 use crate::code::Code;
 use crate::mesh::{Address, ClusterName, is_dns_label};
 
-/// Istio's own namespace has objects of the same names.
+/// Istio's own namespace has objects of the same names. Those of the system, and the one that everybody
+/// is given, hold what others run: whoever may run pods there could read the token of each remote, and
+/// none of them can be removed with what is in it.
 pub fn namespace(text: &str) -> Result<String, String> {
     match text {
+        "default" => Err(
+            "default is open to everybody who may use the cluster, and Kiali's namespace holds tokens: choose one of its own"
+                .into(),
+        ),
+        _ if text.starts_with("kube-") => {
+            Err(format!("{text} is one of Kubernetes' own: choose one for Kiali alone"))
+        }
         "istio-system" => {
             Err("istio-system is Istio's own, with a Prometheus of the same name".into())
         }
@@ -73,6 +82,11 @@ mod tests {
             "-a",
             "a-",
             "istio-system",
+            "default",
+            "kube-system",
+            "kube-public",
+            "kube-node-lease",
+            "kube-anything",
             &"x".repeat(64),
         ] {
             assert!(namespace(bad).is_err(), "{bad}");

@@ -113,7 +113,7 @@ async fn written(
             return Ok(false);
         }
         // Before the first write: an install that is interrupted can be cleaned up like any other.
-        if let Err(error) = last_install::remember(members, mesh) {
+        if let Err(error) = last_install::remember(members, run) {
             remembered = false;
             ui::note(&format!(
                 "the clusters cannot be remembered, so name them to the other commands too: {error:#}"

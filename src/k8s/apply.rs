@@ -75,20 +75,24 @@ pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
 }
 
 /// What was there before serves as it is, or not at all; with the user's word only the fields that
-/// are needed are taken, and it stays what it is: not ours.
+/// are needed are taken, and it stays what it is: not ours. A role or a binding is never taken.
 async fn adopt(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied> {
     let Some(field) = difference(object, &live) else {
         reuse(scope, object, &live)?;
         return Ok(Applied::new(Outcome::Reused, Some(live.clone()), live));
     };
     let id = kinds::id(object)?;
-    if !scope.choices.force_conflicts && !is_placeholder(&live) {
+    let may_take = scope.choices.force_conflicts || is_placeholder(&live);
+    if !may_take || conflict::gives_rights(&id.kind) {
         return Err(conflict::foreign(scope, &id, &live, &field).into());
     }
     let mut wanted = object.clone();
     wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
     let written = write(scope, &wanted, Force::Yes).await??;
-    scope.record.adopted(&written);
+    let fields = change::fields(&live, &written).into_iter();
+    scope
+        .record
+        .forced(&written, fields.map(|field| field.path));
     tell(scope, object, What::Change, Some((&live, &written)))?;
     Ok(Applied::new(Outcome::Changed, Some(live), written))
 }

@@ -120,10 +120,22 @@ pub fn is_by_hand(live: &Value, refusal: &Refusal) -> bool {
 
 /// How to look at it, and how to have it anyway.
 pub fn ways_out(scope: &Scope<'_>, id: &ObjectId) -> String {
+    if gives_rights(&id.kind) {
+        return format!(
+            "look at it: {}; it gives its owner's programs their rights, so ambikiali never changes it: have it renamed or \
+             removed by its owner, or, if it is there for a Prometheus, have that one scraped: --prometheusN HOST:PORT",
+            show(scope, id)
+        );
+    }
     format!(
         "look at it: {}; to take these fields all the same: ambikiali install --force-conflicts",
         show(scope, id)
     )
+}
+
+/// Whoever takes a role or a binding over takes rights from somebody else's programs.
+pub fn gives_rights(kind: &str) -> bool {
+    ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"].contains(&kind)
 }
 
 fn show(scope: &Scope<'_>, id: &ObjectId) -> String {

@@ -2,49 +2,67 @@
 //! takes all of it along when it goes; what carries our labels when a record is lost; and what is left
 //! of ours after a cleanup, which must not trust the record it worked from.
 
+mod holds;
+
+use std::time::Duration;
+
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject};
-use kube::discovery::{Discovery, Scope as Reach, verbs};
+use kube::discovery::{ApiCapabilities, Discovery, Scope as Reach, verbs};
 
 use super::ownership::{self, MANAGED_BY};
 use super::record::Key;
 use super::request::send;
-use super::{Scope, pages};
+use super::{Scope, pages, wait};
+use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
-/// What every namespace is given by the control plane or the mesh.
-const GIVEN: [(&str, &str); 4] = [
-    ("ServiceAccount", "default"),
-    ("ConfigMap", "kube-root-ca.crt"),
-    ("ConfigMap", "istio-ca-root-cert"),
-    ("ConfigMap", "istio-ca-crl"),
-];
-/// Kinds that only follow from other objects.
-const PASSING: [&str; 4] = ["Event", "EndpointSlice", "Endpoints", "Lease"];
+/// Every API server has them in every namespace; a list of kinds without them is not one.
+const EVERYWHERE: [&str; 5] = ["ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"];
+/// About other objects, and of no worth without them.
+const PASSING: &str = "Event";
+/// The garbage collector comes to what belonged to something that is gone.
+const COLLECTED: Duration = Duration::from_secs(30);
 
-/// Objects in a namespace that are neither ours, nor given, nor owned by another object.
-pub async fn of_namespace(scope: &Scope<'_>, namespace: &str) -> Result<Vec<ObjectId>> {
-    let found = walk(scope, Some(namespace), ListParams::default()).await?;
-    let mut foreign = found
-        .into_iter()
-        .filter(|(key, meta)| {
-            let given = GIVEN.contains(&(key.kind.as_str(), key.name.as_str()));
-            let goes = is_owned(meta) || meta.deletion_timestamp.is_some();
-            !ownership::is_ours(meta, &scope.record.id) && !given && !goes
-        })
-        .map(|(key, _)| key.id())
-        .collect::<Vec<_>>();
-    foreign.sort();
-    Ok(foreign)
+/// What is in a namespace beside what is ours, as far as it can be known.
+#[derive(Debug, Default)]
+pub struct Held {
+    pub foreign: Vec<ObjectId>,
+    /// Kinds that cannot be listed, and why: what there is of them is not known.
+    pub unseen: Vec<String>,
+}
+
+/// Looked at until all that goes by itself is gone.
+pub async fn of_namespace(scope: &Scope<'_>, namespace: &str) -> Result<Held> {
+    let patience = match scope.choices.dry_run {
+        true => Duration::ZERO,
+        false => COLLECTED,
+    };
+    let look = async || {
+        let found = walk(scope, Some(namespace), ListParams::default()).await?;
+        let stays = holds::staying(scope, &found.objects);
+        let foreign = stays.iter().map(|(key, _)| key.id()).collect::<Vec<_>>();
+        // Only what has an owner may go without anybody's doing.
+        let may_go = !stays.is_empty() && stays.iter().all(|(_, meta)| is_owned(meta));
+        let held = Held {
+            foreign,
+            unseen: found.unseen,
+        };
+        anyhow::Ok((held, may_go))
+    };
+    let mut held = wait::settled(scope, patience, look).await?;
+    held.foreign.sort();
+    Ok(held)
 }
 
 /// Objects of any namespace and kind.
 pub async fn with_label(scope: &Scope<'_>, label: &str) -> Result<Vec<(Key, ObjectMeta)>> {
-    walk(scope, None, ListParams::default().labels(label)).await
+    let found = walk(scope, None, ListParams::default().labels(label)).await?;
+    Ok(found.objects)
 }
 
 /// Objects of any namespace that this install made, by what they say of themselves.
@@ -72,38 +90,81 @@ fn is_owned(meta: &ObjectMeta) -> bool {
     owners.is_some_and(|owners| !owners.is_empty())
 }
 
-async fn walk(
-    scope: &Scope<'_>,
-    namespace: Option<&str>,
-    params: ListParams,
-) -> Result<Vec<(Key, ObjectMeta)>> {
+/// What a walk came upon.
+#[derive(Default)]
+struct Found {
+    objects: Vec<(Key, ObjectMeta)>,
+    unseen: Vec<String>,
+}
+
+async fn walk(scope: &Scope<'_>, namespace: Option<&str>, params: ListParams) -> Result<Found> {
+    let kinds = kinds(scope).await?;
+    let kinds = kinds.into_iter().filter(|(kind, can)| {
+        (namespace.is_none() || can.scope == Reach::Namespaced)
+            && can.supports_operation(verbs::LIST)
+            && can.supports_operation(verbs::DELETE)
+            && kind.kind != PASSING
+    });
+    let lists = kinds.map(|(kind, _)| listed(scope, namespace, kind, &params));
+    // Few at a time: a server with hundreds of kinds must not be flooded.
+    let lists = futures::stream::iter(lists).buffer_unordered(4);
+    let all = lists.try_collect::<Vec<_>>().await?;
+    let mut found = Found::default();
+    for list in all {
+        match list {
+            Ok(objects) => found.objects.extend(objects),
+            Err(unseen) => found.unseen.push(unseen),
+        }
+    }
+    found.unseen.sort();
+    Ok(found)
+}
+
+/// An answer that does not name what every server has would make a full namespace look empty.
+async fn kinds(scope: &Scope<'_>) -> Result<Vec<(ApiResource, ApiCapabilities)>> {
     let client = &scope.cluster.client;
-    let kinds = ObjectId::cluster_wide("kinds", "of the API server");
-    let discovery = send(scope, &kinds, || {
+    let id = ObjectId::cluster_wide("kinds", "of the API server");
+    let discovery = send(scope, &id, || {
         Discovery::new(client.clone()).run_aggregated()
     });
     let discovery = discovery.await?;
     let kinds = discovery
         .groups()
         .flat_map(|group| group.recommended_resources());
-    let kinds = kinds.filter(|(kind, can)| {
-        (namespace.is_none() || can.scope == Reach::Namespaced)
-            && can.supports_operation(verbs::LIST)
-            && !PASSING.contains(&kind.kind.as_str())
-    });
-    let lists = kinds.map(|(kind, _)| listed(scope, namespace, kind, &params));
-    // Few at a time: a server with hundreds of kinds must not be flooded.
-    let lists = futures::stream::iter(lists).buffer_unordered(4);
-    let all = lists.try_collect::<Vec<_>>().await?;
-    Ok(all.into_iter().flatten().collect())
+    let kinds = kinds.collect::<Vec<_>>();
+    let is_named = |wanted: &&str| {
+        kinds.iter().any(|(kind, can)| {
+            kind.group.is_empty()
+                && kind.kind == *wanted
+                && can.scope == Reach::Namespaced
+                && can.supports_operation(verbs::LIST)
+        })
+    };
+    let missing = EVERYWHERE.into_iter().filter(|kind| !is_named(kind));
+    let missing = missing.collect::<Vec<_>>();
+    if missing.is_empty() {
+        return Ok(kinds);
+    }
+    let cause = format!(
+        "{}: {id}: its list of kinds does not name {}, which every API server has, so what is in the cluster is not known",
+        scope.cluster.name,
+        missing.join(", ")
+    );
+    Err(Problem::new(Exit::Unexpected, cause)
+        .fix(format!(
+            "look at what it answers, and what is between: kubectl --context {} api-resources",
+            scope.cluster.context
+        ))
+        .into())
 }
 
+/// Err: why it cannot be listed.
 async fn listed(
     scope: &Scope<'_>,
     namespace: Option<&str>,
     kind: ApiResource,
     params: &ListParams,
-) -> Result<Vec<(Key, ObjectMeta)>> {
+) -> Result<Result<Vec<(Key, ObjectMeta)>, String>> {
     let client = scope.cluster.client.clone();
     let api: Api<DynamicObject> = match namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &kind),
@@ -112,13 +173,16 @@ async fn listed(
     let list = ObjectId::cluster_wide("list of", &kind.kind);
     let found = match send(scope, &list, || pages::list_metadata(&api, params)).await {
         Ok(found) => found,
-        // A kind that may not even be listed holds nothing that we wrote.
+        // Ours, and gone a moment ago.
+        Err(refusal) if refusal.is_missing() && kind.group == super::kinds::kiali().group => {
+            return Ok(Ok(Vec::new()));
+        }
         Err(refusal)
             if refusal
                 .status()
                 .is_some_and(|s| matches!(s.code, 403..=405)) =>
         {
-            return Ok(Vec::new());
+            return Ok(Err(format!("{} ({})", kind.plural, refusal.text())));
         }
         Err(refusal) => return Err(refusal.into()),
     };
@@ -132,5 +196,5 @@ async fn listed(
         };
         (key, meta)
     });
-    Ok(named.collect())
+    Ok(Ok(named.collect()))
 }

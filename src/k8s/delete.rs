@@ -1,5 +1,7 @@
-//! Removing what the record says we created, by UID: an object that somebody else made again in the
-//! meantime is left alone, and one that is gone already is fine.
+//! Removing what is ours. One rule for every object, in a dry run as in a run: the closed list has it,
+//! the record names it, and the live object itself carries the label of this install. The record
+//! alone decides nothing, since others may write it. An object that was there before us goes only with
+//! the user's word, and only when it is the very one that was found.
 
 use anyhow::Result;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -9,7 +11,7 @@ use serde_json::Value;
 
 use super::record::{Entry, Key, Origin};
 use super::request::change;
-use super::{Scope, kinds, write};
+use super::{Scope, kinds, ownership, write};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
@@ -19,67 +21,83 @@ pub enum Removed {
     Foreign,
 }
 
-/// Deletes one object if the record says that it is ours; does not wait until it is gone.
+/// Deletes one object if it is ours; does not wait until it is gone.
 pub async fn delete(scope: &Scope<'_>, object: &Value) -> Result<Removed> {
-    let Some(entry) = scope.record.entry(object) else {
-        return Ok(Removed::Missing);
-    };
-    if entry.origin == Origin::Adopted && !scope.choices.adopted {
-        return Ok(Removed::Foreign);
+    match judge(scope, object).await? {
+        Judged::Ours(uid) => gone(scope, &Key::of(object), &uid).await,
+        Judged::Stays(removed) => Ok(removed),
     }
-    let key = Key::of(object);
-    let known = entry.uid.clone().filter(|_| !scope.choices.dry_run);
-    let uid = match known {
-        Some(uid) => uid,
-        // It was about to be made, or nothing may be done: is it there?
-        None => match look(scope, &entry).await? {
-            Look::At(uid) => uid,
-            Look::Away(removed) => return Ok(removed),
-        },
-    };
-    if scope.choices.dry_run || by_uid(scope, &key, &uid).await? {
-        scope.record.removed(scope.progress.step(), &key);
+}
+
+/// One that was judged.
+async fn gone(scope: &Scope<'_>, key: &Key, uid: &str) -> Result<Removed> {
+    if scope.choices.dry_run || by_uid(scope, key, uid).await? {
+        scope.record.removed(scope.progress.step(), key, uid);
         return Ok(Removed::Deleted);
     }
-    // Another UID under that name: ours again after a run that was cut short, or somebody else's.
-    match look(scope, &entry).await? {
-        Look::At(now) if now != uid && by_uid(scope, &key, &now).await? => {
-            scope.record.removed(scope.progress.step(), &key);
-            Ok(Removed::Deleted)
-        }
-        Look::At(_) => Ok(Removed::Foreign),
-        Look::Away(removed) => Ok(removed),
-    }
+    // Made again since it was looked at, by somebody else.
+    scope.record.forget(key);
+    Ok(Removed::Foreign)
 }
 
-enum Look {
-    At(String),
-    Away(Removed),
+enum Judged {
+    /// The live object's UID.
+    Ours(String),
+    Stays(Removed),
 }
 
-async fn look(scope: &Scope<'_>, entry: &Entry) -> Result<Look> {
-    let object = entry.key.object();
-    let live = write::read(scope, &object, &entry.key.id()).await?;
-    let uid = |live: &Value| {
-        live["metadata"]["uid"]
-            .as_str()
-            .unwrap_or_default()
-            .to_string()
+async fn judge(scope: &Scope<'_>, object: &Value) -> Result<Judged> {
+    let key = Key::of(object);
+    let Some(entry) = scope.record.entry(object) else {
+        return Ok(Judged::Stays(Removed::Missing));
     };
-    Ok(match live {
-        None => {
-            scope.record.forget(&entry.key);
-            Look::Away(Removed::Missing)
+    if entry.origin == Origin::Adopted && !scope.choices.adopted {
+        return Ok(Judged::Stays(Removed::Foreign));
+    }
+    let Some(live) = write::read(scope, &key.object(), &key.id()).await? else {
+        scope.record.forget(&key);
+        return Ok(Judged::Stays(Removed::Missing));
+    };
+    let meta = ownership::meta(&live);
+    if may_delete(scope, &entry, &meta) {
+        return Ok(Judged::Ours(meta.uid.unwrap_or_default()));
+    }
+    // What the record says of it is of no more use, unless it tells whose it was before us.
+    if entry.origin == Origin::Created {
+        scope.record.not_ours(&entry, &meta);
+    }
+    Ok(Judged::Stays(Removed::Foreign))
+}
+
+/// The same for objects that something else may take along that is removed first.
+pub async fn delete_after(
+    scope: &Scope<'_>,
+    objects: &[Value],
+    first: impl Future<Output = Result<Removed>>,
+) -> Result<Removed> {
+    let mut ours = Vec::new();
+    for object in objects {
+        if let Judged::Ours(uid) = judge(scope, object).await? {
+            ours.push((object, uid));
         }
-        Some(live) if entry.origin == Origin::Created && !scope.record.is_ours(&live) => {
-            scope.record.forget(&entry.key);
-            Look::Away(Removed::Foreign)
+    }
+    let removed = first.await?;
+    for (object, uid) in ours {
+        gone(scope, &Key::of(object), &uid).await?;
+    }
+    Ok(removed)
+}
+
+/// The rule.
+fn may_delete(scope: &Scope<'_>, entry: &Entry, live: &ObjectMeta) -> bool {
+    let inventory = &scope.record.inventory;
+    match entry.origin {
+        Origin::Created => inventory.has(&entry.key) && ownership::is_ours(live, &scope.record.id),
+        Origin::Adopted => {
+            let same = entry.uid.is_some() && entry.uid == live.uid;
+            scope.choices.adopted && inventory.can_be_adopted(&entry.key) && same
         }
-        Some(live) if entry.origin == Origin::Adopted && entry.uid != Some(uid(&live)) => {
-            Look::Away(Removed::Foreign)
-        }
-        Some(live) => Look::At(uid(&live)),
-    })
+    }
 }
 
 /// Whether it goes, or is gone; not when the name has another UID now.
@@ -106,10 +124,15 @@ async fn by_uid(scope: &Scope<'_>, key: &Key, uid: &str) -> Result<bool> {
     }
 }
 
-/// One that was just looked at, whoever made it.
-pub async fn by_meta(scope: &Scope<'_>, key: &Key, meta: &ObjectMeta) -> Result<()> {
-    by_uid(scope, key, meta.uid.as_deref().unwrap_or_default()).await?;
-    scope.record.removed(scope.progress.step(), key);
+/// One that the operator made and that was just looked at.
+pub async fn in_place_of_operator(scope: &Scope<'_>, key: &Key, meta: &ObjectMeta) -> Result<()> {
+    if !scope.record.inventory.is_operators(key) {
+        return Ok(());
+    }
+    let uid = meta.uid.as_deref().unwrap_or_default();
+    if scope.choices.dry_run || by_uid(scope, key, uid).await? {
+        scope.record.removed(scope.progress.step(), key, uid);
+    }
     Ok(())
 }
 

@@ -91,6 +91,7 @@ mod tests {
             uid: Some(uid.into()),
             applied: None,
             fields: ownership::owned_fields(live),
+            forced: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use kube::Api;
 use kube::api::Patch;
 use serde_json::{Value, json};
 
-pub use removal::{remove, said};
+pub use removal::{objects_of_operator, remove, said};
 
 use super::apply::Applied;
 use super::change::{self, What};

@@ -1,7 +1,8 @@
 //! The record: what an install wrote in a cluster and what it found there, kept as a ConfigMap beside
 //! Kiali. It is written before the first object that it names and goes last, so that whatever happens
 //! in between, everything that removes knows what to remove. A record that was lost or edited is
-//! made again from the labels.
+//! made again from the labels. Others may write it too, so it is read as what it is: a proposal, of which
+//! only what the closed list has is taken in.
 
 mod entry;
 mod found;
@@ -19,9 +20,10 @@ use serde_json::{Value, json};
 pub use entry::{Entry, Key, Origin};
 pub use found::Found;
 use parties::Party;
-pub use store::{choose, cover, finish, foreseen, look, open, open_to_write, remove};
+pub use store::{Parties, choose, cover, finish, foreseen, look, open, open_to_write, remove};
 
 use super::change::{Change, What};
+use super::inventory::Inventory;
 use super::ownership::{self, digest};
 use crate::guide::Step;
 use crate::mesh::{Cluster, Mesh};
@@ -48,6 +50,8 @@ struct Content {
 pub struct Record {
     /// Names the install.
     pub id: String,
+    /// All that may be deleted, whatever else is named.
+    pub inventory: Inventory,
     home: Party,
     clusters: Vec<Party>,
     state: Mutex<State>,
@@ -67,7 +71,17 @@ struct State {
     staying: Option<Vec<Party>>,
     removed: Vec<Change>,
     changes: Vec<Change>,
+    /// What it names and this program never makes; and how many more of these.
+    strange: Vec<String>,
+    more_strange: usize,
+    /// Named as made by us, and without our labels.
+    unlabelled: Vec<ObjectId>,
+    /// UIDs of what was removed: what it owns goes too.
+    gone: BTreeSet<String>,
 }
+
+/// As many as a message holds.
+const NAMED: usize = 5;
 
 #[derive(Clone, Debug)]
 struct Stored {
@@ -79,7 +93,7 @@ struct Stored {
 impl Record {
     /// Empty, for a cluster of this mesh. A remote's names home and itself: it is none of its business
     /// what other remotes come and go.
-    pub fn of(mesh: &Mesh, cluster: &Cluster, namespace: &str) -> Record {
+    pub fn of(mesh: &Mesh, cluster: &Cluster, namespace: &str, inventory: Inventory) -> Record {
         let party = |cluster: &Cluster| Party {
             name: cluster.name.clone(),
             uid: cluster.uid.clone(),
@@ -89,6 +103,7 @@ impl Record {
         let concerned = |c: &&Cluster| is_home || [&mesh.home.uid, &cluster.uid].contains(&&c.uid);
         Record {
             id: ownership::install_id(&mesh.home.uid, namespace),
+            inventory,
             home: party(&mesh.home),
             clusters: mesh.all().filter(concerned).map(party).collect(),
             state: Mutex::default(),
@@ -115,6 +130,7 @@ impl Record {
                 uid: None,
                 applied: None,
                 fields: None,
+                forced: Vec::new(),
             });
         }
     }
@@ -132,18 +148,41 @@ impl Record {
 
     /// Takes in what was there and serves as it is.
     pub fn adopted(&self, live: &Value) {
-        self.put(Key::of(live), Origin::Adopted, &ownership::meta(live), None);
+        let key = Key::of(live);
+        // One under another name is used, and none of an install's business beyond that.
+        if self.inventory.can_be_adopted(&key) {
+            self.put(key, Origin::Adopted, &ownership::meta(live), None);
+        }
+    }
+
+    /// Takes in what was there and was changed in these fields, on the user's word.
+    pub fn forced(&self, live: &Value, fields: impl IntoIterator<Item = String>) {
+        self.adopted(live);
+        if let Some(entry) = self.state().objects.get_mut(&Key::of(live)) {
+            entry.forced.extend(fields);
+            entry.forced.sort();
+            entry.forced.dedup();
+            entry.forced.truncate(entry::FORCED);
+        }
     }
 
     fn put(&self, key: Key, origin: Origin, meta: &ObjectMeta, applied: Option<String>) {
-        let entry = Entry {
+        let mut entry = Entry {
             key: key.clone(),
             origin,
             uid: meta.uid.clone(),
             applied,
             fields: ownership::owned_fields(meta).filter(|_| origin == Origin::Created),
+            forced: Vec::new(),
         };
-        self.state().objects.insert(key, entry);
+        let mut state = self.state();
+        // What was forced once stays told, as long as it is the same object of somebody else.
+        if let Some(before) = state.objects.get_mut(&key)
+            && (before.origin, &before.uid) == (origin, &entry.uid)
+        {
+            entry.forced = std::mem::take(&mut before.forced);
+        }
+        state.objects.insert(key, entry);
     }
 
     pub fn entry(&self, object: &Value) -> Option<Entry> {
@@ -161,9 +200,10 @@ impl Record {
     }
 
     /// It is gone.
-    pub fn removed(&self, step: Step, key: &Key) {
+    pub fn removed(&self, step: Step, key: &Key, uid: &str) {
         let mut state = self.state();
         state.objects.remove(key);
+        state.gone.insert(uid.into());
         state.removed.push(Change {
             step,
             object: key.id(),
@@ -174,6 +214,52 @@ impl Record {
 
     pub fn forget(&self, key: &Key) {
         self.state().objects.remove(key);
+    }
+
+    /// It is named as made by us, and the object itself does not say so.
+    pub fn not_ours(&self, entry: &Entry, live: &ObjectMeta) {
+        let mut state = self.state();
+        state.objects.remove(&entry.key);
+        // Another UID is no surprise: somebody made it again.
+        if entry.uid.is_some() && entry.uid == live.uid {
+            state.unlabelled.push(entry.key.id());
+        }
+    }
+
+    /// What the record names and this run left alone for it, in sentences.
+    pub fn doubts(&self) -> Vec<String> {
+        let state = self.state();
+        let mut doubts = Vec::new();
+        if !state.strange.is_empty() {
+            let more = match state.more_strange {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            doubts.push(format!(
+                "the record names objects that ambikiali never makes, so somebody else wrote them there; they were left: {}{more}",
+                state.strange.join(", ")
+            ));
+        }
+        if !state.unlabelled.is_empty() {
+            let named = state.unlabelled.iter().map(ToString::to_string);
+            doubts.push(format!(
+                "the record names objects that do not carry the labels of this install; they were left: {}",
+                named.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        doubts
+    }
+
+    /// Objects of others that an install changed on the user's word, and which fields of them.
+    pub fn all_forced(&self) -> Vec<(Key, Vec<String>)> {
+        let state = self.state();
+        let forced = state.objects.values().filter(|e| !e.forced.is_empty());
+        forced.map(|e| (e.key.clone(), e.forced.clone())).collect()
+    }
+
+    /// Whether an object of this UID was removed by this run.
+    pub fn is_gone(&self, uid: &str) -> bool {
+        self.state().gone.contains(uid)
     }
 
     /// What was removed, in its order.

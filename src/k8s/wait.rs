@@ -18,7 +18,7 @@ use kube::core::{ApiResource, DynamicObject, Resource};
 use serde::de::DeserializeOwned;
 
 use super::health::Health;
-pub use poll::{poll, until_served};
+pub use poll::{poll, settled, until_served};
 
 use super::retry::jittered;
 use super::{Scope, retry};

@@ -116,10 +116,10 @@ fn what_an_administrator_makes_is_only_what_others_may_not() {
             "00-namespace-kiali.yaml",
             "01-customresourcedefinition-kialis.kiali.io.yaml",
             "03-clusterrole-ambikiali-namespace-admin.yaml",
+            "03-clusterrole-ambikiali-prometheus.yaml",
             "03-clusterrole-kiali-operator.yaml",
-            "03-clusterrole-prometheus.yaml",
+            "04-clusterrolebinding-ambikiali-prometheus.yaml",
             "04-clusterrolebinding-kiali-operator.yaml",
-            "04-clusterrolebinding-prometheus.yaml",
         ]
     );
 }

@@ -32,6 +32,16 @@ pub fn objects(images: &Images) -> Result<Vec<Value>> {
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)
 }
 
+/// What an earlier version gave cluster-wide names that other tools use too.
+pub fn objects_of_earlier_versions() -> [Value; 2] {
+    ["ClusterRoleBinding", "ClusterRole"].map(|kind| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
+            "metadata": {"name": NAME},
+        })
+    })
+}
+
 /// What was found or made.
 pub struct Prometheus {
     /// Of the Service, for the route.
@@ -58,6 +68,8 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
         Claim::Ours(_) => apply::apply_all(scope, &service, before).await?,
     };
     applied.extend(apply::apply_all(scope, &rest, before).await?);
+    // Only after those of now are there: the server never lacks its rights.
+    delete::delete_all(scope, &objects_of_earlier_versions()).await?;
     Ok(Prometheus {
         port: PORT,
         applied: Some(applied),
@@ -153,7 +165,9 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 }
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let removed = delete::delete_all(scope, &objects(scope.images)?).await?;
+    let mut objects = objects(scope.images)?;
+    objects.extend(objects_of_earlier_versions());
+    let removed = delete::delete_all(scope, &objects).await?;
     scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }

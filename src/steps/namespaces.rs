@@ -15,6 +15,9 @@ use crate::k8s::{Scope, contents, kinds, record, write};
 use crate::manifests;
 use crate::progress::ObjectId;
 
+/// As many as a line holds.
+const NAMED: usize = 20;
+
 pub fn object(namespace: &str) -> Result<Value> {
     let mut objects = manifests::render(manifests::NAMESPACE, json!({"namespace": namespace}))?;
     Ok(objects.swap_remove(0))
@@ -44,6 +47,7 @@ pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     };
     let said = format!("{} is {whose}", scope.namespace);
     let said = std::iter::once(said).chain(found.said());
+    let said = said.chain(scope.record.doubts());
     scope.progress.done(said.collect::<Vec<_>>().join("; "));
     Ok(Before::Unknown)
 }
@@ -137,11 +141,26 @@ async fn kept_for(scope: &Scope<'_>) -> Result<Option<String>> {
         Some(live) if scope.record.is_ours(&live) => scope.record.created(&object, &live),
         Some(_) => {}
     }
-    let foreign = contents::of_namespace(scope, scope.namespace).await?;
-    let named = foreign
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
-    Ok((!foreign.is_empty()).then(|| format!("kept {}: it holds {named}", scope.namespace)))
+    let held = contents::of_namespace(scope, scope.namespace).await?;
+    Ok(kept_because(scope.namespace, &held))
+}
+
+fn kept_because(namespace: &str, held: &contents::Held) -> Option<String> {
+    let mut reasons = Vec::new();
+    if !held.foreign.is_empty() {
+        let named = held.foreign.iter().take(NAMED).map(ToString::to_string);
+        let more = match held.foreign.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = named.collect::<Vec<_>>().join(", ");
+        reasons.push(format!("it holds {named}{more}"));
+    }
+    if !held.unseen.is_empty() {
+        let unseen = held.unseen.join("; ");
+        reasons.push(format!(
+            "what it holds is not known, as these cannot be listed: {unseen}"
+        ));
+    }
+    (!reasons.is_empty()).then(|| format!("kept {namespace}: {}", reasons.join("; ")))
 }

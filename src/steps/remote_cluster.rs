@@ -223,8 +223,8 @@ async fn token(scope: &Scope<'_>) -> Component {
 /// with it the token.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let objects = objects(scope.namespace)?;
-    let removed = kiali_cr::remove(scope, &objects[2]).await?;
-    delete::delete_all(scope, &objects[..2]).await?;
+    let cr = kiali_cr::remove(scope, &objects[2]);
+    let removed = delete::delete_after(scope, &objects[..2], cr).await?;
     scope.progress.done(kiali_cr::said(scope, removed));
     Ok(())
 }

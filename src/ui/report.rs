@@ -153,22 +153,54 @@ pub fn cleaned(names: &str, report: &Report, dry_run: bool, took: Duration) -> b
         for (cluster, object) in &report.left {
             say!("would leave   {cluster:<12}  {object}");
         }
+        for (cluster, object, fields) in &report.forced {
+            say!(
+                "would stay    {cluster:<12}  {object}, {FORCED}: {}",
+                fields.join(", ")
+            );
+        }
+        doubts(report);
         let count = report.removed.len();
         say!("Nothing was done: {count} objects would be removed in {names}");
-        return report.failures.is_empty();
+        return report.failures.is_empty() && report.doubts.is_empty();
     }
     for (cluster, object) in &report.left {
         let text = Text::new().styled(BAD, "left");
         out::result(text.plain(format!("  {cluster:<12}  {object}")));
     }
-    let done = report.failures.is_empty() && report.left.is_empty();
-    if done {
-        out::result(Text::new().styled(GOOD, "Clean").plain(format!(
-            " in {:.1}s: nothing of ambikiali is left in {names}",
-            took.as_secs_f64()
-        )));
+    for (cluster, object, fields) in &report.forced {
+        say!(
+            "stays  {cluster:<12}  {object}, {FORCED}: {}",
+            fields.join(", ")
+        );
     }
-    done
+    doubts(report);
+    let took = format!("in {:.1}s", took.as_secs_f64());
+    let nothing = report.failures.is_empty() && report.left.is_empty();
+    let clean = |said: &str| {
+        let text = Text::new().styled(GOOD, "Clean");
+        out::result(text.plain(format!(" {took}: {said}")));
+    };
+    match (report.is_clean(), report.forced.is_empty()) {
+        (true, true) => clean(&format!("nothing of ambikiali is left in {names}")),
+        (true, false) => clean(&format!(
+            "nothing that ambikiali made is left in {names}; what it changed in objects of others is listed above"
+        )),
+        (false, _) if nothing => say!(
+            "Removed {took}: nothing that ambikiali made is left in {names}, but a record there was not as ambikiali writes it: see above"
+        ),
+        (false, _) => {}
+    }
+    report.is_clean()
+}
+
+const FORCED: &str = "changed by install --force-conflicts and not changed back";
+
+fn doubts(report: &Report) {
+    for (cluster, doubt) in &report.doubts {
+        let text = Text::new().styled(BAD, "not ours");
+        out::result(text.plain(format!("  {cluster:<12}  {doubt}")));
+    }
 }
 
 /// One line for each file.

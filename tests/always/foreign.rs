@@ -27,10 +27,13 @@ const CLUSTER: [(&str, &str); 11] = [
         "gateway.networking.k8s.io/v1 HTTPRoute",
         "istio-system/prometheus",
     ),
-    ("rbac.authorization.k8s.io/v1 ClusterRole", "prometheus"),
+    (
+        "rbac.authorization.k8s.io/v1 ClusterRole",
+        "ambikiali-prometheus",
+    ),
     (
         "rbac.authorization.k8s.io/v1 ClusterRoleBinding",
-        "prometheus",
+        "ambikiali-prometheus",
     ),
     ("rbac.authorization.k8s.io/v1 ClusterRole", "kiali-operator"),
     (

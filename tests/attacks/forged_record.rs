@@ -1,1 +1,351 @@
 //! A record is a ConfigMap that others may write: it never chooses what is deleted or run.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::cleanup::CLEAN;
+use crate::support::{
+    BOTH, Clusters, Foreign, INSTALL, ambikiali, forged, get, masked, merge, on_two_clusters,
+    recorded_as, remove, rewritten, unwritten,
+};
+
+/// What others have, in a namespace of theirs and in the whole cluster.
+const THEIRS: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: team}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: notes, namespace: team, labels: LABELS}
+data: {remember: the milk}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: prometheus-config, namespace: team, labels: LABELS}
+data: {prometheus.yml: theirs}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: kiali, namespace: team, labels: LABELS}
+stringData: {key: theirs}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: robot, namespace: team}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop, namespace: team}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop}}
+    spec: {containers: [{name: shop, image: shop}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: prometheus, labels: LABELS}
+rules: [{apiGroups: [''], resources: [pods], verbs: [list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: team-reads}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: prometheus}
+subjects: [{kind: ServiceAccount, name: robot, namespace: team}]
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  names: {kind: Widget, listKind: WidgetList, plural: widgets, singular: widget}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: one, namespace: team}
+";
+
+/// The documents, with a copy of our labels where one asks for them.
+async fn theirs(clusters: &Clusters) -> Foreign<'_> {
+    // The install is called after its home and namespace; it is there after a first one.
+    clusters.installed().await;
+    let record = get(clusters.home(), "v1", "ConfigMap", "kiali/ambikiali-record").await;
+    let labels = record.expect("a record")["metadata"]["labels"].clone();
+    clusters.cleaned().await;
+    Foreign::apply(
+        clusters.home(),
+        &THEIRS.replace("LABELS", &labels.to_string()),
+    )
+    .await
+}
+
+async fn entries(theirs: &Foreign<'_>, origin: &str) -> Vec<Value> {
+    let live = theirs.all().await.into_iter().flatten();
+    let mut entries = live
+        .map(|live| recorded_as(origin, &live))
+        .collect::<Vec<_>>();
+    assert_eq!(entries.len(), 10);
+    // A kind that no server spells so, of which the client makes the same address.
+    let mut namespace = entries[0].clone();
+    namespace["kind"] = json!("namespace");
+    entries.push(namespace);
+    entries
+}
+
+/// What a cleanup says that it removed, or would.
+fn removed(document: &str) -> BTreeSet<String> {
+    let document: Value = serde_json::from_str(document).expect("JSON");
+    let removed = document["removed"].as_array().expect("a list").iter();
+    removed
+        .map(|one| format!("{} {}", one["cluster"], one["object"]))
+        .collect()
+}
+
+#[test]
+fn attack_02_a_forged_record_deletes_nothing_that_is_not_ours() {
+    on_two_clusters(async |clusters| {
+        let theirs = theirs(clusters).await;
+        let before = clusters.snapshots().await;
+        clusters.installed().await;
+        forged(clusters.home(), entries(&theirs, "created").await).await;
+
+        let status = clusters.run(&["status"]).await.exited(1);
+        let said = "the record names objects that ambikiali never makes";
+        assert!(status.stdout.contains(said), "{}", status.stdout);
+
+        let json = ["cleanup", "-o", "json"];
+        let dry = clusters
+            .run(&[&json[..], &["--dry-run"]].concat())
+            .await
+            .exited(6);
+        let ended = clusters.run(&json).await.exited(6);
+        assert_eq!(removed(&dry.stdout), removed(&ended.stdout));
+        let document: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert_eq!(document["left"], json!([]));
+        let doubt = document["doubts"][0]["message"].as_str().expect("a doubt");
+        for named in ["Namespace team", "ConfigMap team/notes", "and 5 more"] {
+            assert!(doubt.contains(named), "{doubt}");
+        }
+        clusters.assert_unchanged(&before).await;
+
+        // The forged record went with the namespace: nothing spoils a cleanup for good.
+        let again = clusters.run(&["cleanup"]).await.succeeded();
+        assert_eq!(masked(&again.stdout), CLEAN);
+        theirs.removed().await;
+    });
+}
+
+#[test]
+fn attack_02_a_record_that_calls_things_adopted_gives_them_to_no_flag() {
+    on_two_clusters(async |clusters| {
+        let theirs = theirs(clusters).await;
+        let before = clusters.snapshots().await;
+        clusters.installed().await;
+        forged(clusters.home(), entries(&theirs, "adopted").await).await;
+        let flags = ["cleanup", "--adopted", "--force-finalizers"];
+        let ended = clusters.run(&flags).await.succeeded();
+        assert_eq!(masked(&ended.stdout), CLEAN);
+        clusters.assert_unchanged(&before).await;
+        theirs.removed().await;
+    });
+}
+
+#[test]
+fn attack_02_a_name_of_ours_without_our_label_is_left_and_told() {
+    on_two_clusters(async |clusters| {
+        let name = "istio-system/prometheus";
+        clusters.installed().await;
+        let strip = json!({"metadata": {"labels": {"ambikiali.dev/install": null}}});
+        merge(clusters.home(), "v1", "ConfigMap", name, &strip).await;
+        let dry = clusters.run(&["cleanup", "--dry-run"]).await.exited(6);
+        let ended = clusters.run(&["cleanup"]).await.exited(6);
+        let said = "not ours  cluster1      the record names objects that do not carry the labels of this install; they were left: ConfigMap istio-system/prometheus\n";
+        for text in [&dry.stdout, &ended.stdout] {
+            assert!(text.contains(said), "{text}");
+        }
+        assert!(
+            !dry.stdout
+                .contains("would remove  cluster1      ConfigMap istio-system/prometheus\n")
+        );
+        assert!(
+            get(clusters.home(), "v1", "ConfigMap", name)
+                .await
+                .is_some()
+        );
+        remove(clusters.home(), "v1", "ConfigMap", name).await;
+        let again = clusters.run(&["cleanup"]).await.succeeded();
+        assert_eq!(masked(&again.stdout), CLEAN);
+    });
+}
+
+/// With all that makes it look ours, even the field manager: the list does not have it.
+#[test]
+fn attack_02_our_labels_on_an_object_of_others_delete_it_neither_with_nor_without_a_record() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let record = get(clusters.home(), "v1", "ConfigMap", "kiali/ambikiali-record").await;
+        let labels = record.expect("a record")["metadata"]["labels"].clone();
+        let copy = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": {"remember": "the milk"},
+            "metadata": {"name": "copy", "namespace": "default", "labels": labels},
+        });
+        let copy = Foreign::made(clusters.home(), vec![copy], "ambikiali").await;
+        let before = copy.all().await;
+        let live = before[0].clone().expect("the copy");
+        forged(clusters.home(), vec![recorded_as("created", &live)]).await;
+        let ended = clusters.run(&["cleanup"]).await.exited(6);
+        let left = "left  cluster1      ConfigMap default/copy\n";
+        assert!(ended.stdout.contains(left), "{}", ended.stdout);
+        // Without a record all labels are searched for.
+        let again = clusters.run(&["cleanup"]).await.exited(6);
+        assert!(again.stdout.contains(left), "{}", again.stdout);
+        assert_eq!(copy.all().await, before);
+        copy.removed().await;
+        clusters.cleaned().await;
+    });
+}
+
+#[test]
+fn attack_03_a_record_chooses_no_image_and_no_address() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let home = clusters.home();
+        let evil = json!({"version": 1, "values": {
+            "image.kiali-operator": "evil.example.com/operator:v1", "registry": "evil.example.com",
+        }});
+        rewritten(home, |content| content["options"] = evil).await;
+        let marks = clusters.marks();
+        for command in ["plan", "check", "install"] {
+            let ended = clusters
+                .run(&[&[command], &BOTH[..]].concat())
+                .await
+                .exited(3);
+            let error = ended.error();
+            assert!(error.starts_with("[AK1412] cluster1: ConfigMap kiali/ambikiali-record says --image kiali-operator=evil.example.com/operator:v1 --registry evil.example.com, which was not said on this machine"), "{error}");
+            let fix = "run the same command with --image kiali-operator=evil.example.com/operator:v1 --registry evil.example.com; for what ambikiali has by itself, with --image kiali-operator=default --registry default\n";
+            assert!(error.contains(fix), "{error}");
+        }
+        unwritten(&marks);
+        let back = ["--image", "kiali-operator=default", "--registry", "default"];
+        clusters.install(&back).await.succeeded();
+
+        rewritten(home, |content| {
+            content["clusters"][1]["prometheus"] = json!("127.0.0.1:1");
+        })
+        .await;
+        let marks = clusters.marks();
+        let error = clusters.install(&[]).await.exited(3).error();
+        assert!(
+            error.contains("says --prometheus2 127.0.0.1:1, which was not said"),
+            "{error}"
+        );
+        unwritten(&marks);
+        clusters
+            .install(&["--prometheus2", "default"])
+            .await
+            .succeeded();
+        clusters.cleaned().await;
+    });
+}
+
+#[test]
+fn attack_03_a_value_that_no_flag_takes_makes_the_record_an_edited_one() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let home = clusters.home();
+        for (name, value) in [
+            ("registry", "evil.example.com\n        command: [id]"),
+            ("image.kiali", "evil"),
+            (
+                "image.prometheus",
+                "evil.example.com/p:1 --web.enable-admin-api",
+            ),
+        ] {
+            let evil = json!({"version": 1, "values": {name: value}});
+            rewritten(home, |content| content["options"] = evil).await;
+            let status = clusters.run(&["status"]).await.exited(1);
+            let said = "ConfigMap kiali/ambikiali-record: edited by somebody";
+            assert!(status.stdout.contains(said), "{}", status.stdout);
+            clusters.installed().await;
+        }
+        for deployment in ["kiali/kiali-operator", "kiali/prometheus"] {
+            let live = get(home, "apps/v1", "Deployment", deployment).await;
+            let text = live.expect("a Deployment").to_string();
+            assert!(!text.contains("evil"), "{text}");
+        }
+        clusters.cleaned().await;
+    });
+}
+
+/// The same record from another machine: what is said there is taken, and kept there.
+#[test]
+fn attack_03_what_was_said_on_another_machine_is_said_once_more() {
+    on_two_clusters(async |clusters| {
+        let image = [
+            "--image",
+            "prometheus=mirror.example.com/prom/prometheus:v3.12.0",
+        ];
+        clusters.install(&image).await.succeeded();
+        let other = tempfile::tempdir().expect("a folder");
+        let there = async |more: &[&str]| {
+            let arguments = [&INSTALL, more].concat();
+            ambikiali(&arguments, clusters.sandbox.kubeconfig(), other.path()).await
+        };
+        let error = there(&[]).await.exited(3).error();
+        assert!(error.starts_with("[AK1412] "), "{error}");
+        there(&image).await.succeeded();
+        there(&[]).await.succeeded();
+        clusters.cleaned().await;
+    });
+}
+
+#[test]
+fn attack_13_names_that_no_server_takes_and_thousands_of_entries_spoil_no_command() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let entry = |kind: &str, name: &str| {
+            json!({
+                "apiVersion": "v1", "kind": kind, "namespace": "kiali", "name": name,
+                "origin": "created", "uid": "d6f5c9b3-c413-4aa9-b9af-1a5ae15bb54d",
+            })
+        };
+        let long = "x".repeat(5000);
+        let bad = [
+            "\u{1b}]0;owned\u{7}",
+            "..",
+            "../../secrets/x",
+            "a b",
+            "%2e%2e",
+            "\r\n",
+            "",
+            &long,
+        ];
+        let mut entries = bad.map(|name| entry("ConfigMap", name)).to_vec();
+        entries.push(entry("../../api", "x"));
+        entries.extend((0..5000).map(|i| entry("ConfigMap", &format!("none-{i}"))));
+        forged(clusters.home(), entries.clone()).await;
+
+        let marks = clusters.marks();
+        let status = clusters.run(&["status"]).await.exited(1);
+        assert!(status.stdout.contains("and 5004 more"), "{}", status.stdout);
+        assert!(!status.stdout.contains('\u{1b}'), "{}", status.stdout);
+        let [home, _] = marks.map(|mark| mark.requests().unwrap().by_agent("ambikiali").len());
+        assert!(home < 200, "{home} requests");
+
+        clusters.installed().await;
+        forged(clusters.home(), entries).await;
+        let ended = clusters.run(&["cleanup"]).await.exited(6);
+        assert!(ended.stdout.contains("and 5004 more"), "{}", ended.stdout);
+        let again = clusters.run(&["cleanup"]).await.succeeded();
+        assert_eq!(masked(&again.stdout), CLEAN);
+    });
+}

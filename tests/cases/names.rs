@@ -1,1 +1,151 @@
 //! Cluster-wide names that belong to others, and clusters whose names are no DNS labels.
+
+use serde_json::{Value, json};
+
+use crate::cleanup::CLEAN;
+use crate::support::{
+    BOTH, Foreign, get, masked, on_two_clusters, recorded_as, remove, rewritten, unwritten,
+};
+
+const RBAC: &str = "rbac.authorization.k8s.io/v1";
+
+/// By the names of the Prometheus Operator's own guide, or others.
+const THEIRS: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: NAME}
+rules: [{apiGroups: [''], resources: [pods, services], verbs: [get, list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: NAME}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NAME}
+subjects: [{kind: ServiceAccount, name: prometheus, namespace: monitoring}]
+";
+
+#[test]
+fn case_22_the_roles_of_another_prometheus_stay_its_own() {
+    on_two_clusters(async |clusters| {
+        let theirs = THEIRS.replace("NAME", "prometheus");
+        let theirs = Foreign::apply(clusters.remote(), &theirs).await;
+        let (before, all) = (clusters.snapshots().await, theirs.all().await);
+        clusters.install(&["--force-conflicts"]).await.succeeded();
+        assert_eq!(theirs.all().await, all);
+        let ended = clusters.run(&["cleanup"]).await.succeeded();
+        assert_eq!(masked(&ended.stdout), CLEAN);
+        clusters.assert_unchanged(&before).await;
+        theirs.removed().await;
+    });
+}
+
+#[test]
+fn case_22_no_advice_and_no_flag_takes_a_role_or_a_binding_from_its_owner() {
+    on_two_clusters(async |clusters| {
+        let theirs = THEIRS.replace("NAME", "ambikiali-prometheus");
+        let theirs = Foreign::apply(clusters.remote(), &theirs).await;
+        let all = theirs.all().await;
+        for flags in [&[][..], &["--force-conflicts"]] {
+            let marks = clusters.marks();
+            let ended = clusters.install(flags).await.exited(3);
+            unwritten(&marks);
+            let error = ended.error();
+            for kind in ["ClusterRole", "ClusterRoleBinding"] {
+                let cause = format!(
+                    "cluster2: {kind} ambikiali-prometheus: is there already, made by somebody"
+                );
+                assert!(error.contains(&cause), "{error}");
+            }
+            assert!(!error.contains("--force-conflicts"), "{error}");
+            assert!(error.contains("--prometheusN HOST:PORT"), "{error}");
+        }
+        assert_eq!(theirs.all().await, all);
+        theirs.removed().await;
+    });
+}
+
+/// What an earlier version made under a name of others: by our manager, with our labels, and recorded.
+#[test]
+fn case_22_an_install_of_an_earlier_version_is_moved_over() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let home = clusters.home();
+        let mut old = Vec::new();
+        for kind in ["ClusterRole", "ClusterRoleBinding"] {
+            let live = get(home, RBAC, kind, "ambikiali-prometheus").await;
+            let live = live.expect("ours");
+            let mut object = json!({
+                "apiVersion": RBAC, "kind": kind,
+                "metadata": {"name": "prometheus", "labels": live["metadata"]["labels"]},
+            });
+            for part in ["rules", "roleRef", "subjects"] {
+                if live[part] != Value::Null {
+                    object[part] = live[part].clone();
+                }
+            }
+            if kind == "ClusterRoleBinding" {
+                object["roleRef"]["name"] = json!("prometheus");
+            }
+            old.push(object);
+        }
+        let made = Foreign::made(home, old, "ambikiali").await;
+        let entries = made.all().await.into_iter().flatten();
+        let entries = entries
+            .map(|live| recorded_as("created", &live))
+            .collect::<Vec<_>>();
+        for kind in ["ClusterRoleBinding", "ClusterRole"] {
+            remove(home, RBAC, kind, "ambikiali-prometheus").await;
+        }
+        rewritten(home, |content| {
+            let objects = content["objects"].as_array_mut().expect("objects");
+            objects.retain(|object| object["name"] != "ambikiali-prometheus");
+            objects.extend(entries);
+        })
+        .await;
+
+        let plan = clusters
+            .run(&[&["plan"], &BOTH[..]].concat())
+            .await
+            .succeeded();
+        for line in [
+            "  create   cluster prometheus  ClusterRole ambikiali-prometheus\n",
+            "  create   cluster prometheus  ClusterRoleBinding ambikiali-prometheus\n",
+            "  delete   cluster prometheus  ClusterRole prometheus\n",
+            "  delete   cluster prometheus  ClusterRoleBinding prometheus\n",
+        ] {
+            assert!(plan.stdout.contains(line), "{}", plan.stdout);
+        }
+        clusters.installed().await;
+        assert_eq!(made.all().await, [None, None]);
+        let marks = clusters.marks();
+        clusters.installed().await;
+        unwritten(&marks);
+        clusters.cleaned().await;
+    });
+}
+
+/// The same names, without our labels, are somebody else's, whatever the record says.
+#[test]
+fn case_22_what_an_earlier_version_only_used_is_not_removed() {
+    on_two_clusters(async |clusters| {
+        let theirs = THEIRS.replace("NAME", "prometheus");
+        let theirs = Foreign::apply(clusters.home(), &theirs).await;
+        let all = theirs.all().await;
+        clusters.installed().await;
+        let entries = all.iter().flatten();
+        let entries = entries
+            .map(|live| recorded_as("adopted", live))
+            .collect::<Vec<_>>();
+        rewritten(clusters.home(), |content| {
+            content["objects"]
+                .as_array_mut()
+                .expect("objects")
+                .extend(entries);
+        })
+        .await;
+        clusters.installed().await;
+        let ended = clusters.run(&["cleanup", "--adopted"]).await.succeeded();
+        assert_eq!(masked(&ended.stdout), CLEAN);
+        assert_eq!(theirs.all().await, all);
+        theirs.removed().await;
+    });
+}

@@ -6,6 +6,8 @@ use super::table::{Made, made};
 
 const IMAGE: &str = "prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac";
 const PINNED: &str = "what was tested is what runs";
+/// The guide's is `prometheus`, as that of other tools: what is cluster-wide has a name of its own.
+const OWN_NAME: &str = "ambikiali-prometheus";
 const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
 
 /// Sections "Prepare for Kiali deployment" and "Deploy Prometheus in each cluster".
@@ -22,9 +24,9 @@ pub fn everywhere() -> Vec<Made> {
         made(
             "rbac.authorization.k8s.io/v1",
             "ClusterRoleBinding",
-            "prometheus",
+            OWN_NAME,
             json!({
-                "roleRef": {"kind": "ClusterRole", "name": "prometheus"},
+                "roleRef": {"kind": "ClusterRole", "name": OWN_NAME},
                 "subjects": [{"kind": "ServiceAccount", "name": "prometheus", "namespace": "istio-system"}],
             }),
         ),
@@ -90,7 +92,7 @@ fn role() -> Made {
     made(
         "rbac.authorization.k8s.io/v1",
         "ClusterRole",
-        "prometheus",
+        OWN_NAME,
         json!({}),
     )
     .instead(

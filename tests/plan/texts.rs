@@ -5,8 +5,8 @@ cluster1
   create   namespace           ConfigMap kiali/ambikiali-record
   hold     namespace           Lease kiali/ambikiali
   create   namespace           Namespace kiali
-  create   cluster prometheus  ClusterRole prometheus
-  create   cluster prometheus  ClusterRoleBinding prometheus
+  create   cluster prometheus  ClusterRole ambikiali-prometheus
+  create   cluster prometheus  ClusterRoleBinding ambikiali-prometheus
   create   cluster prometheus  ConfigMap istio-system/prometheus
   create   cluster prometheus  Deployment istio-system/prometheus
   create   cluster prometheus  Service istio-system/prometheus

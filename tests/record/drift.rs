@@ -21,10 +21,10 @@ fn an_edit_is_shown_and_undone_by_an_install_that_writes_that_object_only() {
         assert_eq!(
             named(&record),
             [
+                "created ClusterRole ambikiali-prometheus",
                 "created ClusterRole kiali-operator",
-                "created ClusterRole prometheus",
+                "created ClusterRoleBinding ambikiali-prometheus",
                 "created ClusterRoleBinding kiali-operator",
-                "created ClusterRoleBinding prometheus",
                 "created ConfigMap istio-system/prometheus",
                 "created ConfigMap kiali/prometheus-config",
                 "created CustomResourceDefinition kialis.kiali.io",

@@ -6,6 +6,7 @@ mod fleet;
 mod kubeconfig;
 mod masked;
 mod objects;
+mod record;
 mod terminal;
 mod waiting;
 
@@ -28,6 +29,7 @@ pub use masked::{masked, progress};
 pub use objects::{
     Foreign, get, merge, patch, patch_status, put, remove, scale, until_changed, until_refused,
 };
+pub use record::{entry as recorded_as, forged, rewritten};
 pub use terminal::Terminal;
 pub use waiting::until;
 

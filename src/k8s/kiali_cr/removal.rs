@@ -39,8 +39,8 @@ pub async fn remove(scope: &Scope<'_>, cr: &Value) -> Result<Removed> {
     let id = kinds::id(cr)?;
     if scope.choices.dry_run {
         if scope.choices.force_finalizers && operator_lacks(scope).await?.is_some() {
-            for (key, _) in made_by_operator(scope, &id).await? {
-                scope.record.removed(scope.progress.step(), &key);
+            for (key, meta) in made_by_operator(scope, &id).await? {
+                delete::in_place_of_operator(scope, &key, &meta).await?;
             }
         }
         return Ok(removed);
@@ -127,7 +127,37 @@ fn serves(operator: &Deployment) -> bool {
     status.and_then(|s| s.ready_replicas).unwrap_or(0) > 0
 }
 
-/// What the operator would remove with this CR, by the marks that it leaves on all it makes.
+/// All that the operator can make for a Kiali CR in this namespace, by name.
+pub fn objects_of_operator(namespace: &str) -> Vec<Value> {
+    let named = |api: &str, kind: &str, name: &str| {
+        let metadata = match kind.starts_with("ClusterRole") {
+            true => json!({"name": name}),
+            false => json!({"name": name, "namespace": namespace}),
+        };
+        json!({"apiVersion": api, "kind": kind, "metadata": metadata})
+    };
+    let rbac = "rbac.authorization.k8s.io/v1";
+    vec![
+        named("v1", "ConfigMap", "kiali"),
+        named("v1", "Secret", "kiali-signing-key"),
+        named("v1", "Service", "kiali"),
+        named("v1", "ServiceAccount", "kiali-service-account"),
+        named("apps/v1", "Deployment", "kiali"),
+        named("autoscaling/v2", "HorizontalPodAutoscaler", "kiali"),
+        named("networking.k8s.io/v1", "Ingress", "kiali"),
+        named("networking.k8s.io/v1", "NetworkPolicy", "kiali"),
+        named("policy/v1", "PodDisruptionBudget", "kiali"),
+        named("route.openshift.io/v1", "Route", "kiali"),
+        named(rbac, "ClusterRole", "kiali"),
+        named(rbac, "ClusterRole", "kiali-viewer"),
+        named(rbac, "ClusterRoleBinding", "kiali"),
+        named(rbac, "Role", "kiali"),
+        named(rbac, "RoleBinding", "kiali"),
+    ]
+}
+
+/// What the operator would remove with this CR, by the marks that it leaves on all it makes. A mark can
+/// be copied onto any object, so it counts only on those that the operator can make.
 async fn made_by_operator(scope: &Scope<'_>, cr: &ObjectId) -> Result<Vec<(Key, ObjectMeta)>> {
     let namespace = cr.namespace.as_deref().unwrap_or_default();
     let crs = api(scope);
@@ -149,7 +179,7 @@ async fn made_by_operator(scope: &Scope<'_>, cr: &ObjectId) -> Result<Vec<(Key, 
     // Its key for sessions has a label of its own.
     let home = format!("kiali.io/{}.home={namespace}", cr.name);
     made.extend(contents::with_label(scope, &home).await?);
-    made.retain(|(key, _)| key.kind != "Namespace");
+    made.retain(|(key, _)| scope.record.inventory.is_operators(key));
     made.sort_by_key(|(key, _)| key.id());
     Ok(made)
 }
@@ -181,7 +211,7 @@ async fn instead_of_operator(
     scope.progress.note(said);
     try_join_all(
         made.iter()
-            .map(|(key, meta)| delete::by_meta(scope, key, meta)),
+            .map(|(key, meta)| delete::in_place_of_operator(scope, key, meta)),
     )
     .await?;
     let crs = api(scope);

@@ -38,6 +38,24 @@ pub struct Entry {
     /// Of the fields that were ours then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<String>,
+    /// Fields of somebody else's object that were changed on the user's word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forced: Vec<String>,
+}
+
+/// As many as are kept of one object.
+pub const FORCED: usize = 40;
+
+impl Entry {
+    /// Without what no install writes: others may write a record too.
+    pub fn bounded(mut self) -> Entry {
+        let is_path = |path: &String| {
+            path.starts_with('.') && path.len() <= 300 && !path.contains(char::is_control)
+        };
+        self.forced.retain(is_path);
+        self.forced.truncate(FORCED);
+        self
+    }
 }
 
 impl Key {
@@ -58,6 +76,14 @@ impl Key {
             None => json!({"name": self.name}),
         };
         json!({"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata})
+    }
+
+    /// A name that somebody wrote, for people: no longer than a line.
+    pub fn shown(&self) -> String {
+        let text = self.id().to_string();
+        let short = text.chars().take(120).collect::<String>();
+        let more = if short.len() < text.len() { "…" } else { "" };
+        format!("{short}{more}")
     }
 
     pub fn id(&self) -> ObjectId {

@@ -14,6 +14,14 @@ pub(super) struct Party {
     pub prometheus: Option<Address>,
 }
 
+impl Party {
+    /// A UID is what a server gives, and nothing that could lead anywhere else.
+    pub(super) fn is_well_formed(&self) -> bool {
+        let known = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        (1..=64).contains(&self.uid.len()) && self.uid.chars().all(known)
+    }
+}
+
 impl Record {
     /// The remotes that the record in the cluster names, by name and UID.
     pub fn remotes(&self) -> Vec<(ClusterName, String)> {

@@ -4,15 +4,19 @@ use anyhow::Result;
 use kube::api::{DeleteParams, Preconditions};
 use serde_json::Value;
 
-use super::{Content, DIGEST, Entry, Found, KEY, Key, NAME, Origin, Stored};
+use super::{Content, DIGEST, Entry, Found, KEY, Key, NAME, NAMED, Origin, Party, Stored};
 use crate::k8s::change::What;
 use crate::k8s::health::Health;
 use crate::k8s::ownership::{self, digest};
 use crate::k8s::request::change;
 use crate::k8s::{Scope, conflict, contents, kinds, write};
+use crate::mesh::ClusterName;
 use crate::options::Options;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+
+/// More than any mesh has, and few enough to be gone through.
+const CLUSTERS: usize = 1000;
 
 /// For those who will write one. What has its name and is not ours stays.
 pub async fn open_to_write(scope: &Scope<'_>) -> Result<Found> {
@@ -40,7 +44,8 @@ pub async fn open(scope: &Scope<'_>) -> Result<Found> {
     let labelled = contents::labelled(scope).await?;
     let mut count = 0;
     for (key, meta) in &labelled {
-        if key.name != NAME {
+        // A label may be copied onto anything.
+        if record.inventory.has(key) {
             record.put(key.clone(), Origin::Created, meta, None);
             count += 1;
         }
@@ -71,28 +76,70 @@ pub async fn look(scope: &Scope<'_>) -> Result<Health> {
         live["data"][KEY].as_str().unwrap_or_default(),
         content,
     );
+    if let Some(doubt) = scope.record.doubts().into_iter().next() {
+        return Ok(Health::Failed(doubt));
+    }
     Ok(Health::Ready)
 }
 
+/// Only what an install makes or can have found; the rest is told and never asked for.
 fn take_in(scope: &Scope<'_>, text: &str, content: Content) {
+    let inventory = &scope.record.inventory;
+    let (known, strange): (Vec<_>, Vec<_>) =
+        content
+            .objects
+            .into_iter()
+            .partition(|entry| match entry.origin {
+                Origin::Created => inventory.has(&entry.key),
+                Origin::Adopted => inventory.can_be_adopted(&entry.key),
+            });
+    // Earlier versions wrote down what else they used, under any name.
+    let strange = strange.into_iter().filter(|e| e.origin == Origin::Created);
+    let strange = strange.map(|entry| entry.key).collect::<Vec<_>>();
     let mut state = scope.record.state();
-    let keys = content.objects.iter().map(|entry| entry.key.clone());
+    state.more_strange = strange.len().saturating_sub(NAMED);
+    state.strange = strange.iter().take(NAMED).map(Key::shown).collect();
     state.parties = content.clusters;
     state.stored = Some(Stored {
         text: text.into(),
-        keys: keys.collect(),
+        keys: known.iter().map(|entry| entry.key.clone()).collect(),
         options: content.options.clone(),
     });
     state.options = content.options;
-    let entries = content.objects.into_iter();
+    let entries = known.into_iter().map(Entry::bounded);
     state.objects = entries.map(|entry| (entry.key.clone(), entry)).collect();
+}
+
+/// Which clusters a record names, for those who only want to know that. None: it cannot be read.
+pub struct Parties {
+    pub home: (ClusterName, String),
+    pub all: Vec<(ClusterName, String)>,
+}
+
+impl Parties {
+    pub fn of(text: &str) -> Option<Parties> {
+        let content = read(text)?;
+        let party = |party: Party| (party.name, party.uid);
+        Some(Parties {
+            home: party(content.home),
+            all: content.clusters.into_iter().map(party).collect(),
+        })
+    }
+}
+
+/// Of a form that an install writes.
+fn read(text: &str) -> Option<Content> {
+    let content = serde_json::from_str::<Content>(text).ok()?;
+    let parties = std::iter::once(&content.home).chain(&content.clusters);
+    let good = content.clusters.len() <= CLUSTERS && parties.into_iter().all(Party::is_well_formed);
+    good.then_some(content)
 }
 
 /// None when somebody edited it. A record of another home is not ours to go on from.
 fn whole(scope: &Scope<'_>, live: &Value) -> Result<Option<Content>, Problem> {
     let text = live["data"][KEY].as_str().unwrap_or_default();
     let digested = live["metadata"]["annotations"][DIGEST].as_str();
-    let Ok(content) = serde_json::from_str::<Content>(text) else {
+    let Some(content) = read(text) else {
         return Ok(None);
     };
     if digested != Some(digest(text).as_str()) {

@@ -10,6 +10,7 @@ fn fault_47_a_record_of_200_clusters_stays_far_below_the_limit_of_an_object() {
     };
     let record = Record {
         id: ownership::install_id("a", "kiali"),
+        inventory: Inventory::default(),
         home: party(0),
         clusters: (0..200).map(party).collect(),
         state: Mutex::default(),

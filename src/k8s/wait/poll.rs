@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Result as Anyhow;
+
 use super::PAUSE;
 use crate::k8s::Scope;
 use crate::k8s::health::Health;
@@ -61,6 +63,22 @@ where
         }
         if Instant::now() + PAUSE > end {
             return Err(reason);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Looks again as long as what is seen may change by itself, and at most for so long.
+pub async fn settled<T>(
+    scope: &Scope<'_>,
+    patience: Duration,
+    look: impl AsyncFn() -> Anyhow<(T, bool)>,
+) -> Anyhow<T> {
+    let end = Instant::now() + scope.deadline.at_most(patience);
+    loop {
+        let (seen, may_change) = look().await?;
+        if !may_change || Instant::now() >= end {
+            return Ok(seen);
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -154,7 +154,7 @@ pub fn errors() -> Vec<Broken> {
         broken(
             "AK1401",
             Change::By(ROLE),
-            "ClusterRole prometheus: is there already, made by somebody, and differs from what is needed at .metadata.labels",
+            "ClusterRole ambikiali-prometheus: is there already, made by somebody, and differs from what is needed at .metadata.labels",
         ),
         broken(
             "AK1401",

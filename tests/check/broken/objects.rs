@@ -47,7 +47,7 @@ spec:
 pub const ROLE: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
-metadata: {name: prometheus}
+metadata: {name: ambikiali-prometheus}
 rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]
 ";
 pub const GATEWAY: &str = "

@@ -1,0 +1,124 @@
+//! What in a namespace would be lost with it that is not ours.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::k8s::ownership::{self, INSTALL, MANAGED_BY};
+use crate::k8s::record::{self, Key};
+use crate::k8s::{Scope, lease};
+
+type Object = (Key, ObjectMeta);
+
+/// What every namespace is given by the control plane or the mesh.
+const GIVEN: [(&str, &str); 4] = [
+    ("ServiceAccount", "default"),
+    ("ConfigMap", "kube-root-ca.crt"),
+    ("ConfigMap", "istio-ca-root-cert"),
+    ("ConfigMap", "istio-ca-crl"),
+];
+/// By which the operator chooses its leader.
+const LEADER: &str = "kiali-operator";
+
+/// What is neither ours, nor given, nor goes with what is ours.
+pub fn staying<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Object> {
+    let record = &*scope.record;
+    let is_ours = |(key, meta): &Object| {
+        record.inventory.has(key) && ownership::is_ours(meta, &record.id)
+            || is_bookkeeping(key, meta, &record.id)
+    };
+    // Only before it is removed: the operator takes what it made along.
+    let with_cr = found
+        .iter()
+        .any(|object| object.0.kind == "Kiali" && is_ours(object));
+    let service = |name: &str| {
+        let known = record
+            .inventory
+            .made
+            .iter()
+            .chain(&record.inventory.by_operator);
+        known
+            .into_iter()
+            .any(|key| key.kind == "Service" && key.name == name)
+    };
+    let goes = |object: &Object| {
+        let (key, meta) = object;
+        meta.deletion_timestamp.is_some()
+            || GIVEN.contains(&(key.kind.as_str(), key.name.as_str()))
+            || (key.kind == "Endpoints" && service(&key.name))
+            || (key.kind == "Lease" && key.name == LEADER)
+            || (with_cr && record.inventory.is_operators(key))
+            || is_ours(object)
+    };
+    not_going(found, goes, |uid| record.is_gone(uid))
+}
+
+/// The record and the Lease, which no record names.
+fn is_bookkeeping(key: &Key, meta: &ObjectMeta, install: &str) -> bool {
+    let label = |name: &str| meta.labels.as_ref().and_then(|labels| labels.get(name));
+    let labelled = label(MANAGED_BY.0).is_some_and(|value| value == MANAGED_BY.1)
+        && label(INSTALL).is_some_and(|value| value == install);
+    let named = [("ConfigMap", record::NAME), ("Lease", lease::NAME)];
+    labelled && named.contains(&(key.kind.as_str(), key.name.as_str()))
+}
+
+/// An object goes with its owners when all of them go: one that stays, or that nobody knows, keeps it.
+fn not_going<'a>(
+    found: &'a [Object],
+    goes: impl Fn(&Object) -> bool,
+    is_gone: impl Fn(&str) -> bool,
+) -> Vec<&'a Object> {
+    let uid = |object: &Object| object.1.uid.clone().unwrap_or_default();
+    let (going, mut stays): (Vec<_>, Vec<_>) = found.iter().partition(|object| goes(object));
+    let mut going = going.into_iter().map(uid).collect::<BTreeSet<_>>();
+    loop {
+        let with_owners = |object: &&Object| {
+            let owners = object.1.owner_references.as_deref().unwrap_or_default();
+            !owners.is_empty()
+                && owners
+                    .iter()
+                    .all(|o| going.contains(&o.uid) || is_gone(&o.uid))
+        };
+        let (go, stay): (Vec<_>, Vec<_>) = stays.into_iter().partition(with_owners);
+        stays = stay;
+        if go.is_empty() {
+            return stays;
+        }
+        going.extend(go.into_iter().map(uid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(kind: &str, uid: &str, owners: &[&str]) -> Object {
+        let owners = owners
+            .iter()
+            .map(|uid| json!({"apiVersion": "v1", "kind": "Any", "name": "any", "uid": uid}));
+        let metadata = json!({
+            "name": uid, "namespace": "kiali", "uid": uid,
+            "ownerReferences": owners.collect::<Vec<_>>(),
+        });
+        let live = json!({"apiVersion": "v1", "kind": kind, "metadata": metadata});
+        (Key::of(&live), ownership::meta(&live))
+    }
+
+    #[test]
+    fn what_is_owned_goes_only_when_every_owner_goes() {
+        let found = [
+            object("Deployment", "ours", &[]),
+            object("Pod", "pod", &["set"]),
+            object("ReplicaSet", "set", &["ours"]),
+            object("ReplicaSet", "of-gone", &["gone"]),
+            object("ConfigMap", "of-node", &["node"]),
+            object("ConfigMap", "of-both", &["ours", "node"]),
+            object("ConfigMap", "of-itself", &["of-itself"]),
+            object("Secret", "free", &[]),
+        ];
+        let stays = not_going(&found, |o| o.0.name == "ours", |uid| uid == "gone");
+        let names = stays.iter().map(|o| o.0.name.as_str()).collect::<Vec<_>>();
+        assert_eq!(names, ["of-node", "of-both", "of-itself", "free"]);
+    }
+}

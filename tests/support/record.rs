@@ -1,0 +1,50 @@
+//! A record as somebody writes it who may change ConfigMaps: its digest is right, as it has no key.
+
+use ambikiali_sandbox::Cluster;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{get, merge};
+
+const RECORD: &str = "kiali/ambikiali-record";
+
+/// The record of a cluster after a change.
+pub async fn rewritten(cluster: &Cluster, change: impl FnOnce(&mut Value)) {
+    let record = get(cluster, "v1", "ConfigMap", RECORD).await;
+    let record = record.expect("a record");
+    let text = record["data"]["record.json"].as_str().expect("a record");
+    let mut content: Value = serde_json::from_str(text).expect("JSON");
+    change(&mut content);
+    let text = content.to_string();
+    let digest = Sha256::digest(&text)[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
+    let change = json!({
+        "metadata": {"annotations": {"ambikiali.dev/digest": digest}},
+        "data": {"record.json": text},
+    });
+    merge(cluster, "v1", "ConfigMap", RECORD, &change).await;
+}
+
+/// What an entry of a record says of an object that is there.
+pub fn entry(origin: &str, live: &Value) -> Value {
+    let metadata = &live["metadata"];
+    let mut entry = json!({
+        "apiVersion": live["apiVersion"], "kind": live["kind"], "name": metadata["name"],
+        "origin": origin, "uid": metadata["uid"],
+    });
+    if metadata["namespace"].is_string() {
+        entry["namespace"] = metadata["namespace"].clone();
+    }
+    entry
+}
+
+/// Names these besides.
+pub async fn forged(cluster: &Cluster, entries: Vec<Value>) {
+    rewritten(cluster, |content| {
+        let objects = content["objects"].as_array_mut().expect("objects");
+        objects.extend(entries);
+    })
+    .await;
+}
