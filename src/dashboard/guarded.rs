@@ -6,7 +6,7 @@ use std::convert::Infallible;
 
 use anyhow::Result;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -56,6 +56,10 @@ async fn answer(
         let text = format!("This port answers http://localhost:{port} alone.\n");
         return Ok(said(StatusCode::MISDIRECTED_REQUEST, text));
     }
+    if !is_own(request.headers(), port) {
+        let text = "This port answers pages of its own alone.\n".into();
+        return Ok(said(StatusCode::FORBIDDEN, text));
+    }
     let answer = passed_on(way, request).await;
     Ok(answer.unwrap_or_else(|error| {
         let text = format!("Kiali does not answer: {error:#}\n");
@@ -75,23 +79,32 @@ fn said(status: StatusCode, text: String) -> Response<Body> {
     response
 }
 
-/// By a name of this machine and this port, and by one alone.
-fn is_local(headers: &HeaderMap, uri: &Uri, port: u16) -> bool {
+/// A name of this machine, and this port.
+fn is_here(host: &str, port: u16) -> bool {
     let names = ["localhost", "127.0.0.1", "[::1]"];
-    let known = |host: &str| {
-        names.iter().any(|name| {
-            let rest = host.get(..name.len()).zip(host.get(name.len()..));
-            rest.is_some_and(|(host, rest)| {
-                host.eq_ignore_ascii_case(name) && rest == format!(":{port}")
-            })
-        })
-    };
+    let mut all = names.iter().map(|name| format!("{name}:{port}"));
+    all.any(|name| host.eq_ignore_ascii_case(&name))
+}
+
+/// By one such name alone.
+fn is_local(headers: &HeaderMap, uri: &Uri, port: u16) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
     };
+    let known = |host: &str| is_here(host, port);
     let named = uri.authority().is_none_or(|host| known(host.as_str()));
     named && host.to_str().is_ok_and(known)
+}
+
+/// Not from a page of somebody else: a browser sends its changes and its sockets anywhere, and says of
+/// which page they are. Links that lead here have no origin.
+fn is_own(headers: &HeaderMap, port: u16) -> bool {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    origins.all(|origin| {
+        let host = origin.to_str().ok().and_then(|o| o.strip_prefix("http://"));
+        host.is_some_and(|host| is_here(host, port))
+    })
 }
 
 async fn passed_on(way: &Way, mut request: Request<Incoming>) -> Result<Response<Body>> {
@@ -165,6 +178,22 @@ mod tests {
             "::1:20001",
         ] {
             assert!(!local(&[host.as_bytes()], "/kiali"), "{host}");
+        }
+        let own = |origin: &'static str| {
+            let origin = (ORIGIN, HeaderValue::from_static(origin));
+            is_own(&HeaderMap::from_iter([origin]), 20001)
+        };
+        assert!(is_own(&HeaderMap::new(), 20001));
+        assert!(own("http://localhost:20001") && own("http://[::1]:20001"));
+        for other in [
+            "null",
+            "",
+            "http://evil.example",
+            "http://localhost:3000",
+            "https://localhost:20001",
+            "http://localhost:20001.evil.example",
+        ] {
+            assert!(!own(other), "{other}");
         }
         assert!(!local(&[], "/kiali"));
         assert!(!local(&[b"\xff:20001"], "/kiali"));

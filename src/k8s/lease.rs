@@ -21,7 +21,7 @@ use held::Held;
 use super::ownership::{INSTALL, MANAGED_BY};
 use super::request::{Refusal, send_to};
 use super::{Deadline, FIELD_MANAGER, as_ourselves, conflict};
-use crate::mesh::{Cluster, Mesh, Moment, NotOurs, Tenure};
+use crate::mesh::{Cluster, Mesh, Moment, NotOurs, Tenure, Transport};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -40,22 +40,22 @@ pub struct Lease {
     install: String,
     held: OnceCell<Option<Held>>,
     tenure: Tenure,
+    /// Of all clusters that are written to.
+    transports: Vec<Transport>,
     name_taken: AtomicBool,
 }
 
 impl Lease {
     /// What is written to any of these clusters is written under it.
     pub fn on(mesh: &Mesh, namespace: &str, install: &str) -> Lease {
-        let tenure = Tenure::default();
-        for cluster in mesh.all() {
-            cluster.transport.write_under(&tenure);
-        }
+        let transports = mesh.all().map(|cluster| cluster.transport.clone());
         Lease {
+            transports: transports.collect(),
             home: mesh.home.clone(),
             namespace: namespace.into(),
             install: install.into(),
             held: OnceCell::new(),
-            tenure,
+            tenure: Tenure::default(),
             name_taken: AtomicBool::default(),
         }
     }
@@ -227,6 +227,9 @@ impl Lease {
 
     fn keep(&self, lease: Object, asked: Moment) -> Held {
         self.tenure.held(asked, SURE);
+        for transport in &self.transports {
+            transport.write_under(&self.tenure);
+        }
         Held::begin(self.api(), &self.home, lease, self.tenure.clone())
     }
 

@@ -3,6 +3,7 @@
 //! one that goes on is not believed to tell all: the object is looked at every few seconds. The
 //! deadline's error carries the last reason seen.
 
+mod follow;
 mod look;
 mod poll;
 
@@ -10,20 +11,19 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use futures::{StreamExt, TryFutureExt, pin_mut};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use kube::api::{WatchEvent, WatchParams};
+use kube::api::WatchParams;
 use kube::core::{ApiResource, DynamicObject, Resource};
 use serde::de::DeserializeOwned;
 
 use super::health::Health;
 pub use poll::{poll, settled, until_served};
 
-use super::retry::jittered;
-use super::{Scope, retry};
+use super::Scope;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use follow::{Judge, follow};
 
 /// How long the server keeps a watch; a little after that, silence means a dead connection.
 const WATCH: Duration = Duration::from_secs(20);
@@ -87,13 +87,17 @@ impl<K> Wait<'_, K> {
 pub async fn until<K>(
     scope: &Scope<'_>,
     mut wait: Wait<'_, K>,
-    mut health: impl FnMut(Option<&K>) -> Health,
+    health: impl FnMut(Option<&K>) -> Health,
 ) -> Result<Option<K>>
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let mut out_since: Option<Instant> = None;
     let reason = RefCell::new("not looked at yet".to_string());
+    let mut judge = Judge {
+        health,
+        ready_since: None,
+    };
     loop {
         let looked = match wait.seen.take() {
             Some(seen) => Ok(Some(seen)),
@@ -103,12 +107,13 @@ where
         match looked {
             Ok(object) => {
                 out_since = None;
-                if let Some(object) = follow(scope, &wait, object, &mut health, &reason).await? {
+                if let Some(object) = follow(scope, &wait, object, &mut judge, &reason).await? {
                     scope.progress.arrived(&wait.object);
                     return Ok(object);
                 }
             }
             Err(refusal) if refusal.is_unreachable() && out(&mut out_since) < OUTAGE => {
+                judge.ready_since = None;
                 look::tell(scope, &wait.object, &reason, refusal.text());
                 tokio::time::sleep(scope.deadline.at_most(PAUSE)).await;
             }
@@ -122,94 +127,6 @@ where
 
 fn out(since: &mut Option<Instant>) -> Duration {
     since.get_or_insert_with(Instant::now).elapsed()
-}
-
-/// Judges the object and every change of it, and now and then a new look: a watch may say nothing, or
-/// nothing of use, for as long as it likes. None: the watch ended, look again.
-async fn follow<K>(
-    scope: &Scope<'_>,
-    wait: &Wait<'_, K>,
-    mut object: Option<K>,
-    health: &mut impl FnMut(Option<&K>) -> Health,
-    reason: &RefCell<String>,
-) -> Result<Option<Option<K>>>
-where
-    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let version = object
-        .as_ref()
-        .and_then(|o| o.meta().resource_version.clone())
-        .unwrap_or("0".into());
-    let params = wait.watch();
-    let changes = wait.api.watch(&params, &version).try_flatten_stream();
-    pin_mut!(changes);
-    let mut ready_since: Option<Instant> = None;
-    let again = || async {
-        tokio::time::sleep(jittered(LOOK)).await;
-        look::look(scope, wait, reason).await
-    };
-    let looking = again();
-    pin_mut!(looking);
-    // Silence of the watch, whatever the looks say.
-    let mut heard = Instant::now();
-    loop {
-        match health(object.as_ref()) {
-            Health::Ready => {
-                if ready_since.get_or_insert_with(Instant::now).elapsed() >= wait.quiet {
-                    return Ok(Some(object));
-                }
-            }
-            Health::Failed(cause) => return Err(failed(scope, wait, &cause).into()),
-            Health::InProgress(why) => {
-                ready_since = None;
-                look::tell(scope, &wait.object, reason, why);
-            }
-        }
-        let silence = SILENCE.saturating_sub(heard.elapsed());
-        let quiet = ready_since.map(|since| wait.quiet.saturating_sub(since.elapsed()));
-        let patience = scope.deadline.at_most(quiet.unwrap_or(silence));
-        let change = tokio::select! {
-            change = changes.next() => change,
-            looked = looking.as_mut() => {
-                match looked {
-                    Ok(now) => object = now,
-                    Err(_) => return Ok(None),
-                }
-                looking.set(again());
-                continue;
-            }
-            () = tokio::time::sleep(patience) => {
-                if quiet.is_some() && !scope.deadline.left().is_zero() {
-                    continue;
-                }
-                return Ok(None);
-            }
-        };
-        heard = Instant::now();
-        match change {
-            Some(Ok(WatchEvent::Added(new) | WatchEvent::Modified(new))) => {
-                if wait.is_of(new.meta()) {
-                    object = Some(new);
-                }
-            }
-            Some(Ok(WatchEvent::Deleted(old))) => {
-                if wait.is_of(old.meta()) {
-                    object = None;
-                }
-            }
-            Some(Ok(WatchEvent::Bookmark(_))) => {}
-            Some(Err(kube::Error::Api(status))) => {
-                let asked = Duration::from_secs(retry::asked(&status).into());
-                let pause = asked.clamp(PAUSE / 2, WATCH);
-                tokio::time::sleep(scope.deadline.at_most(pause)).await;
-                return Ok(None);
-            }
-            Some(Ok(WatchEvent::Error(_)) | Err(_)) | None => {
-                tokio::time::sleep(scope.deadline.at_most(PAUSE / 2)).await;
-                return Ok(None);
-            }
-        }
-    }
 }
 
 fn failed<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, cause: &str) -> Problem {

@@ -22,6 +22,32 @@ const LONGEST_TOKEN: usize = 16 << 10;
 const TAKEN: &str =
     "only server, certificate-authority-data, tls-server-name and token are taken from a cluster";
 
+/// What kubectl would take besides.
+const REFUSED: [&str; 22] = [
+    "as",
+    "as-groups",
+    "as-uid",
+    "as-user-extra",
+    "auth-provider",
+    "certificate-authority",
+    "client-certificate",
+    "client-certificate-data",
+    "client-key",
+    "client-key-data",
+    "colors",
+    "disable-compression",
+    "exec",
+    "extensions",
+    "insecure-skip-tls-verify",
+    "namespace",
+    "password",
+    "proxy-url",
+    "token",
+    "tokenFile",
+    "tokenfile",
+    "username",
+];
+
 /// A way into a cluster, and nothing besides.
 #[derive(Clone, Debug)]
 pub struct RemoteKubeconfig {
@@ -145,8 +171,11 @@ fn refused(error: &serde_yaml::Error) -> String {
     use serde_yaml::Error;
     match error.without_snippet() {
         Error::SerdeUnknownField { field, .. } => {
-            let field = field.chars().take(64).collect::<String>();
-            format!("it has {field:?}; {TAKEN}")
+            // Any other name may be a token that slipped out of its place.
+            match REFUSED.contains(&field.as_str()) {
+                true => format!("it has \"{field}\"; {TAKEN}"),
+                false => format!("it has a field that is none of a kubeconfig; {TAKEN}"),
+            }
         }
         Error::SerdeMissingField { field, .. } => format!("it has no {field}"),
         Error::DuplicateMappingKey { .. } => "it has a field twice".into(),

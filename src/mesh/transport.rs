@@ -242,27 +242,4 @@ impl Drop for Place {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_busy_server_is_spared() {
-        let mut state = State::default();
-        let begun = |state: &mut State| (0..9).filter(|_| state.enter(Change::Write)).count();
-        assert_eq!(begun(&mut state), 9);
-        state.put_off.times = 1;
-        assert_eq!(begun(&mut state), 0);
-        (state.in_flight, state.writing) = (1, 1);
-        assert_eq!(begun(&mut state), 3);
-    }
-
-    #[test]
-    fn after_an_interrupt_only_looks_begin() {
-        let mut state = State {
-            stopped: true,
-            ..State::default()
-        };
-        let changes = [Change::Write, Change::Delete, Change::None];
-        assert_eq!(changes.map(|c| state.enter(c)), [false, false, true]);
-    }
-}
+mod tests;

@@ -100,6 +100,19 @@ fn attack_14_a_page_by_another_name_gets_nothing_from_the_dashboard() {
             let refused = status.contains(" 421 ") || status.contains(" 400 ");
             assert!(refused, "{head}: {status}");
         }
+        // Nor does one by its own name have anything changed by a visitor's browser.
+        for (origin, answer) in [
+            (format!("http://localhost:{port}"), "HTTP/1.1 200 OK"),
+            ("http://evil.example".into(), "HTTP/1.1 403 Forbidden"),
+            (
+                format!("http://localhost:{}", port ^ 1),
+                "HTTP/1.1 403 Forbidden",
+            ),
+            ("null".into(), "HTTP/1.1 403 Forbidden"),
+        ] {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nOrigin: {origin}");
+            assert_eq!(dashboard.asked(&head).await, answer, "{origin}");
+        }
         each_request_of_a_connection(&dashboard, path).await;
         drop(dashboard);
         clusters.cleaned().await;

@@ -179,13 +179,19 @@ fn attack_01_a_kubeconfig_in_a_secret_starts_no_program_and_reads_no_file() {
 /// By all that look at it, in the same words, and without a word of its own.
 async fn refused(clusters: &Clusters, attempt: &Attempt) {
     let Attempt { name, said, .. } = attempt;
-    let broken = clusters.run(&VERIFY).await.exited(5);
-    let line = format!("Kiali's kubeconfig for it does not work: {said}");
-    assert!(broken.stdout.contains(&line), "{name}: {broken:#?}");
+    let mut all = Vec::new();
+    // It uses what status only reads, and takes longer.
+    if ["exec", "auth-provider", "tokenFile", "http", "line end"].contains(name) {
+        let broken = clusters.run(&VERIFY).await.exited(5);
+        let line = format!("Kiali's kubeconfig for it does not work: {said}");
+        assert!(broken.stdout.contains(&line), "{name}: {broken:#?}");
+        all.push(broken);
+    }
     let status = clusters.run(&["status"]).await.exited(1);
     let line = format!("the kubeconfig of cluster2 is unusable: {said}");
     assert!(status.stdout.contains(&line), "{name}: {status:#?}");
-    for ended in [broken, status] {
+    all.push(status);
+    for ended in all {
         assert!(!ended.stdout.contains("s3cr"), "{name}: {ended:#?}");
         assert!(!ended.stderr.contains("s3cr"), "{name}: {ended:#?}");
     }

@@ -31,7 +31,7 @@ fn attack_16_a_wait_ends_when_its_object_is_ready_whatever_its_watch_says() {
         let often = Duration::from_millis(20);
         for (on_home, on_remote) in [
             (
-                lines("{]\u{1b}[2J garbage", Duration::ZERO),
+                lines("{]\u{1b}[2J garbage", Duration::from_millis(1)),
                 // Half of an event, again and again.
                 lines("{\"type\":", often),
             ),

@@ -186,7 +186,7 @@ fn case_19_an_address_that_is_named_brings_its_own_ca_and_name() {
         assert_eq!(
             masked(&unknown),
             "\
-cluster2: https://127.0.0.1:PORT takes your credentials, but refuses the token of ServiceAccount \
+remote cluster: cluster2: https://127.0.0.1:PORT takes your credentials, but refuses the token of ServiceAccount \
 kiali-service-account (401): a front with tokens of its own, like Rancher or Teleport, does not know those \
 of the cluster; it was not given to Kiali
   fix: name the API server itself, as the pods of home reach it: --api-server2 https://HOST:PORT
