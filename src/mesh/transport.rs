@@ -143,9 +143,9 @@ impl Transport {
     /// be wrong by days.
     pub fn server_time(&self) -> Option<Timestamp> {
         let (said, at) = self.state().clock?;
-        SignedDuration::try_from(at.elapsed())
-            .ok()
-            .map(|d| said + d)
+        let since = SignedDuration::try_from(at.elapsed()).ok()?;
+        // What a server says may be the end of all times.
+        said.checked_add(since).ok()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

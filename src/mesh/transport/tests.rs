@@ -48,3 +48,24 @@ async fn no_write_is_sent_without_a_lease_that_is_ours() {
     }
     assert_eq!(refused("GET").await, None, "it was sent");
 }
+
+#[tokio::test]
+async fn no_date_of_a_server_is_too_late() {
+    let (_, transport) = nowhere().await;
+    let mut headers = HeaderMap::new();
+    for date in [
+        "Thu, 30 Dec 9999 22:00:00 GMT",
+        "Mon, 1 Jan 0001 00:00:00 GMT",
+        "-1",
+        "",
+        "\u{1}",
+    ] {
+        let Ok(date) = date.parse() else { continue };
+        headers.insert(DATE, date);
+        transport.heard(Change::None, StatusCode::OK, &headers);
+        let _ = transport.server_time();
+    }
+    let before = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+    transport.state().clock = Some((Timestamp::MAX, before));
+    assert_eq!(transport.server_time(), None);
+}
