@@ -1,11 +1,12 @@
-//! The sample apps: `curl` asks `helloworld`, pods of every cluster answer in turn, and the counters
-//! move that each cluster's ztunnel reports.
+//! The sample apps: `curl` asks `helloworld`, pods of every cluster answer in turn, and the ztunnels
+//! of both ends count each connection.
 //!
 //! What it cannot show: real traffic, time on the wire, east-west gateways, mTLS. Who answers is
 //! read from each cluster: pods of `helloworld` that are Ready, elsewhere only behind a Service with
-//! `istio.io/global`.
+//! `istio.io/global`. Connections between clusters fail only when a test says so or when a ztunnel is
+//! not there; those inside a cluster never do.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Result, bail};
@@ -14,15 +15,16 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::service;
+use super::ztunnel::telemetry::{Reported, Ztunnel, reports};
 use crate::Cluster;
 
 const NAMESPACE: &str = "sample";
-/// Bytes of one request as `curl` sends it.
-const REQUEST: u64 = 84;
+/// Bytes of `GET /hello` to `helloworld.sample:5000`, from a curl with an agent of eleven letters.
+const REQUEST: u64 = 91;
 /// Bytes of the answer's head.
 const HEAD: u64 = 163;
 
-/// Who talked to whom, over all clusters of the sandbox.
+/// Who talks to whom, over all clusters of the sandbox.
 #[derive(Clone, Default)]
 pub struct Traffic {
     state: Arc<Mutex<State>>,
@@ -31,31 +33,43 @@ pub struct Traffic {
 #[derive(Default)]
 struct State {
     clusters: Vec<Cluster>,
+    ztunnels: Vec<Ztunnel>,
     frozen: bool,
+    failure: Option<Failure>,
     turn: usize,
-    counters: BTreeMap<Edge, Counters>,
 }
 
-/// One series: who reports, who asked, who answered.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Edge {
-    pub reporter: Reporter,
-    pub source_cluster: String,
-    pub destination_cluster: String,
-    pub version: String,
+/// Why no connection between clusters comes about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The other gateway or ztunnel does not answer, or is not trusted.
+    Connect,
+    /// A policy of the receiver's cluster.
+    Deny,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Reporter {
-    Source,
-    Destination,
+/// What the client sees of it: ztunnel has accepted its connection, and closes it.
+#[derive(Debug)]
+pub struct Reset;
+
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection reset by peer")
+    }
 }
 
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Counters {
-    pub connections: u64,
-    pub received: u64,
-    pub sent: u64,
+impl std::error::Error for Reset {}
+
+/// One that is open. It is closed when it is dropped.
+pub struct Connection {
+    line: String,
+    reported: Vec<Reported>,
+}
+
+/// Until it is dropped.
+pub struct Running {
+    traffic: Traffic,
+    ztunnel: Ztunnel,
 }
 
 struct Answerer {
@@ -74,6 +88,15 @@ impl Traffic {
         state.clusters.push(cluster);
     }
 
+    /// A ztunnel that carries its cluster's traffic from now on. It has counted nothing yet.
+    pub fn carried_by(&self, ztunnel: &Ztunnel) -> Running {
+        self.state().ztunnels.push(ztunnel.clone());
+        Running {
+            traffic: self.clone(),
+            ztunnel: ztunnel.clone(),
+        }
+    }
+
     /// All clusters of the sandbox.
     pub fn clusters(&self) -> Vec<Cluster> {
         self.state().clusters.clone()
@@ -84,40 +107,24 @@ impl Traffic {
         self.state().frozen = frozen;
     }
 
+    /// Connections between clusters fail from now on, or no more.
+    pub fn fail(&self, failure: Option<Failure>) {
+        self.state().failure = failure;
+    }
+
     /// One request from the `curl` pod of a cluster; the line that helloworld answers.
     pub async fn request(&self, from: &str) -> Result<String> {
-        let clusters = self.state().clusters.clone();
+        Ok(self.open(from).await?.request())
+    }
+
+    /// A connection without a request yet.
+    pub async fn open(&self, from: &str) -> Result<Connection> {
+        let clusters = self.clusters();
         let mut answerers = Vec::new();
         for cluster in &clusters {
             answerers.extend(answerers_of(cluster, cluster.name() == from).await?);
         }
-        if answerers.is_empty() {
-            bail!("no helloworld pod is ready");
-        }
-        let mut state = self.state();
-        let turn = state.turn;
-        state.turn += 1;
-        let answerer = &answerers[turn % answerers.len()];
-        let line = format!(
-            "Hello version: {}, instance: {}\n",
-            answerer.version, answerer.pod
-        );
-        if !state.frozen {
-            state.count(from, answerer, HEAD + line.len() as u64);
-        }
-        Ok(line)
-    }
-
-    /// What the ztunnel of a cluster reports.
-    pub fn reported_in(&self, cluster: &str) -> Vec<(Edge, Counters)> {
-        let state = self.state();
-        let reports = |edge: &Edge| match edge.reporter {
-            Reporter::Source => edge.source_cluster == cluster,
-            Reporter::Destination => edge.destination_cluster == cluster,
-        };
-        let mine = state.counters.iter().filter(|(edge, _)| reports(edge));
-        mine.map(|(edge, counters)| (edge.clone(), *counters))
-            .collect()
+        self.state().open(from, &answerers)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -126,19 +133,67 @@ impl Traffic {
 }
 
 impl State {
-    fn count(&mut self, from: &str, answerer: &Answerer, sent: u64) {
-        for reporter in [Reporter::Source, Reporter::Destination] {
-            let edge = Edge {
-                reporter,
-                source_cluster: from.to_owned(),
-                destination_cluster: answerer.cluster.clone(),
-                version: answerer.version.clone(),
-            };
-            let counters = self.counters.entry(edge).or_default();
-            counters.connections += 1;
-            counters.received += REQUEST;
-            counters.sent += sent;
+    fn open(&mut self, from: &str, answerers: &[Answerer]) -> Result<Connection> {
+        if answerers.is_empty() {
+            bail!("no helloworld pod is ready");
         }
+        let Some(sender) = self.ztunnel(from) else {
+            bail!("no ztunnel carries the traffic of {from}");
+        };
+        sender.asked_for_a_name();
+        let answerer = &answerers[self.turn % answerers.len()];
+        self.turn += 1;
+        let receiver = self.ztunnel(&answerer.cluster);
+        let failure = match (&receiver, self.failure) {
+            _ if answerer.cluster == from => None,
+            (None, _) => Some(Failure::Connect),
+            (Some(_), failure) => failure,
+        };
+        let reported = match self.frozen {
+            true => Vec::new(),
+            false => reports(&sender, receiver.as_ref(), &answerer.version, failure),
+        };
+        for report in &reported {
+            report.opened();
+        }
+        let version = &answerer.version;
+        let line = format!("Hello version: {version}, instance: {}\n", answerer.pod);
+        let connection = Connection { line, reported };
+        match failure {
+            None => Ok(connection),
+            Some(_) => bail!(Reset),
+        }
+    }
+
+    /// The youngest: one that is about to go takes no new connection.
+    fn ztunnel(&self, cluster: &str) -> Option<Ztunnel> {
+        let mut of_cluster = self.ztunnels.iter().filter(|z| z.cluster() == cluster);
+        of_cluster.next_back().cloned()
+    }
+}
+
+impl Connection {
+    /// One request and its answer; there may be more.
+    pub fn request(&self) -> String {
+        for report in &self.reported {
+            report.transferred(REQUEST, HEAD + self.line.len() as u64);
+        }
+        self.line.clone()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        for report in &self.reported {
+            report.closed();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let is_other = |known: &Ztunnel| !known.is(&self.ztunnel);
+        self.traffic.state().ztunnels.retain(is_other);
     }
 }
 
@@ -174,24 +229,4 @@ async fn answerers_of(cluster: &Cluster, local: bool) -> Result<Vec<Answerer>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_end_reports_to_its_own_cluster() {
-        let traffic = Traffic::default();
-        let answerer = Answerer {
-            cluster: "b".into(),
-            pod: "p".into(),
-            version: "v2".into(),
-        };
-        traffic.state().count("a", &answerer, 10);
-        traffic.state().count("a", &answerer, 10);
-        let reported = |cluster| traffic.reported_in(cluster);
-        assert_eq!(reported("a").len(), 1);
-        assert_eq!(reported("a")[0].0.reporter, Reporter::Source);
-        assert_eq!(reported("b")[0].0.reporter, Reporter::Destination);
-        assert_eq!(reported("b")[0].1.sent, 20);
-        assert_eq!(reported("c").len(), 0);
-    }
-}
+mod tests;

@@ -1,30 +1,78 @@
-//! ztunnel's metrics and readiness, without its data plane.
+//! ztunnel's metrics and readiness, without its data plane. The page is that of a real one in shared
+//! mode (of 1.31, or of 1.28 when its image is older than 1.29), down to what it does not know of the
+//! other end of a connection between clusters.
 //!
-//! What it cannot show: redirected traffic, mTLS, real byte counts. The counters are those of
-//! `sample`, and only of pods whose namespace is in the ambient mesh would a real one have any.
+//! What it cannot show: redirected traffic, mTLS, real byte counts, plaintext, traffic by address,
+//! waypoints, ztunnels between 1.28 and 1.31 in their own form, names that are asked upstream, compressed
+//! pages, what istiod sends. The connections are those of `sample`, and only pods whose namespace is
+//! in the ambient mesh would have any. Figures of the process are the sandbox's own.
 
-use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::routing::get;
+use k8s_openapi::api::core::v1::{Container as Spec, Namespace, Pod};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
+use self::page::{Process, Runtime, Worker, render};
+use self::telemetry::Ztunnel;
 use super::container::Container;
-use super::sample::{Counters, Edge, Reporter};
+use crate::Cluster;
+
+mod labels;
+mod page;
+pub mod telemetry;
+#[cfg(test)]
+mod tests;
 
 const STATS: u16 = 15020;
 const READY: u16 = 15021;
+const OPEN_METRICS: &str = "application/openmetrics-text";
 
-/// Works until it exits with a code or is dropped.
+/// Works until it exits with a code or is dropped. What was counted goes with it.
 pub async fn run(container: Container) -> i32 {
-    let own = container.clone();
-    let metrics = Router::new().route("/metrics", get(move || std::future::ready(page(&own))));
+    let version = version(&container.spec);
+    let baggage = match env(&container.spec, "ENABLE_RESPONSE_BAGGAGE").map(str::parse::<bool>) {
+        None => true,
+        Some(Ok(switch)) => switch,
+        Some(Err(error)) => {
+            container.log(format!(
+                "Error: error parsing ENABLE_RESPONSE_BAGGAGE: {error}"
+            ));
+            return 1;
+        }
+    };
+    let ztunnel = Ztunnel::new(container.cluster.name(), number(&version), baggage);
+    let _running = container.world.traffic.carried_by(&ztunnel);
+    let proxies = Arc::new(AtomicU64::new(0));
+    let counted = proxies.clone();
+    let answer = move |headers: HeaderMap| {
+        let page = render(
+            &ztunnel,
+            &process(&version, counted.load(Ordering::Relaxed)),
+        );
+        std::future::ready(([(CONTENT_TYPE, content_type(&headers))], page))
+    };
+    let metrics = Router::new().route("/metrics", get(answer));
     let readiness = Router::new().route("/healthz/ready", get(|| std::future::ready("ready\n")));
-    let served = tokio::try_join!(
-        serve(&container, STATS, metrics),
-        serve(&container, READY, readiness),
-    );
-    container.log(format!("{served:?}"));
+    let served = async {
+        tokio::try_join!(
+            serve(&container, STATS, metrics),
+            serve(&container, READY, readiness),
+        )
+    };
+    tokio::select! {
+        served = served => container.log(format!("{served:?}")),
+        () = count(&container.cluster, &proxies) => {}
+    }
     1
 }
 
@@ -37,144 +85,83 @@ async fn serve(container: &Container, port: u16, router: Router) -> std::io::Res
     axum::serve(listener, router).await
 }
 
-fn page(container: &Container) -> String {
-    let image = container.spec.image.as_deref().unwrap_or_default();
-    let tag = image.rsplit(':').next().unwrap_or_default();
-    let reported = container
-        .world
-        .traffic
-        .reported_in(container.cluster.name());
-    render(tag, &reported)
-}
-
-/// Name, help and value of one kind of counter.
-type Family = (&'static str, &'static str, fn(&Counters) -> u64);
-
-fn render(tag: &str, reported: &[(Edge, Counters)]) -> String {
-    let mut page = format!(
-        "# HELP istio_build Istio component build info.\n# TYPE istio_build gauge\n\
-         istio_build{{component=\"ztunnel\",tag=\"{tag}\"}} 1\n"
-    );
-    let families: [Family; 4] = [
-        (
-            "connections_opened",
-            "The total number of TCP connections opened",
-            |c| c.connections,
-        ),
-        (
-            "connections_closed",
-            "The total number of TCP connections closed",
-            |c| c.connections,
-        ),
-        (
-            "received_bytes",
-            "The size of total bytes received during request in case of a TCP connection",
-            |c| c.received,
-        ),
-        (
-            "sent_bytes",
-            "The size of total bytes sent during response in case of a TCP connection",
-            |c| c.sent,
-        ),
-    ];
-    for (name, help, value) in families {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            page,
-            "# HELP istio_tcp_{name}_total {help}.\n# TYPE istio_tcp_{name}_total counter"
-        );
-        for (edge, counters) in reported {
-            let _ = writeln!(
-                page,
-                "istio_tcp_{name}_total{{{}}} {}",
-                labels(edge),
-                value(counters)
-            );
-        }
+/// The body is the same.
+fn content_type(headers: &HeaderMap) -> &'static str {
+    let accepted = headers.get_all(ACCEPT).iter();
+    let mut accepted = accepted.filter_map(|value| value.to_str().ok());
+    match accepted.any(|value| value.contains(OPEN_METRICS)) {
+        true => "application/openmetrics-text;charset=utf-8;version=1.0.0",
+        false => "text/plain; charset=utf-8",
     }
-    page
 }
 
-fn labels(edge: &Edge) -> String {
-    let reporter = match edge.reporter {
-        Reporter::Source => "source",
-        Reporter::Destination => "destination",
+fn env<'a>(spec: &'a Spec, name: &str) -> Option<&'a str> {
+    let env = spec.env.as_deref().unwrap_or_default();
+    // Of two with one name the last counts.
+    let found = env.iter().rev().find(|e| e.name == name)?;
+    found.value.as_deref()
+}
+
+/// The image sets it to its version, which its tag begins with.
+fn version(spec: &Spec) -> String {
+    if let Some(set) = env(spec, "ISTIO_META_ISTIO_VERSION") {
+        return set.to_owned();
+    }
+    let image = spec.image.as_deref().unwrap_or_default();
+    let name = image.split('@').next().unwrap_or_default();
+    // A colon before the last slash is a registry's port.
+    let tag = name.rsplit_once(':').map_or("unknown", |(_, tag)| tag);
+    let tag = if tag.contains('/') { "unknown" } else { tag };
+    let variant = tag.strip_suffix("-distroless");
+    let variant = variant.or_else(|| tag.strip_suffix("-debug"));
+    variant.unwrap_or(tag).to_owned()
+}
+
+fn number(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split(['.', '-']).map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??))
+}
+
+fn process(version: &str, proxies: u64) -> Process {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let worker = |i| Worker {
+        busy: metrics.worker_total_busy_duration(i).as_secs_f64(),
+        parks: metrics.worker_park_count(i),
+        parks_and_unparks: metrics.worker_park_unpark_count(i),
     };
-    let workload = format!("helloworld-{}", edge.version);
-    let pairs = [
-        ("reporter", reporter),
-        ("source_workload", "curl"),
-        ("source_canonical_service", "curl"),
-        ("source_canonical_revision", "latest"),
-        ("source_workload_namespace", "sample"),
-        (
-            "source_principal",
-            "spiffe://cluster.local/ns/sample/sa/curl",
-        ),
-        ("source_app", "curl"),
-        ("source_version", "latest"),
-        ("source_cluster", &edge.source_cluster),
-        ("destination_service", "helloworld.sample.svc.cluster.local"),
-        ("destination_service_namespace", "sample"),
-        ("destination_service_name", "helloworld"),
-        ("destination_workload", &workload),
-        ("destination_canonical_service", "helloworld"),
-        ("destination_canonical_revision", &edge.version),
-        ("destination_workload_namespace", "sample"),
-        (
-            "destination_principal",
-            "spiffe://cluster.local/ns/sample/sa/default",
-        ),
-        ("destination_app", "helloworld"),
-        ("destination_version", &edge.version),
-        ("destination_cluster", &edge.destination_cluster),
-        ("request_protocol", "tcp"),
-        ("response_flags", "-"),
-        ("connection_security_policy", "mutual_tls"),
-    ];
-    let quoted: Vec<String> = pairs
-        .iter()
-        .map(|(name, value)| format!("{name}=\"{value}\""))
-        .collect();
-    quoted.join(",")
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    Process {
+        tag: version.to_owned(),
+        proxies,
+        open_fds: open as u64,
+        max_fds: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
+        runtime: Runtime {
+            queue: metrics.global_queue_depth(),
+            tasks: metrics.num_alive_tasks(),
+            workers: (0..metrics.num_workers()).map(worker).collect(),
+        },
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics() {
-        let edge = Edge {
-            reporter: Reporter::Destination,
-            source_cluster: "cluster1".into(),
-            destination_cluster: "cluster2".into(),
-            version: "v2".into(),
-        };
-        let counters = Counters {
-            connections: 3,
-            received: 252,
-            sent: 600,
-        };
-        let page = render("1.30", &[(edge, counters)]);
-        let line = |name: &str| {
-            let start = format!("istio_tcp_{name}_total{{");
-            page.lines()
-                .find(|line| line.starts_with(&start))
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let received = line("received_bytes");
-        assert!(received.ends_with("} 252"), "{received}");
-        for label in [
-            "reporter=\"destination\"",
-            "source_cluster=\"cluster1\"",
-            "destination_workload=\"helloworld-v2\"",
-            "response_flags=\"-\"",
-        ] {
-            assert!(received.contains(label), "{label} in {received}");
+/// Never returns. What cannot be counted now is as before.
+async fn count(cluster: &Cluster, proxies: &AtomicU64) {
+    loop {
+        if let Ok(found) = pods_of_the_mesh(cluster).await {
+            proxies.store(found, Ordering::Relaxed);
         }
-        assert!(line("connections_opened").ends_with("} 3"));
-        assert!(page.ends_with('\n'));
+        sleep(Duration::from_secs(30)).await;
     }
+}
+
+async fn pods_of_the_mesh(cluster: &Cluster) -> kube::Result<u64> {
+    let ambient = ListParams::default().labels("istio.io/dataplane-mode=ambient");
+    let namespaces = Api::<Namespace>::all(cluster.client())
+        .list(&ambient)
+        .await?;
+    let mut found = 0;
+    for namespace in namespaces {
+        let pods = Api::<Pod>::namespaced(cluster.client(), &namespace.name_any());
+        found += pods.list(&ListParams::default()).await?.items.len();
+    }
+    Ok(found as u64)
 }

@@ -6,13 +6,15 @@ use std::hash::{Hash, Hasher};
 
 use serde_json::{Value, json};
 
-use super::promql::REQUIRED;
+use super::promql::{Query, REQUIRED};
 
 /// Nodes and edges by their ids.
 #[derive(Default)]
 pub(super) struct Graph {
     nodes: BTreeMap<String, Value>,
     edges: BTreeMap<String, Edge>,
+    /// What was added: both ends of a connection report it, alike when each knows the other.
+    added: BTreeSet<String>,
 }
 
 struct Edge {
@@ -26,7 +28,7 @@ struct Edge {
 impl Graph {
     pub(super) fn add(
         &mut self,
-        protocol: &'static str,
+        query: &Query,
         labels: &Value,
         rate: f64,
         services: bool,
@@ -36,19 +38,32 @@ impl Graph {
             return Err("missing expected TS labels");
         }
         let label = |name: &str| labels[name].as_str().unwrap_or("unknown");
+        let protocol = query.protocol;
         let (from, to) = clusters(&label)?;
+        let ends = REQUIRED.map(&label);
+        if !self
+            .added
+            .insert(id(&[&[query.metric, from, to][..], &ends].concat()))
+        {
+            return Ok(());
+        }
         let mtls = if label("connection_security_policy") == "mutual_tls" {
             rate
         } else {
             0.0
         };
         let source = self.workload("source", from, &label, known);
-        let target = self.workload("destination", to, &label, known);
-        let mut hops = vec![(source.clone(), target.clone())];
-        if services && label("destination_service_name") != "unknown" {
-            let service = self.service(to, &label, known);
-            hops = vec![(source, service.clone()), (service, target)];
-        }
+        let has_service = label("destination_service_name") != "unknown";
+        let hops = match label("destination_workload") {
+            // All that is known of it is the Service that was asked for.
+            "unknown" if has_service => vec![(source, self.service(to, &label, known))],
+            _ if services && has_service => {
+                let target = self.workload("destination", to, &label, known);
+                let service = self.service(to, &label, known);
+                vec![(source, service.clone()), (service, target)]
+            }
+            _ => vec![(source, self.workload("destination", to, &label, known))],
+        };
         for (source, target) in hops {
             let id = id(&[&source, &target, protocol]);
             let edge = self.edges.entry(id).or_insert(Edge {
@@ -176,3 +191,6 @@ fn id(key: &[&str]) -> String {
     key.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
+
+#[cfg(test)]
+mod tests;

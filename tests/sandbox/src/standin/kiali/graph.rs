@@ -64,7 +64,7 @@ pub(super) async fn graph(kiali: &Kiali, parameters: &HashMap<String, String>) -
         let services = parameter("injectServiceNodes", "false") == "true";
         for (query, samples) in queries.iter().zip(answers) {
             for (labels, rate) in samples {
-                if let Err(why) = graph.add(query.protocol, &labels, rate, services, &known) {
+                if let Err(why) = graph.add(query, &labels, rate, services, &known) {
                     kiali
                         .container
                         .log(format_args!("WRN Skipping series: {why}: {labels}"));

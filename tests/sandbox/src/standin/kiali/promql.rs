@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 /// One family of traffic.
 pub(super) struct Query {
+    pub(super) metric: &'static str,
     pub(super) protocol: &'static str,
     pub(super) promql: String,
 }
@@ -55,32 +56,59 @@ pub(super) fn queries(
     let mut queries = Vec::new();
     for (metric, protocol) in metrics {
         for namespace in namespaces {
-            let outgoing = format!("source_workload_namespace=\"{namespace}\"");
-            let incoming = format!(
-                "source_workload_namespace!=\"{namespace}\",destination_service_namespace=\"{namespace}\""
-            );
-            for direction in [outgoing, incoming] {
-                let selector = selector(&direction, protocol, ambient, scope);
+            for question in questions(namespace) {
+                let selector = selector(&question, protocol, ambient, scope);
                 let by = labels(protocol).join(",");
                 let rate = format!("sum(rate({metric}{{{selector}}}[{duration}])) by ({by})");
                 let promql = if idle { rate } else { format!("{rate} > 0") };
-                queries.push(Query { protocol, promql });
+                queries.push(Query {
+                    metric,
+                    protocol,
+                    promql,
+                });
             }
         }
     }
     queries
 }
 
-fn selector(direction: &str, protocol: &str, ambient: &str, scope: &[(String, String)]) -> String {
+/// Who reports, and of what: first what never reached a workload, then what came in as the receivers
+/// tell it, then what went out as the senders tell it.
+fn questions(namespace: &str) -> [(&'static str, String); 3] {
+    [
+        (
+            "source",
+            format!(
+                "source_workload_namespace!=\"{namespace}\",destination_workload_namespace=\"unknown\",\
+                 destination_workload=\"unknown\",destination_service=~\"^.+\\\\.{namespace}\\\\..+$\""
+            ),
+        ),
+        (
+            "destination",
+            format!("destination_workload_namespace=\"{namespace}\""),
+        ),
+        (
+            "source",
+            format!("source_workload_namespace=\"{namespace}\""),
+        ),
+    ]
+}
+
+fn selector(
+    (reporter, of): &(&str, String),
+    protocol: &str,
+    ambient: &str,
+    scope: &[(String, String)],
+) -> String {
     let mut labels: Vec<String> = scope.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
-    labels.push(match ambient {
-        "total" | "waypoint" => "reporter=~\"waypoint|source\"".into(),
-        _ => "reporter=\"source\"".into(),
-    });
-    labels.push(direction.into());
     if protocol == "tcp" && ["none", "waypoint"].contains(&ambient) {
         labels.push("app!=\"ztunnel\"".into());
     }
+    labels.push(match ambient {
+        "total" | "waypoint" => format!("reporter=~\"waypoint|{reporter}\""),
+        _ => format!("reporter=\"{reporter}\""),
+    });
+    labels.push(of.clone());
     labels.join(",")
 }
 
@@ -123,24 +151,33 @@ mod tests {
     fn ambient_traffic_none_leaves_ztunnel_out() {
         let only_tcp = [("rateHttp", "none"), ("duration", "300s")];
         let total = promql(&only_tcp, &[]);
-        assert!(total[0].starts_with(
-            "sum(rate(istio_tcp_received_bytes_total{reporter=~\"waypoint|source\",\
-             source_workload_namespace=\"sample\"}[300s])) by (source_cluster,"
-        ));
+        let starts = [
+            "reporter=~\"waypoint|source\",source_workload_namespace!=\"sample\",\
+             destination_workload_namespace=\"unknown\",destination_workload=\"unknown\",\
+             destination_service=~\"^.+\\\\.sample\\\\..+$\"}[300s])) by (source_cluster,",
+            "reporter=~\"waypoint|destination\",destination_workload_namespace=\"sample\"}[300s]",
+            "reporter=~\"waypoint|source\",source_workload_namespace=\"sample\"}[300s]",
+        ];
+        assert_eq!(total.len(), starts.len());
+        for (query, start) in total.iter().zip(starts) {
+            let start = format!("sum(rate(istio_tcp_received_bytes_total{{{start}");
+            assert!(query.starts_with(&start), "{query}");
+        }
         let none = promql(
             &[&only_tcp[..], &[("ambientTraffic", "none")]].concat(),
             &[],
         );
-        assert!(
-            none.iter()
-                .all(|q| q.contains("app!=\"ztunnel\"") && q.contains("reporter=\"source\""))
-        );
+        let reporters = ["source", "destination", "source"];
+        for (query, reporter) in none.iter().zip(reporters) {
+            let of = format!("app!=\"ztunnel\",reporter=\"{reporter}\",");
+            assert!(query.contains(&of), "{query}");
+        }
     }
 
     #[test]
     fn the_scope_is_in_every_query() {
         let scoped = promql(&[], &[("mesh".to_string(), "m1".to_string())]);
-        assert_eq!(scoped.len(), 4);
+        assert_eq!(scoped.len(), 6);
         assert!(scoped.iter().all(|q| q.contains("{mesh=\"m1\",")));
     }
 }

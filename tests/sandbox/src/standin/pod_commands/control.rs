@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{CONTROL, envs};
 use crate::Cluster;
 use crate::standin::World;
+use crate::standin::sample::Reset;
 use crate::standin::service::{self, Missing};
 
 #[derive(Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub enum Answer {
     Hello(String),
     NoSuchHost,
     Refused,
+    /// Accepted, and closed without a word.
+    Reset,
 }
 
 /// Answers for one cluster as long as the handle is held, and lets the sample's `curl` ask.
@@ -87,6 +90,7 @@ async fn find(cluster: &Cluster, world: &World, question: &Question) -> Result<A
             None => Answer::NoSuchHost,
             Some(_) => match world.traffic.request(cluster.name()).await {
                 Ok(line) => Answer::Hello(line),
+                Err(error) if error.is::<Reset>() => Answer::Reset,
                 Err(_) => Answer::Refused,
             },
         });

@@ -129,6 +129,7 @@ fn failure(got: &Got, url: &Url, millis: u128) -> Failure {
             28,
             format!("Operation timed out after {millis} milliseconds with 0 bytes received"),
         ),
+        Got::Reset => (56, "Recv failure: Connection reset by peer".to_owned()),
         _ => (52, "Empty reply from server".to_owned()),
     }
 }

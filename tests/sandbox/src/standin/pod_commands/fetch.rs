@@ -16,6 +16,7 @@ pub enum Got {
     /// The address, and the system's message.
     NotConnected(SocketAddr, String),
     TimedOut,
+    Reset,
     /// Connected, but no answer.
     Broken(String),
 }
@@ -42,6 +43,7 @@ pub async fn get(url: &Url, limit: Option<Duration>) -> Got {
                     "Connection refused".to_owned(),
                 );
             }
+            Ok(Answer::Reset) => return Got::Reset,
             Err(error) => return Got::Broken(format!("{error:#}")),
         },
     };

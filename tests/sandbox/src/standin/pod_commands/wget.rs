@@ -173,6 +173,7 @@ fn message(got: &Got, host: &str) -> String {
             format!("can't connect to remote host ({}): {why}", address.ip())
         }
         Got::TimedOut => "download timed out".to_owned(),
+        Got::Reset => "error getting response: Connection reset by peer".to_owned(),
         Got::Broken(why) => format!("error getting response: {why}"),
         Got::Response(_) | Got::Hello(_) => String::new(),
     }

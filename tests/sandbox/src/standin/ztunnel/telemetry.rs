@@ -1,0 +1,200 @@
+//! What a ztunnel knows of a connection, by its version, its switch and those of the other end, and
+//! what it counts of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::labels::{Edge, End, Flags, Reporter};
+use crate::standin::sample::Failure;
+
+/// The first that tells the other end who it is, and asks it.
+const BAGGAGE: (u32, u32) = (1, 29);
+/// How long a connection between two ztunnels is kept for the next one.
+const POOLED: Duration = Duration::from_secs(300);
+
+/// A running one; clones are handles to it.
+#[derive(Clone)]
+pub struct Ztunnel {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster: String,
+    /// None: not known, so a new one.
+    version: Option<(u32, u32)>,
+    /// ENABLE_RESPONSE_BAGGAGE.
+    response_baggage: bool,
+    counts: Mutex<Counts>,
+}
+
+/// Since it started.
+#[derive(Default)]
+pub struct Counts {
+    pub edges: BTreeMap<Edge, Counters>,
+    /// Connections of pods that are open now. None: there was none yet.
+    pub sending: Option<u64>,
+    /// When each cluster's ztunnels last used a connection to this one.
+    received: BTreeMap<String, Instant>,
+    /// Names that `curl` asked for, once by A and once by AAAA.
+    pub names: u64,
+}
+
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Counters {
+    pub opened: u64,
+    pub closed: u64,
+    pub failed: u64,
+    pub received: u64,
+    pub sent: u64,
+}
+
+/// One end's view of a connection.
+pub struct Reported {
+    ztunnel: Ztunnel,
+    edge: Edge,
+    from: String,
+    failed: Option<Flags>,
+}
+
+impl Ztunnel {
+    pub fn new(cluster: &str, version: Option<(u32, u32)>, response_baggage: bool) -> Ztunnel {
+        let inner = Inner {
+            cluster: cluster.to_owned(),
+            version,
+            response_baggage,
+            counts: Mutex::default(),
+        };
+        Ztunnel {
+            inner: Arc::new(inner),
+        }
+    }
+
+    pub fn cluster(&self) -> &str {
+        &self.inner.cluster
+    }
+
+    pub fn is(&self, other: &Ztunnel) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Since when failed connections and open sockets are counted, and baggage is answered.
+    pub fn is_new(&self) -> bool {
+        self.inner.version.is_none_or(|version| version >= BAGGAGE)
+    }
+
+    pub fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.inner.counts.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub fn asked_for_a_name(&self) {
+        self.counts().names += 1;
+    }
+
+    fn answers_baggage(&self) -> bool {
+        self.is_new() && self.inner.response_baggage
+    }
+}
+
+impl Counts {
+    /// Connections of other ztunnels, used or kept. None: there was none yet.
+    pub fn receiving(&self) -> Option<usize> {
+        let kept = self.received.values().filter(|at| at.elapsed() < POOLED);
+        (!self.received.is_empty()).then(|| kept.count())
+    }
+}
+
+/// Each end that sees a connection from `curl` to `helloworld`. None: the receiver has no ztunnel.
+pub fn reports(
+    sender: &Ztunnel,
+    receiver: Option<&Ztunnel>,
+    version: &str,
+    failure: Option<Failure>,
+) -> Vec<Reported> {
+    let from = sender.cluster().to_owned();
+    let at_source = Reported {
+        ztunnel: sender.clone(),
+        edge: at_source(sender, receiver, version, failure.is_some()),
+        from: from.clone(),
+        failed: failure.map(|_| Flags::Connect),
+    };
+    let at_destination = receiver.filter(|_| failure != Some(Failure::Connect));
+    let at_destination = at_destination.map(|receiver| Reported {
+        ztunnel: receiver.clone(),
+        edge: at_destination_of(sender, receiver, version),
+        from,
+        failed: failure.map(|_| Flags::Deny),
+    });
+    std::iter::once(at_source).chain(at_destination).collect()
+}
+
+/// Beyond a gateway is who says so in the answer; before 1.29 it is the gateway itself, and so it is
+/// when no answer comes.
+fn at_source(sender: &Ztunnel, receiver: Option<&Ztunnel>, version: &str, failed: bool) -> Edge {
+    let destination = match receiver {
+        Some(receiver) if receiver.cluster() == sender.cluster() => {
+            End::helloworld(receiver.cluster(), version)
+        }
+        Some(receiver) if sender.is_new() && !failed => match receiver.answers_baggage() {
+            true => End::helloworld(receiver.cluster(), version).by_baggage(),
+            false => End::helloworld(receiver.cluster(), version).hidden(),
+        },
+        _ => End::gateway(),
+    };
+    Edge {
+        reporter: Reporter::Source,
+        source: End::curl(sender.cluster()),
+        destination,
+        flags: Flags::None,
+    }
+}
+
+/// The sender's baggage is read as the own is sent: the switch is for both. One of before 1.29 has
+/// no switch.
+fn at_destination_of(sender: &Ztunnel, receiver: &Ztunnel, version: &str) -> Edge {
+    let source = End::curl(sender.cluster());
+    let local = receiver.cluster() == sender.cluster();
+    let source = match receiver.is_new() && !receiver.inner.response_baggage && !local {
+        true => source.hidden(),
+        false => source,
+    };
+    Edge {
+        reporter: Reporter::Destination,
+        source,
+        destination: End::helloworld(receiver.cluster(), version),
+        flags: Flags::None,
+    }
+}
+
+impl Reported {
+    /// A connection that fails is opened as any other, and closed as one that failed.
+    pub fn opened(&self) {
+        let mut counts = self.ztunnel.counts();
+        counts.edges.entry(self.edge.clone()).or_default().opened += 1;
+        match self.edge.reporter {
+            Reporter::Source => *counts.sending.get_or_insert(0) += 1,
+            Reporter::Destination => {
+                counts.received.insert(self.from.clone(), Instant::now());
+            }
+        }
+    }
+
+    pub fn transferred(&self, received: u64, sent: u64) {
+        let mut counts = self.ztunnel.counts();
+        let counters = counts.edges.entry(self.edge.clone()).or_default();
+        counters.received += received;
+        counters.sent += sent;
+    }
+
+    pub fn closed(&self) {
+        let mut counts = self.ztunnel.counts();
+        let mut edge = self.edge.clone();
+        edge.flags = self.failed.unwrap_or(Flags::None);
+        let counters = counts.edges.entry(edge).or_default();
+        counters.closed += 1;
+        counters.failed += u64::from(self.failed.is_some());
+        if let (Reporter::Source, Some(open)) = (self.edge.reporter, &mut counts.sending) {
+            *open = open.saturating_sub(1);
+        }
+    }
+}
