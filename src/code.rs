@@ -50,6 +50,7 @@ codes! {
     NoRemoteSecret = 1213,
     NotInSync = 1214,
     SyncUnknown = 1215,
+    NoResponseBaggage = 1230,
     SameClusterId = 1301,
     SameNetwork = 1302,
     MeshIdsDiffer = 1303,

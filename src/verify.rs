@@ -1,7 +1,9 @@
 //! `verify`: § Verify federated Prometheus, and what the guide leaves to the eye. Each hop is proven
 //! by itself, so that a failure names the one that broke.
 
+mod edges;
 mod exposure;
+mod flows;
 mod prometheus;
 mod targets;
 mod told;
@@ -33,6 +35,7 @@ pub enum Hop {
     Kiali,
     Traffic,
     Metrics,
+    Edge,
 }
 
 impl Hop {
@@ -46,6 +49,7 @@ impl Hop {
             Hop::Kiali => "kiali",
             Hop::Traffic => "traffic",
             Hop::Metrics => "metrics",
+            Hop::Edge => "edge",
         }
     }
 }

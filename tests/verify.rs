@@ -1,5 +1,6 @@
 //! `verify`: proves every hop, names the one that broke, and claims nothing that it did not see.
 
+mod edges;
 mod metrics;
 mod remotes;
 mod shown;
@@ -29,7 +30,8 @@ ok        kiali          cluster1      sees cluster1, cluster2
 ok        traffic        cluster1      N requests answered: Hello version: v1, Hello version: v2
 ok        metrics        cluster1      received bytes grew by N B
 ok        metrics        cluster2      received bytes grew by N B
-Verified in TIME: 11 ok
+ok        edge           cluster2      received bytes from cluster1 grew by N B
+Verified in TIME: 12 ok
 "
         );
         unwritten(&marks);
@@ -75,12 +77,13 @@ fn counters_that_stand_still_prove_nothing() {
         clusters.installed().await;
         let still = clusters.run(&["verify"]).await.exited(5);
         assert_eq!(
-            last_lines(&still.stdout, 4),
+            last_lines(&still.stdout, 5),
             "\
 ok        traffic        cluster1      N requests answered: Hello version: v1, Hello version: v2
 broken    metrics        cluster1      received bytes stayed at N B within 75 s of traffic
 broken    metrics        cluster2      received bytes stayed at N B within 75 s of traffic
-Not verified in TIME: 2 broken, 9 ok
+unproven  edge           cluster2      neither cluster1 nor cluster2 reported anything within 75 s of traffic
+Not verified in TIME: 2 broken, 1 unproven, 9 ok
 "
         );
         traffic.freeze(false);

@@ -8,12 +8,15 @@ use kube::core::DynamicObject;
 use super::Finding;
 use super::facts::Facts;
 use crate::code::Code;
+use crate::mesh::Cluster;
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
 
 const CONTROLLER: &str = "istio.io/gateway-controller";
-/// Since then it reports the other end of connections between networks.
+/// Since then both ends of a connection between networks tell each other who they are.
 const BAGGAGE: (u32, u32) = (1, 29);
+/// And may be kept from it by this.
+const SWITCH: &str = "ENABLE_RESPONSE_BAGGAGE";
 
 pub fn judge(facts: &Facts<'_>) -> Vec<Finding> {
     [class(facts), istiod(facts), ztunnel(facts)].concat()
@@ -113,31 +116,59 @@ fn ztunnel(facts: &Facts<'_>) -> Vec<Finding> {
         Err(blind) => return vec![*blind.clone()],
         Ok(sets) => sets.as_deref().unwrap_or_default(),
     };
-    let [set, ..] = sets else {
+    if sets.is_empty() {
         let all = ObjectId::new("DaemonSet", ISTIO_NAMESPACE, "ztunnel");
         let finding = Finding::new(Code::NoZtunnel, facts.cluster, all, "there is none");
         return vec![finding.fix("install Istio with profile ambient")];
-    };
-    let object = ObjectId::new(
-        "DaemonSet",
-        &set.namespace().unwrap_or_default(),
-        &set.name_any(),
-    );
+    }
+    // One for each revision while one is being replaced.
+    let found = sets.iter().flat_map(|set| daemon_set(facts.cluster, set));
+    found.collect()
+}
+
+/// Every cluster's: what one does not tell of itself the others do not know.
+fn daemon_set(cluster: &Cluster, set: &DaemonSet) -> Vec<Finding> {
+    let namespace = set.namespace().unwrap_or_default();
+    let object = ObjectId::new("DaemonSet", &namespace, &set.name_any());
+    let finding = |code, cause: String| Finding::new(code, cluster, object.clone(), cause);
     let mut findings = Vec::new();
     if let Some((ready, all)) = ready(set).filter(|(ready, all)| ready < all) {
         let cause = format!("{ready} of {all} pods are ready");
-        let finding = Finding::new(Code::ZtunnelNotReady, facts.cluster, object.clone(), cause);
-        let pods = format!("-n {ISTIO_NAMESPACE} get pods -l app=ztunnel -o wide");
-        findings.push(finding.kubectl(facts.cluster, &pods));
+        let pods = format!("-n {namespace} get pods -l app=ztunnel -o wide");
+        findings.push(finding(Code::ZtunnelNotReady, cause).kubectl(cluster, &pods));
     }
     if let Some((version, tag)) = version(set)
         && version < BAGGAGE
     {
-        let cause = format!("is of version {tag}: edges between clusters end at \"unknown\"");
-        let finding = Finding::new(Code::OldZtunnel, facts.cluster, object, cause);
-        findings.push(finding.fix("upgrade ztunnel to 1.29 or newer"));
+        let cause = format!(
+            "is of version {tag}: of connections to and from other clusters one end is not known, and Kiali shows wrong edges"
+        );
+        let fix = "upgrade ztunnel to 1.29 or newer, in every cluster";
+        findings.push(finding(Code::OldZtunnel, cause).fix(fix));
+    }
+    if hides(set) {
+        let cause = format!(
+            "sets {SWITCH}=false: of connections from other clusters neither end is known, and Kiali shows no edge between the clusters"
+        );
+        let on = format!(
+            "-n {namespace} set env daemonset/{} {SWITCH}=true",
+            set.name_any()
+        );
+        findings.push(finding(Code::NoResponseBaggage, cause).kubectl(cluster, &on));
     }
     findings
+}
+
+/// It takes nothing but `true` and `false`, and does not start with another value.
+fn hides(set: &DaemonSet) -> bool {
+    let pod = set.spec.template.spec.as_ref();
+    let containers = pod.map_or(&[][..], |pod| &pod.containers);
+    let all = containers
+        .iter()
+        .flat_map(|c| c.env.as_deref().unwrap_or_default());
+    // Of two with one name the last counts.
+    let switch = all.filter(|variable| variable.name == SWITCH).last();
+    switch.and_then(|switch| switch.value.as_deref()) == Some("false")
 }
 
 /// Of all that should be.
@@ -179,6 +210,27 @@ mod tests {
         let status = |ready: i32| json!({"currentNumberScheduled": 3, "desiredNumberScheduled": 3, "numberMisscheduled": 0, "numberReady": ready});
         assert_eq!(counted(status(2)), Some((2, 3)));
         assert_eq!(counted(json!(null)), None);
+    }
+
+    #[test]
+    fn only_the_last_word_of_the_switch_hides_the_ends() {
+        let of = |env: Value| {
+            let mut set = set("ztunnel");
+            let pod = set.spec.template.spec.as_mut().unwrap();
+            pod.containers[0].env = serde_json::from_value(env).unwrap();
+            hides(&set)
+        };
+        let to = |value: &str| json!({"name": SWITCH, "value": value});
+        assert!(of(json!([to("false")])));
+        assert!(of(json!([to("true"), to("false")])));
+        assert!(!of(json!([to("false"), to("true")])));
+        assert!(!of(json!([to("true")])));
+        assert!(!of(
+            json!([{"name": "OTHER", "value": "false"}, {"name": SWITCH}])
+        ));
+        assert!(!of(json!(null)));
+        let none = json!({"spec": {"selector": {}, "template": {}}});
+        assert!(!hides(&serde_json::from_value(none).unwrap()));
     }
 
     #[test]

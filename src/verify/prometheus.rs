@@ -42,14 +42,32 @@ pub struct ActiveTarget {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Vector {
+    result_type: ResultType,
     result: Vec<Sample>,
 }
 
+/// Of the queries here it is no other.
 #[derive(Deserialize)]
-struct Sample {
-    metric: BTreeMap<String, String>,
+#[serde(rename_all = "lowercase")]
+enum ResultType {
+    Vector,
+}
+
+/// One series now.
+#[derive(Deserialize)]
+pub struct Sample {
+    pub metric: BTreeMap<String, String>,
     value: (f64, String),
+}
+
+impl Sample {
+    /// None: no number that a counter can have.
+    pub fn count(&self) -> Option<f64> {
+        let value = self.value.1.parse::<f64>().ok()?;
+        (value.is_finite() && value >= 0.0).then_some(value)
+    }
 }
 
 impl<'a> Federation<'a> {
@@ -73,18 +91,26 @@ impl<'a> Federation<'a> {
 
     /// An instant query whose result has one number for each cluster.
     pub async fn by_cluster(&self, query: &str) -> Result<BTreeMap<String, f64>> {
+        let number = |mut sample: Sample| {
+            let count = sample.count()?;
+            Some((sample.metric.remove("cluster")?, count))
+        };
+        let samples = self.samples(query).await?;
+        Ok(samples.into_iter().filter_map(number).collect())
+    }
+
+    /// The result of an instant query.
+    pub async fn samples(&self, query: &str) -> Result<Vec<Sample>> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("query", query)
             .finish();
         let path = format!("/api/v1/query?{query}");
         let answer: Answer<Vector> = get_json(self.home, &self.target, &path, PATIENCE).await?;
-        let number = |mut sample: Sample| {
-            Some((
-                sample.metric.remove("cluster")?,
-                sample.value.1.parse().ok()?,
-            ))
-        };
-        Ok(answer.data.result.into_iter().filter_map(number).collect())
+        let Vector {
+            result_type: ResultType::Vector,
+            result,
+        } = answer.data;
+        Ok(result)
     }
 }
 

@@ -1,15 +1,16 @@
-//! Traffic as the guide makes it, and its bytes in the federating Prometheus. Only growth counts:
-//! a counter of yesterday proves nothing.
+//! Traffic as the guide makes it, and what the federating Prometheus shows of it: bytes in the metrics
+//! of each cluster, and edges between the clusters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use tokio::time::{sleep, timeout};
+use anyhow::Result;
+use tokio::time::{Instant, sleep, timeout};
 
+use super::flows::{Counter, Flows, QUERY, Reporter, bytes};
 use super::prometheus::Federation;
 use super::told::Waits;
-use super::{Finding, Hop, Verdict};
+use super::{Finding, Hop, Verdict, edges};
 use crate::guide::Step;
 use crate::install::Run;
 use crate::k8s::{Scope, pods};
@@ -20,13 +21,18 @@ const NAMESPACE: &str = "sample";
 const PODS: &str = "app=curl";
 const CONTAINER: &str = "curl";
 const URL: &str = "helloworld.sample:5000/hello";
-/// Bytes that reached the sample app, as ztunnels reported them, for each cluster that reported.
-const RECEIVED: &str =
-    r#"sum by (cluster) (istio_tcp_received_bytes_total{destination_workload_namespace="sample"})"#;
 /// One scrape of a cluster's own Prometheus and two of the federating one, 15 s each, and some air.
 const PATIENCE: Duration = Duration::from_secs(75);
+/// What the sender's cluster tells of a failure may come before what the receiver's does.
+const OTHER_END: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_secs(1);
+/// What curl ends with when ztunnel took the connection, and closed it.
+const CLOSED: [&str; 2] = ["curl: (52)", "curl: (56)"];
+/// Of what a pod says, that much is shown.
+const SHOWN: usize = 200;
+/// And of its versions that many.
+const VERSIONS: usize = 20;
 
 /// The sample's client.
 struct Sender<'a> {
@@ -39,8 +45,17 @@ struct Seen {
     requests: usize,
     /// The versions that answered.
     answers: BTreeSet<String>,
-    /// Each cluster's bytes when they were first seen, and last.
-    bytes: BTreeMap<String, (f64, f64)>,
+    /// How many requests were not answered, and what curl said of the last one.
+    failed: (usize, String),
+    flows: Flows,
+}
+
+/// How a request ended.
+enum Ended {
+    Answered(String),
+    /// By ztunnel, which counts it.
+    Closed(String),
+    Failed(String),
 }
 
 /// Makes traffic until the counters of every cluster grow, or the patience is used up.
@@ -62,11 +77,12 @@ pub async fn flows(
     if let Ok(Err(broken)) = timeout(patience, watching).await {
         return vec![broken];
     }
-    let metrics = clusters
-        .iter()
-        .map(|c| Finding::on(Hop::Metrics, c, seen.growth(c, patience)));
-    std::iter::once(seen.answered(&sender, patience))
+    let from = &sender.scope.cluster.name;
+    let metrics = clusters.iter().map(|c| seen.metrics(from, c, patience));
+    let edges = edges::judge(from, clusters, &seen.flows, patience);
+    std::iter::once(seen.answered(from, patience))
         .chain(metrics)
+        .chain(edges)
         .collect()
 }
 
@@ -99,72 +115,138 @@ async fn watch(
     seen: &mut Seen,
     mut waits: Waits,
 ) -> Result<(), Finding> {
-    let broken = |hop, error: anyhow::Error| {
-        Finding::on(hop, &sender.scope.cluster.name, Err(format!("{error:#}")))
-    };
+    let from = &sender.scope.cluster.name;
+    let broken = |hop, why| Finding::on(hop, from, Err(why));
+    let unread = |error: anyhow::Error| broken(Hop::Metrics, format!("{error:#}"));
+    let mut told = None;
     loop {
-        let (said, bytes) = tokio::join!(request(sender), federation.by_cluster(RECEIVED));
-        seen.answers
-            .insert(said.map_err(|e| broken(Hop::Traffic, e))?);
+        let (ended, samples) = tokio::join!(request(sender), federation.samples(QUERY));
+        let ended = ended.map_err(|e| broken(Hop::Traffic, format!("{e:#}")))?;
         seen.requests += 1;
-        for (cluster, bytes) in bytes.map_err(|e| broken(Hop::Metrics, e))? {
-            let (first, last) = seen.bytes.entry(cluster).or_insert((bytes, bytes));
-            // A ztunnel that starts again counts from 0.
-            (*first, *last) = (first.min(bytes), bytes);
+        match ended {
+            Ended::Answered(version) if seen.answers.len() < VERSIONS => {
+                seen.answers.insert(version);
+            }
+            Ended::Answered(_) => {}
+            // Why, the metrics tell a little later.
+            Ended::Closed(why) => seen.failed = (seen.failed.0 + 1, why),
+            Ended::Failed(why) => return Err(broken(Hop::Traffic, why)),
         }
-        let missing = clusters.iter().filter(|c| seen.grown(c).is_none());
-        let missing = missing.map(ToString::to_string).collect::<Vec<_>>();
-        if missing.is_empty() {
+        seen.flows.add(samples.map_err(unread)?).map_err(unread)?;
+        let missing = seen.missing(from, clusters);
+        let Some(missing) = missing.filter(|_| !edges::is_denied(from, clusters, &seen.flows))
+        else {
+            return Ok(());
+        };
+        waits.says(missing);
+        if edges::have_failed(from, &seen.flows)
+            && told.get_or_insert_with(Instant::now).elapsed() > OTHER_END
+        {
             return Ok(());
         }
-        let missing = missing.join(", ");
-        waits.says(format!(
-            "sends requests; received bytes of {missing} do not grow yet"
-        ));
         sleep(PAUSE).await;
     }
 }
 
 impl Seen {
-    fn grown(&self, cluster: &ClusterName) -> Option<f64> {
-        let (first, last) = self.bytes.get(cluster.as_str())?;
-        Some(last - first).filter(|grown| *grown > 0.0)
-    }
-
-    fn answered(&self, sender: &Sender<'_>, patience: Duration) -> Finding {
-        let seen = match self.requests {
-            0 => Err(format!("no answer within {} s", patience.as_secs())),
-            requests => Ok(format!(
-                "{requests} requests answered: {}",
-                self.answers.iter().cloned().collect::<Vec<_>>().join(", ")
-            )),
-        };
-        Finding::on(Hop::Traffic, &sender.scope.cluster.name, seen)
-    }
-
-    fn growth(&self, cluster: &ClusterName, patience: Duration) -> Result<String, String> {
-        let within = format!("within {} s of traffic", patience.as_secs());
-        match (self.grown(cluster), self.bytes.get(cluster.as_str())) {
-            (Some(grown), _) => Ok(format!("received bytes grew by {grown} B")),
-            (None, None) => Err(format!("no received bytes {within}")),
-            (None, Some((_, last))) => Err(format!("received bytes stayed at {last} B {within}")),
+    /// What has not come yet, in words. None: nothing failed, and all that is waited for is there.
+    fn missing(&self, from: &ClusterName, clusters: &[ClusterName]) -> Option<String> {
+        if self.failed.0 > 0 {
+            let what = "requests fail; waits for the reason in the metrics";
+            return Some(what.into());
         }
+        let silent = clusters.iter().filter(|c| self.grown(c).is_none());
+        let silent = silent.map(ToString::to_string).collect::<Vec<_>>();
+        if !silent.is_empty() {
+            let silent = silent.join(", ");
+            return Some(format!(
+                "sends requests; received bytes of {silent} do not grow yet"
+            ));
+        }
+        let whole = edges::are_reported(from, clusters, &self.flows);
+        (!whole).then(|| {
+            format!("sends requests; not both ends of those from {from} are in the metrics yet")
+        })
+    }
+
+    /// What a cluster received; else what was sent from there. Both ends report what stays inside a
+    /// cluster: it is counted once.
+    fn grown(&self, cluster: &ClusterName) -> Option<(f64, Reporter)> {
+        let grown = |reporter| {
+            let all = |_: &str, _: &str| true;
+            let name = cluster.as_str();
+            (
+                self.flows.grown(Counter::Bytes, name, reporter, all),
+                reporter,
+            )
+        };
+        let mut ends = [Reporter::Destination, Reporter::Source].into_iter();
+        ends.find_map(|end| Some(grown(end)).filter(|(grown, _)| *grown > 0.0))
+    }
+
+    fn counts_failures(&self, cluster: &ClusterName) -> bool {
+        let mut ends = [Reporter::Destination, Reporter::Source].into_iter();
+        ends.any(|end| {
+            !self
+                .flows
+                .flags(cluster.as_str(), end, |_, _| true)
+                .is_empty()
+        })
+    }
+
+    fn answered(&self, from: &ClusterName, patience: Duration) -> Finding {
+        let answers = || self.answers.iter().cloned().collect::<Vec<_>>().join(", ");
+        let seen = match (self.requests, &self.failed) {
+            (0, _) => Err(format!("no answer within {} s", patience.as_secs())),
+            (requests, (0, _)) => Ok(format!("{requests} requests answered: {}", answers())),
+            (requests, (failed, why)) => {
+                Err(format!("{failed} of {requests} requests failed: {why}"))
+            }
+        };
+        Finding::on(Hop::Traffic, from, seen)
+    }
+
+    fn metrics(&self, from: &ClusterName, cluster: &ClusterName, patience: Duration) -> Finding {
+        let within = format!("within {} s of traffic", patience.as_secs());
+        let last = |reporter| self.flows.last(cluster.as_str(), reporter);
+        let last = last(Reporter::Destination).or_else(|| last(Reporter::Source));
+        let seen = match (self.grown(cluster), last) {
+            (Some((grown, Reporter::Destination)), _) => {
+                Ok(format!("received bytes grew by {}", bytes(grown)))
+            }
+            (Some((grown, Reporter::Source)), _) => Ok(format!(
+                "bytes of requests from there grew by {}",
+                bytes(grown)
+            )),
+            (None, _) if self.counts_failures(cluster) => {
+                Ok("no bytes moved, but connections that failed are counted".into())
+            }
+            (None, _) if self.failed.0 > 0 && cluster != from => {
+                let why = "no request got there";
+                return Finding::untried(Hop::Metrics, Some(cluster), Verdict::Unproven, why);
+            }
+            (None, None) => Err(format!("no received bytes {within}")),
+            (None, Some(last)) => Err(format!("received bytes stayed at {} {within}", bytes(last))),
+        };
+        Finding::on(Hop::Metrics, cluster, seen)
     }
 }
 
-/// One request from the sample's client; its answer, without the pod's name.
-async fn request(Sender { scope, pod }: &Sender<'_>) -> Result<String> {
+/// One request from the sample's client; its answer is without the pod's name.
+async fn request(Sender { scope, pod }: &Sender<'_>) -> Result<Ended> {
     let command = ["curl", "-sS", URL];
     let output = pods::exec(scope, NAMESPACE, pod, CONTAINER, &command, ANSWER).await?;
+    let short = |line: &str| line.chars().take(SHOWN).collect::<String>();
     if !output.success {
-        let cause = output
-            .stderr
-            .lines()
-            .next()
-            .unwrap_or("curl failed without a word");
-        bail!("curl {URL} in Pod {NAMESPACE}/{pod}: {cause}");
+        let cause = output.stderr.lines().next();
+        let cause = cause.unwrap_or("curl failed without a word");
+        let why = format!("curl {URL} in Pod {NAMESPACE}/{pod}: {}", short(cause));
+        return Ok(match CLOSED.iter().any(|code| cause.starts_with(code)) {
+            true => Ended::Closed(why),
+            false => Ended::Failed(why),
+        });
     }
     let line = output.stdout.lines().next().unwrap_or_default();
     let version = line.split(',').next().unwrap_or_default();
-    Ok(version.trim().to_string())
+    Ok(Ended::Answered(short(version.trim())))
 }

@@ -195,6 +195,11 @@ pub fn warnings() -> Vec<Broken> {
             "DaemonSet istio-system/ztunnel: is of version 1.28.3",
         ),
         broken(
+            "AK1230",
+            Change::Env(ZTUNNEL, "ENABLE_RESPONSE_BAGGAGE".into(), "false".into()),
+            "DaemonSet istio-system/ztunnel: sets ENABLE_RESPONSE_BAGGAGE=false",
+        ),
+        broken(
             "AK1211",
             Change::Of(EAST_WEST, other_class),
             "Gateways istio-east-west: there is none of this class",
