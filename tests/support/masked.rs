@@ -33,7 +33,9 @@ fn word(word: &str, next: &str) -> String {
         |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
     let masked = match body {
         _ if body.strip_suffix('s').is_some_and(numeric) => "TIME".to_string(),
-        _ if numeric(body) && COUNTED.contains(&next.trim_end_matches(',')) => "N".to_string(),
+        _ if numeric(body) && COUNTED.contains(&next.trim_end_matches([',', ';'])) => {
+            "N".to_string()
+        }
         _ if body.ends_with('Z') && body.contains("T") && body.starts_with("20") => {
             "TIME".to_string()
         }
@@ -63,7 +65,7 @@ fn only_what_differs_is_masked() {
         "at TIME: N minutes old\n"
     );
     assert_eq!(
-        masked("9 ready, 25 requests, grew by 1764 B"),
-        "9 ready, N requests, grew by N B\n"
+        masked("9 ready, 25 requests, grew by 1764 B; 9 B"),
+        "9 ready, N requests, grew by N B; N B\n"
     );
 }

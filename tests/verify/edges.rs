@@ -15,9 +15,9 @@ const OLD: &str = "docker.io/istio/ztunnel:1.28.3";
 fn an_edge_is_proven_by_the_clusters_that_the_series_name() {
     on_two_clusters(async |clusters| {
         clusters.installed().await;
-        a_receiver_that_does_not_tell(clusters).await;
         a_receiver_that_is_old(clusters).await;
         a_sender_that_is_old(clusters).await;
+        a_receiver_that_does_not_tell(clusters).await;
         clusters.cleaned().await;
     });
 }
