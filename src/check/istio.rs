@@ -163,11 +163,11 @@ fn daemon_set(cluster: &Cluster, set: &DaemonSet) -> Vec<Finding> {
 fn hides(set: &DaemonSet) -> bool {
     let pod = set.spec.template.spec.as_ref();
     let containers = pod.map_or(&[][..], |pod| &pod.containers);
-    let all = containers
+    let mut all = containers
         .iter()
         .flat_map(|c| c.env.as_deref().unwrap_or_default());
     // Of two with one name the last counts.
-    let switch = all.filter(|variable| variable.name == SWITCH).last();
+    let switch = all.rfind(|variable| variable.name == SWITCH);
     switch.and_then(|switch| switch.value.as_deref()) == Some("false")
 }
 
