@@ -125,3 +125,23 @@ fn a_prometheus_that_makes_up_clusters_without_end_is_left() {
     let error = flows.add(many.collect()).unwrap_err();
     assert!(error.to_string().contains("more than 10000"), "{error}");
 }
+
+#[test]
+fn whatever_the_samples_say_is_counted_or_left() {
+    let samples = [
+        json!([{"metric": labels(RECEIVED), "value": [1767225600.123, "1764"]}]).to_string(),
+        json!([{"metric": labels(FAILED), "value": [1767225600, "NaN"]}, {"metric": {}, "value": [0, "1"]}])
+            .to_string(),
+    ];
+    let samples = samples.each_ref().map(String::as_str);
+    crate::fuzz::fuzz("samples of flows", &samples, |input| {
+        let mut flows = Flows::default();
+        for _ in 0..2 {
+            if let Ok(read) = serde_json::from_slice::<Vec<Sample>>(input) {
+                let _ = flows.add(read);
+            }
+        }
+        let _ = bytes(grown(&flows));
+        let _ = flows.flags("a", Reporter::Source, |_, _| true);
+    });
+}
