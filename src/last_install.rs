@@ -200,3 +200,21 @@ pub fn recall(kubeconfig: &[PathBuf]) -> Result<Members> {
             .collect(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_remembered_is_read_or_refused() {
+        let samples = [
+            r#"{"kubeconfig": ["/home/a/.kube/config"], "home": {"context": "east", "name": "cluster1",
+                "uid": "0000-1"}, "remotes": [{"context": "west", "name": "cluster2", "uid": "0000-2",
+                "kubeconfig": "/home/a/west.yaml"}]}"#,
+            r#"{"kubeconfig": [], "home": {"context": "a", "name": "b", "uid": "c"}, "remotes": []}"#,
+        ];
+        crate::fuzz::fuzz("last.json", &samples, |input| {
+            let _ = serde_json::from_slice::<LastInstall>(input);
+        });
+    }
+}

@@ -187,9 +187,16 @@ async fn lease(clusters: &Clusters) {
             "labels": {"app.kubernetes.io/managed-by": "ambikiali"},
             "annotations": {"ambikiali.dev/process": "elsewhere/1/1"},
         },
-        "spec": {"holderIdentity": evil("HOLDER"), "leaseDurationSeconds": 60},
+        "spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 60},
     });
-    let held = async || Foreign::made(clusters.home(), vec![lease.clone()], "somebody").await;
+    let held = async || {
+        let held = Foreign::made(clusters.home(), vec![lease.clone()], "somebody").await;
+        // An apply is read as YAML, which has no such characters; a merge is not.
+        let name = ("coordination.k8s.io/v1", "Lease", "kiali/ambikiali");
+        let evil = json!({"spec": {"holderIdentity": evil("HOLDER")}});
+        merge(clusters.home(), name.0, name.1, name.2, &evil).await;
+        held
+    };
     let install = [&["install"], &BOTH[..]].concat();
     let first = held().await;
     let kubeconfig = clusters.sandbox.kubeconfig();

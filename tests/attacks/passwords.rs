@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ambikiali_sandbox::fault::Proxy;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::join_all;
@@ -20,10 +21,13 @@ fn hides(what: &str, ended: &Ended) {
     }
 }
 
-/// The kubeconfig with that in front of the addresses of both servers.
-fn with_user(clusters: &Clusters, user: &str) -> PathBuf {
-    let to = clusters.state().join("with-user");
-    kubeconfig(clusters.sandbox.kubeconfig(), to, |config| {
+/// The kubeconfig with that in front of the addresses of both servers, which take it: the real ones know no
+/// passwords.
+fn with_user(clusters: &Clusters, servers: &[Proxy; 2], user: &str) -> PathBuf {
+    let [one, two, both] = ["one", "two", "both"].map(|name| clusters.state().join(name));
+    let one = servers[0].kubeconfig(clusters.sandbox.kubeconfig(), one);
+    let two = servers[1].kubeconfig(&one.expect("a kubeconfig"), two);
+    kubeconfig(&two.expect("a kubeconfig"), both, |config| {
         for name in ["cluster1", "cluster2"] {
             let server = &mut entry(config, "cluster", name)["server"];
             let address = server.as_str().expect("a server").to_string();
@@ -37,7 +41,12 @@ fn with_user(clusters: &Clusters, user: &str) -> PathBuf {
 #[test]
 fn attack_18_a_password_in_an_address_is_never_shown_nor_handed_on() {
     on_two_clusters(async |clusters| {
-        let file = with_user(clusters, &format!("user:{PASSWORD}"));
+        let server = async |cluster| Proxy::start(cluster, "ambikiali").await.expect("a server");
+        let servers = [
+            server(clusters.home()).await,
+            server(clusters.remote()).await,
+        ];
+        let file = with_user(clusters, &servers, &format!("user:{PASSWORD}"));
         for command in [
             &["check", "--allow-loopback"][..],
             &["plan", "--allow-loopback"],

@@ -1,4 +1,5 @@
 use super::*;
+use crate::images::Images;
 use crate::mesh::ClusterName;
 
 #[test]
@@ -45,4 +46,35 @@ fn a_record_without_options_is_read_and_written_as_before() {
     let content: Content = serde_json::from_str(&before).unwrap();
     assert_eq!(content.options, Options::default());
     assert_eq!(serde_json::to_string_pretty(&content).unwrap(), before);
+}
+
+#[test]
+fn whatever_a_record_says_is_read_or_refused() {
+    let samples = [
+        r#"{"install": "0123456789abcdef", "home": {"name": "cluster1", "uid": "u-1"}, "clusters":
+            [{"name": "cluster1", "uid": "u-1"}, {"name": "cluster2", "uid": "u-2", "prometheus":
+            "10.0.0.1:9090"}], "options": {"version": 1, "values": {"registry": "r.example.com/m"}},
+            "objects": [{"apiVersion": "v1", "kind": "ConfigMap", "namespace": "kiali", "name":
+            "prometheus-config", "origin": "created", "uid": "u-3", "applied": "0123456789abcdef",
+            "fields": "0123456789abcdef"}, {"apiVersion": "v1", "kind": "Namespace", "name": "kiali",
+            "origin": "adopted"}]}"#,
+        r#"{"install": "i", "home": {"name": "a", "uid": "b"}, "clusters": [], "objects": []}"#,
+    ];
+    crate::fuzz::fuzz("the record", &samples, |input| {
+        if let Ok(content) = serde_json::from_slice::<Content>(input) {
+            let _ = content.options.flags();
+            for entry in content.objects {
+                let _ = (entry.key.object(), entry.key.id().to_string());
+            }
+        }
+    });
+    let samples = [
+        r#"{"version": 1, "values": {"registry": "r.example.com:5000/m", "image.kiali": "a/b:v1"}}"#,
+        r#"{"version": 2, "values": {}}"#,
+    ];
+    crate::fuzz::fuzz("the options", &samples, |input| {
+        if let Ok(options) = serde_json::from_slice::<Options>(input) {
+            let _ = (options.flags(), options.is_default(), Images::of(&options));
+        }
+    });
 }
