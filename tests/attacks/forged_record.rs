@@ -349,3 +349,27 @@ fn attack_13_names_that_no_server_takes_and_thousands_of_entries_spoil_no_comman
         assert_eq!(masked(&again.stdout), CLEAN);
     });
 }
+
+#[test]
+fn attack_13_a_remote_that_does_not_exist_keeps_no_cleanup_for_good() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let ghost = json!({"name": "ghost", "uid": "d6f5c9b3-c413-4aa9-b9af-1a5ae15bb54d"});
+        rewritten(clusters.home(), |content| {
+            content["clusters"]
+                .as_array_mut()
+                .expect("clusters")
+                .push(ghost);
+        })
+        .await;
+        let marks = clusters.marks();
+        let error = clusters.run(&["cleanup"]).await.exited(3).error();
+        unwritten(&marks);
+        assert!(error.starts_with("[AK1306] "), "{error}");
+        let way_out = "kubectl --context cluster1 -n kiali delete configmap ambikiali-record\n";
+        assert!(error.ends_with(way_out), "{error}");
+        remove(clusters.home(), "v1", "ConfigMap", "kiali/ambikiali-record").await;
+        let ended = clusters.run(&["cleanup"]).await.succeeded();
+        assert_eq!(masked(&ended.stdout), CLEAN);
+    });
+}

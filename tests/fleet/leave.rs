@@ -66,7 +66,7 @@ no remote would be left: cluster2, cluster3 is all that Kiali in cluster1 sees b
         "\
 [AK1306] cluster1: ConfigMap kiali/ambikiali-record: says that cluster3 is a remote of this install, but it is \
 not named; nothing was done
-  fix: name it too: --ctx2 cluster3
+  fix: name it too: --ctx2 cluster3; if there is no such cluster, somebody changed the record, which is made again from the labels when it is gone: kubectl --context cluster1 -n kiali delete configmap ambikiali-record
 "
     );
     unwritten(&marks);
