@@ -2,10 +2,12 @@
 //! install needs, in every cluster at once. It only reads; what the user may not read is said, and
 //! is no reason to stop.
 
+mod exposed;
 mod facts;
 mod fleet;
 mod gateway_api;
 mod istio;
+mod policies;
 mod reach;
 mod rehearsal;
 mod rights;
@@ -109,6 +111,10 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<
         sync::check(run, &scope),
         secrets::check(&scope),
     )?;
+    if let Some(elsewhere) = istio::elsewhere(&facts) {
+        // All else would be looked for in the wrong place.
+        return Ok((facts, vec![elsewhere]));
+    }
     // Nothing is in a namespace that is not there, and one that is there stays as it is.
     let namespace = !matches!(facts.namespace, Ok(None));
     planned.retain(|(step, object)| match step {
@@ -124,11 +130,15 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<
     let taken = taken::judge(&scope, there).await?;
     let (istio, servers) = (istio::judge(&facts), servers::judge(&facts));
     let reach = reach::judge(&facts, run.mesh);
+    let home = run.is_home(cluster);
+    let exposed = exposed::judge(&facts, home, run.choices.allow_loopback);
+    let policies = policies::judge(&facts, home, scope.namespace);
     Ok((
         facts,
         at_once(
             [
-                kinds, rights, refused, istio, reach, sync, servers, secrets, taken,
+                kinds, rights, refused, istio, reach, sync, servers, secrets, taken, exposed,
+                policies,
             ]
             .concat(),
         ),

@@ -50,6 +50,11 @@ codes! {
     NoRemoteSecret = 1213,
     NotInSync = 1214,
     SyncUnknown = 1215,
+    DeniedByPolicy = 1216,
+    CutOffByNetworkPolicy = 1217,
+    UselessGatewayAddress = 1218,
+    NoDefaultRevision = 1219,
+    IstiodElsewhere = 1220,
     NoResponseBaggage = 1230,
     SameClusterId = 1301,
     SameNetwork = 1302,
@@ -67,6 +72,7 @@ codes! {
     Refused = 1408,
     SecondRemoteSecret = 1411,
     OptionOfRecord = 1412,
+    KialiActsForAll = 1431,
 }
 
 /// Whether an install goes on all the same.
@@ -74,6 +80,8 @@ codes! {
 pub enum Severity {
     Error,
     Warning,
+    /// Nothing is wrong; it is to be known.
+    Note,
 }
 
 impl Code {
@@ -88,6 +96,7 @@ impl Code {
     pub fn severity(self) -> Severity {
         match self.section() {
             Some((heading, _)) if heading.starts_with("warning:") => Severity::Warning,
+            Some((heading, _)) if heading.starts_with("note:") => Severity::Note,
             _ => Severity::Error,
         }
     }
@@ -108,6 +117,8 @@ impl Code {
                 | ClusterIdsDisagree
                 | ClusterIdNoLabel
                 | SameClusterId
+                | NoDefaultRevision
+                | IstiodElsewhere
                 | RemoteLeftOut
                 | OptionOfRecord
         )
@@ -149,6 +160,7 @@ impl fmt::Display for Severity {
         f.write_str(match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         })
     }
 }

@@ -92,6 +92,8 @@ pub struct Choices {
     pub dry_run: bool,
     /// Remove also what was there before.
     pub adopted: bool,
+    /// Pods of home run where this machine's loopback addresses lead to the clusters.
+    pub allow_loopback: bool,
     /// Do an operator's work that no operator does.
     pub force_finalizers: bool,
 }

@@ -23,6 +23,7 @@ mod options;
 mod panic;
 mod plan;
 mod planned;
+mod policies;
 mod problem;
 mod progress;
 mod remembered;

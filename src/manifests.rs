@@ -43,6 +43,15 @@ manifest!(NAMESPACE_ADMIN, "namespace-admin.yaml");
 pub const CLUSTER_PROMETHEUS_CONFIG: &str =
     include_str!("../manifests/cluster-prometheus.config.yaml");
 
+/// Nobody, by number, as the kubelet cannot tell from a name that it is not root; null where the
+/// platform gives each namespace's pods users of its own and refuses others.
+pub fn pod_user(assigned: bool) -> Value {
+    match assigned {
+        true => Value::Null,
+        false => json!(65534),
+    }
+}
+
 /// The objects of a manifest with its values filled in; the version is always there.
 pub fn render(manifest: Manifest, values: Value) -> Result<Vec<Value>> {
     let mut all = json!({"kiali_version": KIALI_VERSION});
@@ -96,7 +105,7 @@ mod tests {
     fn hostile() -> Value {
         json!({
             "namespace": "x\ny: z", "config": "a: no\n---\nb: \"1:30\"\n", "config_hash": "no",
-            "prometheus_port": 9090, "prometheus_url": "http://x: y #z", "home": "1:30",
+            "prometheus_port": 9090, "revision": "no", "pod_user": 65534, "prometheus_url": "http://x: y #z", "home": "1:30",
             "images": {
                 "prometheus": "no", "kiali_operator": "a: b",
                 "kiali": {"name": "x\ny: z", "digest": "no", "version": "1:30"},

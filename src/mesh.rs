@@ -14,6 +14,7 @@ mod kubeconfig;
 mod name;
 mod plugin;
 mod remote_kubeconfig;
+mod revision;
 mod session;
 mod tenure;
 mod transport;
@@ -26,7 +27,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use serde::{Deserialize, Serialize};
 
-pub use address::{Address, Prometheus};
+pub use address::{Address, Nowhere, Prometheus, nowhere};
 pub use api_server::ApiServer;
 pub use bounded::{TooLarge, found};
 pub use connect::{connect, connect_each, connect_reachable, contexts, look_up};
@@ -34,6 +35,7 @@ pub use endpoint::{Endpoint, Trust};
 pub use heard::{Heard, listen};
 pub use name::{ClusterName, is_dns_label};
 pub use remote_kubeconfig::{RemoteKubeconfig, server_name};
+pub use revision::Revision;
 pub use tenure::{Moment, NotOurs, Tenure};
 pub use transport::{Transport, Written};
 
@@ -41,6 +43,8 @@ pub use transport::{Transport, Written};
 #[derive(Clone)]
 pub struct Cluster {
     pub name: ClusterName,
+    /// As flags count it: 1 is home.
+    pub number: usize,
     pub context: String,
     /// UID of namespace `kube-system`: the same for the life of the cluster.
     pub uid: String,
@@ -55,6 +59,10 @@ pub struct Cluster {
     pub prometheus: Option<Address>,
     /// The user said which; else it is that of the last install.
     pub prometheus_is_said: bool,
+    /// Of the istiod that looks at Gateways in its namespace.
+    pub revision: Revision,
+    /// The platform gives each namespace's pods their user and group (OpenShift).
+    pub assigns_users: bool,
 }
 
 impl Cluster {

@@ -21,6 +21,10 @@ pub struct Place<'a> {
     pub home: bool,
     pub namespace: &'a str,
     pub images: &'a Images,
+    /// Of the istiod that the Gateway must name.
+    pub revision: Option<&'a str>,
+    /// The platform chooses the pods' user.
+    pub assigns_users: bool,
     /// What home scrapes.
     pub targets: &'a [ScrapeTarget],
 }
@@ -33,6 +37,8 @@ pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
         home: run.is_home(cluster),
         namespace: run.namespace,
         images: run.images,
+        revision: cluster.revision.label(),
+        assigns_users: cluster.assigns_users,
         targets: &[],
     })?;
     let own = [Step::ClusterPrometheus, Step::ExposePrometheus];
@@ -44,12 +50,12 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
     let (namespace, images) = (place.namespace, place.images);
     let mut operator = kiali_operator::objects(namespace, images, place.home)?;
     operator.push(kiali_operator::crd()?);
-    let exposed = expose_prometheus::objects(cluster_prometheus::PORT)?;
+    let exposed = expose_prometheus::objects(cluster_prometheus::PORT, place.revision)?;
     let mut all = vec![
         (Step::Namespace, vec![namespaces::object(namespace)?]),
         (
             Step::ClusterPrometheus,
-            cluster_prometheus::objects(images)?,
+            cluster_prometheus::objects(images, place.assigns_users)?,
         ),
         (Step::ExposePrometheus, exposed),
         (Step::KialiOperator, operator),
@@ -58,7 +64,8 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
         let secret = remote_secret::object(namespace, &[])?;
         let prometheus = aggregate_metrics::url(namespace);
         let cr = kiali::object(namespace, place.cluster, &prometheus, images)?;
-        let metrics = aggregate_metrics::objects(namespace, place.targets, images)?;
+        let metrics =
+            aggregate_metrics::objects(namespace, place.targets, images, place.assigns_users)?;
         all.push((Step::AggregateMetrics, metrics));
         all.push((Step::RemoteSecret, vec![secret]));
         all.push((Step::Kiali, vec![cr]));

@@ -128,6 +128,8 @@ fn of_cluster(
         home: *cluster == wanted.home,
         namespace: &wanted.namespace,
         images: &wanted.images,
+        revision: None,
+        assigns_users: false,
         targets,
     };
     let each = objects(&place)?

@@ -149,7 +149,7 @@ async fn on_home(run: &Run<'_>, home: &Cluster, remotes: &[ClusterName]) -> Vec<
 async fn exposed(run: &Run<'_>) -> Vec<ScrapeTarget> {
     let asked = run.mesh.all().map(async |cluster| {
         let scope = run.on(Step::ExposePrometheus, cluster);
-        expose_prometheus::target(&scope).await
+        expose_prometheus::target(&scope, true).await
     });
     let known = join_all(asked).await.into_iter().filter_map(Result::ok);
     known.flatten().collect()

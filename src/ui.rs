@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 pub use aside::{error, left_out, note, put_off, refused, request};
-pub use check::{allowed, checked, clusters, codes, explained};
+pub use check::{allowed, checked, clusters, codes, explained, given};
 pub use out::{Form, Log, Manner, behave, document};
 pub use plan::planned;
 pub use print::{broken, ended};

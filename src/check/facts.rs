@@ -7,6 +7,7 @@ use anyhow::Result;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::Api;
@@ -41,6 +42,13 @@ pub struct Facts<'a> {
     /// By which istiod knows other clusters.
     pub remote_secrets: Looked<Vec<ObjectMeta>>,
     pub load_balancers: Looked<Vec<Service>>,
+    /// What Istio puts over the objects that it makes for a Gateway.
+    pub gateway_defaults: Looked<Vec<ConfigMap>>,
+    /// Of the mesh's root namespace.
+    pub authorization_policies: Looked<Vec<DynamicObject>>,
+    pub network_policies: Looked<Vec<NetworkPolicy>>,
+    /// Of Kiali's namespace.
+    pub own_network_policies: Looked<Vec<NetworkPolicy>>,
 }
 
 impl<'a> Facts<'a> {
@@ -53,12 +61,21 @@ impl<'a> Facts<'a> {
         let own = |namespace| Api::<ConfigMap>::namespaced(client(), namespace);
         let (istio_maps, own_maps) = (own(ISTIO_NAMESPACE), own(scope.namespace));
         let id = ObjectId::cluster_wide("Server", "version");
+        let mesh_config = scope.cluster.revision.config_map();
+        let defaults = ListParams::default().labels("gateway.istio.io/defaults-for-class=istio");
+        let policies = kinds::authorization_policy();
+        let policies = Api::<DynamicObject>::namespaced_with(client(), ISTIO_NAMESPACE, &policies);
+        let networks = |namespace| Api::<NetworkPolicy>::namespaced(client(), namespace);
+        let (of_istio, of_kiali) = (networks(ISTIO_NAMESPACE), networks(scope.namespace));
+        let any = ListParams::default;
+        let all = |kind| ObjectId::new(kind, ISTIO_NAMESPACE, "all");
+        let own_networks = ObjectId::new("NetworkPolicies", scope.namespace, "all");
         let version = looked(scope, &id, || scope.cluster.client.apiserver_version());
         let answers = tokio::try_join!(
             version,
             one(scope, &classes, "GatewayClass", "istio"),
-            all::<Deployment>(scope, Api::all(client()), "Deployments", "app=istiod"),
-            all::<DaemonSet>(
+            labelled::<Deployment>(scope, Api::all(client()), "Deployments", "app=istiod"),
+            labelled::<DaemonSet>(
                 scope,
                 Api::all(client()),
                 "DaemonSets",
@@ -67,11 +84,19 @@ impl<'a> Facts<'a> {
             one(scope, &namespaces, "Namespace", ISTIO_NAMESPACE),
             one(scope, &namespaces, "Namespace", scope.namespace),
             one(scope, &own_maps, "ConfigMap", record::NAME),
-            one(scope, &istio_maps, "ConfigMap", "istio"),
+            one(scope, &istio_maps, "ConfigMap", &mesh_config),
             one(scope, &istio_maps, "ConfigMap", "istio-ca-root-cert"),
             list(scope, gateways, "Gateways", ListParams::default()),
             remote_secrets(scope),
             list(scope, Api::<Service>::all(client()), "Services", of_type),
+            async {
+                tokio::try_join!(
+                    found(scope, istio_maps.clone(), all("ConfigMaps"), defaults),
+                    found(scope, policies, all("AuthorizationPolicies"), any()),
+                    found(scope, of_istio, all("NetworkPolicies"), any()),
+                    found(scope, of_kiali, own_networks, any()),
+                )
+            },
         )?;
         Ok(Facts {
             cluster: scope.cluster,
@@ -87,6 +112,10 @@ impl<'a> Facts<'a> {
             gateways: answers.9,
             remote_secrets: answers.10,
             load_balancers: answers.11,
+            gateway_defaults: answers.12.0,
+            authorization_policies: answers.12.1,
+            network_policies: answers.12.2,
+            own_network_policies: answers.12.3,
         })
     }
 }
@@ -98,7 +127,12 @@ where
     looked(scope, &ObjectId::cluster_wide(kind, name), || api.get(name)).await
 }
 
-async fn all<K>(scope: &Scope<'_>, api: Api<K>, kind: &str, label: &str) -> Result<Looked<Vec<K>>>
+async fn labelled<K>(
+    scope: &Scope<'_>,
+    api: Api<K>,
+    kind: &str,
+    label: &str,
+) -> Result<Looked<Vec<K>>>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug,
     K: Resource<Scope = NamespaceResourceScope>,
@@ -116,6 +150,18 @@ where
     K: Clone + DeserializeOwned + std::fmt::Debug,
 {
     let all = ObjectId::cluster_wide(kind, "of all namespaces");
+    found(scope, api, all, params).await
+}
+
+async fn found<K>(
+    scope: &Scope<'_>,
+    api: Api<K>,
+    all: ObjectId,
+    params: ListParams,
+) -> Result<Looked<Vec<K>>>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
     let (api, params) = (&api, &params);
     looked(scope, &all, async || pages::list(api, params).await).await
 }

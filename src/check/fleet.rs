@@ -86,8 +86,9 @@ fn swapped(home: &Facts<'_>, facts: &Facts<'_>) -> Option<Finding> {
 
 fn pair(home: &Facts<'_>, remote: &Facts<'_>) -> Vec<Finding> {
     let name = &home.cluster.name;
-    let map = |name| ObjectId::new("ConfigMap", ISTIO_NAMESPACE, name);
+    let map = |name: &str| ObjectId::new("ConfigMap", ISTIO_NAMESPACE, name);
     let finding = |code, object, cause| Finding::new(code, remote.cluster, object, cause);
+    let of_istio = remote.cluster.revision.config_map();
     let mut findings = Vec::new();
     if let (Some(a), Some(b)) = (mesh_config(home), mesh_config(remote)) {
         let (x, y) = (a.default_config.mesh_id, b.default_config.mesh_id);
@@ -96,7 +97,7 @@ fn pair(home: &Facts<'_>, remote: &Facts<'_>) -> Vec<Finding> {
         {
             let cause = format!("meshId is {y}, but {x} in {name}");
             findings.push(
-                finding(Code::MeshIdsDiffer, map("istio"), cause)
+                finding(Code::MeshIdsDiffer, map(&of_istio), cause)
                     .fix("set global.meshID alike and install istiod again"),
             );
         }
@@ -106,7 +107,7 @@ fn pair(home: &Facts<'_>, remote: &Facts<'_>) -> Vec<Finding> {
         if x != y {
             let cause = format!("trustDomain is {y}, but {x} in {name}");
             findings.push(
-                finding(Code::TrustDomainsDiffer, map("istio"), cause)
+                finding(Code::TrustDomainsDiffer, map(&of_istio), cause)
                     .fix("set meshConfig.trustDomain alike and install istiod again"),
             );
         }

@@ -8,7 +8,7 @@ use kube::core::DynamicObject;
 use super::Finding;
 use super::facts::Facts;
 use crate::code::Code;
-use crate::mesh::Cluster;
+use crate::mesh::{Cluster, Revision};
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
 
@@ -19,13 +19,60 @@ const BAGGAGE: (u32, u32) = (1, 29);
 const SWITCH: &str = "ENABLE_RESPONSE_BAGGAGE";
 
 pub fn judge(facts: &Facts<'_>) -> Vec<Finding> {
-    [class(facts), istiod(facts), ztunnel(facts)].concat()
+    let revision = revision(facts).into_iter().collect();
+    [class(facts), istiod(facts), ztunnel(facts), revision].concat()
+}
+
+/// istiods there are, but not where everything of Istio's is looked for.
+pub fn elsewhere(facts: &Facts<'_>) -> Option<Finding> {
+    let istiods = facts.istiods.as_ref().ok()?.as_deref()?;
+    let at = |d: &Deployment| d.namespace().unwrap_or_default();
+    let first = istiods.first()?;
+    if istiods.iter().any(|istiod| at(istiod) == ISTIO_NAMESPACE) {
+        return None;
+    }
+    let object = ObjectId::new("Deployment", &at(first), &first.name_any());
+    let cause = format!("istiod runs there, and only {ISTIO_NAMESPACE} is supported");
+    let fix =
+        format!("install Istio's control plane in namespace {ISTIO_NAMESPACE}, as in its guide");
+    Some(Finding::new(Code::IstiodElsewhere, facts.cluster, object, cause).fix(fix))
+}
+
+/// Whether an istiod will look at the Gateway.
+fn revision(facts: &Facts<'_>) -> Option<Finding> {
+    let Revision::Unclear(revisions) = &facts.cluster.revision else {
+        return None;
+    };
+    // No Gateway is made there.
+    if facts.cluster.prometheus.is_some() {
+        return None;
+    }
+    let object = ObjectId::new("Deployments", ISTIO_NAMESPACE, "istiod");
+    let cause = format!(
+        "are of revisions {}, and no tag default says which of them looks at a Gateway without a revision",
+        revisions.join(", ")
+    );
+    let newest = revisions.last()?;
+    let finding = Finding::new(Code::NoDefaultRevision, facts.cluster, object, cause);
+    Some(finding.fix(format!(
+        "istioctl tag set default --revision {newest} --context {}",
+        facts.cluster.context
+    )))
 }
 
 fn class(facts: &Facts<'_>) -> Vec<Finding> {
     let object = ObjectId::cluster_wide("GatewayClass", "istio");
     let finding = |code, cause: &str| Finding::new(code, facts.cluster, object.clone(), cause);
-    let restart = format!("-n {ISTIO_NAMESPACE} rollout restart deployment istiod");
+    let istiods = facts
+        .istiods
+        .as_ref()
+        .ok()
+        .and_then(|istiods| istiods.as_deref());
+    let istiod = istiods
+        .and_then(|istiods| istiods.first())
+        .map(ResourceExt::name_any);
+    let istiod = istiod.unwrap_or("istiod".into());
+    let restart = format!("-n {ISTIO_NAMESPACE} rollout restart deployment {istiod}");
     let finding = match &facts.class {
         Err(blind) => *blind.clone(),
         // Where the kinds are missing too, that is what is said.

@@ -4,15 +4,22 @@
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
-use serde_json::Value;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::{Value, json};
 
 use super::taken::Taken;
 use super::{AT_ONCE, Finding};
 use crate::code::Code;
 use crate::guide::Step;
 use crate::k8s::ownership::labelled;
-use crate::k8s::write::{Force, ask};
-use crate::k8s::{Scope, advice, kinds};
+use crate::k8s::request::{Refusal, send, send_opt};
+use crate::k8s::write::{self, Force, ask};
+use crate::k8s::{FIELD_MANAGER, Scope, advice, kinds};
+use crate::progress::ObjectId;
+
+const ACCOUNT: &str = "/spec/template/spec/serviceAccountName";
 
 pub async fn check(
     scope: &Scope<'_>,
@@ -20,15 +27,109 @@ pub async fn check(
     taken: &Taken,
 ) -> Result<Vec<Finding>> {
     let mut wanted = Vec::new();
+    // A Deployment is taken by all, and the pods that it makes then are not.
+    let mut pods = Vec::new();
     for (step, object) in planned {
         if !taken.serves(*step, &kinds::id(object)?) {
             wanted.push(labelled(object, &scope.record.id));
+            pods.extend((object["kind"] == "Deployment").then_some(object));
         }
     }
     let asked = wanted.iter().map(|object| rehearsed(scope, object));
     let findings = futures::stream::iter(asked).buffered(AT_ONCE);
     let findings = findings.try_collect::<Vec<_>>().await?;
-    Ok(findings.into_iter().flatten().collect())
+    let asked = pods.into_iter().map(|deployment| pod(scope, deployment));
+    let refused = futures::stream::iter(asked).buffered(AT_ONCE);
+    let refused = refused.try_collect::<Vec<_>>().await?;
+    Ok(findings.into_iter().chain(refused).flatten().collect())
+}
+
+/// The first pod of a Deployment, as its ReplicaSet would make it: quotas, limits, pod security and most
+/// policies look at pods alone. One that has pods already is judged by them.
+async fn pod(scope: &Scope<'_>, deployment: &Value) -> Result<Option<Finding>> {
+    let id = kinds::id(deployment)?;
+    let live = write::read(scope, deployment, &id).await?;
+    if live.is_some_and(|live| live["status"]["replicas"].as_u64() > Some(0)) {
+        return Ok(None);
+    }
+    let namespace = id.namespace.clone().unwrap_or_default();
+    let account = account(scope, deployment, &namespace).await?;
+    let name = format!("{}-dry-run", id.name);
+    let wanted: Pod = serde_json::from_value(pod_of(deployment, &name, account))?;
+    let api = Api::<Pod>::namespaced(scope.cluster.client.clone(), &namespace);
+    let params = PostParams {
+        dry_run: true,
+        field_manager: Some(FIELD_MANAGER.into()),
+    };
+    let object = ObjectId::new("Pod", &namespace, &name);
+    match send(scope, &object, || api.create(&params, &wanted)).await {
+        Ok(_) => Ok(None),
+        Err(refusal) => judged(scope, id, refusal).await,
+    }
+}
+
+/// Whether the account is there that the pods will run as. Without it no pod is made at all, so that they
+/// are asked for with the namespace's own.
+async fn account(scope: &Scope<'_>, deployment: &Value, namespace: &str) -> Result<bool> {
+    let Some(name) = deployment.pointer(ACCOUNT).and_then(Value::as_str) else {
+        return Ok(true);
+    };
+    let api = Api::<ServiceAccount>::namespaced(scope.cluster.client.clone(), namespace);
+    let id = ObjectId::new("ServiceAccount", namespace, name);
+    Ok(send_opt(scope, &id, || api.get(name)).await?.is_some())
+}
+
+fn pod_of(deployment: &Value, name: &str, account: bool) -> Value {
+    let template = &deployment["spec"]["template"];
+    let mut metadata = template["metadata"].clone();
+    metadata["name"] = json!(name);
+    metadata["namespace"] = deployment["metadata"]["namespace"].clone();
+    let mut spec = template["spec"].clone();
+    if let (false, Some(spec)) = (account, spec.as_object_mut()) {
+        spec.remove("serviceAccountName");
+    }
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+}
+
+async fn judged(scope: &Scope<'_>, id: ObjectId, refusal: Refusal) -> Result<Option<Finding>> {
+    let text = refusal.text();
+    let finding = |code, cause| Finding::new(code, scope.cluster, id.clone(), cause);
+    let refused =
+        |fix: String| finding(Code::Refused, format!("its pod is refused: {text}")).fix(fix);
+    if let Some((whose, look)) = advice::unanswered(scope, &refusal).await {
+        let cause = format!("its pod is refused: {text}; {whose}");
+        return Ok(Some(finding(Code::Refused, cause).fix(look)));
+    }
+    let unasked = refusal.is_missing() || refusal.is_terminating() || refusal.is_without_dry_run();
+    match refusal.status().map(|status| status.code) {
+        _ if unasked => Ok(None),
+        // The namespace's own account is made a moment after the namespace.
+        Some(403) if text.contains("error looking up service account") => Ok(None),
+        Some(403) if refusal.is_for_rights() => {
+            let pods = ObjectId::cluster_wide("Pods", "as dry runs");
+            let finding = Finding::new(Code::NotLookedAt, scope.cluster, pods, text);
+            Ok(Some(finding.kubectl(scope.cluster, "auth can-i --list")))
+        }
+        // Another pod of that name, or a quota that somebody else counts in at this moment.
+        Some(409) => Ok(None),
+        Some(400 | 403 | 422) => Ok(Some(refused(look(scope, &id, &refusal)))),
+        _ => Err(refusal.into()),
+    }
+}
+
+fn look(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> String {
+    let kubectl = format!("kubectl --context {}", scope.cluster.context);
+    let namespace = id.namespace.as_deref().unwrap_or_default();
+    let text = refusal.text();
+    match refusal.problem().fix {
+        _ if text.contains(" quota: ") => format!("{kubectl} -n {namespace} describe quota"),
+        _ if text.contains(" usage per ") || text.contains(" per Container ") => {
+            format!("{kubectl} -n {namespace} describe limitranges")
+        }
+        _ if text.contains("PodSecurity") => format!("{kubectl} get namespace {namespace} -o yaml"),
+        Some(fix) => fix,
+        None => format!("{kubectl} -n {namespace} get quota,limitranges,events"),
+    }
 }
 
 /// Fields that another tool manages are judged where they are written.

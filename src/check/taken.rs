@@ -98,7 +98,9 @@ fn prometheus(scope: &Scope<'_>, there: &mut Vec<Foreign>) -> Result<Vec<Finding
     }
     there.retain(|f| f.step != Step::ClusterPrometheus);
     // The route that is needed leads to that one's port.
-    let exposed = port.map(expose_prometheus::objects).transpose()?;
+    let revision = scope.cluster.revision.label();
+    let exposed = port.map(|port| expose_prometheus::objects(port, revision));
+    let exposed = exposed.transpose()?;
     for wanted in exposed.into_iter().flatten() {
         let mut exposing = there
             .iter_mut()

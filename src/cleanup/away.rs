@@ -47,6 +47,8 @@ pub fn stays(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Vec<(String, Obj
     let mut stays = Vec::new();
     for name in given_up {
         let objects = planned::objects(&Place {
+            revision: None,
+            assigns_users: false,
             cluster: name,
             home: false,
             namespace: run.namespace,

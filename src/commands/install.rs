@@ -29,8 +29,13 @@ pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<End
         Ok(mesh) => with_remembered(mesh, &global.namespace).await,
         Err(ended) => return Ok(ended),
     };
-    let (none, asked) = (Choices::default(), args.images.asked());
-    let findings = shown(&mesh, global, none, work, async |run| {
+    ui::given(&mesh);
+    let asked = args.images.asked();
+    let choices = Choices {
+        allow_loopback: fleet.allow_loopback,
+        ..Choices::default()
+    };
+    let findings = shown(&mesh, global, choices, work, async |run| {
         let chosen = chosen(run, &asked).await?;
         check::check(&chosen.of(run), &args.skip_check).await
     })
@@ -71,6 +76,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         force_conflicts,
         keep_going,
         dry_run,
+        allow_loopback: fleet.allow_loopback,
         ..Choices::default()
     };
     if dry_run {

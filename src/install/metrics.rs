@@ -42,8 +42,8 @@ pub async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
         entry.is_some()
     };
     let made = [
-        cluster_prometheus::objects(run.images)?,
-        expose_prometheus::objects(0)?,
+        cluster_prometheus::objects(run.images, false)?,
+        expose_prometheus::objects(0, None)?,
     ];
     if !made.iter().flatten().any(is_there) {
         return Ok(());

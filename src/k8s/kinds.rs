@@ -22,6 +22,11 @@ pub fn http_route() -> ApiResource {
     resource("gateway.networking.k8s.io", "v1", "HTTPRoute")
 }
 
+pub fn authorization_policy() -> ApiResource {
+    let kind = GroupVersionKind::gvk("security.istio.io", "v1", "AuthorizationPolicy");
+    ApiResource::from_gvk_with_plural(&kind, "authorizationpolicies")
+}
+
 pub fn kiali() -> ApiResource {
     resource("kiali.io", "v1alpha1", "Kiali")
 }

@@ -1,6 +1,7 @@
-//! Where a Prometheus is scraped that somebody else runs.
+//! Where a Prometheus is scraped: an address that is typed, or that a cluster says of itself.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,79 @@ pub fn is_port(port: &str) -> bool {
     digits && port.parse::<u16>().is_ok()
 }
 
+impl Address {
+    fn host(&self) -> &str {
+        self.0.rsplit_once(':').map_or("", |(host, _)| host)
+    }
+
+    /// Why no pod of another cluster reaches it.
+    pub fn nowhere(&self) -> Option<Nowhere> {
+        nowhere(self.host())
+    }
+}
+
+/// Why an address of one cluster means nothing, or something else, in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nowhere {
+    /// There it is the pod that asks.
+    Loopback,
+    /// By the cluster's own DNS.
+    InCluster,
+    /// What no network passes on, or what is no single host.
+    Unroutable,
+    /// Nothing that a pod could look up or connect to.
+    NoHost,
+}
+
+impl fmt::Display for Nowhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Nowhere::Loopback => "is the pod itself, wherever it is used",
+            Nowhere::InCluster => {
+                "is a name of a cluster's own DNS, which each cluster reads as one of its own"
+            }
+            Nowhere::Unroutable => "is no address that another network can reach",
+            Nowhere::NoHost => "is neither an IP address nor a host name",
+        })
+    }
+}
+
+/// A host as one cluster says it to another.
+pub fn nowhere(host: &str) -> Option<Nowhere> {
+    let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    if let Ok(ip) = inside.unwrap_or(host).parse::<IpAddr>() {
+        return of_ip(ip.to_canonical());
+    }
+    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let labels = name.split('.').collect::<Vec<_>>();
+    let last = labels.last().copied().unwrap_or_default();
+    // 127.1, 0x7f000001 and 2130706433 are addresses to some and names to others.
+    let number = last.starts_with("0x") || last.chars().all(|c| c.is_ascii_digit());
+    match () {
+        () if !is_host(&name) || number || labels.contains(&"") => Some(Nowhere::NoHost),
+        () if last == "localhost" || name == "localhost.localdomain" => Some(Nowhere::Loopback),
+        () if last == "svc"
+            || labels.get(2) == Some(&"svc")
+            || name.ends_with(".cluster.local") =>
+        {
+            Some(Nowhere::InCluster)
+        }
+        () => None,
+    }
+}
+
+fn of_ip(ip: IpAddr) -> Option<Nowhere> {
+    let unroutable = match ip {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast() || ip.octets()[0] == 0,
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    match () {
+        () if ip.is_loopback() => Some(Nowhere::Loopback),
+        () if unroutable || ip.is_unspecified() || ip.is_multicast() => Some(Nowhere::Unroutable),
+        () => None,
+    }
+}
+
 pub fn is_host(host: &str) -> bool {
     let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     if let Some(inside) = inside {
@@ -68,6 +142,60 @@ impl fmt::Display for Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_means_nothing_elsewhere_is_known() {
+        use Nowhere::*;
+        for (host, why) in [
+            ("127.0.0.1", Loopback),
+            ("127.9.9.9", Loopback),
+            ("::1", Loopback),
+            ("[::1]", Loopback),
+            ("::ffff:127.0.0.1", Loopback),
+            ("localhost", Loopback),
+            ("LOCALHOST.", Loopback),
+            ("a.localhost", Loopback),
+            ("0.0.0.0", Unroutable),
+            ("0.1.2.3", Unroutable),
+            ("::", Unroutable),
+            ("169.254.169.254", Unroutable),
+            ("::ffff:169.254.169.254", Unroutable),
+            ("fe80::1", Unroutable),
+            ("224.0.0.1", Unroutable),
+            ("ff02::1", Unroutable),
+            ("255.255.255.255", Unroutable),
+            ("p.istio-system.svc", InCluster),
+            ("p.istio-system.svc.cluster.local", InCluster),
+            ("P.Istio-System.SVC.Cluster.Local.", InCluster),
+            ("p.istio-system.svc.corp.example", InCluster),
+            ("a.b.c.svc", InCluster),
+            ("10-1-2-3.default.pod.cluster.local", InCluster),
+            ("127.1", NoHost),
+            ("2130706433", NoHost),
+            ("0x7f000001", NoHost),
+            ("", NoHost),
+            ("a..b", NoHost),
+            ("a/b", NoHost),
+            ("a b", NoHost),
+            ("a:1@b", NoHost),
+            ("fe80::1%eth0", NoHost),
+        ] {
+            assert_eq!(nowhere(host), Some(why), "{host}");
+        }
+        for host in [
+            "203.0.113.7",
+            "10.96.0.1",
+            "[2001:db8::1]",
+            "fd00::1",
+            "lb.eu.example.com",
+            "svc.example.com",
+            "a.svc.example.com",
+            "cluster2-control-plane",
+            "lb.cluster.local.example.com",
+        ] {
+            assert_eq!(nowhere(host), None, "{host}");
+        }
+    }
 
     #[test]
     fn an_address_is_a_host_and_a_port() {

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::config::Kubeconfig;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 
+use super::revision::{LABEL, Revision, TAG, Tag, revisions, within};
 use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, Prometheus, kubeconfig};
 use crate::code::Code;
 use crate::k8s::retry::{Cause, persist};
@@ -16,6 +18,10 @@ use crate::k8s::{Deadline, pages};
 use crate::problem::{Exit, Problem};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Where Istio's control plane is.
+const ISTIO_NAMESPACE: &str = "istio-system";
+/// On each namespace of a cluster that gives its pods their users.
+const USERS: &str = "openshift.io/sa.scc.uid-range";
 
 pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Result<Cluster> {
     let entry = kubeconfig::cluster_entry(config, member)?;
@@ -25,14 +31,20 @@ pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Resul
         .with_context(|| format!("context {}", member.context))?;
     let deadline = Deadline::after(PATIENCE);
     let asked = tokio::try_join!(
-        persist(deadline, || system_uid(&client)),
+        persist(deadline, || system(&client)),
         persist(deadline, || istiods(&client))
     );
-    let (uid, istiods) = asked.map_err(|cause| unreachable(member, transport.server(), &cause))?;
+    let (system, istiods) =
+        asked.map_err(|cause| unreachable(member, transport.server(), &cause))?;
+    let uid = system.metadata.uid.clone().unwrap_or_default();
     check_uid(member, &uid)?;
     let name = as_named(member, name(member, &istiods, istiod)?)?;
+    let revision = revision(&client, deadline, &within(&istiods, ISTIO_NAMESPACE)).await;
     Ok(Cluster {
         name,
+        number: member.number,
+        revision,
+        assigns_users: system.annotations().contains_key(USERS),
         context: member.context.clone(),
         uid,
         server: transport.server().into(),
@@ -47,11 +59,39 @@ pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Resul
     })
 }
 
-async fn system_uid(client: &Client) -> kube::Result<String> {
-    let namespace = Api::<Namespace>::all(client.clone())
+async fn system(client: &Client) -> kube::Result<Namespace> {
+    Api::<Namespace>::all(client.clone())
         .get("kube-system")
-        .await?;
-    Ok(namespace.metadata.uid.unwrap_or_default())
+        .await
+}
+
+/// Tags are only asked for where there is an istiod of a revision. What may not be read is as if it
+/// were not there: then a label names the revision, which serves with a tag too.
+async fn revision(client: &Client, deadline: Deadline, istiods: &[Deployment]) -> Revision {
+    if revisions(istiods)
+        .iter()
+        .all(|revision| *revision == "default")
+    {
+        return Revision::Default;
+    }
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let webhooks = Api::<MutatingWebhookConfiguration>::all(client.clone());
+    let list = ListParams::default().labels(TAG);
+    let (namespace, webhooks) = tokio::join!(
+        persist(deadline, || namespaces.get(ISTIO_NAMESPACE)),
+        persist(deadline, || webhooks.list(&list)),
+    );
+    let tag = |webhook: &MutatingWebhookConfiguration| {
+        let label = |name: &str| webhook.labels().get(name).cloned();
+        Some(Tag {
+            name: label(TAG)?,
+            revision: label(LABEL)?,
+        })
+    };
+    let webhooks = webhooks.map(|list| list.items).unwrap_or_default();
+    let tags = webhooks.iter().filter_map(tag).collect::<Vec<_>>();
+    let own = namespace.ok().and_then(|n| n.labels().get(LABEL).cloned());
+    Revision::of(istiods, &tags, own.as_deref())
 }
 
 async fn istiods(client: &Client) -> kube::Result<Vec<Deployment>> {

@@ -34,13 +34,24 @@ pub fn url(namespace: &str) -> String {
     format!("http://{NAME}.{namespace}:{PORT}")
 }
 
-pub fn objects(namespace: &str, targets: &[ScrapeTarget], images: &Images) -> Result<Vec<Value>> {
+pub fn objects(
+    namespace: &str,
+    targets: &[ScrapeTarget],
+    images: &Images,
+    assigns_users: bool,
+) -> Result<Vec<Value>> {
     let config = PrometheusConfig::federating(targets).render()?;
     let hash = manifests::hash(&config);
     let values = json!({
         "namespace": namespace, "config": config, "config_hash": hash, "images": images.values(),
+        "pod_user": manifests::pod_user(assigns_users),
     });
     manifests::render(manifests::FEDERATED_PROMETHEUS, values)
+}
+
+fn on(scope: &Scope<'_>, targets: &[ScrapeTarget]) -> Result<Vec<Value>> {
+    let assigns_users = scope.cluster.assigns_users;
+    objects(scope.namespace, targets, scope.images, assigns_users)
 }
 
 pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before) -> Result<()> {
@@ -62,7 +73,7 @@ pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<
         return Ok(Vec::new());
     }
     targets.retain(|target| !leaving.contains(&target.cluster));
-    let mut objects = objects(scope.namespace, &targets, scope.images)?;
+    let mut objects = on(scope, &targets)?;
     keep_image(scope, &mut objects).await?;
     let applied = apply::apply_all(scope, &objects, Before::Unknown).await?;
     if !scope.choices.dry_run {
@@ -95,7 +106,7 @@ async fn applied(
     targets: &[ScrapeTarget],
     before: Before,
 ) -> Result<Vec<Applied>> {
-    let objects = objects(scope.namespace, targets, scope.images)?;
+    let objects = on(scope, targets)?;
     apply::apply_all(scope, &objects, before).await
 }
 
@@ -151,7 +162,7 @@ fn drift(config: &str, now: &ScrapeTarget) -> Option<String> {
 }
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let removed = delete::delete_all(scope, &objects(scope.namespace, &[], scope.images)?).await?;
+    let removed = delete::delete_all(scope, &on(scope, &[])?).await?;
     scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }

@@ -24,10 +24,11 @@ pub const PORT: u16 = 9090;
 pub const UNUSABLE: &str = "has neither port 9090 nor one named http or web";
 const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";
 
-pub fn objects(images: &Images) -> Result<Vec<Value>> {
+pub fn objects(images: &Images, assigns_users: bool) -> Result<Vec<Value>> {
     let config = manifests::CLUSTER_PROMETHEUS_CONFIG;
     let values = json!({
         "config": config, "config_hash": manifests::hash(config), "images": images.values(),
+        "pod_user": manifests::pod_user(assigns_users),
     });
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)
 }
@@ -42,6 +43,10 @@ pub fn objects_of_earlier_versions() -> [Value; 2] {
     })
 }
 
+fn on(scope: &Scope<'_>) -> Result<Vec<Value>> {
+    objects(scope.images, scope.cluster.assigns_users)
+}
+
 /// What was found or made.
 pub struct Prometheus {
     /// Of the Service, for the route.
@@ -52,9 +57,8 @@ pub struct Prometheus {
 
 /// Applies; `serving` waits. The route needs the Service, not the server.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
-    let (service, rest): (Vec<_>, Vec<_>) = objects(scope.images)?
-        .into_iter()
-        .partition(|o| o["kind"] == "Service");
+    let (service, rest): (Vec<_>, Vec<_>) =
+        on(scope)?.into_iter().partition(|o| o["kind"] == "Service");
     let mut applied = match apply::claim(scope, &service[0], before).await? {
         Claim::Foreign(live) => {
             apply::reuse(scope, &service[0], &live)?;
@@ -165,7 +169,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 }
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let mut objects = objects(scope.images)?;
+    let mut objects = on(scope)?;
     objects.extend(objects_of_earlier_versions());
     let removed = delete::delete_all(scope, &objects).await?;
     scope.progress.done(delete::summary(scope, &removed));

@@ -8,6 +8,7 @@ use kube::Api;
 use serde_json::{Value, json};
 
 use super::{ISTIO_NAMESPACE, ScrapeTarget};
+use crate::code::Code;
 use crate::k8s::apply::{self, Before, Outcome};
 use crate::k8s::health::{self, Gateway, Health, HttpRoute};
 use crate::k8s::look::{Component, look};
@@ -15,6 +16,8 @@ use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
 use crate::k8s::{Scope, delete, kinds, pods};
 use crate::manifests;
+use crate::mesh::{Cluster, Nowhere, nowhere};
+use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 
 const GATEWAY: &str = "prometheus-gateway";
@@ -25,11 +28,16 @@ const UNKNOWN: &str = "not-known-yet.invalid";
 /// Of the Gateway's listener.
 const PORT: u16 = 9090;
 
-pub fn objects(prometheus_port: u16) -> Result<Vec<Value>> {
+/// `revision`: of the istiod that would not look at the Gateway without its name.
+pub fn objects(prometheus_port: u16, revision: Option<&str>) -> Result<Vec<Value>> {
     manifests::render(
         manifests::PROMETHEUS_GATEWAY,
-        json!({"prometheus_port": prometheus_port}),
+        json!({"prometheus_port": prometheus_port, "revision": revision}),
     )
+}
+
+fn on(scope: &Scope<'_>, prometheus_port: u16) -> Result<Vec<Value>> {
+    objects(prometheus_port, scope.cluster.revision.label())
 }
 
 pub async fn install(
@@ -37,7 +45,7 @@ pub async fn install(
     prometheus_port: u16,
     before: Before,
 ) -> Result<ScrapeTarget> {
-    let applied = apply::apply_all(scope, &objects(prometheus_port)?, before).await?;
+    let applied = apply::apply_all(scope, &on(scope, prometheus_port)?, before).await?;
     let advice = advice(scope);
     let gateway = Wait {
         seen: serde_json::from_value(applied[0].live.clone()).ok(),
@@ -50,7 +58,7 @@ pub async fn install(
     };
     let ready = async {
         tokio::try_join!(
-            wait::until(scope, gateway, health::gateway),
+            looked_at(scope, gateway),
             wait::until(scope, route, health::http_route),
         )
     };
@@ -67,6 +75,12 @@ pub async fn install(
     let service = own_service(scope, applied[0].outcome, &advice).await?;
     let address = health::own_address(&gateway, service.as_ref());
     let address = address.context("a ready Gateway has an address")?;
+    usable(
+        scope,
+        address,
+        service.as_ref(),
+        scope.choices.allow_loopback,
+    )?;
     let target = ScrapeTarget::at(&scope.cluster.name, address, PORT);
     scope
         .progress
@@ -80,11 +94,80 @@ pub async fn foreseen(
     prometheus_port: u16,
     before: Before,
 ) -> Result<ScrapeTarget> {
-    apply::apply_all(scope, &objects(prometheus_port)?, before).await?;
+    apply::apply_all(scope, &on(scope, prometheus_port)?, before).await?;
     pods::foreseen(scope, &deployment_id()).await?;
-    let known = target(scope).await?;
+    let known = target(scope, scope.choices.allow_loopback).await?;
     let unknown = || ScrapeTarget::at(&scope.cluster.name, UNKNOWN, PORT);
     Ok(known.unwrap_or_else(unknown))
+}
+
+/// Until the Gateway is ready; one that nobody looks at will not become so.
+async fn looked_at(scope: &Scope<'_>, gateway: Wait<'_, Gateway>) -> Result<Option<Gateway>> {
+    let begun = scope.cluster.server_time();
+    let health = |gateway: Option<&Gateway>| {
+        let unseen = health::unseen(gateway, begun, scope.cluster.server_time());
+        unseen.map_or_else(|| health::gateway(gateway), Health::Failed)
+    };
+    let ready = wait::until(scope, gateway, health).await;
+    ready.map_err(|error| match problem::find(&error) {
+        Some(problem) if problem.exit == Exit::Unexpected => {
+            let look = format!(
+                "kubectl --context {} -n {ISTIO_NAMESPACE} get deployments -l app=istiod -L istio.io/rev",
+                scope.cluster.context
+            );
+            problem.clone().fix(look).into()
+        }
+        _ => error,
+    })
+}
+
+/// What a cluster says of itself is scraped from home, where it must mean that cluster.
+fn usable(
+    scope: &Scope<'_>,
+    host: &str,
+    service: Option<&Service>,
+    loopback: bool,
+) -> Result<(), Problem> {
+    let Some(why) = useless(scope.is_home(), host, service, loopback) else {
+        return Ok(());
+    };
+    let cause = format!(
+        "{}: {}: its address {host} {why}; home would not reach the Prometheus of {0} by it",
+        scope.cluster.name,
+        gateway_id()
+    );
+    let problem = Problem::new(Exit::Unexpected, cause).code(Code::UselessGatewayAddress);
+    Err(problem.fix(way_out(scope.cluster)))
+}
+
+fn useless(home: bool, host: &str, service: Option<&Service>, loopback: bool) -> Option<String> {
+    let why = nowhere(host).filter(|why| match why {
+        Nowhere::Loopback => !loopback,
+        // Home's own names are read on home.
+        Nowhere::InCluster => !home,
+        Nowhere::Unroutable | Nowhere::NoHost => true,
+    });
+    let own = |service: &Service| {
+        let spec = service.spec.as_ref();
+        let ips = spec.and_then(|spec| spec.cluster_ips.as_deref());
+        ips.unwrap_or_default().iter().any(|ip| ip == host)
+    };
+    match why {
+        Some(why) => Some(why.to_string()),
+        None if !home && service.is_some_and(own) => {
+            Some("is the ClusterIP of its own Service, which only that cluster knows".into())
+        }
+        None => None,
+    }
+}
+
+/// For a Gateway whose address is of no use on home.
+pub fn way_out(cluster: &Cluster) -> String {
+    format!(
+        "name an address that pods of home reach: --prometheus{} HOST:PORT; or give the Gateway's Service a load balancer: \
+         kubectl --context {} -n {ISTIO_NAMESPACE} get service {GATEWAY}-istio -o yaml",
+        cluster.number, cluster.context
+    )
 }
 
 /// The Gateway's own, with an address. istiod knows Services of one name in all clusters as one: as long
@@ -155,7 +238,7 @@ fn route_id() -> ObjectId {
 }
 
 /// Where the cluster's Prometheus is exposed now; None without an address.
-pub async fn target(scope: &Scope<'_>) -> Result<Option<ScrapeTarget>> {
+pub async fn target(scope: &Scope<'_>, loopback: bool) -> Result<Option<ScrapeTarget>> {
     if let Some(address) = &scope.cluster.prometheus {
         return Ok(Some(ScrapeTarget::of(&scope.cluster.name, address)));
     }
@@ -166,22 +249,38 @@ pub async fn target(scope: &Scope<'_>) -> Result<Option<ScrapeTarget>> {
     };
     let (api, id) = (services(scope), service_id());
     let service = send_opt(scope, &id, || api.get(&id.name)).await?;
-    let host = health::own_address(&gateway, service.as_ref());
-    Ok(host.map(|host| ScrapeTarget::at(&scope.cluster.name, host, PORT)))
+    let Some(host) = health::own_address(&gateway, service.as_ref()) else {
+        return Ok(None);
+    };
+    usable(scope, host, service.as_ref(), loopback)?;
+    Ok(Some(ScrapeTarget::at(&scope.cluster.name, host, PORT)))
 }
 
 pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     let (gateways, routes) = (gateways(scope), routes(scope));
-    let (gateway, route) = tokio::join!(
-        look(scope, &gateways, gateway_id(), health::gateway),
+    let (mut gateway, route) = tokio::join!(
+        look(
+            scope,
+            &gateways,
+            gateway_id(),
+            |gateway: Option<&Gateway>| {
+                let unseen = health::unseen(gateway, None, scope.cluster.server_time());
+                unseen.map_or_else(|| health::gateway(gateway), Health::Failed)
+            }
+        ),
         look(scope, &routes, route_id(), health::http_route),
     );
+    if gateway.health == Health::Ready
+        && let Err(useless) = target(scope, true).await
+    {
+        gateway.health = Health::Failed(format!("{useless:#}"));
+    }
     vec![gateway, route]
 }
 
 /// Waits for the Gateway's Service to go: until then its load balancer costs money.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let removed = delete::delete_all(scope, &objects(PORT)?).await?;
+    let removed = delete::delete_all(scope, &on(scope, PORT)?).await?;
     if removed[0] == delete::Removed::Deleted {
         let service = json!({"apiVersion": "v1", "kind": "Service"});
         wait::until_gone(scope, &kinds::of(&service)?, service_id()).await?;
@@ -195,8 +294,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_address_that_only_its_own_cluster_knows_is_of_no_use() {
+        let service =
+            json!({"spec": {"type": "ClusterIP", "clusterIPs": ["10.96.0.9", "fd00::9"]}});
+        let service: Service = serde_json::from_value(service).unwrap();
+        let name = "prometheus-gateway-istio.istio-system.svc.cluster.local";
+        for (home, host, loopback, useful) in [
+            (false, name, true, false),
+            (true, name, true, true),
+            (false, "10.96.0.9", true, false),
+            (false, "fd00::9", true, false),
+            (true, "10.96.0.9", true, true),
+            (false, "10.96.0.10", false, true),
+            (false, "127.0.2.200", true, true),
+            (false, "127.0.2.200", false, false),
+            (true, "127.0.2.200", false, false),
+            (true, "169.254.169.254", true, false),
+            (false, "x/y", true, false),
+            (false, "lb.example.com", false, true),
+        ] {
+            let why = useless(home, host, Some(&service), loopback);
+            assert_eq!(why.is_none(), useful, "{host} home {home}: {why:?}");
+        }
+    }
+
+    #[test]
     fn the_route_lets_one_path_through() {
-        let route = &objects(9090).unwrap()[1];
+        let route = &objects(9090, None).unwrap()[1];
         let matches = &route["spec"]["rules"][0]["matches"];
         assert_eq!(
             *matches,

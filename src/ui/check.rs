@@ -26,6 +26,15 @@ pub fn clusters(mesh: &Mesh) {
     }
 }
 
+/// What an install gives away: no finding, as it is so for every mesh.
+pub fn given(mesh: &Mesh) {
+    remark(&format!(
+        "note[{}]: whoever reaches Kiali on {} acts as cluster-admin in effect, in each cluster: ambikiali explain {0}",
+        Code::KialiActsForAll,
+        mesh.home.name
+    ));
+}
+
 /// Whether an install may begin; what speaks against it is told, and what is only worth to be known.
 pub fn allowed(findings: &[Finding], allowed: bool) -> bool {
     for finding in findings {
@@ -98,6 +107,7 @@ fn look(code: Code) -> (Style, &'static str) {
     match code.severity() {
         Severity::Error => (BAD, "error"),
         Severity::Warning => (DOUBTFUL, "warning"),
+        Severity::Note => (DIM, "note"),
     }
 }
 

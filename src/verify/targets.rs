@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use futures::future::join_all;
+use kube::Api;
+use kube::api::ListParams;
+use kube::core::DynamicObject;
 use tokio::time::{Instant, sleep};
 
 use super::prometheus::{ActiveTarget, Federation};
@@ -12,9 +15,12 @@ use super::told::{Waits, told};
 use super::{Finding, Hop, Verdict, exposure};
 use crate::guide::Step;
 use crate::install::Run;
+use crate::k8s::kinds;
+use crate::k8s::request::send_opt;
 use crate::mesh::ClusterName;
+use crate::policies;
 use crate::progress::ObjectId;
-use crate::steps::{aggregate_metrics, expose_prometheus};
+use crate::steps::{ISTIO_NAMESPACE, aggregate_metrics, expose_prometheus};
 
 /// Two scrapes of the federating Prometheus, and some air.
 const SCRAPED: Duration = Duration::from_secs(40);
@@ -42,7 +48,12 @@ async fn of_cluster(
     let scraped = async {
         let address = address.as_ref().map_err(|e| format!("{e:#}"))?.as_deref();
         let federation = federation.as_ref().map_err(|e| format!("{e:#}"))?;
-        up(run, federation, cluster, address).await
+        match up(run, federation, cluster, address).await {
+            Err(error) if error.contains("HTTP status 403") => {
+                Err(format!("{error}; {}", denied(run, cluster).await))
+            }
+            seen => seen,
+        }
     };
     let theirs = run
         .mesh
@@ -70,12 +81,39 @@ async fn of_cluster(
     )
 }
 
+/// Whose 403 that may be.
+async fn denied(run: &Run<'_>, cluster: &ClusterName) -> String {
+    let Some(cluster) = run.mesh.all().find(|c| c.name == *cluster) else {
+        return "an AuthorizationPolicy there may deny it".into();
+    };
+    let scope = run.on(Step::ExposePrometheus, cluster);
+    let kind = kinds::authorization_policy();
+    let client = cluster.client.clone();
+    let api = Api::<DynamicObject>::namespaced_with(client, ISTIO_NAMESPACE, &kind);
+    let all = ObjectId::new("AuthorizationPolicies", ISTIO_NAMESPACE, "all");
+    let list = ListParams::default();
+    let policies = send_opt(&scope, &all, || api.list(&list)).await;
+    let policies = policies.ok().flatten().map(|list| list.items);
+    match policies::denying(policies.as_deref().unwrap_or_default()) {
+        Some((policy, what)) => {
+            format!(
+                "{} {what}: ambikiali explain AK1216",
+                policies::name(policy)
+            )
+        }
+        None => format!(
+            "an AuthorizationPolicy may deny it: kubectl --context {} -n {ISTIO_NAMESPACE} get authorizationpolicies",
+            cluster.context
+        ),
+    }
+}
+
 /// Where a cluster says that its Prometheus is; None when it cannot say.
 async fn exposed(run: &Run<'_>, cluster: &ClusterName) -> Result<Option<String>> {
     let Some(cluster) = run.mesh.all().find(|c| c.name == *cluster) else {
         return Ok(None);
     };
-    let target = expose_prometheus::target(&run.on(Step::ExposePrometheus, cluster)).await?;
+    let target = expose_prometheus::target(&run.on(Step::ExposePrometheus, cluster), true).await?;
     Ok(target.map(|target| target.address))
 }
 
@@ -156,9 +194,16 @@ fn relief(error: &str, cluster: &ClusterName) -> String {
         () if error.contains("deadline exceeded") => {
             format!("; {server} needs more CPU, or fewer series to keep")
         }
+        () if error.contains("label_") && error.contains("limit exceeded") => format!(
+            "; a series of {cluster} has more or longer labels than ConfigMap prometheus-config lets through"
+        ),
         () if error.contains("limit exceeded") => format!(
             "; {server} keeps more series than the limit in ConfigMap prometheus-config lets through"
         ),
+        () if error.contains("HTTP status 30") => {
+            "; no redirect is followed: what answers there is not a Prometheus that can be scraped"
+                .into()
+        }
         () => String::new(),
     }
 }

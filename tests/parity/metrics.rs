@@ -82,8 +82,15 @@ fn role() -> Made {
     let discovery =
         json!({"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read});
     let metrics = json!({"nonResourceURLs": ["/metrics"], "verbs": ["get"]});
-    let core = ["nodes", "nodes/metrics", "services", "endpoints", "pods"];
-    let more = [&core[..], &["ingresses", "configmaps"]].concat();
+    let core = [
+        "nodes",
+        "nodes/metrics",
+        "services",
+        "endpoints",
+        "pods",
+        "ingresses",
+        "configmaps",
+    ];
     let ingresses = json!({
         "apiGroups": ["networking.k8s.io"], "resources": ["ingresses/status", "ingresses"], "verbs": read,
     });
@@ -97,9 +104,9 @@ fn role() -> Made {
     )
     .instead(
         "/rules",
-        json!([rule(&more), ingresses, discovery, metrics]),
-        json!([rule(&core), discovery, metrics]),
-        "no scrape job discovers Ingresses or reads ConfigMaps",
+        json!([rule(&core), ingresses, discovery, metrics]),
+        json!([rule(&["pods"])]),
+        "its one scrape job discovers pods and nothing else",
     )
 }
 

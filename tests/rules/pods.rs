@@ -5,7 +5,7 @@ use ambikiali_sandbox::fault::{Action, Answer, Verb, When};
 use serde_json::{Value, json};
 
 use crate::answers::behind::Behind;
-use crate::support::{Foreign, get, on_two_clusters, patch, remove, until};
+use crate::support::{Foreign, get, on_two_clusters, patch, remove, until, unwritten};
 
 const NO_PODS: &str = "
 apiVersion: v1
@@ -39,6 +39,9 @@ metadata:
   name: kiali
   labels: {pod-security.kubernetes.io/enforce: restricted}
 ";
+
+/// Else the check is the end of it.
+const IN_SPITE: [&str; 2] = ["--skip-check", "AK1408"];
 
 /// What an API server says of two writes that a quota counted at once.
 fn quota_race() -> Action {
@@ -81,7 +84,19 @@ fn fault_32_a_quota_without_room_is_told_at_once_and_a_lost_race_for_one_is_run_
     on_two_clusters(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         let foreign = Foreign::apply(clusters.remote(), NO_PODS).await;
-        let ended = behind.install("90s").await.exited(1);
+        // By the check, which asks for the pod as a dry run.
+        let marks = clusters.marks();
+        let ended = behind.install("90s").await.exited(3);
+        unwritten(&marks);
+        assert_eq!(
+            ended.error(),
+            "\
+[AK1408] cluster2: Deployment kiali/kiali-operator: its pod is refused: pods \"kiali-operator-dry-run\" is forbidden: exceeded quota: few, requested: pods=1, used: pods=0, limited: pods=0
+  fix: kubectl --context cluster2 -n kiali describe quota
+nothing was written
+"
+        );
+        let ended = clusters.install(&IN_SPITE).await.exited(1);
         assert_eq!(
             nameless(&ended.error(), "kiali-operator"),
             "\
@@ -109,11 +124,22 @@ fn fault_33_our_pods_are_restricted_ones_and_what_refuses_a_pod_is_told_at_once(
             foreign.push(Foreign::apply(cluster, RESTRICTED).await);
         }
         let small = Foreign::apply(remote, SMALL).await;
-        let ended = clusters.install(&[]).await.exited(1);
+        let marks = clusters.marks();
+        let ended = clusters.install(&[]).await.exited(3);
+        unwritten(&marks);
+        assert_eq!(
+            ended.error(),
+            "\
+[AK1408] cluster2: Deployment istio-system/prometheus: its pod is refused: pods \"prometheus-dry-run\" is forbidden: maximum memory usage per Container is 200Mi, but limit is 2Gi
+  fix: kubectl --context cluster2 -n istio-system describe limitranges
+nothing was written
+"
+        );
+        let ended = clusters.install(&IN_SPITE).await.exited(1);
         assert_eq!(
             nameless(&ended.error(), "prometheus"),
             "\
-cluster prometheus: cluster2: Deployment istio-system/prometheus failed: Pod \"prometheus\" is invalid: spec.containers[0].resources.requests: Invalid value: \"256Mi\": must be less than or equal to memory limit of 200Mi
+cluster prometheus: cluster2: Deployment istio-system/prometheus failed: pods \"prometheus\" is forbidden: maximum memory usage per Container is 200Mi, but limit is 2Gi
   fix: kubectl --context cluster2 -n istio-system describe replicasets -l app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server
 "
         );

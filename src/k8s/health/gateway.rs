@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::core::{NotUsed, Object};
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,32 @@ pub fn gateway(gateway: Option<&Gateway>) -> Health {
         Some(_) => Health::Ready,
         None => Health::InProgress("programmed, but without an address".into()),
     }
+}
+
+/// How long a controller may take to look at a Gateway: istiod does within a second.
+const LOOK: SignedDuration = SignedDuration::from_secs(20);
+
+/// Why no controller will look at a Gateway: it has been there for long, and since `begun` too, and
+/// has no word of any. The times are the server's.
+pub fn unseen(
+    gateway: Option<&Gateway>,
+    begun: Option<Timestamp>,
+    now: Option<Timestamp>,
+) -> Option<String> {
+    let gateway = gateway?;
+    let mut conditions = gateway.status.iter().flat_map(|s| &s.conditions);
+    // The kind's own default says Unknown, Pending.
+    if conditions.any(|c| c.status != "Unknown" || c.reason != "Pending") {
+        return None;
+    }
+    let made = gateway.metadata.creation_timestamp.as_ref()?.0;
+    let since = begun.map_or(made, |begun| made.max(begun));
+    (now?.duration_since(since) >= LOOK).then(|| {
+        format!(
+            "no controller has looked at it for {} s: no istiod takes Gateways of its labels and its namespace",
+            LOOK.as_secs()
+        )
+    })
 }
 
 pub type HttpRoute = Object<NotUsed, RouteStatus>;

@@ -14,6 +14,14 @@ const JOB: &str = "federate-";
 /// What is taken from each cluster: the job in which ztunnels, waypoints and istiod are.
 const MATCH: &str = r#"{job="kubernetes-pods"}"#;
 
+// What one cluster may send at most, so that no remote can fill home's Prometheus. How they were chosen
+// is in manifests/README.md.
+const SAMPLES: u32 = 200_000;
+const BODY: &str = "320MB";
+const LABELS: u32 = 128;
+const LABEL_NAME: u32 = 512;
+const LABEL_VALUE: u32 = 4096;
+
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrometheusConfig {
@@ -35,6 +43,13 @@ struct ScrapeConfig {
     honor_labels: bool,
     /// `/federate` sends timestamps; without this a vanished series would stay five minutes more.
     track_timestamps_staleness: bool,
+    /// A remote that answers with a redirect would choose what is asked in home's network.
+    follow_redirects: bool,
+    sample_limit: u32,
+    body_size_limit: String,
+    label_limit: u32,
+    label_name_length_limit: u32,
+    label_value_length_limit: u32,
     metrics_path: String,
     params: Params,
     static_configs: Vec<StaticConfig>,
@@ -152,6 +167,12 @@ fn scrape(target: &ScrapeTarget) -> ScrapeConfig {
         job_name: job(&target.cluster),
         honor_labels: true,
         track_timestamps_staleness: true,
+        follow_redirects: false,
+        sample_limit: SAMPLES,
+        body_size_limit: BODY.into(),
+        label_limit: LABELS,
+        label_name_length_limit: LABEL_NAME,
+        label_value_length_limit: LABEL_VALUE,
         metrics_path: "/federate".into(),
         params: Params {
             matches: vec![MATCH.into()],

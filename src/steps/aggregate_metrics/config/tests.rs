@@ -18,6 +18,12 @@ scrape_configs:
 - job_name: federate-cluster1
   honor_labels: true
   track_timestamps_staleness: true
+  follow_redirects: false
+  sample_limit: 200000
+  body_size_limit: 320MB
+  label_limit: 128
+  label_name_length_limit: 512
+  label_value_length_limit: 4096
   metrics_path: /federate
   params:
     "match[]":

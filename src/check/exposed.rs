@@ -1,0 +1,97 @@
+//! Whether home could scrape the Prometheus of a cluster where it will be, or is said to be.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use serde_json::Value;
+
+use super::Finding;
+use super::facts::Facts;
+use crate::code::Code;
+use crate::manifests;
+use crate::mesh::Nowhere;
+use crate::progress::ObjectId;
+use crate::steps::ISTIO_NAMESPACE;
+
+/// Types of a Service that give no address outside of the cluster.
+const INSIDE: [&str; 2] = ["ClusterIP", "NodePort"];
+
+pub fn judge(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Vec<Finding> {
+    match facts.cluster.prometheus {
+        Some(_) => named(facts, home, allow_loopback).into_iter().collect(),
+        // Home's own names are read on home.
+        None if home => Vec::new(),
+        None => defaults(facts),
+    }
+}
+
+/// By the user, or by the record of the last install.
+fn named(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Option<Finding> {
+    let address = facts.cluster.prometheus.as_ref()?;
+    let why = address.nowhere().filter(|why| match why {
+        Nowhere::Loopback => !allow_loopback,
+        Nowhere::InCluster => !home,
+        Nowhere::Unroutable | Nowhere::NoHost => true,
+    })?;
+    let object = ObjectId::cluster_wide("Prometheus", &format!("at {address}"));
+    let number = facts.cluster.number;
+    let cause = format!("its host {why}; the federating Prometheus on home would not reach it");
+    let finding = Finding::new(Code::UselessGatewayAddress, facts.cluster, object, cause);
+    Some(finding.fix(format!(
+        "name an address that pods of home reach: --prometheus{number} HOST:PORT"
+    )))
+}
+
+fn defaults(facts: &Facts<'_>) -> Vec<Finding> {
+    let maps = match &facts.gateway_defaults {
+        Err(blind) => return vec![*blind.clone()],
+        Ok(maps) => maps.as_deref().unwrap_or_default(),
+    };
+    let finding = |map: &ConfigMap| {
+        let kind = service_type(map)?;
+        let object = ObjectId::new("ConfigMap", ISTIO_NAMESPACE, &map.name_any());
+        let cause = format!(
+            "makes the Services of GatewayClass istio {kind}: home could not reach the Gateway's address"
+        );
+        let finding = Finding::new(Code::UselessGatewayAddress, facts.cluster, object, cause);
+        Some(finding.fix(format!(
+            "name an address that pods of home reach: --prometheus{} HOST:PORT; or let Gateways have load balancers: kubectl --context {} -n {ISTIO_NAMESPACE} edit configmap {}",
+            facts.cluster.number,
+            facts.cluster.context,
+            map.name_any()
+        )))
+    };
+    maps.iter().filter_map(finding).collect()
+}
+
+/// What they set it to, where that leads nowhere.
+fn service_type(map: &ConfigMap) -> Option<&'static str> {
+    let text = map.data.as_ref()?.get("service")?;
+    let service: Value = manifests::from_yaml(text).ok()?;
+    let set = service.pointer("/spec/type")?.as_str()?;
+    INSIDE.into_iter().find(|kind| *kind == set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn defaults_that_give_no_address_are_known() {
+        let of = |service: &str| {
+            let map = json!({"data": {"service": service}});
+            service_type(&serde_json::from_value(map).unwrap())
+        };
+        assert_eq!(of("spec:\n  type: ClusterIP\n"), Some("ClusterIP"));
+        assert_eq!(of("spec: {type: NodePort}"), Some("NodePort"));
+        for harmless in [
+            "spec: {type: LoadBalancer}",
+            "metadata: {}",
+            "a: [",
+            "",
+            "spec: 1",
+        ] {
+            assert_eq!(of(harmless), None, "{harmless}");
+        }
+    }
+}
