@@ -2,8 +2,10 @@
 //! and passes requests on by the HTTPRoutes that are in the cluster at that moment, or were when the
 //! API server still answered.
 //!
+//! AuthorizationPolicies without a selector that allow nothing, or deny everything, it obeys.
+//!
 //! What it cannot show: TLS and TCP listeners, filters, retries and time limits of Envoy, Istio's own
-//! routing and policies.
+//! routing and finer policies.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +42,7 @@ struct Mirrors {
     pods: Mirror<Pod>,
     gateways: Mirror<DynamicObject>,
     routes: Mirror<DynamicObject>,
+    policies: Mirror<DynamicObject>,
 }
 
 /// What one listening socket is for; another address or listener is another socket.
@@ -92,13 +95,9 @@ pub async fn run(cluster: Cluster, _world: World) {
 
 impl Mirrors {
     fn start(cluster: &Cluster, changed: &Arc<Notify>) -> Mirrors {
-        let kind = |kind| {
-            ApiResource::from_gvk(&GroupVersionKind::gvk(
-                "gateway.networking.k8s.io",
-                "v1",
-                kind,
-            ))
-        };
+        let of_group =
+            |group, kind| ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
+        let kind = |kind| of_group("gateway.networking.k8s.io", kind);
         let mirror = |kind: ApiResource| {
             let api = Api::all_with(cluster.client(), &kind);
             Mirror::start(api, Config::default(), kind, changed.clone())
@@ -110,7 +109,26 @@ impl Mirrors {
             pods: Mirror::start(pods, Config::default(), (), changed.clone()),
             gateways: mirror(kind("Gateway")),
             routes: mirror(kind("HTTPRoute")),
+            policies: mirror(of_group("security.istio.io", "AuthorizationPolicy")),
         }
+    }
+
+    /// Whether a policy of the Gateway's namespace, or of the root namespace, denies all there is.
+    fn denied(&self, namespace: &str) -> bool {
+        self.policies.all().iter().any(|policy| {
+            let spec = &policy.data["spec"];
+            let here = policy.namespace();
+            let here = here.as_deref();
+            let plain = ["selector", "targetRef", "targetRefs"];
+            let rules = spec["rules"].as_array();
+            let denies = match spec["action"].as_str().unwrap_or("ALLOW") {
+                "ALLOW" => rules.is_none_or(Vec::is_empty),
+                "DENY" => rules.is_some_and(|rules| rules.contains(&serde_json::json!({}))),
+                _ => false,
+            };
+            let held = here == Some("istio-system") || here == Some(namespace);
+            held && denies && plain.iter().all(|field| spec[field].is_null())
+        })
     }
 
     /// A ready pod of one Service.

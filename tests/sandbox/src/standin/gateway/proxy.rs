@@ -38,6 +38,9 @@ async fn answer(
     bound: &Bound,
     mut request: Request,
 ) -> Response {
+    if mirrors.denied(&bound.namespace) {
+        return (StatusCode::FORBIDDEN, "RBAC: access denied").into_response();
+    }
     let path = normal(request.uri().path());
     let decision = {
         let routes = mirrors.routes.all();
