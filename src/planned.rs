@@ -86,6 +86,8 @@ pub fn inventory(namespace: &str) -> Result<Inventory> {
             home,
             namespace,
             images: &Images::default(),
+            revision: None,
+            assigns_users: false,
             targets: &[],
         })?;
         let keys = all.iter().map(|(_, object)| Key::of(object));

@@ -14,7 +14,7 @@ use crate::support::{Clusters, get, masked, on_two_clusters};
 
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
 /// In src/steps/aggregate_metrics/config.rs.
-const SAMPLES: usize = 200_000;
+const SAMPLES: usize = 180_000;
 
 /// A web server of somebody, which answers every request with the answer of the moment.
 struct Server {

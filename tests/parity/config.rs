@@ -33,7 +33,7 @@ pub async fn each_cluster_is_scraped_at_its_gateway(clusters: &Clusters) {
             "metric_relabel_configs": [{"target_label": "cluster", "replacement": name}],
             // Nor this: a remote sends its series and no more of them than home can hold.
             "follow_redirects": false,
-            "sample_limit": 200000,
+            "sample_limit": 180000,
             "body_size_limit": "320MB",
             "label_limit": 128,
             "label_name_length_limit": 512,

@@ -158,6 +158,8 @@ fn server(selector: &Value) -> Made {
             "--config.file=/etc/config/prometheus.yml",
             "--storage.tsdb.path=/data",
             "--storage.tsdb.retention.time=15d",
+            "--web.max-connections=16",
+            "--web.read-timeout=15s",
         ]),
         "nothing reloads it over HTTP, so nobody may shut it down so either",
     )

@@ -19,7 +19,7 @@ scrape_configs:
   honor_labels: true
   track_timestamps_staleness: true
   follow_redirects: false
-  sample_limit: 200000
+  sample_limit: 180000
   body_size_limit: 320MB
   label_limit: 128
   label_name_length_limit: 512
