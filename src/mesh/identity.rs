@@ -79,7 +79,7 @@ async fn revision(client: &Client, deadline: Deadline, istiods: &[Deployment]) -
     let list = ListParams::default().labels(TAG);
     let (namespace, webhooks) = tokio::join!(
         persist(deadline, || namespaces.get(ISTIO_NAMESPACE)),
-        persist(deadline, || webhooks.list(&list)),
+        persist(deadline, || pages::list(&webhooks, &list)),
     );
     let tag = |webhook: &MutatingWebhookConfiguration| {
         let label = |name: &str| webhook.labels().get(name).cloned();
@@ -88,7 +88,7 @@ async fn revision(client: &Client, deadline: Deadline, istiods: &[Deployment]) -
             revision: label(LABEL)?,
         })
     };
-    let webhooks = webhooks.map(|list| list.items).unwrap_or_default();
+    let webhooks = webhooks.unwrap_or_default();
     let tags = webhooks.iter().filter_map(tag).collect::<Vec<_>>();
     let own = namespace.ok().and_then(|n| n.labels().get(LABEL).cloned());
     Revision::of(istiods, &tags, own.as_deref())

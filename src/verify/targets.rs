@@ -15,8 +15,8 @@ use super::told::{Waits, told};
 use super::{Finding, Hop, Verdict, exposure};
 use crate::guide::Step;
 use crate::install::Run;
-use crate::k8s::kinds;
 use crate::k8s::request::send_opt;
+use crate::k8s::{kinds, pages};
 use crate::mesh::ClusterName;
 use crate::policies;
 use crate::progress::ObjectId;
@@ -92,8 +92,8 @@ async fn denied(run: &Run<'_>, cluster: &ClusterName) -> String {
     let api = Api::<DynamicObject>::namespaced_with(client, ISTIO_NAMESPACE, &kind);
     let all = ObjectId::new("AuthorizationPolicies", ISTIO_NAMESPACE, "all");
     let list = ListParams::default();
-    let policies = send_opt(&scope, &all, || api.list(&list)).await;
-    let policies = policies.ok().flatten().map(|list| list.items);
+    let policies = send_opt(&scope, &all, || pages::list(&api, &list)).await;
+    let policies = policies.ok().flatten();
     match policies::denying(policies.as_deref().unwrap_or_default()) {
         Some((policy, what)) => {
             format!(
