@@ -97,16 +97,16 @@ const HOME: &str = "ok        scrape target  cluster1      http://ADDRESS:9090/f
 
 async fn federated(address: &str, selector: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("the Gateway");
-    let request = format!(
-        "GET /federate?match[]={selector} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-    );
+    // As of old: an answer in chunks would break lines.
+    let request = format!("GET /federate?match[]={selector} HTTP/1.0\r\nhost: x\r\n\r\n");
     stream
         .write_all(request.as_bytes())
         .await
         .expect("a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let status = answer.lines().next().unwrap_or_default();
+    assert!(status.contains(" 200 "), "{answer}");
     answer
 }
 
