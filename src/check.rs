@@ -65,7 +65,7 @@ impl Finding {
 
     /// With what the command that mends it begins with.
     fn kubectl(self, cluster: &Cluster, rest: &str) -> Finding {
-        self.fix(format!("kubectl --context {} {rest}", cluster.context))
+        self.fix(format!("{} {rest}", cluster.kubectl))
     }
 
     pub fn is_error(&self) -> bool {

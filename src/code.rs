@@ -29,6 +29,9 @@ codes! {
     OldKubernetes = 1008,
     NotLookedAt = 1009,
     AddressBehindProxy = 1010,
+    TlsRefused = 1011,
+    KubeconfigUnusable = 1012,
+    NoCredentials = 1013,
     UnusableAddress = 1020,
     NoGatewayApi = 1101,
     OldGatewayApi = 1102,
@@ -109,6 +112,9 @@ impl Code {
             self,
             Unreachable
                 | CredentialsRefused
+                | TlsRefused
+                | KubeconfigUnusable
+                | NoCredentials
                 | LoopbackAddress
                 | UnusableAddress
                 | SameCluster

@@ -28,6 +28,7 @@ mod problem;
 mod progress;
 mod remembered;
 mod render;
+mod shell;
 mod status;
 mod steps;
 mod ui;

@@ -12,13 +12,19 @@ mod heard;
 mod identity;
 mod kubeconfig;
 mod name;
+mod pem;
 mod plugin;
+mod proxy;
 mod remote_kubeconfig;
 mod revision;
+mod server;
 mod session;
 mod tenure;
+mod tls;
 mod transport;
+mod wire;
 mod without_user;
+mod x509;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -37,6 +43,7 @@ pub use name::{ClusterName, is_dns_label};
 pub use remote_kubeconfig::{RemoteKubeconfig, server_name};
 pub use revision::Revision;
 pub use tenure::{Moment, NotOurs, Tenure};
+pub use tls::Untrusted;
 pub use transport::{Transport, Written};
 
 /// A connected cluster.
@@ -46,6 +53,8 @@ pub struct Cluster {
     /// As flags count it: 1 is home.
     pub number: usize,
     pub context: String,
+    /// What a command for it begins with, ready for a shell.
+    pub kubectl: String,
     /// UID of namespace `kube-system`: the same for the life of the cluster.
     pub uid: String,
     /// As this machine reaches it.

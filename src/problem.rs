@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::code::Code;
+use crate::mesh::Untrusted;
 
 /// Why a command ends without success. The numbers are a contract with scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,14 @@ impl Problem {
     pub fn code(mut self, code: Code) -> Problem {
         self.code = Some(code);
         self
+    }
+
+    /// The same problem, with more said about where it is.
+    pub fn caused(&self, more: impl FnOnce(&str) -> String) -> Problem {
+        Problem {
+            cause: more(&self.cause),
+            ..self.clone()
+        }
     }
 
     pub fn fix(mut self, fix: impl fmt::Display) -> Problem {
@@ -144,8 +153,8 @@ pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    if let Some(cause) = certificate(cause) {
-        return cause.into();
+    if let Some(error) = tls(cause) {
+        return handshake(error);
     }
     let text = cause.to_string();
     match cause.downcast_ref::<io::Error>() {
@@ -158,30 +167,84 @@ pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-/// What is wrong with a server's certificate, in words that say whose it is.
-fn certificate(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    use rustls::CertificateError::*;
-    // Errors of a connection are wrapped in others of the system, which do not name their source.
-    if let Some(inner) = error.downcast_ref().and_then(io::Error::get_ref) {
-        return certificate(inner);
+/// Whether one side refuses the other in a TLS handshake, which no further try changes.
+pub fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if tls(error).is_some_and(is_refusal) {
+            return true;
+        }
+        cause = error.source();
     }
-    let rustls::Error::InvalidCertificate(error) = error.downcast_ref()? else {
-        return None;
-    };
+    false
+}
+
+fn is_refusal(error: &rustls::Error) -> bool {
+    use rustls::Error::*;
+    matches!(
+        error,
+        InvalidCertificate(_) | AlertReceived(_) | PeerIncompatible(_) | InvalidMessage(_)
+    )
+}
+
+fn tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    // Errors of a connection are wrapped in others of the system, which do not name their source.
+    match error.downcast_ref().and_then(io::Error::get_ref) {
+        Some(inner) => tls(inner),
+        None => error.downcast_ref(),
+    }
+}
+
+/// What is wrong in a handshake, in words that say who refuses whom.
+fn handshake(error: &rustls::Error) -> String {
+    use rustls::AlertDescription as Alert;
+    use rustls::Error::*;
     match error {
-        UnknownIssuer | BadSignature => {
-            Some("its certificate is not from the CA that the kubeconfig names")
+        InvalidCertificate(error) => certificate(error),
+        AlertReceived(Alert::HandshakeFailure | Alert::ProtocolVersion) | PeerIncompatible(_) => {
+            "it has no TLS version, cipher or kind of certificate that this program knows; one of the curve P-521 is none".into()
+        }
+        AlertReceived(
+            Alert::BadCertificate
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::CertificateRequired
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+            | Alert::UnsupportedCertificate,
+        ) => format!("it refuses the client certificate of the kubeconfig ({error})"),
+        InvalidMessage(_) => "it does not speak TLS".into(),
+        other => other.to_string(),
+    }
+}
+
+/// What is wrong with a server's certificate, in words that say whose it is.
+fn certificate(error: &rustls::CertificateError) -> String {
+    use rustls::CertificateError::*;
+    match error {
+        UnknownIssuer => "its certificate is not from the CA that the kubeconfig names".into(),
+        BadSignature => {
+            "its certificate or what it signed is not by the CA or key it says, or the key is RSA of fewer than 2048 bits".into()
         }
         Expired | ExpiredContext { .. } => {
-            Some("its certificate has expired, by this machine's clock")
+            "its certificate has expired, by this machine's clock".into()
         }
         NotValidYet | NotValidYetContext { .. } => {
-            Some("its certificate is not valid yet, by this machine's clock")
+            "its certificate is not valid yet, by this machine's clock".into()
         }
         NotValidForName | NotValidForNameContext { .. } => {
-            Some("its certificate is not for this address")
+            "its certificate is not for this address".into()
         }
-        _ => None,
+        InvalidPurpose | InvalidPurposeContext { .. } => {
+            "its certificate is not for servers (extended key usage)".into()
+        }
+        Other(other) => match other.0.downcast_ref::<Untrusted>() {
+            Some(said) => said.to_string(),
+            None => format!("its certificate cannot be used: {other}"),
+        },
+        other => format!("its certificate cannot be used: {other}"),
     }
 }
 

@@ -162,17 +162,20 @@ error: no contexts named and no install remembered in FOLDER/ambikiali/last.json
 #[tokio::test]
 async fn a_kubeconfig_that_is_not_there_or_not_one_is_named() {
     for (file, cause) in [
-        ("/nowhere/config", "No such file or directory"),
+        (
+            "/nowhere/config",
+            "No such file or directory\n  fix: name a file that is there",
+        ),
         (
             "/proc/self/limits",
-            "failed to parse kubeconfig YAML: error: line 1 column 1: expected mapping start",
+            "not a mapping\n  fix: kubectl --kubeconfig /proc/self/limits config view",
         ),
     ] {
         let arguments = ["install", "--ctx1", "east", "--ctx2", "west"];
         let ended = run(&[&arguments[..], &["--kubeconfig", file]].concat()).await;
         assert_eq!(
             ended.exited(3).stderr,
-            format!("error: kubeconfig {file}: {cause}\n")
+            format!("error[AK1012]: kubeconfig {file}: {cause}\n")
         );
     }
 }

@@ -54,9 +54,9 @@ fn defaults(facts: &Facts<'_>) -> Vec<Finding> {
         );
         let finding = Finding::new(Code::UselessGatewayAddress, facts.cluster, object, cause);
         Some(finding.fix(format!(
-            "name an address that pods of home reach: --prometheus{} HOST:PORT; or let Gateways have load balancers: kubectl --context {} -n {ISTIO_NAMESPACE} edit configmap {}",
+            "name an address that pods of home reach: --prometheus{} HOST:PORT; or let Gateways have load balancers: {} -n {ISTIO_NAMESPACE} edit configmap {}",
             facts.cluster.number,
-            facts.cluster.context,
+            facts.cluster.kubectl,
             map.name_any()
         )))
     };

@@ -115,7 +115,7 @@ fn remote_secret(facts: &Facts<'_>, other: &ClusterName) -> Vec<Finding> {
 
 fn remedy(cluster: &Cluster, other: &ClusterName) -> String {
     format!(
-        "istioctl create-remote-secret --context OTHER --name {other} | kubectl --context {} apply -f -",
-        cluster.context
+        "istioctl create-remote-secret --context OTHER --name {other} | {} apply -f -",
+        cluster.kubectl
     )
 }

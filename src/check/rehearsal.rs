@@ -118,7 +118,7 @@ async fn judged(scope: &Scope<'_>, id: ObjectId, refusal: Refusal) -> Result<Opt
 }
 
 fn look(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> String {
-    let kubectl = format!("kubectl --context {}", scope.cluster.context);
+    let kubectl = &scope.cluster.kubectl;
     let namespace = id.namespace.as_deref().unwrap_or_default();
     let text = refusal.text();
     match refusal.problem().fix {

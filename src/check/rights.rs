@@ -40,8 +40,8 @@ pub async fn check(
     let cause = format!("lacks rights that an install needs:\n{lines}");
     let finding = Finding::new(Code::RightsMissing, scope.cluster, user, cause);
     Ok(vec![finding.fix(format!(
-        "have these granted, or name the context of an administrator: kubectl --context {} -n {} auth can-i --list",
-        scope.cluster.context, scope.namespace
+        "have these granted, or name the context of an administrator: {} -n {} auth can-i --list",
+        scope.cluster.kubectl, scope.namespace
     ))])
 }
 

@@ -10,6 +10,7 @@ use crate::code::Code;
 use crate::k8s::Scope;
 use crate::k8s::request::send;
 use crate::progress::ObjectId;
+use crate::shell::quoted;
 use crate::steps::remote_secret;
 
 /// Of those that the guide's script makes: the operator mounts each of them.
@@ -36,10 +37,11 @@ fn finding(scope: &Scope<'_>, name: &str) -> Finding {
     let cause = "is mounted into Kiali beside the one of ambikiali, so that Kiali may know a cluster twice, and its token stays in use";
     let id = ObjectId::new("Secret", scope.namespace, name);
     let finding = Finding::new(Code::SecondRemoteSecret, scope.cluster, id, cause);
-    let (context, namespace) = (&scope.cluster.context, scope.namespace);
+    let (kubectl, namespace) = (&scope.cluster.kubectl, scope.namespace);
+    let name = quoted(name);
     // The operator never takes a volume out of a Deployment, and a pod does not start without its Secret.
     finding.fix(format!(
-        "kubectl --context {context} -n {namespace} delete secret/{name} deployment/kiali, then have the operator make Kiali \
-         again: kubectl --context {context} -n {namespace} annotate kiali --all --overwrite kiali.io/reconcile=now"
+        "{kubectl} -n {namespace} delete secret/{name} deployment/kiali, then have the operator make Kiali \
+         again: {kubectl} -n {namespace} annotate kiali --all --overwrite kiali.io/reconcile=now"
     ))
 }

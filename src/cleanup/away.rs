@@ -12,6 +12,7 @@ use crate::mesh::ClusterName;
 use crate::planned::{self, Place};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use crate::shell::quoted;
 
 /// With home's record gone, nothing would know any more what is in the others.
 pub fn all_are_named(run: &Run<'_>, given_up: &[ClusterName]) -> Result<(), Problem> {
@@ -25,6 +26,7 @@ pub fn all_are_named(run: &Run<'_>, given_up: &[ClusterName]) -> Result<(), Prob
         return Ok(());
     };
     let context = last_install::context(&uid);
+    let context = context.map(|context| quoted(&context).into_owned());
     let context = context.unwrap_or_else(|| format!("<context of {name}>"));
     let cause = format!(
         "{}: ConfigMap {}/{}: says that {name} is a remote of this install, but it is not named; nothing was done",
@@ -35,8 +37,8 @@ pub fn all_are_named(run: &Run<'_>, given_up: &[ClusterName]) -> Result<(), Prob
     Err(Problem::new(Exit::Preflight, cause)
         .code(Code::RemoteLeftOut)
         .fix(format!(
-            "name it too: --ctx2 {context}; if there is no such cluster, somebody changed the record, which is made again from the labels when it is gone: kubectl --context {} -n {} delete configmap {}",
-            home.context,
+            "name it too: --ctx2 {context}; if there is no such cluster, somebody changed the record, which is made again from the labels when it is gone: {} -n {} delete configmap {}",
+            home.kubectl,
             run.namespace,
             record::NAME
         )))

@@ -12,10 +12,10 @@ use super::request::{Refusal, send};
 use super::{Scope, pages};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use crate::shell::quoted;
 
 /// For a refusal that no waiting will change.
-pub fn advice(context: &str, object: &ObjectId, status: &Status) -> Option<String> {
-    let kubectl = format!("kubectl --context {context}");
+pub fn advice(kubectl: &str, object: &ObjectId, status: &Status) -> Option<String> {
     let namespaced = object.namespace.as_deref();
     let of_namespace = namespaced.map(|n| format!(" -n {n}")).unwrap_or_default();
     let message = status.message.as_str();
@@ -25,7 +25,7 @@ pub fn advice(context: &str, object: &ObjectId, status: &Status) -> Option<Strin
             true => "mutatingadmissionpolicy",
             false => "validatingadmissionpolicy",
         };
-        return Some(format!("{kubectl} get {kind} {policy} -o yaml"));
+        return Some(format!("{kubectl} get {kind} {} -o yaml", quoted(policy)));
     }
     if message.contains("admission webhook \"") {
         let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
@@ -61,12 +61,13 @@ pub async fn refused(scope: &Scope<'_>, refusal: Refusal) -> anyhow::Error {
 pub async fn unanswered(scope: &Scope<'_>, refusal: &Refusal) -> Option<(String, String)> {
     let webhook = refusal.status().and_then(silent_webhook)?;
     let (kind, name) = configuration(scope, webhook).await?;
-    let context = &scope.cluster.context;
+    let kubectl = &scope.cluster.kubectl;
     Some((
         format!("that webhook is of {kind} {name}"),
         format!(
-            "kubectl --context {context} get {} {name} -o yaml",
-            kind.to_lowercase()
+            "{kubectl} get {} {} -o yaml",
+            kind.to_lowercase(),
+            quoted(&name)
         ),
     ))
 }
@@ -111,7 +112,11 @@ mod tests {
     fn advised(code: u16, message: &str) -> Option<String> {
         let status = json!({"code": code, "message": message});
         let status = serde_json::from_value(status).unwrap();
-        advice("east", &ObjectId::new("Kiali", "kiali", "kiali"), &status)
+        advice(
+            "kubectl --context east",
+            &ObjectId::new("Kiali", "kiali", "kiali"),
+            &status,
+        )
     }
 
     #[test]

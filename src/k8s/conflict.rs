@@ -7,6 +7,7 @@ use super::{FIELD_MANAGER, Scope, ownership};
 use crate::mesh::Cluster;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use crate::shell::quoted;
 
 /// A conflict names the other managers and the fields, in the server's words.
 pub fn refused(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> anyhow::Error {
@@ -56,8 +57,8 @@ pub fn name_taken(cluster: &Cluster, id: &ObjectId) -> Problem {
         ),
     )
     .fix(format!(
-        "choose another namespace with --namespace, or look at it: kubectl --context {} -n {} get {} {name} -o yaml",
-        cluster.context,
+        "choose another namespace with --namespace, or look at it: {} -n {} get {} {name} -o yaml",
+        cluster.kubectl,
         namespace.as_deref().unwrap_or_default(),
         kind.to_lowercase()
     ))
@@ -146,7 +147,8 @@ fn show(scope: &Scope<'_>, id: &ObjectId) -> String {
         .unwrap_or_default();
     let kind = id.kind.to_lowercase();
     format!(
-        "kubectl --context {}{namespace} get {kind} {} -o yaml --show-managed-fields",
-        scope.cluster.context, id.name
+        "{}{namespace} get {kind} {} -o yaml --show-managed-fields",
+        scope.cluster.kubectl,
+        quoted(&id.name)
     )
 }

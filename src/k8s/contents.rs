@@ -152,8 +152,8 @@ async fn kinds(scope: &Scope<'_>) -> Result<Vec<(ApiResource, ApiCapabilities)>>
     );
     Err(Problem::new(Exit::Unexpected, cause)
         .fix(format!(
-            "look at what it answers, and what is between: kubectl --context {} api-resources",
-            scope.cluster.context
+            "look at what it answers, and what is between: {} api-resources",
+            scope.cluster.kubectl
         ))
         .into())
 }

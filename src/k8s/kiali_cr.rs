@@ -46,8 +46,8 @@ pub async fn settled(
         _ => KialiFence::default(),
     };
     let advice = format!(
-        "kubectl --context {} -n {} logs deployment/kiali-operator --tail=50",
-        scope.cluster.context, scope.namespace
+        "{} -n {} logs deployment/kiali-operator --tail=50",
+        scope.cluster.kubectl, scope.namespace
     );
     let wait = Wait {
         seen,

@@ -220,8 +220,8 @@ impl Lease {
             ),
         )
         .fix(format!(
-            "let it end; if it is gone, its Lease is free {} s after its last sign: kubectl --context {} -n {} get lease {NAME} -o yaml",
-            LIFE.as_secs(), self.home.context, self.namespace
+            "let it end; if it is gone, its Lease is free {} s after its last sign: {} -n {} get lease {NAME} -o yaml",
+            LIFE.as_secs(), self.home.kubectl, self.namespace
         ))
     }
 

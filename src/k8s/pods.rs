@@ -82,8 +82,8 @@ pub async fn rolled_out(
         wait.seen = None;
     }
     let describe = |what| {
-        let context = &scope.cluster.context;
-        format!("kubectl --context {context} -n {namespace} describe {what} -l {labels}")
+        let kubectl = &scope.cluster.kubectl;
+        format!("{kubectl} -n {namespace} describe {what} -l {labels}")
     };
     tokio::select! {
         done = wait::until(scope, wait, health) => done.map_err(|error| match problem::find(&error) {

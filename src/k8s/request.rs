@@ -19,7 +19,7 @@ use crate::progress::ObjectId;
 pub struct Refusal {
     cluster: String,
     server: String,
-    context: String,
+    kubectl: String,
     object: ObjectId,
     cause: Cause,
 }
@@ -77,6 +77,7 @@ impl Refusal {
         match &self.cause {
             Cause::Api(_) => self.cause.text(),
             Cause::Broken(cause) => format!("{} does not answer: {cause}", self.server),
+            Cause::Untrusted(cause) => format!("{}: {cause}", self.server),
             Cause::Silent(_) => format!("{}: {}", self.server, self.cause.text()),
             Cause::Stopped(Stop::TooLarge(_)) => format!("{}: {}", self.server, self.cause.text()),
             Cause::Stopped(Stop::NotOurs(_)) => self.cause.text(),
@@ -93,23 +94,23 @@ impl Refusal {
         match &self.cause {
             Cause::Api(status) if status.code == 429 => problem(Exit::Unreachable)
                 .fix("run the same command again later; it goes on from here"),
-            Cause::Api(status) if status.code == 401 => problem(Exit::Unreachable)
-                .fix(format!("kubectl --context {} auth whoami", self.context)),
-            cause if cause.is_passing() => problem(Exit::Unreachable).fix(format!(
-                "kubectl --context {} get --raw /readyz",
-                self.context
-            )),
+            Cause::Api(status) if status.code == 401 => {
+                problem(Exit::Unreachable).fix(format!("{} auth whoami", self.kubectl))
+            }
+            cause if cause.is_passing() => {
+                problem(Exit::Unreachable).fix(format!("{} get --raw /readyz", self.kubectl))
+            }
             Cause::Stopped(Stop::NotOurs(_)) => problem(Exit::Preflight)
                 .fix("let the other run end, then run the same command again"),
             Cause::Stopped(Stop::TooLarge(_)) => problem(Exit::Unreachable).fix(format!(
-                "see what answers there in place of an API server: kubectl --context {} version",
-                self.context
+                "see what answers there in place of an API server: {} version",
+                self.kubectl
             )),
             cause => {
                 let refused = problem(Exit::Unexpected);
                 match cause
                     .status()
-                    .and_then(|s| advice(&self.context, &self.object, s))
+                    .and_then(|s| advice(&self.kubectl, &self.object, s))
                 {
                     Some(fix) => refused.fix(fix),
                     None => refused,
@@ -149,7 +150,7 @@ where
     persist(deadline, request).await.map_err(|cause| Refusal {
         cluster: cluster.name.to_string(),
         server: cluster.server.clone(),
-        context: cluster.context.clone(),
+        kubectl: cluster.kubectl.clone(),
         object: object.clone(),
         cause,
     })

@@ -12,7 +12,7 @@ use kube::core::response::StatusDetails;
 use super::Deadline;
 use super::pages::TooLong;
 use crate::mesh::{NotOurs, TooLarge, found};
-use crate::problem::{kube_text, no_answer};
+use crate::problem::{is_tls, kube_text, no_answer};
 
 /// kube sets no read timeout: a server that accepts and never answers would hang the run.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,6 +23,8 @@ pub enum Cause {
     Api(Box<Status>),
     /// No connection, or one that broke, or what came over it is not an answer.
     Broken(String),
+    /// One side refuses the other's certificate, or they have no TLS in common.
+    Untrusted(String),
     Silent(Duration),
     /// What is read or written no further, by rules of our own.
     Stopped(Stop),
@@ -48,6 +50,7 @@ impl Cause {
         }
         match found::<NotOurs>(&error) {
             Some(refused) => Cause::Stopped(Stop::NotOurs(*refused)),
+            None if is_tls(&error) => Cause::Untrusted(kube_text(&error)),
             None => Cause::Broken(kube_text(&error)),
         }
     }
@@ -55,7 +58,7 @@ impl Cause {
     pub fn status(&self) -> Option<&Status> {
         match self {
             Cause::Api(status) => Some(status),
-            Cause::Broken(_) | Cause::Silent(_) | Cause::Stopped(_) => None,
+            Cause::Broken(_) | Cause::Untrusted(_) | Cause::Silent(_) | Cause::Stopped(_) => None,
         }
     }
 
@@ -65,7 +68,8 @@ impl Cause {
             Cause::Api(status) => {
                 matches!(status.code, 429 | 500 | 502 | 503 | 504) || is_quota_race(status)
             }
-            Cause::Broken(_) | Cause::Silent(_) => true,
+            // A wait may see the server change; a request alone does not.
+            Cause::Broken(_) | Cause::Untrusted(_) | Cause::Silent(_) => true,
             Cause::Stopped(_) => false,
         }
     }
@@ -73,7 +77,7 @@ impl Cause {
     pub fn text(&self) -> String {
         match self {
             Cause::Api(status) => kube_text(&kube::Error::Api(status.clone())),
-            Cause::Broken(cause) => cause.clone(),
+            Cause::Broken(cause) | Cause::Untrusted(cause) => cause.clone(),
             Cause::Silent(waited) => no_answer(*waited),
             Cause::Stopped(Stop::TooLarge(text)) => text.clone(),
             Cause::Stopped(Stop::NotOurs(refused)) => refused.to_string(),
@@ -87,6 +91,7 @@ impl Cause {
             _ if !self.is_passing() => &[],
             Cause::Api(_) => &[200, 500, 1500, 3000, 5000],
             Cause::Broken(_) => &[200, 500, 1500],
+            Cause::Untrusted(_) => &[],
             Cause::Silent(_) => &[200, 500],
             Cause::Stopped(_) => &[],
         }
@@ -168,6 +173,7 @@ mod tests {
         let race = Cause::Api(serde_json::from_value(status).unwrap());
         assert_eq!(tries(&race), 6);
         assert_eq!(tries(&Cause::Broken("reset".into())), 4);
+        assert_eq!(tries(&Cause::Untrusted("of another CA".into())), 1);
         assert_eq!(tries(&Cause::Silent(PATIENCE)), 3);
     }
 

@@ -4,25 +4,21 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use futures::future::{join_all, try_join_all};
-use kube::config::Kubeconfig;
 
+use super::kubeconfig::Source;
 use super::{Absent, Ca, Cluster, Istiod, Member, Members, Mesh, endpoint, identity, kubeconfig};
 use crate::code::Code;
 use crate::problem::{self, Exit, Problem};
 
 /// The contexts that a kubeconfig has.
 pub fn contexts(files: &[PathBuf]) -> Result<Vec<String>> {
-    let config = kubeconfig::read(files)?;
-    Ok(config
-        .contexts
-        .into_iter()
-        .map(|context| context.name)
-        .collect())
+    let source = kubeconfig::read(files)?;
+    Ok(source.contexts().map(String::from).collect())
 }
 
 /// Each cluster, home first, with the kubeconfig that its context is looked up in: its own, or that of all.
-fn read(members: &Members) -> Result<Vec<(Kubeconfig, &Member)>> {
-    let mut shared: Option<Kubeconfig> = None;
+fn read(members: &Members) -> Result<Vec<(Source, &Member)>> {
+    let mut shared: Option<Source> = None;
     let mut all = Vec::new();
     for member in std::iter::once(&members.home).chain(&members.remotes) {
         // What the user named and is not there is known before anything is asked.
@@ -43,8 +39,8 @@ fn read(members: &Members) -> Result<Vec<(Kubeconfig, &Member)>> {
 
 /// Whether the kubeconfigs can be read and have the contexts; no cluster is asked.
 pub fn look_up(members: &Members) -> Result<()> {
-    for (config, member) in read(members)? {
-        kubeconfig::cluster_entry(&config, member)?;
+    for (source, member) in read(members)? {
+        source.entry(member)?;
     }
     Ok(())
 }
@@ -71,8 +67,10 @@ fn of(mut clusters: Vec<Cluster>) -> Result<Mesh, Problem> {
 pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>> {
     let all = read(members).map_err(|error| vec![error])?;
     // A name that is mistyped is no cluster's fault.
-    for (config, member) in &all {
-        kubeconfig::cluster_entry(config, member).map_err(|error| vec![error])?;
+    for (source, member) in &all {
+        source
+            .entry(member)
+            .map_err(|problem| vec![problem.into()])?;
     }
     let asked = all
         .iter()

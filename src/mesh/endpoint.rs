@@ -5,15 +5,10 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 
-use super::kubeconfig::read_file;
-use super::remote_kubeconfig::certificates_in;
-use super::without_user::without_user;
-use super::{Ca, Member};
+use super::server::Server;
+use super::{Ca, Member, kubeconfig, pem};
 use crate::problem::{self, Exit, Problem};
 
 /// Of a file with certificates.
@@ -46,47 +41,36 @@ pub enum Trust {
 }
 
 impl Endpoint {
-    pub fn new(member: &Member, entry: &kube::config::Cluster) -> Result<Endpoint> {
+    /// The error is of the kubeconfig's cluster entry.
+    pub fn new(member: &Member, entry: &kube::config::Cluster) -> Result<Endpoint, String> {
         let named = member.api_server.is_some();
         let server = match &member.api_server {
-            Some(server) => server.to_string(),
-            None => {
-                let server = entry.server.clone();
-                server
-                    .with_context(|| format!("context {} has no server address", member.context))?
-            }
+            Some(server) => Server::parse(server.as_str())?,
+            None => Server::parse(entry.server.as_deref().unwrap_or_default())?,
         };
-        // Pods of another cluster bring a token of their own.
-        let server = without_user(&server).trim_end_matches('/').to_string();
         let trust = match &member.ca {
             Some(Ca::System) => Trust::System,
-            Some(Ca::File(path)) => Trust::Of(certificates(path, member.number)?),
+            Some(Ca::File(path)) => {
+                let certificates = certificates(path, member.number);
+                Trust::Of(certificates.map_err(|problem| problem.to_string())?)
+            }
             None if named => Trust::Own,
-            None => of_kubeconfig(member, entry)?,
+            // One without any is a machine's own business; Kiali is given the cluster's.
+            None => {
+                kubeconfig::authorities(entry)?.map_or(Trust::Own, |all| Trust::Of(pem::text(&all)))
+            }
         };
         let name = member.tls_server_name.clone();
         Ok(Endpoint {
-            local_only: is_local(&server)?,
+            local_only: is_local(&server.url),
             behind_proxy: entry.proxy_url.is_some() && !named,
-            server,
+            server: server.text(),
             trust,
             flag: format!("--api-server{}", member.number),
             named,
             tls_server_name: name.or_else(|| entry.tls_server_name.clone().filter(|_| !named)),
         })
     }
-}
-
-/// One without any is a machine's own business; Kiali is given the cluster's.
-fn of_kubeconfig(member: &Member, entry: &kube::config::Cluster) -> Result<Trust> {
-    let data = &entry.certificate_authority_data;
-    Ok(match (data, &entry.certificate_authority) {
-        (Some(data), _) => {
-            Trust::Of(decode(data).with_context(|| format!("CA of context {}", member.context))?)
-        }
-        (None, Some(path)) => Trust::Of(read_file(path)?),
-        (None, None) => Trust::Own,
-    })
 }
 
 /// Those of a file alone: what else is in it, like a key, is given to nobody.
@@ -100,48 +84,36 @@ pub fn certificates(path: &Path, number: usize) -> Result<String, Problem> {
             "name a file with PEM certificates, or the word system: --ca{number} FILE"
         ))
     };
-    let mut pem = Vec::new();
+    let mut bytes = Vec::new();
     let file = std::fs::metadata(path).and_then(|of| match of.is_file() {
         true => std::fs::File::open(path),
         false => Err(std::io::Error::other("not a file")),
     });
-    let read = file.and_then(|file| file.take(LARGEST + 1).read_to_end(&mut pem));
+    let read = file.and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
     let length = read.map_err(|error| refuse(problem::root_cause(&error)))?;
     if length as u64 > LARGEST {
         return Err(refuse(format!("it is larger than {} KiB", LARGEST >> 10)));
     }
-    let all = certificates_in(&pem).map_err(|why| refuse(format!("it {why}")))?;
-    Ok(all.iter().map(|one| in_pem(one)).collect())
+    match pem::certificates(&bytes) {
+        all if all.is_empty() => Err(refuse("it has no certificate in PEM".into())),
+        all => Ok(pem::text(&all)),
+    }
 }
 
-fn in_pem(certificate: &[u8]) -> String {
-    let text = STANDARD.encode(certificate);
-    let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
-    let lines = lines.collect::<Vec<_>>().join("\n");
-    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
-    format!("{begin}\n{lines}\n{end}\n")
-}
-
-fn decode(data: &str) -> Result<String> {
-    Ok(String::from_utf8(STANDARD.decode(data.trim())?)?)
-}
-
-fn is_local(server: &str) -> Result<bool> {
-    let uri: Uri = server
-        .parse()
-        .with_context(|| format!("server address \"{server}\""))?;
-    let host = uri
-        .host()
-        .with_context(|| format!("server address \"{server}\" has no host"))?;
+fn is_local(server: &Uri) -> bool {
+    let host = server.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    Ok(match host.parse::<std::net::IpAddr>() {
+    match host.parse::<std::net::IpAddr>() {
         Ok(ip) => ip.is_loopback() || ip.is_unspecified(),
         Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
     use crate::mesh::ApiServer;
 
@@ -155,17 +127,18 @@ mod tests {
             "https://[::]:1",
             "https://localhost:6443",
         ] {
-            assert!(is_local(local).unwrap(), "{local}");
+            assert!(is_local(&local.parse().unwrap()), "{local}");
         }
         for other in [
             "https://10.0.0.1:6443",
             "https://api.example.com",
             "https://[fd00::1]:6443",
         ] {
-            assert!(!is_local(other).unwrap(), "{other}");
+            assert!(!is_local(&other.parse().unwrap()), "{other}");
         }
-        assert!(is_local("nonsense with spaces").is_err());
     }
+
+    const ONE: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
 
     fn member(address: Option<&str>, ca: Option<Ca>, name: Option<&str>) -> Member {
         let server = address.map(|address| ApiServer::try_from(address.to_string()).unwrap());
@@ -186,7 +159,7 @@ mod tests {
     fn an_address_that_is_named_brings_its_own_trust() {
         let front = serde_json::from_value(serde_json::json!({
             "server": "https://front.example.com",
-            "certificate-authority-data": STANDARD.encode("of the front"),
+            "certificate-authority-data": STANDARD.encode(ONE),
             "tls-server-name": "front",
         }));
         let front: kube::config::Cluster = front.unwrap();
@@ -197,7 +170,7 @@ mod tests {
         let own = "https://10.0.0.2:6443";
         let of_front = (
             "https://front.example.com".to_string(),
-            Trust::Of("of the front".into()),
+            Trust::Of(ONE.into()),
             Some("front".to_string()),
         );
         assert_eq!(trusts(member(None, None, None)), of_front);
@@ -212,7 +185,7 @@ mod tests {
     fn of_a_file_only_the_certificates_are_taken() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ca.pem");
-        let one = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        let one = ONE;
         let key = "-----BEGIN PRIVATE KEY-----\nczNjcmV0\n-----END PRIVATE KEY-----\n";
         std::fs::write(&file, format!("a word\n{one}{key}{one}")).unwrap();
         assert_eq!(certificates(&file, 2).unwrap(), [one, one].concat());

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
-use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
 
+use super::kubeconfig::Source;
 use super::revision::{LABEL, Revision, TAG, Tag, revisions, within};
-use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, Prometheus, kubeconfig};
+use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, Prometheus};
 use crate::code::Code;
 use crate::k8s::retry::{Cause, persist};
 use crate::k8s::{Deadline, pages};
@@ -23,22 +23,29 @@ const ISTIO_NAMESPACE: &str = "istio-system";
 /// On each namespace of a cluster that gives its pods their users.
 const USERS: &str = "openshift.io/sa.scc.uid-range";
 
-pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Result<Cluster> {
-    let entry = kubeconfig::cluster_entry(config, member)?;
-    let endpoint = Endpoint::new(member, entry)?;
-    let (client, transport) = kubeconfig::client(config, &member.context)
-        .await
-        .with_context(|| format!("context {}", member.context))?;
+pub async fn join(source: &Source, member: &Member, istiod: Istiod) -> Result<Cluster> {
+    let entry = source.entry(member)?;
+    let kubectl = source.kubectl(&member.context);
+    let endpoint = Endpoint::new(member, &entry.cluster).map_err(|cause| {
+        Problem::new(
+            Exit::Preflight,
+            format!("context {}: {}: {cause}", member.context, entry.cluster_is),
+        )
+        .code(Code::KubeconfigUnusable)
+        .fix(format!("{kubectl} config view --minify"))
+    })?;
+    let (client, transport) = source.client(member).await?;
     let deadline = Deadline::after(PATIENCE);
     let asked = tokio::try_join!(
         persist(deadline, || system(&client)),
         persist(deadline, || istiods(&client))
     );
-    let (system, istiods) =
-        asked.map_err(|cause| unreachable(member, transport.server(), &cause))?;
+    let (system, istiods) = asked.map_err(|cause| {
+        unreachable(member, transport.server(), &cause).fix(format!("{kubectl} version"))
+    })?;
     let uid = system.metadata.uid.clone().unwrap_or_default();
     check_uid(member, &uid)?;
-    let name = as_named(member, name(member, &istiods, istiod)?)?;
+    let name = as_named(member, name(member, &kubectl, &istiods, istiod)?)?;
     let revision = revision(&client, deadline, &within(&istiods, ISTIO_NAMESPACE)).await;
     Ok(Cluster {
         name,
@@ -46,6 +53,7 @@ pub async fn join(config: &Kubeconfig, member: &Member, istiod: Istiod) -> Resul
         revision,
         assigns_users: system.annotations().contains_key(USERS),
         context: member.context.clone(),
+        kubectl,
         uid,
         server: transport.server().into(),
         client,
@@ -103,6 +111,7 @@ fn unreachable(member: &Member, server: &str, cause: &Cause) -> Problem {
     let code = match cause.status().map(|status| status.code) {
         Some(401) => Code::CredentialsRefused,
         Some(403) => Code::RightsMissing,
+        _ if matches!(cause, Cause::Untrusted(_)) => Code::TlsRefused,
         _ => Code::Unreachable,
     };
     Problem::new(
@@ -110,7 +119,6 @@ fn unreachable(member: &Member, server: &str, cause: &Cause) -> Problem {
         format!("context {} at {server}: {}", member.context, cause.text()),
     )
     .code(code)
-    .fix(format!("kubectl --context {} version", member.context))
 }
 
 fn check_uid(member: &Member, uid: &str) -> Result<(), Problem> {
@@ -128,7 +136,12 @@ fn check_uid(member: &Member, uid: &str) -> Result<(), Problem> {
 }
 
 /// Kiali asks the same Deployment for the same variable, so both arrive at the same name.
-fn name(member: &Member, istiods: &[Deployment], required: Istiod) -> Result<ClusterName> {
+fn name(
+    member: &Member,
+    kubectl: &str,
+    istiods: &[Deployment],
+    required: Istiod,
+) -> Result<ClusterName> {
     let mut ids = istiods.iter().filter_map(cluster_id).collect::<Vec<_>>();
     ids.sort();
     ids.dedup();
@@ -144,7 +157,7 @@ fn name(member: &Member, istiods: &[Deployment], required: Istiod) -> Result<Clu
         })?),
         ([], Istiod::Required) => Err(refuse("no Deployment with label app=istiod has an environment variable CLUSTER_ID".into())
             .code(Code::NoIstiod)
-            .fix(format!("install Istio ambient multi-network first: kubectl --context {} get deployments -A -l app=istiod", member.context))
+            .fix(format!("install Istio ambient multi-network first: {kubectl} get deployments -A -l app=istiod"))
             .into()),
         ([], Istiod::Optional) => Ok(remembered(member)),
         (several, _) => Err(refuse(format!("its istiods disagree about the cluster id: {}", several.join(", ")))
@@ -229,8 +242,9 @@ mod tests {
 
     #[test]
     fn the_name_is_istiods() {
-        let named =
-            |list: &[Deployment], required| name(&member(), list, required).map(|n| n.to_string());
+        let named = |list: &[Deployment], required| {
+            name(&member(), "kubectl", list, required).map(|n| n.to_string())
+        };
         assert_eq!(
             named(&[istiod("east"), istiod("east")], Istiod::Required).unwrap(),
             "east"
@@ -247,7 +261,9 @@ mod tests {
     #[test]
     fn a_cluster_without_istiod_is_named_by_its_context() {
         assert_eq!(
-            name(&member(), &[], Istiod::Optional).unwrap().to_string(),
+            name(&member(), "kubectl", &[], Istiod::Optional)
+                .unwrap()
+                .to_string(),
             "kind-east"
         );
         assert_eq!(

@@ -1,32 +1,64 @@
 //! Kubeconfig files to clients, as kubectl does it: files are merged, a listed file that is
 //! missing is skipped, and every context is named, never the current one.
 
-use std::path::{Path, PathBuf};
+mod entry;
+mod file;
+mod part;
 
-use anyhow::{Context, Result, anyhow};
-use http::{HeaderValue, Uri, header::USER_AGENT};
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, header::USER_AGENT};
+use kube::config::{Cluster, Kubeconfig};
 use kube::{Client, Config};
+use rustls::pki_types::CertificateDer;
 
-use super::{Member, Transport};
+pub use entry::{Entry, asks_plugin, may_ask, token_is_sound, token_of};
+
+use super::server::Server;
+use super::{Member, Transport, pem, proxy};
+use crate::code::Code;
 use crate::problem::{self, Exit, Problem};
+use crate::shell;
+
+/// Kubeconfigs merged into one.
+#[derive(Clone, Default)]
+pub struct Source {
+    config: Kubeconfig,
+    /// Named on the command line: what commands that are shown must name too.
+    named: Vec<PathBuf>,
+}
 
 /// The merged kubeconfig of the given files, else of `KUBECONFIG`, else of `~/.kube/config`.
-pub fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
-    let named = !files.is_empty();
-    let files = if named {
-        files.to_vec()
-    } else {
-        default_files()
+pub fn read(files: &[PathBuf]) -> Result<Source> {
+    let named = files.to_vec();
+    let files = match named.as_slice() {
+        [] => default_files(),
+        named => named.to_vec(),
     };
-    let mut merged = Kubeconfig::default();
+    let mut config = Kubeconfig::default();
     let mut found = 0;
     for file in &files {
-        if !named && !file.exists() {
+        if named.is_empty() && !file.exists() {
             continue;
         }
-        let one = Kubeconfig::read_from(file).map_err(|e| unusable(file, &e))?;
-        merged = merged.merge(one).map_err(|e| unusable(file, &e))?;
+        let unusable = |cause: String| {
+            let cause = format!("kubeconfig {}: {cause}", file.display());
+            let name = file.to_string_lossy();
+            let fix = match file.exists() {
+                true => format!("kubectl --kubeconfig {} config view", shell::quoted(&name)),
+                false => "name a file that is there".into(),
+            };
+            let problem = Problem::new(Exit::Preflight, cause).fix(fix);
+            problem.code(Code::KubeconfigUnusable)
+        };
+        // What the first file says stays.
+        let one = file::read(file).map_err(unusable)?;
+        config = config
+            .merge(one)
+            .map_err(|error| unusable(error.to_string()))?;
         found += 1;
     }
     if found == 0 {
@@ -42,17 +74,7 @@ pub fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
         .fix("name one with --kubeconfig FILE or KUBECONFIG")
         .into());
     }
-    Ok(merged)
-}
-
-fn unusable(file: &Path, error: &KubeconfigError) -> Problem {
-    let cause = problem::root_cause(error);
-    // After its first line comes an excerpt of the file, which may be a token.
-    let cause = cause.lines().next().unwrap_or_default();
-    Problem::new(
-        Exit::Preflight,
-        format!("kubeconfig {}: {cause}", file.display()),
-    )
+    Ok(Source { config, named })
 }
 
 fn default_files() -> Vec<PathBuf> {
@@ -67,82 +89,83 @@ fn default_files() -> Vec<PathBuf> {
     }
 }
 
-/// The cluster entry of a context, with relative paths made absolute by the reader.
-pub fn cluster_entry<'a>(
-    config: &'a Kubeconfig,
-    member: &Member,
-) -> Result<&'a kube::config::Cluster> {
-    let context = member.context.as_str();
-    let entry = config
-        .contexts
-        .iter()
-        .find(|c| c.name == context)
-        .ok_or_else(|| unknown(config, member))?;
-    let name = entry
-        .context
-        .as_ref()
-        .map(|c| c.cluster.as_str())
-        .unwrap_or_default();
-    config
-        .clusters
-        .iter()
-        .find(|c| c.name == name)
-        .and_then(|c| c.cluster.as_ref())
-        .ok_or_else(|| {
-            anyhow!(
-                "context {context} names cluster \"{name}\", which the kubeconfig does not have"
-            )
-        })
-}
-
-fn unknown(config: &Kubeconfig, member: &Member) -> Problem {
-    let known = config
-        .contexts
-        .iter()
-        .map(|c| c.name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let known = if known.is_empty() { "none" } else { &known };
-    let file = member
-        .kubeconfig
-        .as_ref()
-        .map(|file| file.display().to_string());
-    let (file, flag) = match file {
-        Some(file) => (
-            format!("kubeconfig {file}"),
-            format!(" --kubeconfig {file}"),
-        ),
-        None => ("the kubeconfig".into(), String::new()),
-    };
-    let context = &member.context;
-    Problem::new(
-        Exit::Preflight,
-        format!("no context \"{context}\" in {file}; it has: {known}"),
-    )
-    .fix(format!("kubectl{flag} config get-contexts"))
-}
-
-/// A client for one context.
-pub async fn client(config: &Kubeconfig, context: &str) -> Result<(Client, Transport)> {
-    let options = KubeConfigOptions {
-        context: Some(context.into()),
-        ..KubeConfigOptions::default()
-    };
-    let mut config = Config::from_custom_kubeconfig(config.clone(), &options).await?;
-    // kube's own rule matches the wrong host.
-    if !is_proxied(&config.cluster_url) {
-        config.proxy_url = None;
+impl Source {
+    /// Those that have a name.
+    pub fn contexts(&self) -> impl Iterator<Item = &str> {
+        let names = self.config.contexts.iter().map(|c| c.name.as_str());
+        names.filter(|name| !name.is_empty())
     }
-    open(config).await.map_err(|cause| {
-        let problem = Problem::new(Exit::Unreachable, cause);
-        problem
-            .fix(format!("kubectl --context {context} version"))
-            .into()
-    })
+
+    /// What a command for that context begins with.
+    pub fn kubectl(&self, context: &str) -> String {
+        shell::kubectl(&self.named, context)
+    }
+
+    /// Cluster and user of a context, with relative paths made absolute.
+    pub fn entry(&self, member: &Member) -> Result<Entry, Problem> {
+        let context = member.context.as_str();
+        let found = entry::find(&self.config, context);
+        let found = found.ok_or_else(|| self.unknown(member))?;
+        found.map_err(|cause| self.unusable(context, &cause))
+    }
+
+    /// Something in the kubeconfig keeps a context from being used.
+    fn unusable(&self, context: &str, cause: &str) -> Problem {
+        Problem::new(Exit::Preflight, format!("context {context}: {cause}"))
+            .code(Code::KubeconfigUnusable)
+            .fix(format!("{} config view --minify", self.kubectl(context)))
+    }
+
+    fn unknown(&self, member: &Member) -> Problem {
+        let known = self.contexts().collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "none" } else { &known };
+        let file = match &member.kubeconfig {
+            Some(file) => format!("kubeconfig {}", file.display()),
+            None => "the kubeconfig".into(),
+        };
+        let flag = self.named.first().filter(|_| self.named.len() == 1);
+        let flag = flag.map(|file| file.to_string_lossy().into_owned());
+        let flag = flag.map(|file| format!(" --kubeconfig {}", shell::quoted(&file)));
+        Problem::new(
+            Exit::Preflight,
+            format!(
+                "no context \"{}\" in {file}; it has: {known}",
+                member.context
+            ),
+        )
+        .fix(format!(
+            "kubectl{} config get-contexts",
+            flag.unwrap_or_default()
+        ))
+    }
+
+    /// A client for one context.
+    pub async fn client(&self, member: &Member) -> Result<(Client, Transport), Problem> {
+        let context = member.context.as_str();
+        let entry = self.entry(member)?;
+        let config = config(&entry).map_err(|cause| self.unusable(context, &cause))?;
+        open(config).await.map_err(|problem| {
+            let look = match problem.code {
+                Some(Code::KubeconfigUnusable) => "config view --minify",
+                _ => "version",
+            };
+            let named = problem.caused(|cause| match problem.code {
+                // It is what the user's entry says.
+                Some(Code::KubeconfigUnusable) => {
+                    format!("context {context}: {}: {cause}", entry.user_is)
+                }
+                _ => format!("context {context}: {cause}"),
+            });
+            match named.fix {
+                Some(_) => named,
+                None => named.fix(format!("{} {look}", self.kubectl(context))),
+            }
+        })
+    }
 }
 
 /// With our own bounds in place of kube's: its retries take minutes.
-pub async fn open(mut config: Config) -> Result<(Client, Transport), String> {
+pub async fn open(mut config: Config) -> Result<(Client, Transport), Problem> {
     config.default_retry = false;
     config.connect_timeout = Some(problem::CONNECT);
     let agent = concat!("ambikiali/", env!("CARGO_PKG_VERSION"));
@@ -151,35 +174,95 @@ pub async fn open(mut config: Config) -> Result<(Client, Transport), String> {
     Transport::open(config).await
 }
 
-/// The way out that this machine's environment names, for an address that no kubeconfig of its user has.
-pub fn proxy_of_environment(to: &Uri) -> Option<Uri> {
-    let named = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
-    let proxy = named("HTTPS_PROXY").or_else(|| named("https_proxy"))?;
-    is_proxied(to).then(|| proxy.parse().ok())?
+/// What a client is made of; kube's own way there heeds NO_PROXY for the proxy, not for the server, and
+/// refuses files that others read.
+fn config(entry: &Entry) -> Result<Config, String> {
+    let of_cluster = |cause: String| format!("{}: {cause}", entry.cluster_is);
+    let cluster = &entry.cluster;
+    let server = Server::parse(cluster.server.as_deref().unwrap_or_default());
+    let server = server.map_err(of_cluster)?;
+    let mut config = Config::new(server.url.clone());
+    config.auth_info = entry.user.clone();
+    if let Some(exec) = &mut config.auth_info.exec
+        && exec.provide_cluster_info
+    {
+        let info = cluster
+            .try_into()
+            .map_err(|e: kube::config::KubeconfigError| e.to_string());
+        exec.cluster = Some(info.map_err(of_cluster)?);
+    }
+    if let Some((user, password)) = &server.login {
+        config.auth_info = kube::config::AuthInfo {
+            username: Some(user.clone()),
+            password: Some(password.clone().into()),
+            ..Default::default()
+        };
+    } else if !server.is_private() {
+        config.auth_info = kube::config::AuthInfo::default();
+    }
+    config.proxy_url = match &cluster.proxy_url {
+        Some(url) => Some(proxy::own(url).map_err(of_cluster)?),
+        None => proxy::of_environment(&server.url)?,
+    };
+    let authorities = authorities(cluster).map_err(of_cluster)?;
+    config.root_cert = authorities.map(|all| all.iter().map(|der| der.to_vec()).collect());
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify == Some(true);
+    config.tls_server_name = cluster.tls_server_name.clone();
+    config.default_namespace = entry.namespace.clone().unwrap_or_else(|| "default".into());
+    Ok(config)
 }
 
-fn is_proxied(to: &Uri) -> bool {
-    let excepted = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy"));
-    through_proxy(to.host().unwrap_or_default(), &excepted.unwrap_or_default())
+/// The CAs that a cluster entry names; None where it names none.
+pub fn authorities(cluster: &Cluster) -> Result<Option<Vec<CertificateDer<'static>>>, String> {
+    let (what, bytes) = match (
+        &cluster.certificate_authority_data,
+        &cluster.certificate_authority,
+    ) {
+        (Some(data), _) => ("certificate-authority-data".to_string(), decode(data)?),
+        (None, Some(path)) => (format!("certificate-authority {path}"), file(path)?),
+        (None, None) => return Ok(None),
+    };
+    let found = pem::certificates(&bytes);
+    match found.is_empty() {
+        true => Err(format!("{what} has no certificate in PEM")),
+        false => Ok(Some(found)),
+    }
 }
 
-fn through_proxy(host: &str, no_proxy: &str) -> bool {
-    let loopback = host == "localhost" || host.starts_with("127.") || host == "[::1]";
-    let excepted = no_proxy
-        .split(',')
-        .map(str::trim)
-        .filter(|e| !e.is_empty())
-        .any(|entry| {
-            let domain = entry.trim_start_matches('.');
-            entry == "*" || host == domain || host.ends_with(&format!(".{domain}"))
-        });
-    !loopback && !excepted
+/// A client certificate and its key, in PEM.
+pub struct Identity {
+    pub certificate: Vec<u8>,
+    pub key: Vec<u8>,
 }
 
-/// The file's text, for a CA that the kubeconfig names by path.
-pub fn read_file(path: &str) -> Result<String> {
-    std::fs::read_to_string(Path::new(path))
-        .with_context(|| format!("certificate authority {path}"))
+/// The user's own; None where there is none.
+pub fn certificate(user: &kube::config::AuthInfo) -> Result<Option<Identity>, String> {
+    use secrecy::ExposeSecret;
+    let either = |data: Option<&str>, path: Option<&String>| match (data, path) {
+        (Some(data), _) => decode(data).map(Some),
+        (None, Some(path)) => file(path).map(Some),
+        (None, None) => Ok(None),
+    };
+    let data = user.client_certificate_data.as_deref();
+    let Some(certificate) = either(data, user.client_certificate.as_ref())? else {
+        return Ok(None);
+    };
+    let data = user
+        .client_key_data
+        .as_ref()
+        .map(|data| data.expose_secret());
+    let key = either(data, user.client_key.as_ref())?;
+    Ok(key.map(|key| Identity { certificate, key }))
+}
+
+fn decode(data: &str) -> Result<Vec<u8>, String> {
+    STANDARD
+        .decode(data)
+        .map_err(|_| "its data is not base64".into())
+}
+
+fn file(path: &str) -> Result<Vec<u8>, String> {
+    file::bytes(path.as_ref()).map_err(|cause| format!("{path}: {cause}"))
 }
 
 #[cfg(test)]
@@ -187,23 +270,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_proxy_is_left_out_for_the_cluster_not_for_itself() {
-        assert!(through_proxy("api.example.com", ""));
-        assert!(through_proxy("api.example.com", "proxy.corp, a,,b"));
-        for (host, list) in [
-            ("api.example.com", "api.example.com"),
-            ("api.example.com", ".example.com"),
-            ("api.example.com", "*"),
-            ("127.0.0.1", ""),
-            ("localhost", ""),
-        ] {
-            assert!(!through_proxy(host, list), "{host} with {list}");
-        }
-    }
-
-    #[test]
     fn a_named_file_that_is_missing_is_an_error() {
-        let error = read(&["/nowhere/config".into()]).unwrap_err();
+        let error = read(&["/nowhere/config".into()]).map(|_| ()).unwrap_err();
         assert!(
             format!("{error:#}").starts_with("kubeconfig /nowhere/config"),
             "{error:#}"

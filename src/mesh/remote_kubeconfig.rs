@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::ApiServer;
-use super::kubeconfig;
+use super::{kubeconfig, proxy};
 
 /// A CA bundle of a hundred certificates and a token; Kiali's whole Secret holds a megabyte.
 const LARGEST: usize = 256 << 10;
@@ -161,9 +161,11 @@ impl RemoteKubeconfig {
         config.root_cert = self.ca.clone();
         config.tls_server_name = self.tls_server_name.clone();
         config.auth_info.token = Some(self.token.clone());
-        config.proxy_url = kubeconfig::proxy_of_environment(&config.cluster_url);
+        config.proxy_url = proxy::of_environment(&config.cluster_url)?;
         let opened = kubeconfig::open(config).await;
-        opened.map(|(client, _)| client)
+        opened
+            .map(|(client, _)| client)
+            .map_err(|problem| problem.to_string())
     }
 }
 

@@ -10,8 +10,11 @@ use kube::client::Body;
 use kube::core::Status;
 use kube::{Client, Config, Error};
 
-use super::plugin;
-use crate::problem;
+use super::kubeconfig::{asks_plugin, certificate, token_is_sound, token_of};
+use super::tls::{self, Trust};
+use super::{plugin, wire};
+use crate::code::Code;
+use crate::problem::{self, Exit, Problem};
 
 /// Beyond the plugin's own time: a kubeconfig may name other helpers, which kube runs.
 const BUILD: Duration = Duration::from_secs(20);
@@ -29,7 +32,7 @@ struct Granted {
 }
 
 impl Session {
-    pub async fn open(config: Config) -> Result<Session, String> {
+    pub async fn open(config: Config) -> Result<Session, Problem> {
         let now = Mutex::new(granted(&config).await?);
         let renewal = tokio::sync::Mutex::default();
         Ok(Session {
@@ -62,14 +65,14 @@ impl Session {
     }
 
     /// None: there is no way to others. Requests that were refused together fetch them together.
-    async fn renewed(&self, refused: &Arc<Granted>) -> Option<Result<Arc<Granted>, String>> {
+    async fn renewed(&self, refused: &Arc<Granted>) -> Option<Result<Arc<Granted>, Problem>> {
         let _one = self.renewal.lock().await;
         let now = self.now();
         if !Arc::ptr_eq(&now, refused) {
             return Some(Ok(now));
         }
         let user = &self.config.auth_info;
-        let changing = plugin::is_used(user) || user.token_file.is_some();
+        let changing = asks_plugin(user) || user.token_file.is_some();
         if !changing || !refused.worked.load(Ordering::Relaxed) {
             return None;
         }
@@ -86,31 +89,58 @@ impl Session {
     }
 }
 
-async fn granted(config: &Config) -> Result<Arc<Granted>, String> {
+async fn granted(config: &Config) -> Result<Arc<Granted>, Problem> {
     let mut config = config.clone();
-    if plugin::is_used(&config.auth_info) {
-        config.auth_info = plugin::run(&config.auth_info).await?;
+    let user = &mut config.auth_info;
+    if asks_plugin(user) {
+        *user = plugin::run(user).await?;
     }
-    let provider = config.auth_info.auth_provider.as_ref();
+    user.exec = None;
+    if user.token.is_none()
+        && let Some(file) = user.token_file.take()
+    {
+        user.token = Some(token_of(&file).map_err(unusable)?.into());
+    }
+    user.token_file = None;
+    // Go sends either of the two, kube only both.
+    if user.username.is_some() {
+        user.password.get_or_insert_default();
+    }
+    token_is_sound(user).map_err(unusable)?;
+    let provider = user.auth_provider.as_ref();
     let provider = provider.map_or("credentials", |p| &p.name).to_string();
-    let built = tokio::task::spawn_blocking(move || Client::try_from(config));
+    let built = tokio::task::spawn_blocking(move || built(&config));
+    let failed = |cause: String| {
+        Problem::new(Exit::Unreachable, format!("{provider}: {cause}")).code(Code::NoCredentials)
+    };
     match tokio::time::timeout(BUILD, built).await {
-        Ok(Ok(Ok(client))) => Ok(Arc::new(Granted {
-            client,
+        Ok(Ok(client)) => Ok(Arc::new(Granted {
+            client: client.map_err(unusable)?,
             worked: AtomicBool::new(false),
         })),
-        Ok(Ok(Err(Error::Auth(kube::client::AuthError::AuthExecRun { out, .. })))) => {
-            Err(format!("{provider}: its helper failed ({})", out.status))
-        }
-        Ok(Ok(Err(error))) => Err(problem::kube_text(&error)),
-        // A panic, which is told as one.
-        Ok(Err(_)) => Err(format!("{provider}: the client was not built")),
-        Err(_) => Err(format!("{provider}: {}", problem::no_answer(BUILD))),
+        // Not the task's own words: they quote what it worked on.
+        Ok(Err(_)) => Err(failed("could not be read; please report this".into())),
+        Err(_) => Err(failed(problem::no_answer(BUILD))),
     }
 }
 
+fn unusable(cause: String) -> Problem {
+    Problem::new(Exit::Preflight, cause).code(Code::KubeconfigUnusable)
+}
+
+fn built(config: &Config) -> Result<Client, String> {
+    let trust = match (config.accept_invalid_certs, &config.root_cert) {
+        (true, _) => Trust::Anything,
+        (false, None) => Trust::Machine,
+        (false, Some(named)) => Trust::Named(named.iter().cloned().map(Into::into).collect()),
+    };
+    let identity = certificate(&config.auth_info)?;
+    let identity = identity.map(|pem| tls::identity(&pem.certificate, &pem.key));
+    wire::client(config, tls::config(trust, identity.transpose()?)?)
+}
+
 /// As an answer, because one more try will not help.
-fn no_credentials(cause: String) -> Error {
-    let status = Status::failure(&cause, problem::NO_CREDENTIALS);
+fn no_credentials(problem: Problem) -> Error {
+    let status = Status::failure(&problem.to_string(), problem::NO_CREDENTIALS);
     Error::Api(status.with_code(StatusCode::UNAUTHORIZED.as_u16()).boxed())
 }

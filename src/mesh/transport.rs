@@ -19,6 +19,7 @@ use super::heard::Asked;
 use super::session::Session;
 use super::tenure::Tenure;
 use super::without_user::without_user;
+use crate::problem::Problem;
 
 /// How many requests a server gets at once that said it is busy.
 const SPARED: usize = 4;
@@ -69,7 +70,7 @@ pub struct PutOff {
 
 impl Transport {
     /// A client whose requests pass through here.
-    pub async fn open(config: Config) -> Result<(Client, Transport), String> {
+    pub async fn open(config: Config) -> Result<(Client, Transport), Problem> {
         let url = config.cluster_url.to_string();
         let namespace = config.default_namespace.clone();
         let shared = Shared {

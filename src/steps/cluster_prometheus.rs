@@ -119,8 +119,8 @@ fn port(scope: &Scope<'_>, service: &Service) -> Result<u16, Problem> {
             scope.cluster.name
         );
         Problem::new(Exit::Conflict, cause).fix(format!(
-            "kubectl --context {} -n {ISTIO_NAMESPACE} get service {NAME} -o yaml",
-            scope.cluster.context
+            "{} -n {ISTIO_NAMESPACE} get service {NAME} -o yaml",
+            scope.cluster.kubectl
         ))
     })
 }

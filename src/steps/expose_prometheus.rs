@@ -112,8 +112,8 @@ async fn looked_at(scope: &Scope<'_>, gateway: Wait<'_, Gateway>) -> Result<Opti
     ready.map_err(|error| match problem::find(&error) {
         Some(problem) if problem.exit == Exit::Unexpected => {
             let look = format!(
-                "kubectl --context {} -n {ISTIO_NAMESPACE} get deployments -l app=istiod -L istio.io/rev",
-                scope.cluster.context
+                "{} -n {ISTIO_NAMESPACE} get deployments -l app=istiod -L istio.io/rev",
+                scope.cluster.kubectl
             );
             problem.clone().fix(look).into()
         }
@@ -165,8 +165,8 @@ fn useless(home: bool, host: &str, service: Option<&Service>, loopback: bool) ->
 pub fn way_out(cluster: &Cluster) -> String {
     format!(
         "name an address that pods of home reach: --prometheus{} HOST:PORT; or give the Gateway's Service a load balancer: \
-         kubectl --context {} -n {ISTIO_NAMESPACE} get service {GATEWAY}-istio -o yaml",
-        cluster.number, cluster.context
+         {} -n {ISTIO_NAMESPACE} get service {GATEWAY}-istio -o yaml",
+        cluster.number, cluster.kubectl
     )
 }
 
@@ -189,9 +189,9 @@ async fn own_service(scope: &Scope<'_>, gateway: Outcome, advice: &str) -> Resul
 fn advice(scope: &Scope<'_>) -> String {
     format!(
         "Service {ISTIO_NAMESPACE}/{GATEWAY}-istio of type LoadBalancer got no address: this cluster usually lacks a load \
-         balancer (MetalLB, cloud-provider-kind, the cloud's controller); see kubectl --context {} -n {ISTIO_NAMESPACE} \
+         balancer (MetalLB, cloud-provider-kind, the cloud's controller); see {} -n {ISTIO_NAMESPACE} \
          describe service {GATEWAY}-istio",
-        scope.cluster.context
+        scope.cluster.kubectl
     )
 }
 

@@ -96,8 +96,8 @@ pub async fn serving(
             format!("{}: Kiali runs, but {reason}", scope.cluster.name),
         )
         .fix(format!(
-            "kubectl --context {} -n {} logs deployment/{NAME} --tail=50",
-            scope.cluster.context, scope.namespace
+            "{} -n {} logs deployment/{NAME} --tail=50",
+            scope.cluster.kubectl, scope.namespace
         ))
     })?;
     let names = clusters

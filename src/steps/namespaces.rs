@@ -60,8 +60,8 @@ async fn gone(scope: &Scope<'_>, seen: Option<&Value>) -> Result<()> {
     let api = Api::<Namespace>::all(scope.cluster.client.clone());
     let object = ObjectId::cluster_wide("Namespace", scope.namespace);
     let advice = format!(
-        "free what its conditions name and run the same command again: kubectl --context {} get namespace {} -o yaml",
-        scope.cluster.context, scope.namespace
+        "free what its conditions name and run the same command again: {} get namespace {} -o yaml",
+        scope.cluster.kubectl, scope.namespace
     );
     let wait = Wait {
         seen: seen.and_then(|live| serde_json::from_value(live.clone()).ok()),

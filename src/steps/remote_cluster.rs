@@ -99,8 +99,8 @@ async fn issued_again(scope: &Scope<'_>, secret: &Value) -> Result<Applied> {
             scope.cluster.name,
             token_id(scope)
         );
-        let (context, namespace) = (&scope.cluster.context, scope.namespace);
-        let fix = format!("kubectl --context {context} -n {namespace} delete secret {TOKEN}");
+        let (kubectl, namespace) = (&scope.cluster.kubectl, scope.namespace);
+        let fix = format!("{kubectl} -n {namespace} delete secret {TOKEN}");
         return Err(Problem::new(Exit::Conflict, cause).fix(fix).into());
     }
     wait::until_gone(scope, &kinds::of(secret)?, token_id(scope)).await?;
@@ -111,8 +111,8 @@ async fn issued_again(scope: &Scope<'_>, secret: &Value) -> Result<Applied> {
 /// What usually lacks when a token is never filled.
 fn advice(scope: &Scope<'_>) -> String {
     format!(
-        "its serviceaccount-token-controller must run: kubectl --context {} -n kube-system get pods -l component=kube-controller-manager",
-        scope.cluster.context
+        "its serviceaccount-token-controller must run: {} -n kube-system get pods -l component=kube-controller-manager",
+        scope.cluster.kubectl
     )
 }
 

@@ -13,6 +13,7 @@ use crate::guide::Step;
 use crate::k8s::health::Health;
 use crate::mesh::{Absent, ClusterName, Mesh, Written};
 use crate::progress::{Event, Message, Part};
+use crate::shell::quoted;
 use crate::status::Row;
 use crate::verify::{Finding, Verdict};
 
@@ -60,7 +61,7 @@ pub fn installed(mesh: &Mesh, remembered: bool, took: Duration) {
     )));
     let numbered = mesh.all().zip(1..).filter(|_| !remembered);
     let clusters = numbered
-        .map(|(cluster, number)| format!(" --ctx{number} {}", cluster.context))
+        .map(|(cluster, number)| format!(" --ctx{number} {}", quoted(&cluster.context)))
         .collect::<String>();
     say!("Next:  ambikiali verify{clusters}");
     say!("       ambikiali dashboard{clusters}");

@@ -102,8 +102,8 @@ async fn denied(run: &Run<'_>, cluster: &ClusterName) -> String {
             )
         }
         None => format!(
-            "an AuthorizationPolicy may deny it: kubectl --context {} -n {ISTIO_NAMESPACE} get authorizationpolicies",
-            cluster.context
+            "an AuthorizationPolicy may deny it: {} -n {ISTIO_NAMESPACE} get authorizationpolicies",
+            cluster.kubectl
         ),
     }
 }

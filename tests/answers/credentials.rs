@@ -86,7 +86,7 @@ fn fault_13_credentials_that_expire_are_fetched_once_and_fixed_ones_are_named() 
         assert_eq!(behind.remote.disturbed().len(), 1);
 
         let token = remote.token("default", "runner").await.expect("a token");
-        let credential = json!({"kind": "ExecCredential", "status": {"token": token}});
+        let credential = json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": token}});
         let plugin = || Plugin::new(clusters, &format!("echo '{credential}'"));
         let used = plugin();
         behind.user("cluster2", used.user());
@@ -142,7 +142,10 @@ fn fault_14_a_plugin_that_hangs_or_fails_is_named_and_not_repeated() {
         let half = format!("echo '{{\"status\": {{\"token\": [\"{SECRET}'");
         for (script, cause) in [
             ("exec sleep 600", "gave no answer in 20 s"),
-            ("exit 3", "failed (exit status: 3)"),
+            (
+                "exit 3",
+                "failed (exit status: 3); its own words are held back, as a token may be in them; kubectl shows them",
+            ),
             (&half, "printed no ExecCredential"),
         ] {
             let plugin = Plugin::new(clusters, script);
@@ -150,7 +153,7 @@ fn fault_14_a_plugin_that_hangs_or_fails_is_named_and_not_repeated() {
             assert_eq!(
                 refused(clusters, "user", &plugin.user()).await,
                 format!(
-                    "context cluster2: credential plugin {program} {cause}\n  fix: kubectl --context cluster2 version\n"
+                    "[AK1013] context cluster2: credential plugin {program} {cause}\n  fix: kubectl --context cluster2 version\n"
                 )
             );
             let runs = plugin.runs();
@@ -186,7 +189,7 @@ fn fault_15_certificates_that_were_never_good_are_refused_before_the_first_write
         assert_eq!(
             refused(clusters, "cluster", &other).await,
             "\
-[AK1001] context cluster2 at https://127.0.0.1:PORT: its certificate is not from the CA that the kubeconfig names
+[AK1011] context cluster2 at https://127.0.0.1:PORT: its certificate is not from the CA that the kubeconfig names
   fix: kubectl --context cluster2 version
 "
         );

@@ -190,11 +190,11 @@ error: no context \"north\" in kubeconfig FOLDER/config; it has: east, west
     );
     let missing = own.replace("config}", "./nowhere}");
     let ended = check(&missing, &[]).await.exited(3);
-    let said = "error: kubeconfig FOLDER/./nowhere: No such file or directory\n";
+    let said = "error[AK1012]: kubeconfig FOLDER/./nowhere: No such file or directory\n  fix: name a file that is there\n";
     assert_eq!(ended.stderr, said);
     // That of the command line is for all.
     let ended = check(&missing, &["--kubeconfig", "/nowhere/config"]).await;
-    let said = "error: kubeconfig /nowhere/config: No such file or directory\n";
+    let said = "error[AK1012]: kubeconfig /nowhere/config: No such file or directory\n  fix: name a file that is there\n";
     assert_eq!(ended.exited(3).stderr, said);
 }
 

@@ -193,9 +193,9 @@ fn hangs(scope: &Scope<'_>, id: &ObjectId, why: &str, made: &[(Key, ObjectMeta)]
         format!("{cluster}: {id} has finalizer {FINALIZER}, which no operator runs: {why}"),
     )
     .fix(format!(
-        "bring an operator up and run cleanup again (kubectl --context {} -n {} rollout status deployment/kiali-operator), \
+        "bring an operator up and run cleanup again ({} -n {} rollout status deployment/kiali-operator), \
          or have its work done: ambikiali cleanup --force-finalizers removes {made} and the finalizer",
-        scope.cluster.context, scope.namespace
+        scope.cluster.kubectl, scope.namespace
     ))
 }
 

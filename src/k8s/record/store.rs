@@ -14,6 +14,7 @@ use crate::mesh::ClusterName;
 use crate::options::Options;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use crate::shell::quoted;
 
 /// More than any mesh has, and few enough to be gone through.
 const CLUSTERS: usize = 1000;
@@ -163,7 +164,7 @@ fn another(scope: &Scope<'_>, content: &Content) -> Problem {
     )
     .fix(format!(
         "make {theirs} the home (--ctx1), or remove that install first: ambikiali cleanup --ctx1 <context of {theirs}> --ctx2 {}",
-        scope.cluster.context
+        quoted(&scope.cluster.context)
     ))
 }
 

@@ -33,8 +33,8 @@ pub fn serves(scope: &Scope<'_>, live: &Value) -> Result<()> {
 /// What to do then.
 pub fn serve(scope: &Scope<'_>) -> String {
     format!(
-        "have its owner serve it too: kubectl --context {} get crd {CRD} -o yaml",
-        scope.cluster.context
+        "have its owner serve it too: {} get crd {CRD} -o yaml",
+        scope.cluster.kubectl
     )
 }
 
@@ -102,9 +102,9 @@ pub fn unusable(operator: &Deployment) -> Option<String> {
 pub fn bring(scope: &Scope<'_>, id: &ObjectId) -> String {
     let namespace = id.namespace.as_deref().unwrap_or_default();
     format!(
-        "bring it to {}, or remove it: kubectl --context {} -n {namespace} get deployment {} --show-labels",
+        "bring it to {}, or remove it: {} -n {namespace} get deployment {} --show-labels",
         manifests::KIALI_VERSION,
-        scope.cluster.context,
+        scope.cluster.kubectl,
         id.name
     )
 }

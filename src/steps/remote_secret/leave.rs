@@ -10,6 +10,7 @@ use crate::k8s::write::{Force, read, write};
 use crate::k8s::{Scope, conflict, kinds};
 use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
+use crate::shell::quoted;
 
 /// The remotes that Kiali is given, whoever wrote them there.
 pub async fn given(home: &Scope<'_>) -> Result<Vec<ClusterName>> {
@@ -87,7 +88,8 @@ fn held_by_another(home: &Scope<'_>, key: &str) -> Problem {
     );
     let patch = json!({"data": {key: null}});
     Problem::new(Exit::Conflict, cause).fix(format!(
-        "kubectl --context {} -n {namespace} patch secret {NAME} --type merge -p '{patch}'",
-        cluster.context
+        "{} -n {namespace} patch secret {NAME} --type merge -p {}",
+        cluster.kubectl,
+        quoted(&patch.to_string())
     ))
 }

@@ -23,6 +23,8 @@ pub struct Tools {
     pub kube_apiserver: PathBuf,
     pub kube_controller_manager: PathBuf,
     pub kube_scheduler: PathBuf,
+    /// What the binary's reading of kubeconfigs is measured by.
+    pub kubectl: PathBuf,
     pub kwok: PathBuf,
     pub kwokctl: PathBuf,
     pub prometheus: PathBuf,
@@ -128,6 +130,7 @@ impl Store {
             kube_apiserver: path("kube-apiserver")?,
             kube_controller_manager: path("kube-controller-manager")?,
             kube_scheduler: path("kube-scheduler")?,
+            kubectl: path("kubectl")?,
             kwok: path("kwok")?,
             kwokctl: path("kwokctl")?,
             prometheus: path("prometheus")?,

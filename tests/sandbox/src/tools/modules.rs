@@ -36,6 +36,7 @@ pub(super) const MODULES: [Module; 7] = [
                 40,
             ),
             ("kube-scheduler", "/cmd/kube-scheduler", 6),
+            ("kubectl", "/cmd/kubectl", 30),
         ],
         files: None,
     },

@@ -1,0 +1,264 @@
+//! One kubeconfig file as kubectl reads it: what is absent, null or empty has its default, whatever
+//! entry it is in; what has another type than it must is refused, and so is a name that is there twice.
+//! No error repeats a value: it may be a token.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use kube::config::{
+    AuthInfo, AuthProviderConfig, Cluster, Context, ExecConfig, ExecInteractiveMode, Kubeconfig,
+    NamedAuthInfo, NamedCluster, NamedContext, NamedExtension,
+};
+use serde_json::Value;
+
+use super::part::Part;
+
+/// Larger than any that a person or a platform writes.
+const LIMIT: u64 = 16 << 20;
+
+/// Go's decoder does not look at the bits after the last byte.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// Where a mode stands that is none.
+pub const MODE: &str = "interactiveMode";
+
+/// The file, with paths in it made absolute by the folder it is in.
+pub fn read(path: &Path) -> Result<Kubeconfig, String> {
+    let mut config = parse(&bytes(path)?)?;
+    let absolute = std::path::absolute(path).map_err(|error| error.to_string())?;
+    resolve(&mut config, absolute.parent().unwrap_or(Path::new("/")));
+    Ok(config)
+}
+
+/// What is in a file, as long as that has an end.
+pub fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes))
+        .map_err(|error| crate::problem::root_cause(&error))?;
+    match bytes.len() as u64 > LIMIT {
+        true => Err(format!("larger than {} MiB", LIMIT >> 20)),
+        false => Ok(bytes),
+    }
+}
+
+/// The contents of one.
+fn parse(bytes: &[u8]) -> Result<Kubeconfig, String> {
+    let text = text(bytes)?;
+    let options = serde_yaml::options! {
+        duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::LastWins,
+    };
+    let documents = serde_yaml::from_multiple_with_options::<Value>(&text, options);
+    let documents = documents.map_err(|error| {
+        // After its first line comes an excerpt of the file.
+        let error = error.to_string();
+        let line = error.lines().next().unwrap_or_default();
+        format!("not YAML: {}", line.trim_start_matches("error: "))
+    })?;
+    // Of several, kubectl reads the first.
+    let first = documents.into_iter().next().unwrap_or_default();
+    whole(&Part::whole(&first)?)
+}
+
+/// A byte order mark says which letters these are, to kubectl too.
+fn text(bytes: &[u8]) -> Result<String, String> {
+    let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+        String::from_utf16(&units.collect::<Vec<_>>()).map_err(|_| "not UTF-16".to_string())
+    };
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
+        [0xEF, 0xBB, 0xBF, rest @ ..] | rest => {
+            String::from_utf8(rest.to_vec()).map_err(|_| "not UTF-8".to_string())
+        }
+    }
+}
+
+fn whole(file: &Part) -> Result<Kubeconfig, String> {
+    for (key, expected) in [("apiVersion", "v1"), ("kind", "Config")] {
+        if file.text(key)?.is_some_and(|said| said != expected) {
+            return Err(format!("{key} is not {expected}"));
+        }
+    }
+    file.text("current-context")?;
+    let mut config = Kubeconfig::default();
+    for (name, part) in named(file, "clusters", "cluster")? {
+        let cluster = Some(cluster(&part)?);
+        config.clusters.push(NamedCluster {
+            name,
+            cluster,
+            ..Default::default()
+        });
+    }
+    for (name, part) in named(file, "contexts", "context")? {
+        let context = Some(Context {
+            cluster: part.text("cluster")?.unwrap_or_default(),
+            user: part.text("user")?,
+            namespace: part.text("namespace")?,
+            ..Context::default()
+        });
+        config.contexts.push(NamedContext {
+            name,
+            context,
+            ..Default::default()
+        });
+    }
+    for (name, part) in named(file, "users", "user")? {
+        let auth_info = Some(user(&part)?);
+        config.auth_infos.push(NamedAuthInfo {
+            name,
+            auth_info,
+            ..Default::default()
+        });
+    }
+    Ok(config)
+}
+
+/// The entries of a list, each with what it names.
+fn named<'a>(file: &Part<'a>, list: &str, what: &str) -> Result<Vec<(String, Part<'a>)>, String> {
+    let mut entries: Vec<(String, Part)> = Vec::new();
+    for part in file.parts(list)? {
+        let name = part.text("name")?.unwrap_or_default();
+        if entries.iter().any(|(other, _)| *other == name) {
+            return Err(format!("two entries in {list} have the name \"{name}\""));
+        }
+        let part = part.part(what, format!("{what} \"{name}\""))?;
+        entries.push((name, part));
+    }
+    Ok(entries)
+}
+
+fn cluster(part: &Part) -> Result<Cluster, String> {
+    Ok(Cluster {
+        server: part.text("server")?,
+        insecure_skip_tls_verify: part.flag("insecure-skip-tls-verify")?,
+        certificate_authority: part.text("certificate-authority")?,
+        certificate_authority_data: data(part, "certificate-authority-data")?,
+        proxy_url: part.text("proxy-url")?,
+        disable_compression: part.flag("disable-compression")?,
+        tls_server_name: part.text("tls-server-name")?,
+        extensions: Some(extensions(part)?),
+        ..Cluster::default()
+    })
+}
+
+fn extensions(part: &Part) -> Result<Vec<NamedExtension>, String> {
+    let named = |part: Part| {
+        Ok(NamedExtension {
+            name: part.text("name")?.unwrap_or_default(),
+            extension: part.any("extension").cloned().unwrap_or_default(),
+        })
+    };
+    part.parts("extensions")?.into_iter().map(named).collect()
+}
+
+fn user(part: &Part) -> Result<AuthInfo, String> {
+    Ok(AuthInfo {
+        username: part.text("username")?,
+        password: part.text("password")?.map(Into::into),
+        token: part.text("token")?.map(Into::into),
+        token_file: part.text("tokenFile")?,
+        client_certificate: part.text("client-certificate")?,
+        client_certificate_data: data(part, "client-certificate-data")?,
+        client_key: part.text("client-key")?,
+        client_key_data: data(part, "client-key-data")?.map(Into::into),
+        impersonate: part.text("as")?,
+        impersonate_uid: part.text("as-uid")?,
+        impersonate_groups: part.texts("as-groups")?,
+        impersonate_user_extra: part.lists("as-user-extra")?,
+        auth_provider: part.optional("auth-provider")?.map(provider).transpose()?,
+        exec: part.optional("exec")?.map(exec).transpose()?,
+        ..AuthInfo::default()
+    })
+}
+
+fn provider(part: Part) -> Result<AuthProviderConfig, String> {
+    Ok(AuthProviderConfig {
+        name: part.text("name")?.unwrap_or_default(),
+        config: part.words("config")?,
+        ..AuthProviderConfig::default()
+    })
+}
+
+fn exec(part: Part) -> Result<ExecConfig, String> {
+    let mode = part.text("interactiveMode")?;
+    let known = match mode.as_deref() {
+        Some("Never") => Some(ExecInteractiveMode::Never),
+        Some("IfAvailable") => Some(ExecInteractiveMode::IfAvailable),
+        Some("Always") => Some(ExecInteractiveMode::Always),
+        _ => None,
+    };
+    // One that nobody knows is an error only of who uses the entry.
+    let other = mode.filter(|_| known.is_none());
+    let other = other.map(|mode| (MODE.to_string(), mode.into()));
+    let mut env = Vec::new();
+    for variable in part.parts("env")? {
+        let name = variable.text("name")?.unwrap_or_default();
+        let value = variable.text("value")?.unwrap_or_default();
+        env.push([("name".into(), name), ("value".into(), value)].into());
+    }
+    Ok(ExecConfig {
+        api_version: part.text("apiVersion")?,
+        command: part.text("command")?,
+        args: part.texts("args")?,
+        env: Some(env),
+        install_hint: part.text("installHint")?,
+        interactive_mode: known,
+        provide_cluster_info: part.flag("provideClusterInfo")?.unwrap_or_default(),
+        other: other.into_iter().collect(),
+        ..ExecConfig::default()
+    })
+}
+
+/// Base64 in one line: Go's decoder passes over line ends, others do not.
+fn data(part: &Part, key: &str) -> Result<Option<String>, String> {
+    let Some(text) = part.text(key)? else {
+        return Ok(None);
+    };
+    let line: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    let bytes = LENIENT
+        .decode(line)
+        .map_err(|_| part.wrong(key, "base64"))?;
+    Ok(Some(STANDARD.encode(bytes)).filter(|text| !text.is_empty()))
+}
+
+fn resolve(config: &mut Kubeconfig, folder: &Path) {
+    let clusters = config
+        .clusters
+        .iter_mut()
+        .filter_map(|c| c.cluster.as_mut());
+    for cluster in clusters {
+        absolute(folder, cluster.certificate_authority.as_mut());
+    }
+    let users = config
+        .auth_infos
+        .iter_mut()
+        .filter_map(|u| u.auth_info.as_mut());
+    for user in users {
+        absolute(folder, user.client_certificate.as_mut());
+        absolute(folder, user.client_key.as_mut());
+        absolute(folder, user.token_file.as_mut());
+        let command = user.exec.as_mut().and_then(|exec| exec.command.as_mut());
+        // Others are looked for in PATH.
+        absolute(folder, command.filter(|command| command.contains('/')));
+    }
+}
+
+fn absolute(folder: &Path, path: Option<&mut String>) {
+    if let Some(path) = path
+        && let Some(joined) = folder.join(&*path).to_str()
+    {
+        *path = joined.into();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Certificates and keys in PEM, found as Go finds them: with any other text around, in any letters, and
+//! past a block that is broken.
+
+use rustls::pki_types::pem::{SectionKind, SliceIter};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
+};
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+
+/// All blocks that can be read.
+fn blocks(bytes: &[u8]) -> Vec<(SectionKind, Vec<u8>)> {
+    let mut blocks = Vec::new();
+    let mut rest = bytes;
+    while let Some(start) = position(rest, BEGIN) {
+        let block = &rest[start..];
+        // Up to the next one: a broken block must not take others with it.
+        let end = position(&block[BEGIN.len()..], BEGIN).map_or(block.len(), |p| p + BEGIN.len());
+        let found = SliceIter::<(SectionKind, Vec<u8>)>::new(&block[..end]).next();
+        blocks.extend(found.and_then(Result::ok));
+        rest = &block[end..];
+    }
+    blocks
+}
+
+fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|part| part == wanted)
+}
+
+pub fn certificates(bytes: &[u8]) -> Vec<CertificateDer<'static>> {
+    let all = blocks(bytes).into_iter();
+    let certificates = all.filter(|(kind, _)| *kind == SectionKind::Certificate);
+    certificates.map(|(_, der)| der.into()).collect()
+}
+
+/// The first key, in each of the forms that it may have, whatever its heading says.
+pub fn key(bytes: &[u8]) -> Option<[PrivateKeyDer<'static>; 3]> {
+    use SectionKind::{EcPrivateKey, PrivateKey, RsaPrivateKey};
+    let mut all = blocks(bytes).into_iter();
+    let is_key = |kind: &SectionKind| matches!(kind, PrivateKey | RsaPrivateKey | EcPrivateKey);
+    let (_, der) = all.find(|(kind, _)| is_key(kind))?;
+    Some([
+        PrivatePkcs8KeyDer::from(der.clone()).into(),
+        PrivatePkcs1KeyDer::from(der.clone()).into(),
+        PrivateSec1KeyDer::from(der).into(),
+    ])
+}
+
+/// A key that only its owner's password opens.
+pub fn is_locked(bytes: &[u8]) -> bool {
+    let said = |words: &[u8]| position(bytes, words).is_some();
+    said(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || said(b"Proc-Type: 4,ENCRYPTED")
+}
+
+/// PEM of nothing but these.
+pub fn text(certificates: &[CertificateDer]) -> String {
+    use base64::Engine;
+    let block = |der: &CertificateDer| {
+        let line = base64::engine::general_purpose::STANDARD.encode(der);
+        let lines = line.as_bytes().chunks(64).map(String::from_utf8_lossy);
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
+    };
+    certificates.iter().map(block).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_found_between_other_things() {
+        let ders = [CertificateDer::from(vec![1; 70]), vec![2; 5].into()];
+        let [one, two] = ders.each_ref().map(|der| text(std::slice::from_ref(der)));
+        let mut bytes = b"Aussteller: M\xfcller\r\n".to_vec();
+        bytes.extend(one.replace('\n', "\r\n").bytes());
+        bytes.extend(b"-----BEGIN CERTIFICATE-----\nn\xc3\xb6\n-----END CERTIFICATE-----\n");
+        bytes.extend(b"-----BEGIN CERTIFICATE-----\nAAAA\n");
+        bytes.extend(two.bytes());
+        bytes.extend(b"-----BEGIN ");
+        assert_eq!(certificates(&bytes), ders);
+        assert!(certificates(b"").is_empty());
+        assert!(key(one.as_bytes()).is_none());
+    }
+}
