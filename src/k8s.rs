@@ -1,6 +1,7 @@
 //! How objects are read, written, awaited and removed. Knows nothing of Istio, Kiali or the steps
 //! but the two status structs in `health`.
 
+mod additions;
 pub mod advice;
 pub mod apply;
 pub mod change;

@@ -118,7 +118,8 @@ async fn on_home(run: &Run<'_>, shared: &[Shared], accesses: &[RemoteAccess]) ->
     step(run, Step::Kiali, home, async |scope| {
         let prometheus = aggregate_metrics::url(run.namespace);
         let cr = kiali::apply(&scope, &prometheus, before).await?;
-        kiali::foreseen(&scope, &cr, shared[0].renewed).await
+        let cut_off = accesses.iter().any(|access| access.was_cut_off);
+        kiali::foreseen(&scope, &cr, shared[0].renewed, cut_off).await
     })
     .await
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use crate::guide::Step;
+use crate::images::Images;
 use crate::install::Run;
 use crate::k8s::drift;
 use crate::k8s::health::Health;
 use crate::k8s::look::Component;
 use crate::k8s::record::{self, Key};
 use crate::mesh::{Cluster, ClusterName};
-use crate::planned::planned;
+use crate::planned::{self, Place};
 use crate::progress::ObjectId;
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
@@ -34,9 +35,8 @@ pub struct Row {
 
 /// Every component, in the guide's order, home first; what drifted comes with its step.
 pub async fn status(run: &Run<'_>) -> Vec<Row> {
-    let drifts = join_all(run.mesh.all().map(|cluster| drifted(run, cluster)));
-    let (mut rows, drifts) = tokio::join!(components(run), drifts);
-    for drift in drifts.into_iter().flatten() {
+    let (mut rows, drifts) = tokio::join!(components(run), drifts(run));
+    for drift in drifts {
         let place = |row: &Row| row.cluster == drift.cluster && row.step <= drift.step;
         let after = rows.iter().rposition(place).map_or(0, |last| last + 1);
         rows.insert(after, drift);
@@ -44,39 +44,99 @@ pub async fn status(run: &Run<'_>) -> Vec<Row> {
     rows
 }
 
-/// The record, and each object that is not as the record says.
-async fn drifted(run: &Run<'_>, cluster: &Cluster) -> Vec<Row> {
-    let scope = run.on(Step::Namespace, cluster);
-    let row = |step, component, drifted| Row {
-        cluster: cluster.name.clone(),
-        step,
-        component,
-        drifted,
+/// Of each cluster the record, and each object that is not as the record says.
+async fn drifts(run: &Run<'_>) -> Vec<Row> {
+    let clusters = run.mesh.all().collect::<Vec<_>>();
+    let looked = join_all(clusters.iter().map(|cluster| record(run, cluster))).await;
+    // Home's record alone has the options, which hold for all.
+    let options = run.records[0].stored_options().unwrap_or_default();
+    let home = run.on(Step::AggregateMetrics, &run.mesh.home);
+    let place = |cluster: &Cluster, targets| Manifests {
+        images: Images::of(&options),
+        home: run.is_home(cluster),
+        targets,
     };
+    let drifted = clusters.iter().zip(&looked).map(async |(cluster, row)| {
+        if row.component.health != Health::Ready {
+            return Vec::new();
+        }
+        let targets = match run.is_home(cluster) {
+            true => aggregate_metrics::configured(&home).await,
+            false => Vec::new(),
+        };
+        drifted(run, cluster, &place(cluster, targets)).await
+    });
+    let drifted = join_all(drifted).await;
+    let all = looked.into_iter().zip(drifted);
+    all.flat_map(|(row, drifted)| std::iter::once(row).chain(drifted))
+        .collect()
+}
+
+async fn record(run: &Run<'_>, cluster: &Cluster) -> Row {
+    let scope = run.on(Step::Namespace, cluster);
     let object = ObjectId::new("ConfigMap", run.namespace, record::NAME);
     let health = match record::look(&scope).await {
         Ok(health) => health,
         Err(error) => Health::Failed(format!("{error:#}")),
     };
-    let whole = health == Health::Ready;
     let options = scope.record.stored_options().unwrap_or_default();
     let mut record = Component::new(object, health);
     record.note = (!options.is_default()).then(|| format!("installed with {}", options.flags()));
-    let mut rows = vec![row(Step::Namespace, record, false)];
-    if !whole {
-        return rows;
+    row(cluster, Step::Namespace, record, false)
+}
+
+/// What the manifests of an install depend on.
+struct Manifests {
+    images: Images,
+    home: bool,
+    targets: Vec<ScrapeTarget>,
+}
+
+async fn drifted(run: &Run<'_>, cluster: &Cluster, manifests: &Manifests) -> Vec<Row> {
+    let scope = run.on(Step::Namespace, cluster);
+    let planned = planned::objects(&Place {
+        cluster: &cluster.name,
+        home: manifests.home,
+        namespace: run.namespace,
+        images: &manifests.images,
+        revision: cluster.revision.label(),
+        assigns_users: cluster.assigns_users,
+        targets: &manifests.targets,
+    });
+    let mut planned = planned.unwrap_or_default();
+    for (_, object) in planned
+        .iter_mut()
+        .filter(|(step, _)| *step == Step::RemoteSecret)
+    {
+        let remotes = scope.record.remotes().into_iter();
+        let names = remotes
+            .map(|(name, _)| name.to_string())
+            .collect::<Vec<_>>();
+        if let Ok(held) = remote_secret::manifest(&scope, &names).await {
+            *object = held;
+        }
     }
-    let planned = planned(run, cluster).unwrap_or_default();
     let step = |key: &Key| {
         let of = planned.iter().find(|(_, object)| Key::of(object) == *key);
         of.map_or(Step::Namespace, |(step, _)| *step)
     };
-    let drifts = drift::all(&scope).await.into_iter();
-    rows.extend(drifts.map(|(key, what)| {
-        let health = Health::Failed(what);
-        row(step(&key), Component::new(key.id(), health), true)
-    }));
-    rows
+    let objects = planned.iter().map(|(_, object)| object).collect::<Vec<_>>();
+    let drifts = drift::all(&scope, &objects).await.into_iter();
+    drifts
+        .map(|(key, what)| {
+            let health = Health::Failed(what);
+            row(cluster, step(&key), Component::new(key.id(), health), true)
+        })
+        .collect()
+}
+
+fn row(cluster: &Cluster, step: Step, component: Component, drifted: bool) -> Row {
+    Row {
+        cluster: cluster.name.clone(),
+        step,
+        component,
+        drifted,
+    }
 }
 
 /// Whether it works, whatever somebody made of it.
@@ -167,14 +227,7 @@ async fn on_remote(run: &Run<'_>, remote: &Cluster) -> Vec<Row> {
 fn rows(cluster: &Cluster, steps: impl Iterator<Item = (Step, Vec<Component>)>) -> Vec<Row> {
     let mut steps = steps.collect::<Vec<_>>();
     steps.sort_by_key(|(step, _)| *step);
-    let row = |step, component| Row {
-        cluster: cluster.name.clone(),
-        step,
-        component,
-        drifted: false,
-    };
-    steps
-        .into_iter()
-        .flat_map(|(step, all)| all.into_iter().map(move |c| row(step, c)))
+    let all = steps.into_iter();
+    all.flat_map(|(step, all)| all.into_iter().map(move |c| row(cluster, step, c, false)))
         .collect()
 }

@@ -67,6 +67,8 @@ pub struct RemoteAccess {
     pub tls_server_name: Option<String>,
     /// Prints as redacted.
     pub token: SecretString,
+    /// Kiali had none for a while: it gives up such a cluster for good.
+    pub was_cut_off: bool,
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 mod edges;
 mod exposure;
 mod flows;
-mod prometheus;
 mod targets;
 mod told;
 mod traffic;
@@ -14,7 +13,6 @@ use std::pin::pin;
 
 use futures::future::{Either, select};
 
-use self::prometheus::Federation;
 pub use self::told::tell;
 use self::told::told_together;
 use crate::guide::Step;
@@ -23,6 +21,7 @@ use crate::k8s::Scope;
 use crate::k8s::health::Health;
 use crate::mesh::ClusterName;
 use crate::status::{self, Row};
+use crate::steps::aggregate_metrics::Federation;
 
 /// A hop of the way from a ztunnel to Kiali's graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +71,11 @@ impl Verdict {
             Verdict::Unproven => "unproven",
             Verdict::Skipped => "skipped",
         }
+    }
+
+    /// Whether a fleet of which it is said is not verified.
+    pub fn fails(self) -> bool {
+        matches!(self, Verdict::Broken | Verdict::Unproven)
     }
 }
 
@@ -147,7 +151,7 @@ async fn with_flows(
     hops: impl Future<Output = Vec<Finding>>,
     flows: impl Future<Output = Vec<Finding>>,
 ) -> (Vec<Finding>, Vec<Finding>) {
-    let broken = |findings: &[Finding]| findings.iter().any(|f| f.verdict != Verdict::Holds);
+    let broken = |findings: &[Finding]| findings.iter().any(|f| f.verdict.fails());
     match select(pin!(hops), pin!(flows)).await {
         Either::Left((findings, _)) if broken(&findings) => {
             let why = "a hop before it is broken";

@@ -8,5 +8,6 @@ mod load_balancer;
 mod memory;
 mod refused;
 mod rights;
+mod scraped;
 mod stale;
 mod token;

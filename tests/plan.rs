@@ -49,7 +49,8 @@ fn what_is_planned_is_what_the_next_install_writes() {
         assert_eq!(shown, texts::OPTION);
         installed_as_planned(clusters, &option).await;
 
-        let option = ["--prometheus2", "127.0.0.1:1"];
+        let theirs_now = home_prometheus(clusters).await;
+        let option = ["--prometheus2", theirs_now.as_str()];
         // Addresses, and what is made from them, differ from pair to pair.
         let shown = without_fields(&planned(clusters, &option).await);
         assert_eq!(shown, texts::UNEXPOSED);
@@ -63,6 +64,20 @@ fn what_is_planned_is_what_the_next_install_writes() {
         clusters.cleaned().await;
         theirs.removed().await;
     });
+}
+
+/// Where home's is exposed: it answers for anybody's.
+async fn home_prometheus(clusters: &Clusters) -> String {
+    let name = "istio-system/prometheus-gateway";
+    let gateway = get(
+        clusters.home(),
+        "gateway.networking.k8s.io/v1",
+        "Gateway",
+        name,
+    )
+    .await;
+    let address = gateway.expect("a Gateway")["status"]["addresses"][0]["value"].clone();
+    format!("{}:9090", address.as_str().expect("an address"))
 }
 
 /// An edit, and an object that is gone.

@@ -3,6 +3,7 @@
 
 mod conflict;
 mod drift;
+mod healed;
 mod lease;
 mod lost;
 mod name_taken;

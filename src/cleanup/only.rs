@@ -10,7 +10,7 @@ use super::{Report, away, clear, end, open};
 use crate::guide::Step;
 use crate::install::{Run, step};
 use crate::k8s::apply::Outcome;
-use crate::k8s::{kinds, record};
+use crate::k8s::{kinds, ownership, record};
 use crate::mesh::{Cluster, ClusterName};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -99,7 +99,8 @@ async fn let_go(
             let stay = std::iter::once(&home.name).chain(stay).cloned();
             let stay = stay.collect::<Vec<_>>();
             step(run, Step::Kiali, home, async |s| {
-                kiali::serving(&s, &secret, &stay, leaving).await
+                let since = ownership::written_at(&secret.live);
+                kiali::serving(&s, since, &stay, leaving).await
             })
             .await?;
         }

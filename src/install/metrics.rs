@@ -27,6 +27,17 @@ pub async fn metrics(
     })
     .await?;
     let _ = scraping.send(());
+    // Beside Kiali's own start, which takes longer than a scrape. Those of our own are proven by their
+    // Gateways, and by `verify`.
+    let theirs = parts
+        .iter()
+        .filter(|part| part.cluster.prometheus.is_some());
+    let scraped = theirs.map(|part| {
+        let scope = run.on(Step::AggregateMetrics, &run.mesh.home);
+        let scraped = async move { aggregate_metrics::scraped(&scope, &part.cluster.name).await };
+        run.unless_left_out(part.cluster, scraped)
+    });
+    try_join_all(scraped).await?;
     let unused = parts
         .iter()
         .filter(|part| part.cluster.prometheus.is_some());

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::{Part, Run, step};
 use crate::guide::Step;
 use crate::k8s::apply::{Applied, Before, Outcome};
-use crate::k8s::{Scope, pods};
+use crate::k8s::{Scope, ownership, pods};
 use crate::mesh::{Cluster, ClusterName};
 use crate::steps::{
     RemoteAccess, aggregate_metrics, kiali, kiali_operator, remote_cluster, remote_secret,
@@ -22,14 +22,21 @@ pub async fn remote_cluster(
     let Part { cluster, before } = *remote;
     let renewed = operator(run, cluster, before).await?;
     step(run, Step::RemoteCluster, cluster, async |scope| {
-        let (access, cr) = remote_cluster::install(&scope, before).await?;
+        let remote = remote_cluster::install(&scope, before).await?;
         let prove = async {
             remote_cluster::granted(&scope).await?;
-            remote_secret::prove(&scope, &access).await?;
-            let _ = proven.send(access.clone());
+            remote_secret::prove(&scope, &remote.access).await?;
+            let _ = proven.send(remote.access.clone());
             Ok(())
         };
-        tokio::try_join!(prove, remote_cluster::settled(&scope, cr, renewed))?;
+        let settled = remote_cluster::settled(&scope, &remote, renewed);
+        if remote.is_whole {
+            tokio::try_join!(prove, settled)?;
+        } else {
+            // Some of the rights may be there, and others only when the operator is done.
+            settled.await?;
+            prove.await?;
+        }
         Ok(())
     })
     .await
@@ -63,18 +70,19 @@ pub async fn kiali(
         })
         .await
     };
-    let (secret, given) = match cr.outcome {
-        Outcome::Created => tokio::try_join!(made, given)?.1,
+    let (cut_off, given) = match cr.outcome {
+        Outcome::Created => tokio::try_join!(made, given)?,
         // Over a Kiali that is there already the operator's run puts back what it read at its
         // beginning: a roll-out with new remotes in the middle of it would be lost.
-        _ => {
-            made.await?;
-            given.await?
-        }
+        _ => (made.await?, given.await?),
     };
     step(run, Step::Kiali, home, async |scope| {
-        let names = std::iter::once(home.name.clone()).chain(given);
-        kiali::serving(&scope, &secret, &names.collect::<Vec<_>>(), &[]).await
+        let mut since = ownership::written_at(&given.secret.live);
+        if cut_off || given.was_cut_off {
+            since = kiali::restarted(&scope).await?.max(since);
+        }
+        let names = std::iter::once(home.name.clone()).chain(given.remotes);
+        kiali::serving(&scope, since, &names.collect::<Vec<_>>(), &[]).await
     })
     .await
 }
@@ -97,13 +105,20 @@ async fn operator(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<bo
     .await
 }
 
-/// The Secret, and the remotes that are in it.
+/// What Kiali was given.
+struct Given {
+    secret: Applied,
+    remotes: Vec<ClusterName>,
+    /// It lost one of them before.
+    was_cut_off: bool,
+}
+
 async fn give(
     run: &Run<'_>,
     home: &Scope<'_>,
     accesses: Vec<RemoteAccess>,
     before: Before,
-) -> Result<(Applied, Vec<ClusterName>)> {
+) -> Result<Given> {
     let pod = pods::ready(home, home.namespace, aggregate_metrics::PODS).await?;
     let pod = pod.context("no pod of the federating Prometheus is ready any more")?;
     let container = aggregate_metrics::CONTAINER;
@@ -118,6 +133,10 @@ async fn give(
     });
     let accesses = try_join_all(reached).await?;
     let accesses = accesses.into_iter().flatten().collect::<Vec<_>>();
-    let applied = remote_secret::install(home, &accesses, before).await?;
-    Ok((applied, accesses.into_iter().map(|a| a.cluster).collect()))
+    let secret = remote_secret::install(home, &accesses, before).await?;
+    Ok(Given {
+        secret,
+        was_cut_off: accesses.iter().any(|access| access.was_cut_off),
+        remotes: accesses.into_iter().map(|a| a.cluster).collect(),
+    })
 }

@@ -4,10 +4,11 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::additions::{self, Additions};
 use super::change::{self, What, tell};
 use super::conflict;
 use super::difference::difference;
-use super::ownership::labelled;
+use super::ownership::{self, labelled};
 use super::request::Refusal;
 use super::surplus::surplus;
 use super::write::{Force, read, write};
@@ -32,6 +33,9 @@ pub enum Before {
 
 /// Says what is to be filled in, in an object that was rendered without it.
 pub const PLACEHOLDER: &str = "ambikiali.dev/placeholder";
+
+/// The server's book of whose each field is.
+const BOOK: &str = ".metadata.managedFields";
 
 /// No object has this version: an apply that carries it creates, or is refused.
 const NEVER: &str = "1";
@@ -66,7 +70,7 @@ impl Applied {
 pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Applied> {
     match claim(scope, object, before).await? {
         Claim::Created(live) => {
-            overruled(scope, object, &live)?;
+            overruled(scope, object, &live, None)?;
             Ok(Applied::new(Outcome::Created, None, live))
         }
         Claim::Foreign(live) => adopt(scope, object, live).await,
@@ -109,43 +113,76 @@ pub fn reuse(scope: &Scope<'_>, object: &Value, live: &Value) -> Result<()> {
 }
 
 async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied> {
-    let mut wanted = labelled(object, &scope.record.id);
-    let differs = difference(&wanted, &live).or_else(|| surplus(&wanted, &live));
-    let Some(field) = differs else {
-        keep(scope, object, &live)?;
-        return Ok(Applied::new(Outcome::Unchanged, Some(live.clone()), live));
-    };
     let id = kinds::id(object)?;
     let drifted = scope.record.was_applied(object);
+    let mut notes = Vec::new();
+    let mut now = live.clone();
+    let applied = applied_again(scope, object, &live).await?;
+    let changed = applied.is_some();
+    if let Some((written, note)) = applied {
+        now = written;
+        notes.extend(drifted.then_some(note));
+    }
+    let stored = match scope.choices.dry_run {
+        true => live.clone(),
+        false => now.clone(),
+    };
+    let added = additions::find(scope, object, &stored, &now).await?;
+    if let Some(added) = &added {
+        let (fields, by) = (added.fields(), added.by(&live));
+        notes.push(format!("{id} was given {fields}{by}; it is as it was"));
+        now = additions::take_out(scope, object, &stored, &now, added).await?;
+    }
+    if !changed && added.is_none() {
+        keep(scope, object, &live)?;
+        return Ok(Applied::new(Outcome::Unchanged, Some(live.clone()), live));
+    }
+    scope.record.created(object, &now);
+    overruled(scope, object, &now, added.as_ref())?;
+    // What is changed back on its way in is stored as it was.
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let same = match scope.choices.dry_run {
+        true => change::fields(&live, &now).is_empty(),
+        false => version(&now) == version(&live),
+    };
+    if same {
+        tell(scope, object, What::Keep, None)?;
+        return Ok(Applied::new(Outcome::Unchanged, Some(live), now));
+    }
+    tell(scope, object, What::Change, Some((&live, &now)))?;
+    if !scope.choices.dry_run {
+        notes.into_iter().for_each(|note| scope.progress.note(note));
+    }
+    Ok(Applied::new(Outcome::Changed, Some(live), now))
+}
+
+/// The manifest once more over an object that does not hold it; None where it does.
+async fn applied_again(
+    scope: &Scope<'_>,
+    object: &Value,
+    live: &Value,
+) -> Result<Option<(Value, String)>> {
+    let mut wanted = labelled(object, &scope.record.id);
+    let differs = difference(&wanted, live).or_else(|| surplus(&wanted, live));
+    // Somebody emptied the server's book: without our entry in it the object is nobody's.
+    let unbooked = || ownership::applied_fields(live).is_none();
+    let Some(field) = differs.or_else(|| unbooked().then(|| BOOK.into())) else {
+        return Ok(None);
+    };
+    let id = kinds::id(object)?;
     // What was looked at is what is changed.
     wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
     let mut by = String::new();
     let written = match write(scope, &wanted, Force::No).await? {
-        Err(refusal) if may_take(scope, &live, &refusal) => {
+        Err(refusal) if unbooked() || may_take(scope, live, &refusal) => {
             by = conflict::by(&refusal);
             write(scope, &wanted, Force::Yes).await??
         }
         Err(refusal) => return Err(conflict::refused(scope, &id, &refusal)),
         Ok(written) => written,
     };
-    scope.record.created(object, &written);
-    overruled(scope, object, &written)?;
-    // What is changed back on its way in is stored as it was.
-    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
-    let same = match scope.choices.dry_run {
-        true => change::fields(&live, &written).is_empty(),
-        false => version(&written) == version(&live),
-    };
-    if same {
-        tell(scope, object, What::Keep, None)?;
-        return Ok(Applied::new(Outcome::Unchanged, Some(live), written));
-    }
-    tell(scope, object, What::Change, Some((&live, &written)))?;
-    if drifted && !scope.choices.dry_run {
-        let said = format!("{id} had been changed at {field}{by}; it is as it was");
-        scope.progress.note(said);
-    }
-    Ok(Applied::new(Outcome::Changed, Some(live), written))
+    let note = format!("{id} had been changed at {field}{by}; it is as it was");
+    Ok(Some((written, note)))
 }
 
 /// Ours, as it was asked for.
@@ -159,14 +196,23 @@ fn may_take(scope: &Scope<'_>, live: &Value, refusal: &Refusal) -> bool {
     scope.choices.force_conflicts || conflict::is_by_hand(live, refusal)
 }
 
-/// A webhook or policy that changes our fields wins over every further write: said once, not fought.
-fn overruled(scope: &Scope<'_>, wanted: &Value, written: &Value) -> Result<()> {
-    if let Some(field) = difference(wanted, written) {
-        let id = kinds::id(wanted)?;
-        scope.progress.note(format!(
-            "{id}: an admission policy or webhook of the cluster changes {field}; left so"
-        ));
-    }
+/// A webhook or policy that changes or adds fields wins over every further write: said once, not fought.
+fn overruled(
+    scope: &Scope<'_>,
+    wanted: &Value,
+    written: &Value,
+    added: Option<&Additions>,
+) -> Result<()> {
+    let back = added.and_then(|added| added.still_in(written));
+    let told = match (difference(wanted, written), back) {
+        (Some(field), _) => format!("changes {field}"),
+        (None, Some(field)) => format!("adds {field}"),
+        (None, None) => return Ok(()),
+    };
+    let id = kinds::id(wanted)?;
+    scope.progress.note(format!(
+        "{id}: an admission policy or webhook of the cluster {told}; left so"
+    ));
     Ok(())
 }
 
@@ -178,7 +224,7 @@ pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
     let mut look = before == Before::Unknown;
     loop {
         if look && let Some(live) = read(scope, object, &id).await? {
-            return Ok(if scope.record.is_ours(&live) {
+            return Ok(if scope.record.is_ours(&live) || scope.record.made(&live) {
                 Claim::Ours(live)
             } else {
                 Claim::Foreign(live)

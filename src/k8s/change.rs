@@ -105,16 +105,7 @@ pub fn touched(scope: &Scope<'_>, object: &ObjectId, what: What, path: &str) {
 pub fn fields(before: &Value, after: &Value) -> Vec<Field> {
     let mut fields = Vec::new();
     let kinds = before["kind"].as_str();
-    for part in [
-        "metadata",
-        "spec",
-        "data",
-        "stringData",
-        "rules",
-        "subjects",
-        "roleRef",
-        "type",
-    ] {
+    for part in parts(before, after) {
         let path = format!(".{part}");
         compare(&path, asked(before, part), asked(after, part), &mut fields);
     }
@@ -127,6 +118,19 @@ pub fn fields(before: &Value, after: &Value) -> Vec<Field> {
         }
     }
     fields
+}
+
+/// What an object consists of, but its kind and what its controller says of it.
+fn parts<'a>(before: &'a Value, after: &'a Value) -> Vec<&'a str> {
+    let all = [before, after].into_iter().filter_map(Value::as_object);
+    let names = all.flat_map(|object| object.keys().map(String::as_str));
+    let mut parts = vec!["metadata", "spec", "data"];
+    for name in names.filter(|name| !["apiVersion", "kind", "status"].contains(name)) {
+        if !parts.contains(&name) {
+            parts.push(name);
+        }
+    }
+    parts
 }
 
 fn asked(object: &Value, part: &str) -> Option<Value> {

@@ -5,28 +5,62 @@ use futures::future::join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde_json::Value;
 
+use super::difference::difference;
 use super::record::{Entry, Key, Origin};
 use super::request::send_opt;
-use super::{FIELD_MANAGER, Scope, kinds, ownership};
+use super::{FIELD_MANAGER, Scope, additions, kinds, ownership, write};
 
 /// As many fields as a line holds.
 const FIELDS: usize = 3;
 
-/// Each object that is not as it was applied, and what became of it. The record must be open.
-pub async fn all(scope: &Scope<'_>) -> Vec<(Key, String)> {
+/// Each object that is not as it was applied, and what became of it. The record must be open. `manifests`
+/// are those of an install with the same options.
+pub async fn all(scope: &Scope<'_>, manifests: &[&Value]) -> Vec<(Key, String)> {
     let entries = scope.record.entries().into_iter();
-    let looked = entries.map(async |entry| Some((entry.key.clone(), of(scope, &entry).await?)));
+    let looked = entries.map(async |entry| {
+        let mut manifests = manifests.iter();
+        let manifest = manifests.find(|object| Key::of(object) == entry.key);
+        Some((
+            entry.key.clone(),
+            of(scope, &entry, manifest.copied()).await?,
+        ))
+    });
     join_all(looked).await.into_iter().flatten().collect()
 }
 
 /// What cannot be looked at is told by the component itself.
-async fn of(scope: &Scope<'_>, entry: &Entry) -> Option<String> {
+async fn of(scope: &Scope<'_>, entry: &Entry, manifest: Option<&Value>) -> Option<String> {
+    // Only what was applied from this very manifest can be compared with it.
+    let applied = manifest.is_some_and(|manifest| scope.record.was_applied(manifest));
+    let is_secret = entry.key.kind == "Secret";
+    let manifest = manifest.filter(|_| applied || is_secret);
     let (id, object) = (entry.key.id(), entry.key.object());
-    let api = kinds::api(&scope.cluster.client, &object).ok()?;
-    let live = send_opt(scope, &id, || api.get_metadata(&id.name))
-        .await
-        .ok()?;
-    judge(entry, live.map(|live| live.metadata).as_ref())
+    let Some(manifest) = manifest.filter(|_| entry.origin == Origin::Created) else {
+        let api = kinds::api(&scope.cluster.client, &object).ok()?;
+        let live = send_opt(scope, &id, || api.get_metadata(&id.name)).await;
+        return judge(entry, live.ok()?.map(|live| live.metadata).as_ref());
+    };
+    let live = write::read(scope, &object, &id).await.ok()?;
+    let judged = judge(entry, live.as_ref().map(ownership::meta).as_ref());
+    match (judged, live) {
+        // A manifest that is made from the live one, and yet is another than was applied.
+        (None, Some(_)) if !applied && entry.applied.is_some() => {
+            Some("does not hold what was applied".into())
+        }
+        (None, Some(live)) => contents(scope, manifest, &live).await,
+        (judged, _) => judged,
+    }
+}
+
+/// Whoever writes under our name, or adds what nobody asked for, shows in no list of owners.
+async fn contents(scope: &Scope<'_>, manifest: &Value, live: &Value) -> Option<String> {
+    let found = additions::find(scope, manifest, live, live).await;
+    if let Some(added) = found.ok().flatten() {
+        let (by, fields) = (added.by(live), added.fields());
+        return Some(format!("added{by}: {fields}"));
+    }
+    let field = difference(manifest, live)?;
+    Some(format!("changed at {field}"))
 }
 
 fn judge(entry: &Entry, live: Option<&ObjectMeta>) -> Option<String> {

@@ -1,6 +1,7 @@
 //! A Kiali CR, on home and on a remote alike: when the operator is really done with it, and that it
 //! only goes while an operator is alive to run its finalizer.
 
+mod made;
 mod removal;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use kube::Api;
 use kube::api::Patch;
 use serde_json::{Value, json};
 
+pub use made::{is_for_rights, lacking, missing, told, with_missing};
 pub use removal::{objects_of_operator, remove, said};
 
 use super::apply::Applied;

@@ -37,10 +37,14 @@ pub fn meta(live: &Value) -> ObjectMeta {
 }
 
 pub fn is_ours(meta: &ObjectMeta, install: &str) -> bool {
+    is_labelled(meta, install) && our_entry(meta).is_some()
+}
+
+/// As anybody may label an object.
+pub fn is_labelled(meta: &ObjectMeta, install: &str) -> bool {
     let label = |name: &str| meta.labels.as_ref().and_then(|labels| labels.get(name));
     label(MANAGED_BY.0).is_some_and(|value| value == MANAGED_BY.1)
         && label(INSTALL).is_some_and(|value| value == install)
-        && our_entry(meta).is_some()
 }
 
 /// Which fields we own, as one value: another one when somebody has taken a field from us.

@@ -30,6 +30,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_secs(10);
 
 const RETRIED: &str = ".metadata.annotations['ambikiali.dev/retry']";
+const RESTARTED: &str = ".spec.template.metadata.annotations['kubectl.kubernetes.io/restartedAt']";
 const ROLLED: &str = ".spec.template.metadata.annotations['ambikiali.dev/config-version']";
 
 pub async fn labelled(scope: &Scope<'_>, namespace: &str, labels: &str) -> Result<Vec<Pod>> {
@@ -193,6 +194,31 @@ async fn rolled(
     let touch = Patch::Merge(touch);
     change::touched(scope, id, What::Change, ROLLED);
     Ok(change(scope, id, || api.patch(&id.name, &params, &touch)).await??)
+}
+
+/// As `kubectl rollout restart`. None without such a Deployment.
+pub async fn restart(
+    scope: &Scope<'_>,
+    api: &Api<Deployment>,
+    id: &ObjectId,
+) -> Result<Option<Deployment>> {
+    let now = k8s_openapi::jiff::Timestamp::now().to_string();
+    let at = json!({"kubectl.kubernetes.io/restartedAt": now});
+    let touch = Patch::Merge(json!({"spec": {"template": {"metadata": {"annotations": at}}}}));
+    let params = as_ourselves();
+    match change(scope, id, || api.patch(&id.name, &params, &touch)).await? {
+        Err(refusal) if refusal.is_missing() => Ok(None),
+        Err(refusal) => Err(refusal.into()),
+        Ok(restarted) => {
+            change::touched(scope, id, What::Change, RESTARTED);
+            Ok(Some(restarted))
+        }
+    }
+}
+
+/// In a dry run: the same.
+pub fn restart_foreseen(scope: &Scope<'_>, id: &ObjectId) {
+    change::touched(scope, id, What::Change, RESTARTED);
 }
 
 /// Only the newest pod counts: an older one may fail for what was just mended.

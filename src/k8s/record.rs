@@ -119,6 +119,17 @@ impl Record {
         ownership::is_ours(&ownership::meta(live), &self.id)
     }
 
+    /// Whether it is the very object that we made, with our labels, though the server's book of its fields
+    /// no longer names us: whoever may change it may empty that book.
+    pub fn made(&self, live: &Value) -> bool {
+        let meta = ownership::meta(live);
+        let entry = self.entry(live);
+        ownership::is_labelled(&meta, &self.id)
+            && entry.is_some_and(|e| {
+                e.origin == Origin::Created && e.uid == meta.uid && e.uid.is_some()
+            })
+    }
+
     /// Takes in what is about to be made, so that it is named before it is there.
     pub fn plan<'a>(&self, objects: impl IntoIterator<Item = &'a Value>) {
         let mut state = self.state();
@@ -326,8 +337,24 @@ impl Record {
     }
 }
 
+/// Whatever the order of its fields.
 fn fingerprint(wanted: &Value) -> String {
-    digest(&wanted.to_string())
+    digest(&sorted(wanted).to_string())
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut fields = fields.iter().collect::<Vec<_>>();
+            fields.sort_unstable_by_key(|(key, _)| *key);
+            let fields = fields.into_iter();
+            fields
+                .map(|(key, value)| (key.clone(), sorted(value)))
+                .collect()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        value => value.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::ownership::labelled;
 use super::request::{Refusal, send, send_opt};
-use super::{FIELD_MANAGER, Scope, advice, kinds, record, wait};
+use super::{FIELD_MANAGER, Scope, advice, as_ourselves, kinds, record, wait};
 use crate::progress::ObjectId;
 
 pub async fn read(scope: &Scope<'_>, object: &Value, id: &ObjectId) -> Result<Option<Value>> {
@@ -85,6 +85,44 @@ pub async fn ask(
     };
     let patch = Patch::Apply(wanted);
     match send(scope, &id, || api.patch(&id.name, &params, &patch)).await {
+        Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+/// What would become of an object that is there by a merge patch.
+pub async fn ask_merge(
+    scope: &Scope<'_>,
+    object: &Value,
+    change: &Value,
+) -> Result<Result<Value, Refusal>> {
+    let params = PatchParams {
+        dry_run: true,
+        ..as_ourselves()
+    };
+    send_merge(scope, object, change, &params).await
+}
+
+/// Changes fields of an object of ours as they are, whoever set them.
+pub async fn merge(scope: &Scope<'_>, object: &Value, change: &Value) -> Result<Value> {
+    scope.lease.hold(scope.deadline).await?;
+    record::cover(scope, object).await?;
+    match send_merge(scope, object, change, &as_ourselves()).await? {
+        Ok(written) => Ok(written),
+        Err(refusal) => Err(advice::refused(scope, refusal).await),
+    }
+}
+
+async fn send_merge(
+    scope: &Scope<'_>,
+    object: &Value,
+    change: &Value,
+    params: &PatchParams,
+) -> Result<Result<Value, Refusal>> {
+    let id = kinds::id(object)?;
+    let api = kinds::api(&scope.cluster.client, object)?;
+    let change = Patch::Merge(change);
+    match send(scope, &id, || api.patch(&id.name, params, &change)).await {
         Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
         Err(refusal) => Ok(Err(refusal)),
     }

@@ -2,6 +2,9 @@
 //! and is the one that Kiali asks.
 
 mod config;
+mod federation;
+
+use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -10,6 +13,7 @@ use kube::Api;
 use serde_json::{Value, json};
 
 pub use config::{PrometheusConfig, job};
+pub use federation::{ActiveTarget, Federation, Sample};
 
 use super::ScrapeTarget;
 use crate::images::Images;
@@ -17,10 +21,14 @@ use crate::k8s::apply::{self, Applied, Before, Outcome};
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::{Refusal, send_opt};
-use crate::k8s::{Scope, delete, kinds, pods, write};
+use crate::k8s::{Scope, delete, kinds, pods, wait, write};
 use crate::manifests;
 use crate::mesh::ClusterName;
+use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+
+/// Some scrapes, 15 s apart.
+const SCRAPED: Duration = Duration::from_secs(60);
 
 const NAME: &str = "prometheus";
 const CONFIG: &str = "prometheus-config";
@@ -63,6 +71,37 @@ pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before
         .progress
         .done(format!("{summary}; scrapes {} clusters", targets.len()));
     Ok(())
+}
+
+/// Until the federating Prometheus has scraped a Prometheus of somebody else's since it started: nobody
+/// else waits for that one, and a wrong address would show nowhere.
+pub async fn scraped(scope: &Scope<'_>, cluster: &ClusterName) -> Result<()> {
+    let pool = job(cluster);
+    let object = ObjectId::cluster_wide("scrape target", cluster.as_str());
+    let asked = wait::poll(scope, &object, SCRAPED, || async {
+        let targets = async { Federation::find(scope).await?.targets().await };
+        match targets.await {
+            Ok(targets) => match targets.iter().find(|t| t.scrape_pool == pool) {
+                Some(target) => was_scraped(target),
+                None => Health::InProgress("the federating Prometheus does not list it yet".into()),
+            },
+            Err(error) => Health::InProgress(format!("federating Prometheus: {error:#}")),
+        }
+    });
+    asked.await.map_err(|reason| {
+        let cause = format!("{cluster}: its Prometheus is not scraped: {reason}");
+        let fix = "name the address at which the pods of home reach it: --prometheusN HOST:PORT";
+        Problem::new(Exit::TimedOut, cause).fix(fix).into()
+    })
+}
+
+fn was_scraped(target: &ActiveTarget) -> Health {
+    let url = target.url();
+    match target.health.as_str() {
+        "up" => Health::Ready,
+        "unknown" => Health::InProgress(format!("{url} was not scraped yet")),
+        health => Health::InProgress(format!("{url} is {health}: {}", target.error())),
+    }
 }
 
 /// Without the jobs of these clusters, whose others it keeps; returns what was written, or would be.
@@ -148,6 +187,12 @@ async fn config(scope: &Scope<'_>) -> Result<String, Refusal> {
     let map = send_opt(scope, &id, || api.get(CONFIG)).await?;
     let text = map.and_then(|map| map.data?.remove(CONFIG_FILE));
     Ok(text.unwrap_or_default())
+}
+
+/// What it scrapes by its ConfigMap, as far as that says so.
+pub async fn configured(scope: &Scope<'_>) -> Vec<ScrapeTarget> {
+    let config = config(scope).await.unwrap_or_default();
+    config::targets(&config)
 }
 
 fn drift(config: &str, now: &ScrapeTarget) -> Option<String> {

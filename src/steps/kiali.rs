@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use serde_json::{Value, json};
 
@@ -57,26 +58,43 @@ pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Resul
 }
 
 /// In a dry run: what the waits for it would write.
-pub async fn foreseen(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<()> {
-    kiali_cr::foreseen(scope, NAME, cr, renewed);
+/// `cut_off`: it had no rights somewhere for a while.
+pub async fn foreseen(scope: &Scope<'_>, cr: &Applied, renewed: bool, cut_off: bool) -> Result<()> {
+    let lacking = kiali_cr::lacking(scope, cr).await?;
+    kiali_cr::foreseen(scope, NAME, cr, renewed || !lacking.is_empty());
     let server = ObjectId::new("Deployment", scope.namespace, NAME);
+    let is_there = cr.before.is_some() && !lacking.contains(&server);
+    if is_there && (cut_off || kiali_cr::is_for_rights(&lacking)) {
+        pods::restart_foreseen(scope, &server);
+    }
     pods::foreseen(scope, &server).await
 }
 
-/// Until the operator is done with the CR.
-pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<()> {
-    kiali_cr::settled(scope, NAME, cr, renewed).await
+/// Until the operator is done with the CR; whether Kiali had no rights for a while.
+pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<bool> {
+    let lacking = kiali_cr::lacking(scope, cr).await?;
+    kiali_cr::told(scope, &lacking);
+    kiali_cr::settled(scope, NAME, cr, renewed || !lacking.is_empty()).await?;
+    Ok(kiali_cr::is_for_rights(&lacking))
 }
 
-/// Until Kiali runs with the remote Secret as it was last written, and itself names every cluster and
-/// none of those that leave.
+/// Kiali gives up a cluster in which it has no rights, and does not come back to it.
+pub async fn restarted(scope: &Scope<'_>) -> Result<Option<Time>> {
+    let id = ObjectId::new("Deployment", scope.namespace, NAME);
+    let restarted = pods::restart(scope, &deployments(scope), &id).await?;
+    let live = restarted.map(serde_json::to_value).transpose()?;
+    Ok(live.as_ref().and_then(ownership::written_at))
+}
+
+/// Until Kiali runs that was started `since` its remotes were last written, and itself names every cluster
+/// and none of those that leave.
 pub async fn serving(
     scope: &Scope<'_>,
-    secret: &Applied,
+    since: Option<Time>,
     clusters: &[ClusterName],
     leaving: &[ClusterName],
 ) -> Result<()> {
-    rolled_out_with(scope, secret).await?;
+    rolled_out_since(scope, since).await?;
     let object = ObjectId::new("Deployment", scope.namespace, NAME);
     let asked = wait::poll(scope, &object, Duration::from_secs(60), || async {
         let Ok(Some(target)) = target(scope).await else {
@@ -110,8 +128,7 @@ pub async fn serving(
 }
 
 /// Kiali reads its remotes once, at its start: only a pod made after the last write has them all.
-async fn rolled_out_with(scope: &Scope<'_>, secret: &Applied) -> Result<()> {
-    let written = ownership::written_at(&secret.live);
+async fn rolled_out_since(scope: &Scope<'_>, written: Option<Time>) -> Result<()> {
     let mut older_than: Option<i64> = None;
     loop {
         let object = ObjectId::new("Deployment", scope.namespace, NAME);
@@ -157,7 +174,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
         &kinds::kiali(),
     );
     let deployments = deployments(scope);
-    let (cr, server) = tokio::join!(
+    let (cr, server, missing) = tokio::join!(
         look(
             scope,
             &crs,
@@ -170,8 +187,9 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
             ObjectId::new("Deployment", scope.namespace, NAME),
             health::deployment
         ),
+        kiali_cr::missing(scope, false),
     );
-    vec![cr, server]
+    kiali_cr::with_missing(vec![cr, server], missing)
 }
 
 /// The CR, waited for: the operator removes the server with it.

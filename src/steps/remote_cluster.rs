@@ -31,13 +31,21 @@ const CR: &str = "kiali";
 /// Made by the operator, for the account.
 const RIGHTS: &str = "kiali";
 
+/// What `install` found and made.
+pub struct Remote {
+    pub access: RemoteAccess,
+    pub cr: Applied,
+    /// Nothing of what the operator made once is gone.
+    pub is_whole: bool,
+}
+
 pub fn objects(namespace: &str) -> Result<Vec<Value>> {
     manifests::render(manifests::REMOTE_CLUSTER, json!({"namespace": namespace}))
 }
 
 /// Applies the account, its token and the Kiali CR; returns the access as soon as the token is
 /// filled and the rights are there, and the CR for `settled`.
-pub async fn install(scope: &Scope<'_>, before: Before) -> Result<(RemoteAccess, Applied)> {
+pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
     let objects = objects(scope.namespace)?;
     let mut applied = apply::apply_all(scope, &objects, before).await?;
     let account = applied[0].live["metadata"]["uid"].as_str();
@@ -55,12 +63,19 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<(RemoteAccess,
     let secret = wait::until(scope, secret, filled)
         .await?
         .context("a filled Secret is there")?;
-    let access = access(scope, secret)?;
+    let mut access = access(scope, secret)?;
     let cr = applied
         .into_iter()
         .nth(2)
         .context("the manifest has three objects")?;
-    Ok((access, cr))
+    let lacking = kiali_cr::lacking(scope, &cr).await?;
+    kiali_cr::told(scope, &lacking);
+    access.was_cut_off = kiali_cr::is_for_rights(&lacking);
+    Ok(Remote {
+        access,
+        cr,
+        is_whole: lacking.is_empty(),
+    })
 }
 
 /// In a dry run: all that `install` would write, and the access as far as it is known.
@@ -73,7 +88,8 @@ pub async fn foreseen(scope: &Scope<'_>, before: Before, renewed: bool) -> Resul
     {
         change::touched(scope, &token_id(scope), What::Replace, ISSUED_FOR);
     }
-    kiali_cr::foreseen(scope, CR, &applied[2], renewed);
+    let lacking = kiali_cr::lacking(scope, &applied[2]).await?;
+    kiali_cr::foreseen(scope, CR, &applied[2], renewed || !lacking.is_empty());
     let api = secrets(scope);
     let secret = send_opt(scope, &token_id(scope), || api.get(TOKEN)).await?;
     let filled = health::token(secret.as_ref(), account) == Health::Ready;
@@ -82,7 +98,10 @@ pub async fn foreseen(scope: &Scope<'_>, before: Before, renewed: bool) -> Resul
         let data = known.data.get_or_insert_default();
         data.entry(key.into()).or_insert(ByteString(Vec::new()));
     }
-    access(scope, known)
+    Ok(RemoteAccess {
+        was_cut_off: kiali_cr::is_for_rights(&lacking),
+        ..access(scope, known)?
+    })
 }
 
 /// Whether a token is of an account that had the name before. It is filled, and refused everywhere.
@@ -138,6 +157,7 @@ fn access(scope: &Scope<'_>, secret: Secret) -> Result<RemoteAccess> {
         },
         tls_server_name: endpoint.tls_server_name.clone(),
         token: SecretString::from(text("token")?),
+        was_cut_off: false,
     })
 }
 
@@ -154,9 +174,10 @@ pub async fn granted(scope: &Scope<'_>) -> Result<()> {
 }
 
 /// Until the operator is done with the CR.
-pub async fn settled(scope: &Scope<'_>, cr: Applied, renewed: bool) -> Result<()> {
-    kiali_cr::settled(scope, CR, &cr, renewed).await?;
-    scope.progress.done(apply::summary(&[cr]));
+pub async fn settled(scope: &Scope<'_>, remote: &Remote, renewed: bool) -> Result<()> {
+    kiali_cr::settled(scope, CR, &remote.cr, renewed || !remote.is_whole).await?;
+    let done = apply::summary(std::slice::from_ref(&remote.cr));
+    scope.progress.done(done);
     Ok(())
 }
 
@@ -179,11 +200,12 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
         &kinds::kiali(),
     );
     let cr = ObjectId::new("Kiali", scope.namespace, CR);
-    let (cr, token) = tokio::join!(
+    let (cr, token, missing) = tokio::join!(
         look(scope, &crs, cr, |k| KialiFence::default().judge(k)),
         token(scope),
+        kiali_cr::missing(scope, true),
     );
-    vec![cr, token]
+    kiali_cr::with_missing(vec![cr, token], missing)
 }
 
 fn age(age: SignedDuration) -> String {

@@ -26,7 +26,7 @@ use super::RemoteAccess;
 use crate::k8s::apply::{self, Applied, Before};
 use crate::k8s::health::Health;
 use crate::k8s::look::{Component, look};
-use crate::k8s::{Scope, delete};
+use crate::k8s::{Scope, delete, write};
 use crate::manifests;
 use crate::mesh::{Cluster, ClusterName, RemoteKubeconfig};
 use crate::problem::{Exit, Problem};
@@ -143,6 +143,19 @@ pub async fn answers(
     Ok(futures::future::join_all(asked).await.into_iter().collect())
 }
 
+/// The manifest of the Secret as it is there, with these remotes and no other.
+pub async fn manifest(home: &Scope<'_>, remotes: &[String]) -> Result<Value> {
+    let mut object = object(home.namespace, &[])?;
+    let id = ObjectId::new("Secret", home.namespace, NAME);
+    let live = write::read(home, &object, &id).await?;
+    for remote in remotes {
+        if let Some(held) = live.as_ref().and_then(|live| live["data"].get(remote)) {
+            object["data"][remote] = held.clone();
+        }
+    }
+    Ok(object)
+}
+
 pub async fn status(home: &Scope<'_>, remotes: &[ClusterName]) -> Vec<Component> {
     let api = Api::<Secret>::namespaced(home.cluster.client.clone(), home.namespace);
     let object = ObjectId::new("Secret", home.namespace, NAME);
@@ -191,6 +204,7 @@ mod tests {
             ca: Some("-----BEGIN CERTIFICATE-----\n".into()),
             tls_server_name: None,
             token: "secret-token".to_string().into(),
+            was_cut_off: false,
         }
     }
 

@@ -124,7 +124,7 @@ pub fn verified(findings: &[Finding], took: Duration) -> bool {
         (count(Verdict::Skipped), "skipped"),
         (count(Verdict::Holds), "ok"),
     ];
-    let verified = counts[0].0 + counts[1].0 == 0;
+    let verified = !findings.iter().any(|f| f.verdict.fails());
     let (style, word) = match verified {
         true => (GOOD, "Verified"),
         false => (BAD, "Not verified"),

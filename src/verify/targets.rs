@@ -10,7 +10,6 @@ use kube::api::ListParams;
 use kube::core::DynamicObject;
 use tokio::time::{Instant, sleep};
 
-use super::prometheus::{ActiveTarget, Federation};
 use super::told::{Waits, told};
 use super::{Finding, Hop, Verdict, exposure};
 use crate::guide::Step;
@@ -20,7 +19,8 @@ use crate::k8s::{kinds, pages};
 use crate::mesh::ClusterName;
 use crate::policies;
 use crate::progress::ObjectId;
-use crate::steps::{ISTIO_NAMESPACE, aggregate_metrics, expose_prometheus};
+use crate::steps::aggregate_metrics::{self, ActiveTarget, Federation};
+use crate::steps::{ISTIO_NAMESPACE, expose_prometheus};
 
 /// Two scrapes of the federating Prometheus, and some air.
 const SCRAPED: Duration = Duration::from_secs(40);
@@ -146,7 +146,7 @@ async fn up(
                 if scraped {
                     judge(&target, cluster)?;
                     if has_samples(federation, cluster).await? {
-                        return Ok(format!("{} up", url(&target)));
+                        return Ok(format!("{} up", target.url()));
                     }
                 }
                 if begin.elapsed() > patience {
@@ -155,7 +155,7 @@ async fn up(
                         false => unscraped(&target, patience),
                     });
                 }
-                let url = url(&target);
+                let url = target.url();
                 waits.says(match scraped {
                     true => format!("{url} is up, but sent no series yet"),
                     false => format!("the next scrape of {url} is still to come"),
@@ -170,17 +170,14 @@ fn at(target: &ActiveTarget, address: Option<&str>) -> Result<(), String> {
     match address {
         Some(address) if !target.scrape_url.contains(&format!("//{address}/")) => Err(format!(
             "the Gateway's address is {address}, but the federating Prometheus scrapes {}: run install again",
-            url(target)
+            target.url()
         )),
         _ => Ok(()),
     }
 }
 
 fn judge(target: &ActiveTarget, cluster: &ClusterName) -> Result<(), String> {
-    let url = url(target);
-    // Go's client begins with the address, encoded.
-    let why = target.last_error.split_once("\": ");
-    let why = why.map_or(target.last_error.as_str(), |(_, cause)| cause);
+    let (url, why) = (target.url(), target.error());
     match target.health.as_str() {
         "up" => Ok(()),
         health => Err(format!("{url} is {health}: {why}{}", relief(why, cluster))),
@@ -222,16 +219,11 @@ fn empty(target: &ActiveTarget, cluster: &ClusterName) -> String {
     format!(
         "{} is up but sends no series: the Prometheus of {cluster} has none of job kubernetes-pods, by which it \
          must scrape ztunnels and waypoints",
-        url(target)
+        target.url()
     )
 }
 
 fn unscraped(target: &ActiveTarget, patience: Duration) -> String {
     let waited = patience.as_secs();
-    format!("{} was not scraped within {waited} s", url(target))
-}
-
-/// Without what is asked for there.
-fn url(target: &ActiveTarget) -> &str {
-    target.scrape_url.split('?').next().unwrap_or_default()
+    format!("{} was not scraped within {waited} s", target.url())
 }

@@ -8,7 +8,6 @@ use anyhow::Result;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::flows::{Counter, Flows, QUERY, Reporter, bytes};
-use super::prometheus::Federation;
 use super::told::Waits;
 use super::{Finding, Hop, Verdict, edges};
 use crate::guide::Step;
@@ -16,6 +15,7 @@ use crate::install::Run;
 use crate::k8s::{Scope, pods};
 use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
+use crate::steps::aggregate_metrics::Federation;
 
 const NAMESPACE: &str = "sample";
 const PODS: &str = "app=curl";

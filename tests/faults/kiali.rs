@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Foreign, get, on_two_clusters, patch, until, unwritten};
+use crate::support::{BOTH, Foreign, get, on_two_clusters, patch, until, unwritten};
 
 const BINDING: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
@@ -185,6 +185,55 @@ fn a_pod_that_no_node_takes_ends_the_wait_at_once_with_the_schedulers_words() {
         cordon(false).await;
         let error = nameless(&ended.error());
         assert!(UNSCHEDULABLE.map(unschedulable).contains(&error), "{error}");
+        clusters.installed().await;
+        clusters.cleaned().await;
+    });
+}
+
+/// Nobody reaches port 8080 of an istiod through the remote's API server, as Kiali does.
+const NO_FORWARD: &str = "
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-forward}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+      - {apiGroups: [''], apiVersions: ['*'], operations: [CONNECT], resources: [pods/portforward]}
+  validations:
+    - {expression: '!request.name.startsWith(\"istiod\")', message: no way to istiod}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-forward}
+spec: {policyName: no-forward, validationActions: [Deny]}
+";
+
+#[test]
+fn fault_57_an_istiod_that_kiali_cannot_reach_is_no_success() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let foreign = Foreign::apply(clusters.remote(), NO_FORWARD).await;
+        let said = "it says of istiod in cluster2: Unreachable; it asks istiod's port 8080 through that cluster's API server, as pods/portforward";
+        let broken = format!("broken    kiali          cluster1      {said}\n");
+        until("Kiali asked istiod once more", async || {
+            let verify = ["verify", "--traffic", "none"];
+            clusters.run(&verify).await.stdout.contains(&broken)
+        })
+        .await;
+        let install = [&["install"], &BOTH[..], &["--timeout", "40s"]].concat();
+        let ended = clusters.run(&install).await.exited(4);
+        let error = ended.error();
+        assert!(
+            error.starts_with(&format!("kiali: cluster1: Kiali runs, but {said}\n")),
+            "{error}"
+        );
+        foreign.removed().await;
+        until("Kiali reaches it again", async || {
+            let verify = ["verify", "--traffic", "none"];
+            clusters.run(&verify).await.code == 0
+        })
+        .await;
         clusters.installed().await;
         clusters.cleaned().await;
     });

@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::WEB_ROOT;
 use crate::k8s::Scope;
 use crate::k8s::forward::{Connection, Target};
 use crate::mesh::ClusterName;
+use anyhow::{Context, Result};
+use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,6 +27,35 @@ impl Status {
 #[derive(Deserialize)]
 struct ExternalService {
     name: String,
+}
+
+/// What Kiali says of a component that is well.
+const HEALTHY: &str = "Healthy";
+/// Those that are no control plane, though some of them are called core too.
+const BESIDE: [&str; 6] = [
+    "prometheus",
+    "grafana",
+    "tracing",
+    "custom dashboards",
+    "perses",
+    "ztunnel",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Component {
+    #[serde(default)]
+    cluster: String,
+    name: String,
+    status: String,
+    #[serde(default)]
+    is_core: bool,
+}
+
+impl Component {
+    fn is_istiod_of(&self, cluster: &ClusterName) -> bool {
+        self.is_core && self.cluster == cluster.as_str() && !BESIDE.contains(&self.name.as_str())
+    }
 }
 
 #[derive(Deserialize)]
@@ -68,9 +95,8 @@ async fn look(
     if spot.is_some() {
         return Ok(spot);
     }
-    let istio = kiali.get::<Value>(&path("/api/istio/status")).await;
-    istio.context("its /api/istio/status")?;
-    Ok(None)
+    let istio = kiali.get::<Vec<_>>(&path("/api/istio/status")).await;
+    Ok(ailing(&istio.context("its /api/istio/status")?, clusters))
 }
 
 /// Those of these clusters that Kiali still names, in words.
@@ -116,6 +142,25 @@ fn without_namespaces(namespaces: &[Namespace], clusters: &[ClusterName]) -> Opt
     )
 }
 
+/// The first control plane that Kiali knows and does not find healthy, or does not know.
+fn ailing(components: &[Component], clusters: &[ClusterName]) -> Option<String> {
+    clusters.iter().find_map(|cluster| {
+        let mut istiods = components.iter().filter(|c| c.is_istiod_of(cluster)).peekable();
+        if istiods.peek().is_none() {
+            return Some(format!("it finds no istiod in {cluster}"));
+        }
+        let ailing = istiods.find(|istiod| istiod.status != HEALTHY)?;
+        let Component { name, status, .. } = ailing;
+        let hint = match status.as_str() {
+            "Unreachable" => {
+                "; it asks istiod's port 8080 through that cluster's API server, as pods/portforward"
+            }
+            _ => "",
+        };
+        Some(format!("it says of {name} in {cluster}: {status}{hint}"))
+    })
+}
+
 fn list<'a>(what: &str, clusters: impl Iterator<Item = &'a ClusterName>) -> Option<String> {
     let names = clusters.map(ToString::to_string).collect::<Vec<_>>();
     (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
@@ -155,6 +200,36 @@ mod tests {
     }
 
     #[test]
+    fn a_control_plane_that_is_not_healthy_or_not_there_is_named() {
+        let said = |statuses: &[(&str, &str, &str, bool)]| {
+            let each = statuses.iter().map(|(cluster, name, status, core)| {
+                json!({"cluster": cluster, "name": name, "status": status, "isCore": core})
+            });
+            let all = each.collect::<Vec<_>>();
+            ailing(
+                &serde_json::from_value::<Vec<_>>(json!(all)).unwrap(),
+                &clusters(),
+            )
+        };
+        let one = ("cluster1", "istiod", "Healthy", true);
+        let beside = [
+            ("cluster1", "prometheus", "Unreachable", true),
+            ("cluster2", "prometheus-gateway-istio", "NotReady", false),
+        ];
+        let with = |istiod| said(&[&[one, istiod][..], &beside].concat());
+        assert_eq!(with(("cluster2", "istiod-1-28", "Healthy", true)), None);
+        assert_eq!(
+            with(("cluster2", "istiod", "NotReady", true)).unwrap(),
+            "it says of istiod in cluster2: NotReady"
+        );
+        let unreachable = with(("cluster2", "istiod", "Unreachable", true)).unwrap();
+        assert!(
+            unreachable.contains("istiod in cluster2: Unreachable; it asks istiod's port 8080")
+        );
+        assert_eq!(said(&[one]).unwrap(), "it finds no istiod in cluster2");
+    }
+
+    #[test]
     fn a_cluster_is_seen_when_it_has_namespaces() {
         let namespaces = [Namespace {
             cluster: "cluster1".into(),
@@ -185,7 +260,7 @@ mod tests {
             if let Ok(namespaces) = serde_json::from_slice::<Vec<_>>(input) {
                 without_namespaces(&namespaces, &clusters());
             }
-            let _ = serde_json::from_slice::<Value>(input);
+            let _ = serde_json::from_slice::<Vec<Component>>(input);
         });
     }
 }

@@ -53,6 +53,19 @@ impl Cluster {
         try_join_all(found.iter().map(|istiod| self.istiod(kiali, istiod))).await
     }
 
+    /// Deployments that an istiod made for Gateways, and whether they run.
+    pub(super) async fn gateways(&self) -> Vec<(String, &'static str)> {
+        let api: Api<Deployment> = Api::all(self.client.clone());
+        let of_gateways = ListParams::default().labels("gateway.networking.k8s.io/gateway-name");
+        // What the istiods are known from is known from one cache with them.
+        let found = api.list(&of_gateways).await.map_or(Vec::new(), |l| l.items);
+        let status = |gateway: &Deployment| match &gateway.status {
+            Some(status) if status.available_replicas.unwrap_or_default() > 0 => "Healthy",
+            _ => "NotReady",
+        };
+        found.iter().map(|g| (g.name_any(), status(g))).collect()
+    }
+
     async fn istiod(&self, kiali: &Kiali, istiod: &Deployment) -> Result<Istiod, String> {
         let namespace = istiod.namespace().unwrap_or_default();
         let revision = istiod

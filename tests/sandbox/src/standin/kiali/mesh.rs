@@ -56,10 +56,10 @@ pub(super) async fn components(kiali: &Kiali) -> Result<Value, String> {
     let asked = kiali
         .clusters
         .all()
-        .map(|c| async move { Ok::<_, String>((c, c.istiods(kiali).await?)) });
+        .map(|c| async move { Ok::<_, String>((c, c.istiods(kiali).await?, c.gateways().await)) });
     let clusters = try_join_all(asked).await?;
     let mut components = Vec::new();
-    for (cluster, istiods) in clusters {
+    for (cluster, istiods, gateways) in clusters {
         if istiods.is_empty() {
             components.push(json!({
                 "cluster": cluster.key, "name": "istiod", "status": "NotFound", "isCore": true,
@@ -67,8 +67,13 @@ pub(super) async fn components(kiali: &Kiali) -> Result<Value, String> {
         }
         for istiod in istiods {
             components.push(json!({
-                "cluster": cluster.key, "name": istiod.name, "namespace": istiod.namespace,
-                "status": istiod.status, "isCore": true, "meshId": istiod.mesh,
+                "cluster": cluster.key, "name": istiod.name, "status": istiod.status, "isCore": true,
+                "meshId": istiod.mesh,
+            }));
+        }
+        for (name, status) in gateways {
+            components.push(json!({
+                "cluster": cluster.key, "name": name, "status": status, "isCore": false,
             }));
         }
     }

@@ -141,7 +141,9 @@ async fn once(operator: &Operator, crs: &Api<DynamicObject>, name: &str) -> Resu
     if deleted {
         return let_go(crs, name).await;
     }
-    let completion = jiff::Timestamp::now().to_string();
+    // As Python writes it, without a Z.
+    let completion = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00");
+    let completion = completion.to_string();
     set_status(crs, name, |status| {
         mark_done(status, &outcome, &completion, &now())
     })

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
 use super::config::Config;
-use super::objects::labels;
+use super::objects::{SIGNING_KEY, labels};
 
 pub(super) const LAST_UPDATED: &str = "operator.kiali.io/last-updated";
 pub(super) const MULTI_CLUSTER_SECRET: &str = "kiali-multi-cluster-secret";
@@ -105,6 +105,7 @@ fn container(config: &Config, version: &str, mounts: Vec<Value>) -> Value {
             {"name": "LOG_SAMPLER_RATE", "value": log("sampler_rate")},
             {"name": "LOG_TIME_FIELD_FORMAT", "value": log("time_field_format")},
         ],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
         "resources": config.value("/deployment/resources"),
     })
@@ -173,6 +174,14 @@ fn volumes(config: &Config, remotes: &[Secret]) -> (Vec<Value>, Vec<Value>) {
             format!("{REMOTES}/{MULTI_CLUSTER_SECRET}"),
         ),
     ];
+    if config.text("/login_token/signing_key").is_empty() {
+        // Not optional: without it no new pod starts.
+        volumes.push(json!({"name": SIGNING_KEY, "secret": {"secretName": SIGNING_KEY}}));
+        mounts.push(mount(
+            SIGNING_KEY,
+            format!("/kiali-override-secrets/{SIGNING_KEY}"),
+        ));
+    }
     for secret in config
         .value("/deployment/custom_secrets")
         .as_array()

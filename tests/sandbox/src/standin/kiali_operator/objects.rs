@@ -42,6 +42,9 @@ pub(super) fn config_map(config: &Config, version: &str) -> Result<Value, String
     Ok(map)
 }
 
+/// By which Kiali signs its sessions.
+pub(super) const SIGNING_KEY: &str = "kiali-signing-key";
+
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 pub(super) fn cluster_role(config: &Config, version: &str) -> Value {
@@ -67,10 +70,13 @@ pub(super) fn cluster_role_binding(config: &Config, version: &str) -> Value {
     binding
 }
 
-pub(super) fn signing_key(config: &Config, key: &str) -> Value {
+pub(super) fn signing_key(config: &Config, version: &str, key: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
-        "metadata": {"name": "kiali-signing-key", "namespace": config.namespace},
+        "metadata": {
+            "name": SIGNING_KEY, "namespace": config.namespace,
+            "labels": {"app": "kiali", "version": version},
+        },
         "stringData": {"key": key},
     })
 }

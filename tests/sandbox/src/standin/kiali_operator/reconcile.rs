@@ -141,7 +141,7 @@ impl Run<'_> {
         if self.config.remote || !self.config.text("/login_token/signing_key").is_empty() {
             return Ok(());
         }
-        let secret = objects::signing_key(&self.config, &random_key()?);
+        let secret = objects::signing_key(&self.config, &self.version, &random_key()?);
         if self.writer.get(&secret).await?.is_none() {
             self.writer.put(secret.clone()).await?;
         }

@@ -51,7 +51,7 @@ pub(super) async fn remove(operator: &Operator, cr: &DynamicObject) {
         ignored(writer.delete(kind, api, name, namespace).await);
     }
     // The key may serve another Kiali in the same namespace.
-    let key = objects::signing_key(&config, "");
+    let key = objects::signing_key(&config, "", "");
     let label = format!("kiali.io/{instance}.home");
     if let Ok(Some(secret)) = writer.get(&key).await {
         let labels = secret.metadata.labels.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The federating Prometheus' HTTP API, through a port-forward: only what `verify` asks of it.
+//! The federating Prometheus' HTTP API, through a port-forward: what `install` and `verify` ask of it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use crate::k8s::forward::{Target, get_json};
 use crate::k8s::{Scope, pods};
-use crate::steps::aggregate_metrics;
 
+/// For one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The federating Prometheus' pod.
@@ -70,14 +70,27 @@ impl Sample {
     }
 }
 
+impl ActiveTarget {
+    /// What it scrapes, without what is asked for there.
+    pub fn url(&self) -> &str {
+        self.scrape_url.split('?').next().unwrap_or_default()
+    }
+
+    /// Why its last scrape failed; Go's client begins with the address, encoded.
+    pub fn error(&self) -> &str {
+        let why = self.last_error.split_once("\": ");
+        why.map_or(self.last_error.as_str(), |(_, cause)| cause)
+    }
+}
+
 impl<'a> Federation<'a> {
     pub async fn find(home: &'a Scope<'a>) -> Result<Federation<'a>> {
-        let pod = pods::ready(home, home.namespace, aggregate_metrics::PODS).await?;
+        let pod = pods::ready(home, home.namespace, super::PODS).await?;
         let pod = pod.context("no pod of the federating Prometheus is ready")?;
         let target = Target {
             namespace: home.namespace.into(),
             pod,
-            port: aggregate_metrics::PORT,
+            port: super::PORT,
         };
         Ok(Federation { home, target })
     }

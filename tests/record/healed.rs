@@ -1,0 +1,113 @@
+//! What the operator made and somebody deleted: `status` names it, a plan says how it comes back, an
+//! install has the operator make it again, and waits for that.
+
+use ambikiali_sandbox::Cluster;
+use serde_json::Value;
+
+use crate::support::{Clusters, get, on_two_clusters, remove, unwritten};
+
+const RBAC: &str = "rbac.authorization.k8s.io/v1";
+const BINDING: (&str, &str, &str) = (RBAC, "ClusterRoleBinding", "kiali");
+const ROLE: (&str, &str, &str) = (RBAC, "ClusterRole", "kiali");
+const ACCOUNT: (&str, &str, &str) = ("v1", "ServiceAccount", "kiali/kiali-service-account");
+const CONFIG: (&str, &str, &str) = ("v1", "ConfigMap", "kiali/kiali");
+const SERVICE: (&str, &str, &str) = ("v1", "Service", "kiali/kiali");
+const SERVER: (&str, &str, &str) = ("apps/v1", "Deployment", "kiali/kiali");
+
+const GONE: &str = "gone, and the operator does not look after it: run install again";
+
+async fn deleted(cluster: &Cluster, objects: &[(&str, &str, &str)]) {
+    for (api_version, kind, name) in objects {
+        remove(cluster, api_version, kind, name).await;
+    }
+}
+
+async fn mark(cluster: &Cluster) -> Value {
+    let cr = get(cluster, "kiali.io/v1alpha1", "Kiali", "kiali/kiali").await;
+    cr.expect("a CR")["metadata"]["annotations"]["kiali.io/reconcile"].clone()
+}
+
+/// One install brings them all back, with one touch of the CR; another one does nothing.
+async fn healed(clusters: &Clusters, cluster: &Cluster, objects: &[(&str, &str, &str)]) {
+    let before = mark(cluster).await;
+    let marks = clusters.marks();
+    let plan = clusters.install(&["--dry-run"]).await.succeeded();
+    unwritten(&marks);
+    let touched = "    .metadata.annotations['kiali.io/reconcile']";
+    assert!(plan.stdout.contains(touched), "{}", plan.stdout);
+
+    let ended = clusters.install(&[]).await.succeeded();
+    for (api_version, kind, name) in objects {
+        let there = get(cluster, api_version, kind, name).await;
+        assert!(there.is_some(), "{kind} {name}");
+        let said = format!("{kind} {name} is gone; the operator makes it again");
+        assert!(ended.stderr.contains(&said), "{said} in\n{}", ended.stderr);
+    }
+    assert_ne!(mark(cluster).await, before);
+    clusters.run(&["status"]).await.succeeded();
+    let verified = clusters.run(&["verify", "--traffic", "none"]).await;
+    verified.succeeded();
+    let marks = clusters.marks();
+    clusters.installed().await;
+    unwritten(&marks);
+}
+
+async fn shown(clusters: &Clusters, lines: &[String]) {
+    let status = clusters.run(&["status"]).await.exited(1);
+    for line in lines {
+        assert!(status.stdout.contains(line), "{line} in\n{}", status.stdout);
+    }
+}
+
+#[test]
+fn healed_is_what_somebody_deleted_of_the_operators_work_on_the_remote() {
+    on_two_clusters(async |clusters| {
+        let remote = clusters.remote();
+        clusters.installed().await;
+        let objects = [BINDING, CONFIG];
+        deleted(remote, &objects).await;
+        let gone = ["ClusterRoleBinding kiali", "ConfigMap kiali/kiali"];
+        shown(
+            clusters,
+            &gone.map(|object| format!("failed     {object}: {GONE}")),
+        )
+        .await;
+        healed(clusters, remote, &objects).await;
+
+        // The binding is there and grants nothing.
+        deleted(remote, &[ROLE]).await;
+        shown(clusters, &[format!("failed     ClusterRole kiali: {GONE}")]).await;
+        healed(clusters, remote, &[ROLE]).await;
+        clusters.cleaned().await;
+    });
+}
+
+#[test]
+fn healed_is_what_somebody_deleted_of_the_operators_work_on_home() {
+    on_two_clusters(async |clusters| {
+        let home = clusters.home();
+        clusters.installed().await;
+        deleted(home, &[SERVER]).await;
+        shown(
+            clusters,
+            &["not ready  Deployment kiali/kiali: not there".into()],
+        )
+        .await;
+        healed(clusters, home, &[SERVER]).await;
+
+        let objects = [BINDING, ROLE, ACCOUNT, CONFIG, SERVICE];
+        deleted(home, &objects).await;
+        let gone = [
+            "ClusterRoleBinding kiali",
+            "ServiceAccount kiali/kiali-service-account",
+        ];
+        shown(
+            clusters,
+            &gone.map(|object| format!("failed     {object}: {GONE}")),
+        )
+        .await;
+        healed(clusters, home, &[BINDING, ACCOUNT, CONFIG, SERVICE]).await;
+        assert!(get(home, ROLE.0, ROLE.1, ROLE.2).await.is_some());
+        clusters.cleaned().await;
+    });
+}
