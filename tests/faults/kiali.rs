@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{BOTH, Foreign, get, on_two_clusters, patch, until, unwritten};
+use crate::support::{Foreign, get, on_two_clusters, patch, until, unwritten};
 
 const BINDING: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
@@ -221,8 +221,7 @@ fn fault_57_an_istiod_that_kiali_cannot_reach_is_no_success() {
             clusters.run(&verify).await.stdout.contains(&broken)
         })
         .await;
-        let install = [&["install"], &BOTH[..], &["--timeout", "40s"]].concat();
-        let ended = clusters.run(&install).await.exited(4);
+        let ended = clusters.install(&[]).await.exited(4);
         let error = ended.error();
         assert!(
             error.starts_with(&format!("kiali: cluster1: Kiali runs, but {said}\n")),
