@@ -6,14 +6,16 @@ mod sync;
 mod texts;
 
 use crate::support::{
-    BOTH, Clusters, ambikiali, entry, kubeconfig, masked, on_two_clusters, unwritten,
+    BOTH, Clusters, Kind, Proxy, ambikiali, entry, kubeconfig, masked, on_two_clusters, unwritten,
 };
 
-/// It is of no use to pods, and none is needed for what is local.
+/// It is of no use to pods, and it is used whatever the server is called.
 async fn through_a_proxy(clusters: &Clusters, check: &[&str]) {
     let file = clusters.state().join("proxied");
+    let proxy = Proxy::start(Kind::Connect, None, None).await;
+    let url = format!("http://127.0.0.1:{}", proxy.port);
     let proxied = kubeconfig(clusters.sandbox.kubeconfig(), file, |config| {
-        entry(config, "cluster", "cluster2")["proxy-url"] = "http://127.0.0.1:1".into();
+        entry(config, "cluster", "cluster2")["proxy-url"] = url.into();
     });
     let ended = ambikiali(check, &proxied, clusters.state()).await;
     assert_eq!(
@@ -31,6 +33,7 @@ Ready to install: 1 warning
     let named = [check, &["--api-server2", clusters.remote().server()]].concat();
     let ended = ambikiali(&named, &proxied, clusters.state()).await;
     assert_eq!(ended.succeeded().stdout, "Ready to install\n");
+    assert!(proxy.asked() > 0);
 }
 
 #[test]

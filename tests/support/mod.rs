@@ -6,8 +6,10 @@ mod fleet;
 mod kubeconfig;
 mod masked;
 mod objects;
+mod proxy;
 mod record;
 mod terminal;
+mod tls_server;
 mod waiting;
 
 use std::path::Path;
@@ -29,8 +31,10 @@ pub use masked::{masked, progress};
 pub use objects::{
     Foreign, get, merge, patch, patch_status, put, remove, scale, until_changed, until_refused,
 };
+pub use proxy::{Kind, Proxy};
 pub use record::{entry as recorded_as, forged, rewritten};
 pub use terminal::Terminal;
+pub use tls_server::{TlsServer, acceptor};
 pub use waiting::until;
 
 /// Stand-ins work beside the tests, so the runtime outlives each of them.
