@@ -298,10 +298,7 @@ mod tests {
         live["spec"]["ports"] = json!([live["spec"]["ports"][0], {"name": "b", "port": 2}]);
         assert_eq!(
             said(&extras(&wanted, &live)),
-            [".spec.ports[b]", ".spec.type", ".spec.rules[0].more"]
-                .map(String::from)
-                .into_iter()
-                .collect::<Vec<_>>()
+            [".spec.ports[b]", ".spec.rules[0].more", ".spec.type"]
         );
     }
 
