@@ -163,3 +163,43 @@ fn paths_are_relative_to_the_file() {
             .contains("larger than")
     );
 }
+
+#[test]
+fn whatever_a_kubeconfig_says_is_read_or_refused() {
+    let yaml = "\
+apiVersion: v1
+kind: Config
+clusters:
+- name: one
+  cluster:
+    server: https://user:pass@10.0.0.1:6443/k8s
+    certificate-authority-data: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1BQT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=
+    proxy-url: socks5://10.0.0.9:1080
+    tls-server-name: kubernetes
+users:
+- name: one
+  user: {client-certificate-data: YQ==, client-key-data: YQ==, token: abc, username: a, password: b}
+- name: two
+  user:
+    exec: {apiVersion: client.authentication.k8s.io/v1, command: p, args: [a], env: [{name: A, value: b}], interactiveMode: Never}
+contexts:
+- {name: one, context: {cluster: one, user: one, namespace: x}}
+- {name: two, context: {cluster: one, user: two}}
+current-context: one
+";
+    let json = r#"{"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "a", "cluster": {"server":
+        "https://[fd00::1]:6443", "insecure-skip-tls-verify": true}}], "users": [{"name": "a", "user":
+        {"auth-provider": {"name": "oidc", "config": {"id-token": "x"}}}}], "contexts": [{"name": "a",
+        "context": {"cluster": "a", "user": "a"}}], "preferences": {}}"#;
+    crate::fuzz::fuzz("kubeconfigs from files", &[yaml, json], |input| {
+        let Ok(mut config) = parse(input) else { return };
+        resolve(&mut config, Path::new("/nonexistent"));
+        for context in &config.contexts {
+            let entry = super::super::entry::find(&config, &context.name);
+            if let Some(Ok(entry)) = entry {
+                let _ = super::super::config(&entry);
+                let _ = super::super::certificate(&entry.user);
+            }
+        }
+    });
+}
