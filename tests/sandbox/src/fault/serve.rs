@@ -142,7 +142,12 @@ async fn whole(shared: &Arc<Shared>, request: Request) -> Result<()> {
 
 /// The server's answer, streaming both ways; a switch of protocols is followed.
 async fn forward(shared: &Arc<Shared>, mut request: Request) -> Result<Response> {
-    let as_admin = !request.headers().contains_key(AUTHORIZATION);
+    // A user's password is the proxy's own business: the real server knows none.
+    let given = request.headers().get(AUTHORIZATION);
+    let as_admin = !given.is_some_and(|given| given.as_bytes().starts_with(b"Bearer "));
+    if as_admin {
+        request.headers_mut().remove(AUTHORIZATION);
+    }
     let stream = shared.upstream.connect(as_admin).await;
     let stream = stream.context("the API server is not there")?;
     let (mut sender, connection) =
