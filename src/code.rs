@@ -40,7 +40,7 @@ codes! {
     GatewayClassOfAnother = 1105,
     NoIstiod = 1201,
     ClusterIdsDisagree = 1202,
-    ClusterIdNoLabel = 1203,
+    ClusterIdUnusable = 1203,
     IstiodNotReady = 1204,
     AmbientOff = 1205,
     MultiNetworkOff = 1206,
@@ -121,7 +121,7 @@ impl Code {
                 | RolesSwapped
                 | NoIstiod
                 | ClusterIdsDisagree
-                | ClusterIdNoLabel
+                | ClusterIdUnusable
                 | SameClusterId
                 | NoDefaultRevision
                 | IstiodElsewhere

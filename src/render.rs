@@ -70,7 +70,10 @@ pub fn files(wanted: &Wanted) -> Result<Files> {
         let mut names = BTreeSet::new();
         for object in of_cluster(wanted, cluster, &targets)? {
             let name = file_name(&object)?;
-            files.insert(format!("{cluster}/{name}"), manifests::to_yaml(&object)?);
+            files.insert(
+                format!("{}/{name}", cluster.as_folder()),
+                manifests::to_yaml(&object)?,
+            );
             names.insert(name);
         }
         if wanted.kustomize {
@@ -78,7 +81,7 @@ pub fn files(wanted: &Wanted) -> Result<Files> {
                 "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
                 "resources": names,
             }))?;
-            files.insert(format!("{cluster}/kustomization.yaml"), text);
+            files.insert(format!("{}/kustomization.yaml", cluster.as_folder()), text);
         }
     }
     Ok(files)

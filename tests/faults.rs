@@ -6,7 +6,7 @@ mod federation;
 mod kiali;
 mod load_balancer;
 mod memory;
-mod refused;
+pub mod refused;
 mod rights;
 mod scraped;
 mod stale;

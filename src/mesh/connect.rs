@@ -129,7 +129,7 @@ fn is_nameless(error: &anyhow::Error, istiod: Istiod) -> bool {
     let nameless = [
         Code::NoIstiod,
         Code::ClusterIdsDisagree,
-        Code::ClusterIdNoLabel,
+        Code::ClusterIdUnusable,
     ];
     let code = problem::find(error).and_then(|problem| problem.code);
     istiod == Istiod::Required && code.is_some_and(|code| nameless.contains(&code))

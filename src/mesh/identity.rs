@@ -153,7 +153,7 @@ fn name(
     };
     match (ids.as_slice(), required) {
         ([id], _) => Ok(ClusterName::new(id).map_err(|cause| {
-            refuse(cause).code(Code::ClusterIdNoLabel).fix("set values.global.multiCluster.clusterName to a DNS label and install istiod again")
+            refuse(cause).code(Code::ClusterIdUnusable).fix("set values.global.multiCluster.clusterName to a name of letters, digits, - and _ and install istiod again")
         })?),
         ([], Istiod::Required) => Err(refuse("no Deployment with label app=istiod has an environment variable CLUSTER_ID".into())
             .code(Code::NoIstiod)
@@ -252,7 +252,7 @@ mod tests {
         let refused = |list: &[Deployment]| named(list, Istiod::Required).unwrap_err().to_string();
         assert!(refused(&[]).contains("no Deployment with label app=istiod"));
         assert!(refused(&[istiod("")]).contains("no Deployment with label app=istiod"));
-        assert!(refused(&[istiod("Kubernetes")]).contains("\"Kubernetes\" is not a DNS label"));
+        assert!(refused(&[istiod("Kubernetes")]).contains("\"Kubernetes\" is what Istio says"));
         assert!(
             refused(&[istiod("a"), istiod("b")]).contains("disagree about the cluster id: a, b")
         );

@@ -3,8 +3,14 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-/// What a namespace, a job and a volume may be called.
+/// Of a key in a Secret.
+const LONGEST: usize = 253;
+/// The chart's default.
+const NOT_SET: &str = "Kubernetes";
+
+/// What a namespace may be called.
 pub fn is_dns_label(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let outer = |c: char| inner(c) && c != '-';
@@ -26,14 +32,37 @@ impl TryFrom<String> for ClusterName {
 }
 
 impl ClusterName {
-    /// Refuses what cannot be a DNS label: such a name can be neither a job nor a volume.
+    /// Refuses what cannot be a key in Kiali's Secret, which is the one place that needs the name as it is.
     pub fn new(name: &str) -> Result<ClusterName, String> {
-        match is_dns_label(name) {
+        if name == NOT_SET {
+            return Err(format!(
+                "cluster id \"{NOT_SET}\" is what Istio says when none is set, for every cluster"
+            ));
+        }
+        let known = |c: char| c.is_ascii_alphanumeric() || ['-', '.', '_'].contains(&c);
+        // The file of a key that begins so would be the kubelet's own.
+        let is_path = name == "." || name.starts_with("..");
+        match (1..=LONGEST).contains(&name.len()) && name.chars().all(known) && !is_path {
             true => Ok(ClusterName(name.into())),
             false => Err(format!(
-                "cluster id \"{name}\" is not a DNS label (lower-case letters, digits and '-', at most 63)"
+                "cluster id \"{name}\" cannot be a key of Kiali's Secret (letters, digits, '-', '_' and '.', at most {LONGEST})"
             )),
         }
+    }
+
+    /// A folder's name: one cluster's and no other's, also where case makes no difference.
+    pub fn as_folder(&self) -> String {
+        if is_dns_label(&self.0) {
+            return self.0.clone();
+        }
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let lower = self.0.to_ascii_lowercase();
+        let near = lower.chars().map(|c| if inner(c) { c } else { '-' });
+        let near = near.take(46).collect::<String>();
+        let hash = Sha256::digest(&self.0);
+        let hash = hash[..8].iter().map(|byte| format!("{byte:02x}"));
+        let label = format!("{near}-{}", hash.collect::<String>());
+        label.trim_start_matches('-').into()
     }
 
     pub fn as_str(&self) -> &str {
@@ -52,25 +81,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cluster_name_is_a_dns_label() {
-        for good in ["cluster1", "a", "9-b", &"x".repeat(63)] {
+    fn a_cluster_name_is_a_key_of_a_secret() {
+        for good in [
+            "cluster1",
+            "a",
+            "9-b",
+            "gke_proj_us-east1-b_Mesh2",
+            "C3.prod.example",
+            "-a_",
+            &"x".repeat(253),
+        ] {
             assert_eq!(ClusterName::new(good).unwrap().as_str(), good);
         }
         for bad in [
             "",
+            ".",
+            "..",
+            "..data",
             "Kubernetes",
-            "my_cluster",
-            "-a",
-            "a-",
-            "a.b",
-            &"x".repeat(64),
+            "a/b",
+            "a b",
+            "a\n",
+            "\u{1b}[2J",
+            "\u{e4}",
+            &"x".repeat(254),
         ] {
-            assert!(
-                ClusterName::new(bad)
-                    .unwrap_err()
-                    .contains("not a DNS label"),
-                "{bad}"
-            );
+            assert!(ClusterName::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_folder_is_a_label_and_of_one_cluster() {
+        let folder = |name: &str| ClusterName::new(name).unwrap().as_folder();
+        assert_eq!(folder("cluster1"), "cluster1");
+        assert!(folder("C3.prod.example").starts_with("c3-prod-example-"));
+        let names = [
+            "Mesh2", "mesh2", "mesh-2", "mesh_2", "mesh.2", "-mesh2", "_", "-",
+        ];
+        let long = ["x".repeat(64), "x".repeat(65)];
+        let names = names.into_iter().chain(long.iter().map(String::as_str));
+        let folders = names.map(folder).collect::<Vec<_>>();
+        assert!(folders.iter().all(|name| is_dns_label(name)), "{folders:?}");
+        let different = folders.iter().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(different.len(), folders.len(), "{folders:?}");
     }
 }

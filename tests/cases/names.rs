@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cleanup::CLEAN;
+use crate::faults::refused::called;
 use crate::support::{
     BOTH, Foreign, get, masked, on_two_clusters, recorded_as, remove, rewritten, unwritten,
 };
@@ -147,5 +148,25 @@ fn case_22_what_an_earlier_version_only_used_is_not_removed() {
         assert_eq!(masked(&ended.stdout), CLEAN);
         assert_eq!(theirs.all().await, all);
         theirs.removed().await;
+    });
+}
+
+/// Names that Kiali was seen to take.
+#[test]
+fn case_names_that_are_no_dns_labels_are_used_as_they_are() {
+    on_two_clusters(async |clusters| {
+        called(clusters, "gke_proj_us-east1-b_Mesh2").await;
+        clusters.installed().await;
+        let secret = "kiali/kiali-multi-cluster-secret";
+        let secret = get(clusters.home(), "v1", "Secret", secret).await;
+        let data = secret.expect("the Secret")["data"].clone();
+        let keys = data.as_object().expect("data").keys().collect::<Vec<_>>();
+        assert_eq!(keys, ["gke_proj_us-east1-b_Mesh2"]);
+        let marks = clusters.marks();
+        clusters.installed().await;
+        unwritten(&marks);
+        clusters.run(&["status"]).await.succeeded();
+        clusters.cleaned().await;
+        called(clusters, "cluster2").await;
     });
 }

@@ -68,8 +68,8 @@ const BAD: [(&str, &str); 23] = [
         "istio-system is Istio's own, with a Prometheus of the same name at line 3, column 12",
     ),
     (
-        "home: {context: east, name: East}\nremotes: [{context: west}]\n",
-        "cluster id \"East\" is not a DNS label (lower-case letters, digits and '-', at most 63) at line 3, column 29",
+        "home: {context: east, name: East/1}\nremotes: [{context: west}]\n",
+        "cluster id \"East/1\" cannot be a key of Kiali's Secret (letters, digits, '-', '_' and '.', at most 253) at line 3, column 29",
     ),
     (
         "home: {context: east}\nremotes: [{context: west, apiServer: 10.0.0.1}]\n",

@@ -18,7 +18,7 @@ async fn refused(clusters: &Clusters, arguments: &[&str]) -> String {
     ended.error()
 }
 
-async fn called(clusters: &Clusters, id: &str) {
+pub async fn called(clusters: &Clusters, id: &str) {
     let env = json!([{"name": "CLUSTER_ID", "value": id}]);
     let container = json!([{"name": "discovery", "env": env}]);
     let change = json!({"spec": {"template": {"spec": {"containers": container}}}});
@@ -113,8 +113,8 @@ fn fault_51_a_cluster_is_called_as_istiod_calls_it_and_never_as_its_context() {
         assert_eq!(
             bad,
             "\
-[AK1203] context cluster2: cluster id \"Kubernetes\" is not a DNS label (lower-case letters, digits and '-', at most 63)
-  fix: set values.global.multiCluster.clusterName to a DNS label and install istiod again
+[AK1203] context cluster2: cluster id \"Kubernetes\" is what Istio says when none is set, for every cluster
+  fix: set values.global.multiCluster.clusterName to a name of letters, digits, - and _ and install istiod again
 "
         );
         // Each context has the name of the other cluster.

@@ -103,7 +103,7 @@ pub fn errors() -> Vec<Broken> {
         broken(
             "AK1203",
             env("CLUSTER_ID", "Kubernetes"),
-            "cluster id \"Kubernetes\" is not a DNS label",
+            "cluster id \"Kubernetes\" is what Istio says when none is set",
         ),
         broken(
             "AK1204",
