@@ -119,7 +119,7 @@ async fn case_21_a_ca_and_a_name_that_are_none_are_wrong_usage_too() {
     let key = key.to_str().expect("text");
     let home = folder.path().to_str().expect("text");
     for (flag, value, why) in [
-        ("--ca2", key, "it has no certificate in it"),
+        ("--ca2", key, "it has no certificate in PEM"),
         ("--ca2", "/nowhere/ca.pem", "No such file or directory"),
         ("--ca2", home, "not a file"),
         ("--ca2", "/dev/zero", "not a file"),
