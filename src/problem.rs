@@ -226,7 +226,7 @@ fn certificate(error: &rustls::CertificateError) -> String {
     match error {
         UnknownIssuer => "its certificate is not from the CA that the kubeconfig names".into(),
         BadSignature => {
-            "its certificate or what it signed is not by the CA or key it says, or the key is RSA of fewer than 2048 bits".into()
+            "its certificate is not from the CA that the kubeconfig names, or has an RSA key of fewer than 2048 bits".into()
         }
         Expired | ExpiredContext { .. } => {
             "its certificate has expired, by this machine's clock".into()
