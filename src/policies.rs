@@ -160,7 +160,7 @@ fn anonymous(from: &Value) -> bool {
             .as_array()
             .is_some_and(|v| !v.is_empty())
     };
-    !names.iter().any(|field| named(&field))
+    !names.iter().any(named)
 }
 
 fn operation(to: &Value) -> bool {
@@ -209,10 +209,10 @@ fn matches(pattern: &Value, is: &str) -> bool {
 }
 
 /// Each NetworkPolicy of a namespace after which nothing comes to pods of ours, or nothing from them.
-pub fn cut_off<'a>(
-    policies: &'a [NetworkPolicy],
+pub fn cut_off(
+    policies: &[NetworkPolicy],
     ours: impl IntoIterator<Item = &'static Pods>,
-) -> Vec<(&'a NetworkPolicy, String)> {
+) -> Vec<(&NetworkPolicy, String)> {
     let mut found = Vec::<(&NetworkPolicy, String)>::new();
     for pods in ours {
         for (direction, what) in [("Ingress", "nothing to"), ("Egress", "nothing from")] {

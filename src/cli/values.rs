@@ -100,7 +100,15 @@ mod tests {
             (name.as_str(), address.to_string()),
             ("a", "[fd00::1]:9090".into())
         );
-        for bad in ["a", "a=", "a=h", "=h:1", "a/b=h:1", "a=http://h:1", "a=h:1/x"] {
+        for bad in [
+            "a",
+            "a=",
+            "a=h",
+            "=h:1",
+            "a/b=h:1",
+            "a=http://h:1",
+            "a=h:1/x",
+        ] {
             assert!(target(bad).is_err(), "{bad}");
         }
     }

@@ -7,7 +7,7 @@ mod table;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -168,7 +168,7 @@ struct Outcome {
 }
 
 /// Both programs on one row, one after the other: they share its proxy.
-async fn outcomes(world: &World, row: &Row, kubectl: &PathBuf) -> [Outcome; 2] {
+async fn outcomes(world: &World, row: &Row, kubectl: &Path) -> [Outcome; 2] {
     let folder = tempfile::tempdir().expect("a folder");
     let mut list = Vec::new();
     for (name, content) in &row.files {
@@ -210,14 +210,14 @@ async fn outcomes(world: &World, row: &Row, kubectl: &PathBuf) -> [Outcome; 2] {
         let said = String::from_utf8_lossy(&said).into_owned();
         (output.status.success(), before != after, said)
     };
-    let clean = |program: PathBuf| {
+    let clean = |program: &Path| {
         let mut command = Command::new(program);
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
     };
-    let mut command = clean(kubectl.clone());
+    let mut command = clean(kubectl);
     command.args([
         "--context",
         "one",
@@ -235,7 +235,7 @@ async fn outcomes(world: &World, row: &Row, kubectl: &PathBuf) -> [Outcome; 2] {
         proxied,
         said,
     };
-    let mut command = clean(env!("CARGO_BIN_EXE_ambikiali").into());
+    let mut command = clean(Path::new(env!("CARGO_BIN_EXE_ambikiali")));
     command
         .args(["check", "--ctx1", "one", "--ctx2", "other", "--kubeconfig2"])
         .arg(&good);

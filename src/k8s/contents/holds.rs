@@ -22,7 +22,7 @@ const LEADER: &str = "kiali-operator";
 
 /// What is neither ours, nor given, nor goes with what is ours.
 pub fn staying<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Object> {
-    let record = &*scope.record;
+    let record = scope.record;
     let is_ours = |(key, meta): &Object| {
         record.inventory.has(key) && ownership::is_ours(meta, &record.id)
             || is_bookkeeping(key, meta, &record.id)
@@ -63,11 +63,11 @@ fn is_bookkeeping(key: &Key, meta: &ObjectMeta, install: &str) -> bool {
 }
 
 /// An object goes with its owners when all of them go: one that stays, or that nobody knows, keeps it.
-fn not_going<'a>(
-    found: &'a [Object],
+fn not_going(
+    found: &[Object],
     goes: impl Fn(&Object) -> bool,
     is_gone: impl Fn(&str) -> bool,
-) -> Vec<&'a Object> {
+) -> Vec<&Object> {
     let uid = |object: &Object| object.1.uid.clone().unwrap_or_default();
     let (going, mut stays): (Vec<_>, Vec<_>) = found.iter().partition(|object| goes(object));
     let mut going = going.into_iter().map(uid).collect::<BTreeSet<_>>();
