@@ -66,7 +66,7 @@ async fn requests(clusters: &Clusters, ended: &Ended) {
     let lines = logged(ended);
     let states = lines.iter().filter(|line| line.get("state").is_some());
     assert_eq!(states.count(), 0, "{lines:#?}");
-    let written = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/prometheus";
+    let written = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/ambikiali-prometheus";
     let watched = "/apis/apps/v1/namespaces/kiali/deployments?watch=true";
     for (method, path, status) in [
         ("PATCH", written, 201),
