@@ -53,7 +53,7 @@ async fn a_receiver_that_is_old(clusters: &Clusters) {
     let before = changed(clusters.remote(), old).await;
     let verified = clusters.run(&["verify"]).await.succeeded();
     assert_eq!(
-        last_lines(&verified.stdout, 4),
+        whichever_end(&last_lines(&verified.stdout, 4)),
         "\
 ok        metrics        cluster1      received bytes grew by N B
 ok        metrics        cluster2      received bytes grew by N B
@@ -68,7 +68,7 @@ async fn a_sender_that_is_old(clusters: &Clusters) {
     let before = changed(clusters.home(), old).await;
     let verified = clusters.run(&["verify"]).await.succeeded();
     assert_eq!(
-        last_lines(&verified.stdout, 4),
+        whichever_end(&last_lines(&verified.stdout, 4)),
         "\
 ok        metrics        cluster1      received bytes grew by N B
 ok        metrics        cluster2      received bytes grew by N B
@@ -115,6 +115,11 @@ Not verified in TIME: 2 broken, 10 ok
         }
         clusters.cleaned().await;
     });
+}
+
+/// Home's own bytes are seen by whichever report of them is scraped first: both are of home's ztunnel.
+fn whichever_end(lines: &str) -> String {
+    lines.replace("bytes of requests from there grew", "received bytes grew")
 }
 
 fn old(container: &mut Value) {
