@@ -235,7 +235,7 @@ fn certificates(data: &str) -> Result<Vec<Vec<u8>>, String> {
 }
 
 /// All that are in a PEM text; at least one.
-pub fn certificates_in(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+fn certificates_in(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     match all {
         Ok(all) if !all.is_empty() => Ok(all.iter().map(|one| one.to_vec()).collect()),

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::output::schema;
 use crate::support::{
-    BOTH, Clusters, Foreign, INSTALL, Terminal, ambikiali, get, merge, on_two_clusters, patch,
-    patch_status, put,
+    BOTH, Clusters, DEAD_REMOTE, Foreign, INSTALL, Terminal, ambikiali, get, merge,
+    on_two_clusters, patch, patch_status, put,
 };
 
 /// A title, the clipboard, a line that is wiped and painted again as a false way out, a colour by C1,
@@ -256,29 +256,6 @@ fn attack_06_what_an_api_server_says_is_shown_and_never_obeyed() {
         clusters.cleaned().await;
     });
 }
-
-/// A remote whose server is gone: Kiali does not start beside it.
-const DEAD_REMOTE: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: kiali}
----
-apiVersion: v1
-kind: Secret
-metadata:
-  name: kiali-remote-cluster-secret-cluster3
-  namespace: kiali
-  labels: {kiali.io/multiCluster: 'true'}
-  annotations: {kiali.io/cluster: cluster3}
-stringData:
-  cluster3: |
-    apiVersion: v1
-    kind: Config
-    clusters: [{name: cluster3, cluster: {server: 'https://127.0.0.1:1'}}]
-    users: [{name: cluster3, user: {token: t}}]
-    contexts: [{name: cluster3, context: {cluster: cluster3, user: cluster3}}]
-    current-context: cluster3
-";
 
 #[test]
 fn attack_06_the_last_words_of_a_pod_are_shown_and_never_obeyed() {

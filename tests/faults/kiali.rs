@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Foreign, get, on_two_clusters, patch, until, unwritten};
+use crate::support::{DEAD_REMOTE, Foreign, get, on_two_clusters, patch, until, unwritten};
 
 const BINDING: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
@@ -19,29 +19,6 @@ metadata: {name: prometheus-gateway, namespace: istio-system}
 spec:
   gatewayClassName: istio
   listeners: [{name: http, port: 8080, protocol: HTTP}]
-";
-
-/// A Secret of another remote, as the guide makes it, whose server is gone.
-const DEAD_REMOTE: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: kiali}
----
-apiVersion: v1
-kind: Secret
-metadata:
-  name: kiali-remote-cluster-secret-cluster3
-  namespace: kiali
-  labels: {kiali.io/multiCluster: 'true'}
-  annotations: {kiali.io/cluster: cluster3}
-stringData:
-  cluster3: |
-    apiVersion: v1
-    kind: Config
-    clusters: [{name: cluster3, cluster: {server: 'https://127.0.0.1:1'}}]
-    users: [{name: cluster3, user: {token: t}}]
-    contexts: [{name: cluster3, context: {cluster: cluster3, user: cluster3}}]
-    current-context: cluster3
 ";
 
 /// Without the random parts of a pod's name and its uid.

@@ -29,7 +29,8 @@ pub use fleet::{Fleet, on_three_clusters};
 pub use kubeconfig::{entry, kubeconfig};
 pub use masked::{masked, progress};
 pub use objects::{
-    Foreign, get, merge, patch, patch_status, put, remove, scale, until_changed, until_refused,
+    DEAD_REMOTE, Foreign, get, merge, patch, patch_status, put, remove, scale, until_changed,
+    until_refused,
 };
 pub use proxy::{Kind, Proxy};
 pub use record::{entry as recorded_as, forged, rewritten};

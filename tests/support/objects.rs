@@ -221,3 +221,26 @@ fn api(cluster: &Cluster, object: &Value) -> (Api<DynamicObject>, String) {
     };
     (api, text("/metadata/name").expect("a name").to_string())
 }
+
+/// A Secret of another remote, as the guide makes it, whose server is gone: Kiali does not start beside it.
+pub const DEAD_REMOTE: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: kiali}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: kiali-remote-cluster-secret-cluster3
+  namespace: kiali
+  labels: {kiali.io/multiCluster: 'true'}
+  annotations: {kiali.io/cluster: cluster3}
+stringData:
+  cluster3: |
+    apiVersion: v1
+    kind: Config
+    clusters: [{name: cluster3, cluster: {server: 'https://127.0.0.1:1'}}]
+    users: [{name: cluster3, user: {token: t}}]
+    contexts: [{name: cluster3, context: {cluster: cluster3, user: cluster3}}]
+    current-context: cluster3
+";
