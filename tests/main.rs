@@ -15,6 +15,7 @@ mod options;
 mod output;
 mod parity;
 mod plan;
+mod readmes;
 mod record;
 mod render;
 mod rules;
