@@ -22,28 +22,39 @@ pub async fn metrics(
         .map(|part| run.unless_left_out(part.cluster, expose(run, part)));
     let targets = try_join_all(exposed).await?;
     let targets = targets.into_iter().flatten().collect::<Vec<_>>();
-    step(run, Step::AggregateMetrics, &run.mesh.home, async |scope| {
+    let written = step(run, Step::AggregateMetrics, &run.mesh.home, async |scope| {
         aggregate_metrics::install(&scope, &targets, parts[0].before).await
     })
     .await?;
     let _ = scraping.send(());
-    // Beside Kiali's own start, which takes longer than a scrape. Those of our own are proven by their
-    // Gateways, and by `verify`.
-    let theirs = parts
-        .iter()
-        .filter(|part| part.cluster.prometheus.is_some());
-    let scraped = theirs.map(|part| {
-        let scope = run.on(Step::AggregateMetrics, &run.mesh.home);
-        let scraped = async move { aggregate_metrics::scraped(&scope, &part.cluster.name).await };
-        run.unless_left_out(part.cluster, scraped)
-    });
-    try_join_all(scraped).await?;
+    // Beside Kiali's own start, which takes longer than a scrape.
+    scraped(run, parts, &written).await?;
     let unused = parts
         .iter()
         .filter(|part| part.cluster.prometheus.is_some());
     let unused = unused.map(|p| run.unless_left_out(p.cluster, unexpose(run, p.cluster)));
     try_join_all(unused).await?;
     Ok(())
+}
+
+/// Every cluster was scraped once since the federating Prometheus started.
+async fn scraped(run: &Run<'_>, parts: &[Part<'_>], written: &str) -> Result<()> {
+    let taking_part = parts.iter().map(|part| part.cluster);
+    let clusters = taking_part.filter(|cluster| !run.left_out.has(&cluster.name));
+    let clusters = clusters.collect::<Vec<_>>();
+    step(run, Step::AggregateMetrics, &run.mesh.home, async |scope| {
+        let unscraped = aggregate_metrics::scraped(&scope, &clusters).await;
+        let scraped = clusters.len() - unscraped.len();
+        for (cluster, problem) in unscraped {
+            let failed = std::future::ready(Err::<(), _>(problem.into()));
+            run.unless_left_out(cluster, failed).await?;
+        }
+        scope
+            .progress
+            .done(format!("{written}; scrapes {scraped} clusters"));
+        Ok(())
+    })
+    .await
 }
 
 /// What an install made in a cluster whose Prometheus is somebody else's now.

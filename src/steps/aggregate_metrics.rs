@@ -18,12 +18,13 @@ pub use federation::{ActiveTarget, Federation, Sample};
 use super::ScrapeTarget;
 use crate::images::Images;
 use crate::k8s::apply::{self, Applied, Before, Outcome};
+use crate::k8s::forward::Connection;
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::{Refusal, send_opt};
 use crate::k8s::{Scope, delete, kinds, pods, wait, write};
 use crate::manifests;
-use crate::mesh::ClusterName;
+use crate::mesh::{Cluster, ClusterName};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -62,46 +63,98 @@ fn on(scope: &Scope<'_>, targets: &[ScrapeTarget]) -> Result<Vec<Value>> {
     objects(scope.namespace, targets, scope.images, assigns_users)
 }
 
-pub async fn install(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before) -> Result<()> {
+/// Returns what was written, in words: the step is done when the targets were scraped.
+pub async fn install(
+    scope: &Scope<'_>,
+    targets: &[ScrapeTarget],
+    before: Before,
+) -> Result<String> {
     let applied = applied(scope, targets, before).await?;
     let (api, id) = (deployments(scope), deployment_id(scope));
     pods::rolled_out_with(scope, &api, &applied, id, PODS).await?;
-    let summary = apply::summary(&applied);
-    scope
-        .progress
-        .done(format!("{summary}; scrapes {} clusters", targets.len()));
-    Ok(())
+    Ok(apply::summary(&applied))
 }
 
-/// Until the federating Prometheus has scraped a Prometheus of somebody else's since it started: nobody
-/// else waits for that one, and a wrong address would show nowhere.
-pub async fn scraped(scope: &Scope<'_>, cluster: &ClusterName) -> Result<()> {
-    let pool = job(cluster);
-    let object = ObjectId::cluster_wide("scrape target", cluster.as_str());
-    let asked = wait::poll(scope, &object, SCRAPED, || async {
-        let targets = async { Federation::find(scope).await?.targets().await };
-        match targets.await {
-            Ok(targets) => match targets.iter().find(|t| t.scrape_pool == pool) {
-                Some(target) => was_scraped(target),
-                None => Health::InProgress("the federating Prometheus does not list it yet".into()),
-            },
-            Err(error) => Health::InProgress(format!("federating Prometheus: {error:#}")),
-        }
+/// Waits until the federating Prometheus has scraped each of these clusters since it started: a target
+/// that nobody scrapes would show nowhere. Returns those that it could not scrape, and why.
+pub async fn scraped<'a>(
+    scope: &Scope<'_>,
+    clusters: &[&'a Cluster],
+) -> Vec<(&'a Cluster, Problem)> {
+    let object = deployment_id(scope);
+    let mut connection = None;
+    let mut seen = Vec::new();
+    let waited = wait::poll(scope, &object, SCRAPED, async || {
+        seen = match active_targets(scope, &mut connection).await {
+            Ok(targets) => clusters
+                .iter()
+                .map(|c| was_scraped(&targets, &c.name))
+                .collect(),
+            Err(error) => {
+                connection = None;
+                let reason = format!("its API does not answer: {error:#}");
+                vec![Health::InProgress(reason); clusters.len()]
+            }
+        };
+        first_pending(clusters, &seen)
     });
-    asked.await.map_err(|reason| {
-        let cause = format!("{cluster}: its Prometheus is not scraped: {reason}");
-        let fix = "name the address at which the pods of home reach it: --prometheusN HOST:PORT";
-        Problem::new(Exit::TimedOut, cause).fix(fix).into()
-    })
+    match waited.await {
+        Ok(()) => Vec::new(),
+        Err(_) => clusters
+            .iter()
+            .zip(seen)
+            .filter_map(|(cluster, health)| Some((*cluster, unscraped(cluster, &health)?)))
+            .collect(),
+    }
 }
 
-fn was_scraped(target: &ActiveTarget) -> Health {
+/// Over one connection for all questions, opened when there is none.
+async fn active_targets(
+    scope: &Scope<'_>,
+    connection: &mut Option<Connection>,
+) -> Result<Vec<ActiveTarget>> {
+    let connection = match connection {
+        Some(open) => open,
+        None => connection.insert(Federation::find(scope).await?.connect(SCRAPED).await?),
+    };
+    federation::targets(connection).await
+}
+
+fn was_scraped(targets: &[ActiveTarget], cluster: &ClusterName) -> Health {
+    let pool = job(cluster);
+    let Some(target) = targets.iter().find(|t| t.scrape_pool == pool) else {
+        return Health::InProgress("the federating Prometheus does not list it yet".into());
+    };
     let url = target.url();
     match target.health.as_str() {
         "up" => Health::Ready,
         "unknown" => Health::InProgress(format!("{url} was not scraped yet")),
         health => Health::InProgress(format!("{url} is {health}: {}", target.error())),
     }
+}
+
+/// The first cluster that is not scraped yet stands for all.
+fn first_pending(clusters: &[&Cluster], seen: &[Health]) -> Health {
+    let mut pending = clusters
+        .iter()
+        .zip(seen)
+        .filter_map(|(cluster, health)| match health {
+            Health::InProgress(why) => Some(format!("{}: {why}", cluster.name)),
+            _ => None,
+        });
+    pending.next().map_or(Health::Ready, Health::InProgress)
+}
+
+fn unscraped(cluster: &Cluster, health: &Health) -> Option<Problem> {
+    let Health::InProgress(reason) = health else {
+        return None;
+    };
+    let cause = format!("{}: its Prometheus is not scraped: {reason}", cluster.name);
+    let fix = match &cluster.prometheus {
+        Some(_) => "name the address at which the pods of home reach it: --prometheusN HOST:PORT",
+        None => "look at the whole way there: ambikiali verify",
+    };
+    Some(Problem::new(Exit::TimedOut, cause).fix(fix))
 }
 
 /// Without the jobs of these clusters, whose others it keeps; returns what was written, or would be.

@@ -55,10 +55,7 @@ async fn of_cluster(
             seen => seen,
         }
     };
-    let theirs = run
-        .mesh
-        .all()
-        .any(|c| c.name == *cluster && c.prometheus.is_some());
+    let theirs = is_theirs(run, cluster);
     let exposure = async {
         match &address {
             _ if theirs => {
@@ -117,6 +114,20 @@ async fn exposed(run: &Run<'_>, cluster: &ClusterName) -> Result<Option<String>>
     Ok(target.map(|target| target.address))
 }
 
+/// Whether its Prometheus is one that the user named.
+fn is_theirs(run: &Run<'_>, cluster: &ClusterName) -> bool {
+    let mut all = run.mesh.all();
+    all.any(|c| c.name == *cluster && c.prometheus.is_some())
+}
+
+/// What is scraped there, in words.
+fn server(run: &Run<'_>, cluster: &ClusterName) -> String {
+    match is_theirs(run, cluster) {
+        true => format!("the Prometheus of {cluster}"),
+        false => format!("Deployment istio-system/prometheus of {cluster}"),
+    }
+}
+
 /// Waits for a scrape that is newer than this question: the last one may be of before it broke.
 async fn up(
     run: &Run<'_>,
@@ -129,6 +140,7 @@ async fn up(
     let object = ObjectId::cluster_wide("scrape job", &job);
     let mut waits = Waits::of(run, Hop::ScrapeTarget, cluster, object);
     let mut first: Option<String> = None;
+    let server = server(run, cluster);
     loop {
         let targets = federation.targets().await;
         let targets = targets.map_err(|e| format!("federating Prometheus: {e:#}"))?;
@@ -144,7 +156,7 @@ async fn up(
                 let since = first.get_or_insert_with(|| target.last_scrape.clone());
                 let scraped = *since != target.last_scrape && target.health != "unknown";
                 if scraped {
-                    judge(&target, cluster)?;
+                    judge(&target, &server)?;
                     if has_samples(federation, cluster).await? {
                         return Ok(format!("{} up", target.url()));
                     }
@@ -176,23 +188,22 @@ fn at(target: &ActiveTarget, address: Option<&str>) -> Result<(), String> {
     }
 }
 
-fn judge(target: &ActiveTarget, cluster: &ClusterName) -> Result<(), String> {
+fn judge(target: &ActiveTarget, server: &str) -> Result<(), String> {
     let (url, why) = (target.url(), target.error());
     match target.health.as_str() {
         "up" => Ok(()),
-        health => Err(format!("{url} is {health}: {why}{}", relief(why, cluster))),
+        health => Err(format!("{url} is {health}: {why}{}", relief(why, server))),
     }
 }
 
 /// What helps when the way is fine and only too much comes over it.
-fn relief(error: &str, cluster: &ClusterName) -> String {
-    let server = format!("Deployment istio-system/prometheus of {cluster}");
+fn relief(error: &str, server: &str) -> String {
     match () {
         () if error.contains("deadline exceeded") => {
             format!("; {server} needs more CPU, or fewer series to keep")
         }
         () if error.contains("label_") && error.contains("limit exceeded") => format!(
-            "; a series of {cluster} has more or longer labels than ConfigMap prometheus-config lets through"
+            "; a series of {server} has more or longer labels than ConfigMap prometheus-config lets through"
         ),
         () if error.contains("limit exceeded") => format!(
             "; {server} keeps more series than the limit in ConfigMap prometheus-config lets through"

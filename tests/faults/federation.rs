@@ -6,6 +6,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
+use crate::support::web_server::{WebServer, page};
 use crate::support::{Clusters, get, masked, on_two_clusters, patch, until, unwritten};
 
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
@@ -96,20 +97,28 @@ broken    scrape target  cluster2      http://ADDRESS:9090/federate is up but se
 #[test]
 fn fault_53_a_federation_that_is_too_slow_or_too_big_is_told_with_its_own_error() {
     on_two_clusters(async |clusters| {
-        clusters.installed().await;
+        let theirs = WebServer::start(page("up 1\n")).await;
+        let at = theirs.address.to_string();
+        let given = ["--prometheus2", &at];
+        clusters.install(&given).await.succeeded();
         let (map, pods) = ("kiali/prometheus-config", "app=prometheus");
         reconfigured(clusters.home(), map, pods, |config| {
-            config["scrape_configs"][0]["scrape_timeout"] = json!("1ms");
-            config["scrape_configs"][1]["body_size_limit"] = json!("1KB");
+            config["scrape_configs"][0]["body_size_limit"] = json!("1KB");
+            config["scrape_configs"][1]["scrape_timeout"] = json!("2s");
         })
         .await;
+        theirs.is_silent();
         assert_eq!(
             targets(clusters).await,
             "\
-broken    scrape target  cluster1      http://ADDRESS:9090/federate is down: context deadline exceeded; Deployment istio-system/prometheus of cluster1 needs more CPU, or fewer series to keep
-broken    scrape target  cluster2      http://ADDRESS:9090/federate is down: body size limit exceeded; Deployment istio-system/prometheus of cluster2 keeps more series than the limit in ConfigMap prometheus-config lets through
-"
+broken    scrape target  cluster1      http://ADDRESS:9090/federate is down: body size limit exceeded; Deployment istio-system/prometheus of cluster1 keeps more series than the limit in ConfigMap prometheus-config lets through
+".to_string() + &format!("\
+broken    scrape target  cluster2      http://{at}/federate is down: context deadline exceeded; the Prometheus of cluster2 needs more CPU, or fewer series to keep
+")
         );
-        mended(clusters).await;
+        theirs.answers(page("up 1\n"));
+        clusters.install(&given).await.succeeded();
+        clusters.run(&VERIFY).await.succeeded();
+        clusters.cleaned().await;
     });
 }

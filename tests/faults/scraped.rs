@@ -25,7 +25,7 @@ fn fault_56_a_prometheus_that_is_not_there_is_no_success_and_one_that_is_verifie
         assert_eq!(
             ended.error(),
             "\
-cluster2: its Prometheus is not scraped: http://127.0.0.1:1/federate is down: dial tcp 127.0.0.1:1: connect: connection refused
+aggregate metrics: cluster2: its Prometheus is not scraped: http://127.0.0.1:1/federate is down: dial tcp 127.0.0.1:1: connect: connection refused
   fix: name the address at which the pods of home reach it: --prometheusN HOST:PORT
 "
         );

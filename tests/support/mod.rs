@@ -11,6 +11,7 @@ mod record;
 mod terminal;
 mod tls_server;
 mod waiting;
+pub mod web_server;
 
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};

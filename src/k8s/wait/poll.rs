@@ -36,15 +36,12 @@ where
 
 /// For what cannot be watched: asks until it is ready, fails, or `patience` is used up. The error is
 /// the last reason.
-pub async fn poll<F>(
+pub async fn poll(
     scope: &Scope<'_>,
     object: &ObjectId,
     patience: Duration,
-    mut ask: impl FnMut() -> F,
-) -> Result<(), String>
-where
-    F: Future<Output = Health>,
-{
+    mut ask: impl AsyncFnMut() -> Health,
+) -> Result<(), String> {
     let end = Instant::now() + scope.deadline.at_most(patience);
     let mut reason = String::new();
     loop {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::k8s::forward::{Target, get_json};
+use crate::k8s::forward::{Connection, Target, get_json};
 use crate::k8s::{Scope, pods};
 
 /// For one answer.
@@ -95,11 +95,13 @@ impl<'a> Federation<'a> {
         Ok(Federation { home, target })
     }
 
+    /// All questions together get `patience`.
+    pub async fn connect(&self, patience: Duration) -> Result<Connection> {
+        Connection::open(self.home, &self.target, patience).await
+    }
+
     pub async fn targets(&self) -> Result<Vec<ActiveTarget>> {
-        let path = "/api/v1/targets?state=active";
-        let answer: Answer<ActiveTargets> =
-            get_json(self.home, &self.target, path, PATIENCE).await?;
-        Ok(answer.data.active_targets)
+        targets(&mut self.connect(PATIENCE).await?).await
     }
 
     /// An instant query whose result has one number for each cluster.
@@ -125,6 +127,12 @@ impl<'a> Federation<'a> {
         } = answer.data;
         Ok(result)
     }
+}
+
+/// What it scrapes, over a connection to its API.
+pub async fn targets(connection: &mut Connection) -> Result<Vec<ActiveTarget>> {
+    let answer: Answer<ActiveTargets> = connection.get("/api/v1/targets?state=active").await?;
+    Ok(answer.data.active_targets)
 }
 
 #[cfg(test)]

@@ -1,0 +1,79 @@
+//! A web server whose answer can be changed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// A web server of somebody, which answers every request with the answer of the moment.
+pub struct WebServer {
+    pub address: SocketAddr,
+    answer: watch::Sender<Option<String>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl WebServer {
+    pub async fn start(answer: String) -> WebServer {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+        let address = listener.local_addr().expect("an address");
+        let (answer, current) = watch::channel(Some(answer));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answered(stream, current.clone(), count.clone()));
+            }
+        });
+        WebServer {
+            address,
+            answer,
+            asked,
+        }
+    }
+
+    pub fn answers(&self, answer: String) {
+        self.answer.send(Some(answer)).expect("it serves");
+    }
+
+    /// From now on it takes requests, and answers none.
+    pub fn is_silent(&self) {
+        self.answer.send(None).expect("it serves");
+    }
+
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+/// One request for each connection.
+async fn answered(
+    mut stream: TcpStream,
+    answer: watch::Receiver<Option<String>>,
+    asked: Arc<AtomicUsize>,
+) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => request.push(byte),
+            Err(_) => return,
+        }
+    }
+    asked.fetch_add(1, Ordering::SeqCst);
+    let Some(answer) = answer.borrow().clone() else {
+        // Until whoever asks gives up.
+        let _ = stream.read_u8().await;
+        return;
+    };
+    let _ = stream.write_all(answer.as_bytes()).await;
+    let _ = stream.shutdown().await;
+}
+
+pub fn page(body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+}
