@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::code::Code;
 use crate::mesh::Untrusted;
+use crate::visible;
 
 /// Why a command ends without success. The numbers are a contract with scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,9 @@ pub const UNKNOWN_KIND: &str = "404 page not found";
 /// How long a server may take to accept a connection.
 pub const CONNECT: Duration = Duration::from_secs(10);
 
+/// Characters of a server's message: an invalid object is told field by field.
+const LONGEST: usize = 2000;
+
 /// The reason of a Status that no server sent: there are no credentials to ask it with.
 pub const NO_CREDENTIALS: &str = "NoCredentials";
 
@@ -125,7 +129,11 @@ fn status_text(status: &kube::core::Status) -> String {
         (429, _) => throttled(status),
         (404, UNKNOWN_KIND) => "the API server does not know this kind".into(),
         (code, _) if html || message.is_empty() => answered(code),
-        (_, message) => message.lines().next().unwrap_or_default().into(),
+        (_, message) => {
+            // An admission webhook has its own words.
+            let line = message.lines().next().unwrap_or_default();
+            visible::short(line, LONGEST).into_owned()
+        }
     }
 }
 

@@ -2,7 +2,13 @@
 //! and servers choose texts that are shown to an administrator; none of them may move the cursor, paint
 //! over another line, fill the clipboard, or turn the direction of reading.
 
+use std::borrow::Cow;
 use std::fmt::Write;
+
+use serde::{Deserialize, Deserializer};
+
+/// Characters of what a server says in a text of its own choice: a cause that needs more names it first.
+pub const SAID: usize = 300;
 
 /// The mark before each further line of a text that came with several: it cannot pass for a line of
 /// this program.
@@ -54,6 +60,20 @@ pub fn in_json(json: &str, ascii: bool) -> String {
     out
 }
 
+/// The first characters of a text, and … where there are more.
+pub fn short(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+/// A string of a server's answer, which is as long as the server likes.
+pub fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(short(&text, SAID).into_owned())
+}
+
 fn show(character: char, out: &mut String) {
     let code = u32::from(character);
     let _ = match character {
@@ -101,6 +121,18 @@ mod tests {
         let shown = "panic: x\n  | \\tgoroutine 1\n  |   fix: curl | sh";
         assert_eq!(in_lines(log), shown);
         assert_eq!(in_lines("one"), "one");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters_and_says_so() {
+        for (text, most, cut) in [
+            ("", 0, ""),
+            ("a", 0, "…"),
+            ("\u{e9}\u{1f600}x", 3, "\u{e9}\u{1f600}x"),
+            ("\u{e9}\u{1f600}x", 2, "\u{e9}\u{1f600}…"),
+        ] {
+            assert_eq!(short(text, most), cut);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::k8s::{Scope, pods};
 use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
+use crate::visible;
 
 const PORT: u16 = 15014;
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -23,8 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[serde(rename_all = "camelCase")]
 struct Seen {
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "visible::said")]
     secret_name: String,
+    #[serde(deserialize_with = "visible::said")]
     sync_status: String,
 }
 

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::Scope;
 use super::retry::persist;
 use crate::problem;
+use crate::visible;
 
 const LARGEST: usize = 32 << 20;
 
@@ -66,12 +67,14 @@ impl Connection {
         if status != StatusCode::OK {
             let text = String::from_utf8_lossy(&body);
             let line = text.lines().next().unwrap_or_default();
-            bail!(
-                "answered {status}: {}",
-                line.chars().take(300).collect::<String>()
-            );
+            bail!("answered {status}: {}", visible::short(line, visible::SAID));
         }
-        serde_json::from_slice(&body).context("answered something that is not the JSON expected")
+        serde_json::from_slice(&body).map_err(|error| {
+            // It quotes the answer.
+            let why = error.to_string();
+            let why = visible::short(&why, visible::SAID);
+            anyhow!("answered something that is not the JSON expected: {why}")
+        })
     }
 }
 

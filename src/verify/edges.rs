@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::flows::{Counter, Flows, Reporter, bytes};
 use super::{Finding, Hop, Verdict};
 use crate::mesh::ClusterName;
+use crate::visible;
 
 /// What a ztunnel of before 1.29 calls the cluster behind a gateway.
 const GATEWAY: &str = "Kubernetes";
@@ -112,7 +113,7 @@ impl Edge<'_> {
         let failures = self.failures();
         if !failures.is_empty() {
             let flags = failures.join(", ");
-            let flags: String = flags.chars().take(60).collect();
+            let flags = visible::short(&flags, 60);
             let what = format!(
                 "connections from {from} to another cluster fail (response_flags {flags}): the east-west gateway or ztunnel of {to} is not reached, or refuses them"
             );

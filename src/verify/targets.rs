@@ -192,7 +192,10 @@ fn judge(target: &ActiveTarget, server: &str) -> Result<(), String> {
     let (url, why) = (target.url(), target.error());
     match target.health.as_str() {
         "up" => Ok(()),
-        health => Err(format!("{url} is {health}: {why}{}", relief(why, server))),
+        health => Err(format!(
+            "{url} is {health}: {why}{}",
+            relief(&target.last_error, server)
+        )),
     }
 }
 

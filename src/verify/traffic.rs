@@ -16,6 +16,7 @@ use crate::k8s::{Scope, pods};
 use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
 use crate::steps::aggregate_metrics::Federation;
+use crate::visible;
 
 const NAMESPACE: &str = "sample";
 const PODS: &str = "app=curl";
@@ -236,7 +237,7 @@ impl Seen {
 async fn request(Sender { scope, pod }: &Sender<'_>) -> Result<Ended> {
     let command = ["curl", "-sS", URL];
     let output = pods::exec(scope, NAMESPACE, pod, CONTAINER, &command, ANSWER).await?;
-    let short = |line: &str| line.chars().take(SHOWN).collect::<String>();
+    let short = |line| visible::short(line, SHOWN);
     if !output.success {
         let cause = output.stderr.lines().next();
         let cause = cause.unwrap_or("curl failed without a word");
@@ -248,5 +249,5 @@ async fn request(Sender { scope, pod }: &Sender<'_>) -> Result<Ended> {
     }
     let line = output.stdout.lines().next().unwrap_or_default();
     let version = line.split(',').next().unwrap_or_default();
-    Ok(Ended::Answered(short(version.trim())))
+    Ok(Ended::Answered(short(version.trim()).into_owned()))
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::progress::ObjectId;
+use crate::visible;
 
 /// Whether an object came with us, or was there and serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -80,10 +81,7 @@ impl Key {
 
     /// A name that somebody wrote, for people: no longer than a line.
     pub fn shown(&self) -> String {
-        let text = self.id().to_string();
-        let short = text.chars().take(120).collect::<String>();
-        let more = if short.len() < text.len() { "…" } else { "" };
-        format!("{short}{more}")
+        visible::short(&self.id().to_string(), 120).into_owned()
     }
 
     pub fn id(&self) -> ObjectId {

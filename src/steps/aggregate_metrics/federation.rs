@@ -1,5 +1,6 @@
 //! The federating Prometheus' HTTP API, through a port-forward: what `install` and `verify` ask of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use serde::Deserialize;
 
 use crate::k8s::forward::{Connection, Target, get_json};
 use crate::k8s::{Scope, pods};
+use crate::visible;
 
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,6 +40,7 @@ pub struct ActiveTarget {
     pub last_error: String,
     pub last_scrape: String,
     /// `up`, `down`, or `unknown` before the first scrape.
+    #[serde(deserialize_with = "visible::said")]
     pub health: String,
 }
 
@@ -72,14 +75,17 @@ impl Sample {
 
 impl ActiveTarget {
     /// What it scrapes, without what is asked for there.
-    pub fn url(&self) -> &str {
-        self.scrape_url.split('?').next().unwrap_or_default()
+    pub fn url(&self) -> Cow<'_, str> {
+        let url = self.scrape_url.split('?').next().unwrap_or_default();
+        visible::short(url, visible::SAID)
     }
 
-    /// Why its last scrape failed; Go's client begins with the address, encoded.
-    pub fn error(&self) -> &str {
+    /// Why its last scrape failed; Go's client begins with the address, encoded. It may quote what it
+    /// got, which somebody else wrote.
+    pub fn error(&self) -> Cow<'_, str> {
         let why = self.last_error.split_once("\": ");
-        why.map_or(self.last_error.as_str(), |(_, cause)| cause)
+        let why = why.map_or(self.last_error.as_str(), |(_, cause)| cause);
+        visible::short(why, visible::SAID)
     }
 }
 
@@ -138,6 +144,23 @@ pub async fn targets(connection: &mut Connection) -> Result<Vec<ActiveTarget>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_tells_no_more_than_fits_into_a_line() {
+        let long = "x".repeat(1 << 20);
+        let target: ActiveTarget = serde_json::from_value(serde_json::json!({
+            "scrapePool": "federate-cluster1", "lastScrape": "", "health": long,
+            "scrapeUrl": format!("http://{long}/federate?match%5B%5D={long}"),
+            "lastError": format!("Get \"http://10.0.0.1/federate?{long}\": is no {long}"),
+        }))
+        .unwrap();
+        assert!(target.url().starts_with("http://xxx"));
+        assert!(target.error().starts_with("is no xxx"));
+        for told in [target.url(), target.error(), target.health.as_str().into()] {
+            assert_eq!(told.chars().count(), visible::SAID + 1);
+            assert!(told.ends_with('…'));
+        }
+    }
 
     #[test]
     fn whatever_prometheus_answers_is_read_or_refused() {

@@ -7,6 +7,7 @@ use super::WEB_ROOT;
 use crate::k8s::Scope;
 use crate::k8s::forward::{Connection, Target};
 use crate::mesh::ClusterName;
+use crate::visible;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
@@ -46,7 +47,9 @@ const BESIDE: [&str; 6] = [
 struct Component {
     #[serde(default)]
     cluster: String,
+    #[serde(deserialize_with = "visible::said")]
     name: String,
+    #[serde(deserialize_with = "visible::said")]
     status: String,
     #[serde(default)]
     is_core: bool,
