@@ -7,8 +7,9 @@ use std::path::Path;
 
 use http::Uri;
 
+use super::pem::{self, Broken};
 use super::server::Server;
-use super::{Ca, Member, kubeconfig, pem};
+use super::{Ca, Member, kubeconfig};
 use crate::problem::{self, Exit, Problem};
 
 /// Of a file with certificates.
@@ -94,9 +95,9 @@ pub fn certificates(path: &Path, number: usize) -> Result<String, Problem> {
     if length as u64 > LARGEST {
         return Err(refuse(format!("it is larger than {} KiB", LARGEST >> 10)));
     }
-    match pem::certificates(&bytes) {
-        all if all.is_empty() => Err(refuse("it has no certificate in PEM".into())),
-        all => Ok(pem::text(&all)),
+    match pem::certificates(&bytes, Broken::Skipped) {
+        Ok(all) => Ok(pem::text(&all)),
+        Err(why) => Err(refuse(format!("it {why}"))),
     }
 }
 

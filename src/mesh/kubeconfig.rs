@@ -17,8 +17,9 @@ use rustls::pki_types::CertificateDer;
 
 pub use entry::{Entry, asks_plugin, may_ask, token_is_sound, token_of};
 
+use super::pem::{self, Broken};
 use super::server::Server;
-use super::{Member, Transport, pem, proxy};
+use super::{Member, Transport, proxy};
 use crate::code::Code;
 use crate::problem::{self, Exit, Problem};
 use crate::shell;
@@ -222,11 +223,8 @@ pub fn authorities(cluster: &Cluster) -> Result<Option<Vec<CertificateDer<'stati
         (None, Some(path)) => (format!("certificate-authority {path}"), file(path)?),
         (None, None) => return Ok(None),
     };
-    let found = pem::certificates(&bytes);
-    match found.is_empty() {
-        true => Err(format!("{what} has no certificate in PEM")),
-        false => Ok(Some(found)),
-    }
+    let found = pem::certificates(&bytes, Broken::Skipped);
+    found.map(Some).map_err(|why| format!("{what} {why}"))
 }
 
 /// A client certificate and its key, in PEM.

@@ -1,15 +1,23 @@
-//! Certificates and keys in PEM, found as Go finds them: with any other text around, in any letters, and
-//! past a block that is broken.
+//! Certificates and keys in PEM, found as Go finds them: with any other text around, in any letters.
 
-use rustls::pki_types::pem::{SectionKind, SliceIter};
+use rustls::pki_types::pem::{Error, SectionKind, SliceIter};
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
 };
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 
-/// All blocks that can be read.
-fn blocks(bytes: &[u8]) -> Vec<(SectionKind, Vec<u8>)> {
+/// What becomes of a block that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// As Go does with a file of the user's.
+    Skipped,
+    /// Nothing that a cluster says is half believed.
+    Refused,
+}
+
+/// All blocks, and why one cannot be read.
+fn blocks(bytes: &[u8]) -> Vec<Result<(SectionKind, Vec<u8>), Error>> {
     let mut blocks = Vec::new();
     let mut rest = bytes;
     while let Some(start) = position(rest, BEGIN) {
@@ -17,7 +25,7 @@ fn blocks(bytes: &[u8]) -> Vec<(SectionKind, Vec<u8>)> {
         // Up to the next one: a broken block must not take others with it.
         let end = position(&block[BEGIN.len()..], BEGIN).map_or(block.len(), |p| p + BEGIN.len());
         let found = SliceIter::<(SectionKind, Vec<u8>)>::new(&block[..end]).next();
-        blocks.extend(found.and_then(Result::ok));
+        blocks.extend(found);
         rest = &block[end..];
     }
     blocks
@@ -27,16 +35,29 @@ fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|part| part == wanted)
 }
 
-pub fn certificates(bytes: &[u8]) -> Vec<CertificateDer<'static>> {
-    let all = blocks(bytes).into_iter();
-    let certificates = all.filter(|(kind, _)| *kind == SectionKind::Certificate);
-    certificates.map(|(_, der)| der.into()).collect()
+/// All certificates; at least one.
+pub fn certificates(
+    bytes: &[u8],
+    broken: Broken,
+) -> Result<Vec<CertificateDer<'static>>, &'static str> {
+    let mut certificates = Vec::new();
+    for block in blocks(bytes) {
+        match block {
+            Ok((SectionKind::Certificate, der)) => certificates.push(der.into()),
+            Err(_) if broken == Broken::Refused => return Err("has a broken block of PEM"),
+            _ => {}
+        }
+    }
+    match certificates.is_empty() {
+        true => Err("has no certificate in PEM"),
+        false => Ok(certificates),
+    }
 }
 
 /// The first key, in each of the forms that it may have, whatever its heading says.
 pub fn key(bytes: &[u8]) -> Option<[PrivateKeyDer<'static>; 3]> {
     use SectionKind::{EcPrivateKey, PrivateKey, RsaPrivateKey};
-    let mut all = blocks(bytes).into_iter();
+    let mut all = blocks(bytes).into_iter().flatten();
     let is_key = |kind: &SectionKind| matches!(kind, PrivateKey | RsaPrivateKey | EcPrivateKey);
     let (_, der) = all.find(|(kind, _)| is_key(kind))?;
     Some([
@@ -78,8 +99,23 @@ mod tests {
         bytes.extend(b"-----BEGIN CERTIFICATE-----\nAAAA\n");
         bytes.extend(two.bytes());
         bytes.extend(b"-----BEGIN ");
-        assert_eq!(certificates(&bytes), ders);
-        assert!(certificates(b"").is_empty());
+        let none = Err("has no certificate in PEM");
+        for (bytes, skipped, refused) in [
+            (
+                &bytes[..],
+                Ok(ders.to_vec()),
+                Err("has a broken block of PEM"),
+            ),
+            (
+                one.as_bytes(),
+                Ok(vec![ders[0].clone()]),
+                Ok(vec![ders[0].clone()]),
+            ),
+            (b"", none.clone(), none),
+        ] {
+            assert_eq!(certificates(bytes, Broken::Skipped), skipped);
+            assert_eq!(certificates(bytes, Broken::Refused), refused);
+        }
         assert!(key(one.as_bytes()).is_none());
     }
 }

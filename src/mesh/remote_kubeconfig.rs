@@ -8,12 +8,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Uri};
 use kube::{Client, Config};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::ApiServer;
+use super::pem::{self, Broken};
 use super::{kubeconfig, proxy};
 
 /// A CA bundle of a hundred certificates and a token; Kiali's whole Secret holds a megabyte.
@@ -230,18 +230,9 @@ fn token(token: SecretString) -> Result<SecretString, String> {
 fn certificates(data: &str) -> Result<Vec<Vec<u8>>, String> {
     let no_base64 = |_| "certificate-authority-data is not base64";
     let pem = STANDARD.decode(data.trim()).map_err(no_base64)?;
-    let all = certificates_in(&pem);
-    all.map_err(|why| format!("certificate-authority-data {why}"))
-}
-
-/// All that are in a PEM text; at least one.
-fn certificates_in(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    match all {
-        Ok(all) if !all.is_empty() => Ok(all.iter().map(|one| one.to_vec()).collect()),
-        Ok(_) => Err("has no certificate in it".into()),
-        Err(_) => Err("is not PEM".into()),
-    }
+    let all = pem::certificates(&pem, Broken::Refused);
+    let all = all.map_err(|why| format!("certificate-authority-data {why}"))?;
+    Ok(all.iter().map(|one| one.to_vec()).collect())
 }
 
 /// What a certificate may be for.

@@ -16,7 +16,8 @@ use rustls::{
     RootCertStore, SignatureScheme,
 };
 
-use super::{pem, x509};
+use super::pem::{self, Broken};
+use super::x509;
 
 /// What a server's certificate is measured by.
 pub enum Trust {
@@ -63,10 +64,9 @@ pub fn config(trust: Trust, identity: Option<CertifiedKey>) -> Result<ClientConf
 
 /// The user's certificate with its key, both in PEM.
 pub fn identity(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
-    let chain = pem::certificates(certificate);
-    let Some(first) = chain.first() else {
-        return Err("client-certificate has no certificate in PEM".into());
-    };
+    let chain = pem::certificates(certificate, Broken::Skipped);
+    let chain = chain.map_err(|why| format!("client-certificate {why}"))?;
+    let first = &chain[0];
     let signing = signing_key(key)?;
     let fits = signing.public_key().is_none_or(|public| {
         // Also in one that webpki does not read.
