@@ -15,7 +15,7 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use check::Check;
 pub use cleanup::Cleanup;
@@ -29,12 +29,15 @@ pub use verify::{Traffic, Verify};
 
 use crate::code::Code;
 
-/// One verified, removable multi-cluster Kiali over Istio ambient clusters
+/// Install, verify and remove one multi-cluster Kiali for Istio ambient clusters
 ///
-/// Puts the guide "Kiali dashboard for ambient multi-network" into practice on two or more clusters:
-/// a Prometheus in each, one that federates them, and a Kiali on the home cluster that sees all.
+/// Automates the guide "Kiali dashboard for ambient multi-network" for two or more clusters. It installs
+/// a Prometheus in each cluster. On the home cluster it also installs a Prometheus that federates them
+/// and a Kiali that shows them all.
 #[derive(Debug, Parser)]
 #[command(name = "ambikiali", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(disable_help_flag = true, disable_version_flag = true)]
+#[command(arg(help_flag()), arg(version_flag()))]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -44,55 +47,92 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0 done                    5 a hop is broken or not proven
-  1 failed, or not ready    6 something is left, or left out
-  2 wrong usage             8 a cluster does not answer or refuses the credentials
-  3 refused, nothing done   9 another tool manages what would be written
-  4 a deadline passed      10 install would write (--exit-code)
-                          130, 143 interrupted";
+  0    success
+  1    failure, or a component is not ready
+  2    wrong usage
+  3    refused before anything was written
+  4    timeout
+  5    a hop is broken or unproven
+  6    partial: an install left out a remote, or a cleanup left objects behind
+  8    a cluster is unreachable or rejects the credentials
+  9    another tool manages an object or field to be written
+  10   changes are pending (--exit-code)
+  130  interrupted by Ctrl-C
+  143  terminated by SIGTERM";
+
+/// As clap's own, under the heading of the global options.
+fn help_flag() -> Arg {
+    Arg::new("help")
+        .long("help")
+        .short('h')
+        .action(ArgAction::Help)
+        .global(true)
+        .help("Print help")
+        .help_heading(GLOBAL)
+        .display_order(BOTTOM)
+}
+
+fn version_flag() -> Arg {
+    Arg::new("version")
+        .long("version")
+        .short('V')
+        .action(ArgAction::Version)
+        .help("Print version")
+        .help_heading(GLOBAL)
+        .display_order(BOTTOM)
+}
+
+/// Headings of the help.
+const CLUSTERS: &str = "Clusters";
+const INSTALLED: &str = "What to install";
+const BEHAVIOR: &str = "Behavior";
+const OUTPUT: &str = "Output";
+const GLOBAL: &str = "Global options";
+/// Below all other flags of a heading.
+const BOTTOM: usize = 999;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Look for all that would keep an install from its end; nothing is written
+    /// Check whether an install would succeed; writes nothing
     #[command(visible_alias = "preflight")]
     #[command(after_help = examples::CHECK)]
     Check(Check),
-    /// Show what install would write, and write nothing
+    /// Show what install would change; writes nothing
     #[command(visible_alias = "diff")]
     #[command(after_help = examples::PLAN)]
     Plan(Plan),
-    /// Install, or go on with an install that was interrupted; a second run changes nothing
+    /// Install, or resume an interrupted install; safe to run again
     #[command(after_help = examples::INSTALL)]
     Install(Install),
-    /// Write the objects of an install to files for GitOps, without any cluster
+    /// Write the objects of an install to files for GitOps; contacts no cluster
     #[command(after_help = examples::RENDER)]
     Render(Render),
-    /// Prove every hop: components, scrape targets, traffic in the metrics, Kiali's view
+    /// Verify every hop: components, scrape targets, traffic metrics and Kiali's view
     #[command(after_help = examples::VERIFY)]
     Verify(Verify),
-    /// Show each component and how it is
+    /// Show the status of each component
     #[command(after_help = examples::STATUS)]
     Status(Clusters),
-    /// Forward a local port to Kiali and open it in the browser, until Ctrl-C
+    /// Forward a local port to Kiali and open it in a browser
     #[command(after_help = examples::DASHBOARD)]
     Dashboard(Dashboard),
-    /// Remove what install made, and nothing else
+    /// Remove everything that install created, and nothing else
     #[command(visible_alias = "uninstall")]
     #[command(after_help = examples::CLEANUP)]
     Cleanup(Cleanup),
-    /// Say what a finding means and how it is mended
+    /// Explain a finding and how to fix it
     #[command(after_help = examples::EXPLAIN)]
     Explain(Explain),
-    /// Show the version of this program and what is installed in each cluster
+    /// Show the version of ambikiali and what is installed in each cluster
     #[command(after_help = examples::VERSION)]
     Version(Version),
-    /// List every image that an install runs, with its digest if one is pinned
+    /// List the images that install uses, with their pinned digests
     #[command(after_help = examples::IMAGES)]
     Images(Images),
-    /// Print the script that makes a shell complete commands, flags and contexts
+    /// Generate the completion script for a shell
     #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
-    /// Write man pages, one for each command
+    /// Generate man pages, one per command
     #[command(after_help = examples::MAN)]
     Man(Man),
 }
@@ -151,8 +191,24 @@ impl Command {
 }
 
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = GLOBAL)]
 pub struct Global {
-    /// Kubeconfig file; more than one are merged [default: KUBECONFIG, then ~/.kube/config]
+    /// Format of the result; jsonl prints progress events first, one per line
+    #[arg(long, short, global = true, help_heading = OUTPUT, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// Print no progress, only results, warnings and errors
+    #[arg(long, short, global = true, help_heading = OUTPUT)]
+    pub quiet: bool,
+    /// Log each request to an API server: method, path, status and duration
+    #[arg(long, short, global = true, help_heading = OUTPUT)]
+    pub verbose: bool,
+    /// Format of messages on stderr; json prints one object per line
+    #[arg(long, global = true, help_heading = OUTPUT, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Print ASCII characters only
+    #[arg(long, global = true, help_heading = OUTPUT)]
+    pub ascii: bool,
+    /// Kubeconfig file; repeat to merge several [default: $KUBECONFIG, or ~/.kube/config]
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Vec<PathBuf>,
     /// Namespace for Kiali and the federating Prometheus
@@ -168,24 +224,9 @@ pub struct Global {
     /// Whether the user typed it.
     #[arg(skip)]
     pub namespace_typed: bool,
-    /// Longest time for the whole command, like 90s, 10m or 1h
+    /// Time limit for the whole command, such as 90s, 10m or 1h
     #[arg(long, global = true, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     pub timeout: Duration,
-    /// Result as text, as one document, or as events and then the document, one a line
-    #[arg(long, short, global = true, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
-    /// No progress on stderr; results, warnings and errors stay
-    #[arg(long, short, global = true)]
-    pub quiet: bool,
-    /// Each request to an API server on stderr: method, path, status, time
-    #[arg(long, short, global = true)]
-    pub verbose: bool,
-    /// What is said on stderr as text, or as one JSON object a line
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-    /// No character beyond ASCII
-    #[arg(long, global = true)]
-    pub ascii: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -206,14 +247,14 @@ pub enum LogFormat {
 pub struct Version {
     #[command(flatten)]
     pub clusters: Clusters,
-    /// Only this program's, without a cluster
-    #[arg(long)]
+    /// Show only the version of ambikiali; contacts no cluster
+    #[arg(long, help_heading = BEHAVIOR)]
     pub client: bool,
 }
 
 #[derive(Args, Debug)]
 pub struct Explain {
-    /// Code of the finding, like AK1103
+    /// Code of the finding, such as AK1103
     pub code: Code,
 }
 
@@ -221,11 +262,11 @@ pub struct Explain {
 pub struct Dashboard {
     #[command(flatten)]
     pub clusters: Clusters,
-    /// Local port; a free one when it is taken
-    #[arg(long, default_value_t = 20001)]
+    /// Local port; if it is in use, a free one is chosen
+    #[arg(long, help_heading = BEHAVIOR, default_value_t = 20001)]
     pub port: u16,
-    /// Only print the URL
-    #[arg(long)]
+    /// Print the URL without opening a browser
+    #[arg(long, help_heading = BEHAVIOR)]
     pub no_open: bool,
 }
 

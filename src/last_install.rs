@@ -161,18 +161,19 @@ fn save(path: &Path, last: &LastInstall) -> Result<()> {
 /// The members of the last install, with the UIDs they had.
 pub fn recall(kubeconfig: &[PathBuf]) -> Result<Members> {
     let path = path()?;
-    let forgotten = |cause: &str| {
-        let cause = format!("no contexts named and {cause} {}", path.display());
+    let file = path.display();
+    let forgotten = |cause: String| {
+        let cause = format!("no contexts given, and {cause}");
         Problem::new(Exit::Preflight, cause).fix("name the clusters: --ctx1 HOME --ctx2 REMOTE")
     };
     let text = match file::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            return Err(forgotten("nothing to be made of").into());
+            return Err(forgotten(format!("{file} is not readable")).into());
         }
-        Err(_) => return Err(forgotten("no install remembered in").into()),
+        Err(_) => return Err(forgotten(format!("no install is remembered in {file}")).into()),
     };
-    let last = parsed(&text).ok_or_else(|| forgotten("nothing to be made of"))?;
+    let last = parsed(&text).ok_or_else(|| forgotten(format!("{file} is not readable")))?;
     let member = |number, known: Known| Member {
         number,
         context: known.context.clone(),

@@ -105,6 +105,22 @@ async fn wrong_usage_exits_2_and_says_what_is_wrong() {
             &["dashboard", "--port", "65536"],
             "error: invalid value '65536' for '--port <PORT>': 65536 is not in 0..=65535",
         ),
+        (
+            &["check", "--ctx1", "east", "--ctx2", "west", "--name3", "ap"],
+            "error: --name3 needs --ctx3",
+        ),
+        (
+            &["check", "-f", "clusters.yaml", "--name3", "ap"],
+            "error: --name3 cannot be used with --file",
+        ),
+        (
+            &["check", "-f", "clusters.yaml", "--ctx2", "west"],
+            "error: --ctx2 cannot be used with --file",
+        ),
+        (
+            &["status", "--ctx2", "west"],
+            "error: --ctx2 needs --ctx1; omit both to use the clusters of the last install",
+        ),
     ] {
         let ended = run(arguments).await.exited(2);
         assert_eq!(ended.stdout, "", "{arguments:?}");
@@ -115,9 +131,9 @@ async fn wrong_usage_exits_2_and_says_what_is_wrong() {
 #[tokio::test]
 async fn a_timeout_has_a_unit_and_an_end() {
     for (timeout, cause) in [
-        ("10", "\"10\" is not a time like 90s, 10m or 1h"),
-        ("1.5m", "\"1.5m\" is not a time like 90s, 10m or 1h"),
-        ("soon", "\"soon\" is not a time like 90s, 10m or 1h"),
+        ("10", "\"10\" is not a duration such as 90s, 10m or 1h"),
+        ("1.5m", "\"1.5m\" is not a duration such as 90s, 10m or 1h"),
+        ("soon", "\"soon\" is not a duration such as 90s, 10m or 1h"),
         ("0s", "\"0s\" is not between 1s and 24h"),
         ("25h", "\"25h\" is not between 1s and 24h"),
     ] {
@@ -151,7 +167,7 @@ async fn without_contexts_and_an_install_to_remember_the_contexts_are_asked_for(
         assert_eq!(
             ended.stderr,
             "\
-error: no contexts named and no install remembered in FOLDER/ambikiali/last.json
+error: no contexts given, and no install is remembered in FOLDER/ambikiali/last.json
   fix: name the clusters: --ctx1 HOME --ctx2 REMOTE
 ",
             "{command}"

@@ -2,7 +2,7 @@
 
 use clap::{Arg, Args};
 
-use super::{Fleet, Images, values};
+use super::{BEHAVIOR, Fleet, Images, values};
 use crate::code::Code;
 
 #[derive(Args, Debug)]
@@ -10,16 +10,16 @@ use crate::code::Code;
 pub struct Check {
     #[command(flatten)]
     pub fleet: Option<Fleet>,
-    /// Warnings fail like errors
-    #[arg(long)]
+    /// Treat warnings as errors
+    #[arg(long, help_heading = BEHAVIOR)]
     pub strict: bool,
-    /// Show a finding, but do not fail by it (repeatable)
-    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
+    /// Show this finding but do not fail because of it (repeatable)
+    #[arg(long, help_heading = BEHAVIOR, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
     pub skip_check: Vec<Code>,
     #[command(flatten)]
     pub images: Images,
-    /// Only name all that can be found, without a cluster
-    #[arg(long)]
+    /// List every finding that check can report; contacts no cluster
+    #[arg(long, help_heading = BEHAVIOR)]
     pub list: bool,
 }
 

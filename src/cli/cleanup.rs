@@ -2,25 +2,25 @@
 
 use clap::Args;
 
-use super::Clusters;
+use super::{BEHAVIOR, Clusters};
 
 #[derive(Args, Debug)]
 pub struct Cleanup {
     #[command(flatten)]
     pub clusters: Clusters,
-    /// Only list what would be removed
-    #[arg(long)]
+    /// List what would be removed; remove nothing
+    #[arg(long, help_heading = BEHAVIOR)]
     pub dry_run: bool,
-    /// Remove also what was there before the install and is used by it
-    #[arg(long)]
+    /// Also remove objects that existed before the install and are used by it
+    #[arg(long, help_heading = BEHAVIOR)]
     pub adopted: bool,
-    /// Where no operator runs, list and remove what it would have removed with its Kiali CR
-    #[arg(long)]
+    /// If no Kiali operator runs, list and remove what it would have removed with its Kiali CR
+    #[arg(long, help_heading = BEHAVIOR)]
     pub force_finalizers: bool,
-    /// Only the remotes that are named here: home and the others go on without them
-    #[arg(long, requires = "ctx2")]
+    /// Remove only the remotes given here; keep home and the other remotes
+    #[arg(long, help_heading = BEHAVIOR, requires = "ctx2")]
     pub only: bool,
-    /// Do without remotes that do not answer; what is in those is listed and stays
-    #[arg(long)]
+    /// Skip unreachable remotes; list what is left in them
+    #[arg(long, help_heading = BEHAVIOR)]
     pub forget: bool,
 }

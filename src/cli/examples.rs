@@ -17,7 +17,8 @@ Examples:
   ambikiali install --ctx1 eu --ctx2 us --registry registry.example.com/mirror";
 pub const RENDER: &str = "\
 Examples:
-  ambikiali render --home eu --remote us --out clusters --target eu=10.1.0.9:9090 --target us=10.2.0.9:9090
+  ambikiali render --home eu --remote us --out clusters \\
+    --target eu=10.1.0.9:9090 --target us=10.2.0.9:9090
   ambikiali render --home eu --remote us --out rbac --rbac";
 pub const VERIFY: &str = "\
 Examples:

@@ -71,7 +71,7 @@ impl TryFrom<String> for Filled {
 
     fn try_from(text: String) -> Result<Filled, String> {
         match text.is_empty() {
-            true => Err("it is empty".into()),
+            true => Err("must not be empty".into()),
             false => Ok(Filled(text)),
         }
     }
@@ -109,7 +109,7 @@ pub fn read(path: &Path) -> Result<Written, Problem> {
     let refuse = |cause: &str| Problem::new(Exit::Usage, format!("{}: {cause}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| {
         let cause = crate::problem::root_cause(&error);
-        refuse(&cause).fix("name a file that is there: -f FILE")
+        refuse(&cause).fix("give the path of an existing file: -f FILE")
     })?;
     parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|cause| {
         refuse(&cause).fix("see docs/schema/fleet.schema.json, or ambikiali help install")

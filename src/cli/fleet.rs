@@ -14,14 +14,15 @@ use flags::FLAGS;
 pub use sensible::sensible;
 
 use super::file::LAST;
-use super::scripts;
+use super::{CLUSTERS, scripts};
 use crate::mesh::{ApiServer, Ca, ClusterName, Prometheus, server_name};
 
 /// The clusters of an install.
 #[derive(Args, Debug)]
 #[group(args = ["ctx1", "file"])]
+#[command(next_help_heading = CLUSTERS)]
 pub struct Fleet {
-    /// Context of the home cluster, where Kiali will run
+    /// Context of the home cluster, which runs Kiali
     #[arg(
         long,
         value_name = "CONTEXT",
@@ -32,15 +33,17 @@ pub struct Fleet {
     pub ctx1: Option<String>,
     #[command(flatten)]
     pub remotes: Remotes<true>,
-    /// Accept 127.0.0.1 as an API server's address for pods (for pods that are local processes)
+    /// Accept 127.0.0.1 as the address at which pods reach an API server; only for pods that run as local
+    /// processes
     #[arg(long)]
     pub allow_loopback: bool,
 }
 
 /// Those of an install that is there.
 #[derive(Args, Debug)]
+#[command(next_help_heading = CLUSTERS)]
 pub struct Clusters {
-    /// Context of the home cluster [default: as at the last install]
+    /// Context of the home cluster [default: as in the last install]
     #[arg(
         long,
         value_name = "CONTEXT",
@@ -100,16 +103,19 @@ impl<const NEW: bool> Args for Remotes<NEW> {
     fn augment_args(command: Command) -> Command {
         let said = match NEW {
             true => {
-                "Context of a remote cluster, which Kiali will see; once for each, or --ctx3 and so on"
+                "Context of a remote cluster; for more remotes, repeat it or use --ctx3, --ctx4, ..."
             }
-            false => "Context of a remote cluster, once for each [default: as at the last install]",
+            false => {
+                "Context of a remote cluster; repeat for more remotes [default: as in the last install]"
+            }
         };
         let with_contexts = (2..=LAST).fold(command, |command, number| {
             let argument = Arg::new(context(number))
                 .long(context(number))
                 .value_name("CONTEXT")
                 .env(format!("AMBIKIALI_CTX{number}"))
-                .add(contexts());
+                .add(contexts())
+                .help_heading(CLUSTERS);
             command.arg(match number {
                 2 if NEW => argument
                     .help(said)
@@ -123,7 +129,8 @@ impl<const NEW: bool> Args for Remotes<NEW> {
         let file = Arg::new("file").long("file").short('f').value_name("FILE");
         let with_file = with_contexts.arg(
             file.value_parser(value_parser!(PathBuf))
-                .help("File that names the clusters, instead of --ctx1, --ctx2 and so on"),
+                .help("File that lists the clusters; replaces --ctx1, --ctx2, ...")
+                .help_heading(CLUSTERS),
         );
         let flags = FLAGS.iter().filter(|flag| NEW || !flag.new);
         let each = flags.flat_map(|flag| (flag.first..=LAST).map(move |number| (flag, number)));
@@ -139,7 +146,8 @@ impl<const NEW: bool> Args for Remotes<NEW> {
                 "tls-server-name" => argument.value_parser(named_server),
                 _ => argument,
             };
-            command.arg(argument.help(flag.said).hide(number != 2))
+            let argument = argument.help(flag.said).help_heading(flag.heading);
+            command.arg(argument.hide(number != 2))
         })
     }
 
@@ -162,7 +170,11 @@ impl<const NEW: bool> FromArgMatches for Remotes<NEW> {
                 matches.contains_id(&format!("{}{n}", flag.name)) && (file.is_some() || !known(*n))
             };
             if let Some(number) = numbers.find(of_none) {
-                return wrong(&format!("--{}{number} is of no context", flag.name));
+                let flag = flag.name;
+                return wrong(&match file {
+                    Some(_) => format!("--{flag}{number} cannot be used with --file"),
+                    None => format!("--{flag}{number} needs --ctx{number}"),
+                });
             }
         }
         let remote = |(number, context)| {
@@ -194,7 +206,7 @@ fn named_server(name: &str) -> Result<String, String> {
 }
 
 fn wrong<T>(text: &str) -> Result<T, Error> {
-    Err(Error::raw(ErrorKind::ArgumentConflict, format!("{text}\n")))
+    Err(Error::raw(ErrorKind::ArgumentConflict, text))
 }
 
 /// By `--ctx2` again and again, or by numbers.
@@ -204,7 +216,7 @@ fn remotes(matches: &ArgMatches) -> Result<Vec<(usize, String)>, Error> {
     let one = |n: usize| Some((n, matches.get_one::<String>(&context(n))?.clone()));
     let numbered = (3..=LAST).filter_map(one).collect::<Vec<_>>();
     if contexts.len() > 1 && !numbered.is_empty() {
-        return wrong("name the remotes by --ctx2 alone, or by --ctx2, --ctx3 and so on");
+        return wrong("repeat --ctx2 or number the remotes (--ctx2, --ctx3, ...), not both");
     }
     contexts.extend(numbered);
     Ok(contexts)
@@ -218,7 +230,7 @@ fn own<const NEW: bool>(matches: &ArgMatches, number: usize) -> Result<Own, Erro
     let flag = format!("api-server{number}");
     let api_server = match get::<String>(matches, flag.clone()).map(ApiServer::try_from) {
         Some(Err(fault)) => {
-            let text = format!("--{flag}: {fault}\n");
+            let text = format!("--{flag}: {fault}");
             return Err(Error::raw(ErrorKind::ValueValidation, text));
         }
         read => read.and_then(Result::ok),

@@ -2,16 +2,18 @@
 
 use clap::Args;
 
+use super::INSTALLED;
 use crate::images::{self, COMPONENTS};
 use crate::options::{Asked, DEFAULT, IMAGE, REGISTRY};
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = INSTALLED)]
 pub struct Images {
-    /// Registry for every image, which keeps its path, tag and digest; "default" for their own again
+    /// Pull every image from this registry, keeping path, tag and digest; "default" restores the original
     #[arg(long, value_name = "HOST[/PREFIX]", value_parser = registry)]
     registry: Option<String>,
-    /// Image of prometheus, kiali-operator or kiali, whatever the registry; once for each, "default" for
-    /// this version's again
+    /// Image to use for prometheus, kiali-operator or kiali, regardless of --registry; "default" restores
+    /// the original (repeatable)
     #[arg(long, value_name = "NAME=IMAGE", value_parser = image)]
     image: Vec<(String, String)>,
 }
@@ -32,7 +34,9 @@ fn image(text: &str) -> Result<(String, String), String> {
     let (name, image) = text.split_once('=').unwrap_or((text, ""));
     if !COMPONENTS.contains(&name) {
         let known = COMPONENTS.join(", ");
-        return Err(format!("\"{name}\" has no image; NAME is one of {known}"));
+        return Err(format!(
+            "\"{name}\" is not an image of ambikiali; NAME must be one of {known}"
+        ));
     }
     Ok((
         format!("{IMAGE}{name}"),

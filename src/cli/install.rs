@@ -2,29 +2,29 @@
 
 use clap::Args;
 
-use super::{Fleet, Images, values};
+use super::{BEHAVIOR, Fleet, Images, values};
 use crate::code::Code;
 
 #[derive(Args, Debug)]
 pub struct Install {
     #[command(flatten)]
     pub fleet: Fleet,
-    /// Take fields that another tool manages; without it a conflict stops the install
-    #[arg(long)]
+    /// Take over fields that another tool manages; without this flag, a conflict stops the install
+    #[arg(long, help_heading = BEHAVIOR)]
     pub force_conflicts: bool,
-    /// Do without remotes that fail, and exit with 6; the next install adds them
-    #[arg(long, conflicts_with = "dry_run")]
+    /// Leave out remotes that fail and exit with 6; the next install adds them
+    #[arg(long, help_heading = BEHAVIOR, conflicts_with = "dry_run")]
     pub keep_going: bool,
-    /// Go on in spite of a finding of the check (repeatable)
-    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
+    /// Continue despite this finding of the check (repeatable)
+    #[arg(long, help_heading = BEHAVIOR, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
     pub skip_check: Vec<Code>,
     #[command(flatten)]
     pub images: Images,
-    /// Only show what would be written, as plan does
-    #[arg(long)]
+    /// Show what would be changed, like plan; writes nothing
+    #[arg(long, help_heading = BEHAVIOR)]
     pub dry_run: bool,
-    /// With --dry-run: exit code 10 when anything would be written
-    #[arg(long, requires = "dry_run")]
+    /// With --dry-run, exit with 10 if anything would be written
+    #[arg(long, help_heading = BEHAVIOR, requires = "dry_run")]
     pub exit_code: bool,
 }
 
@@ -32,16 +32,16 @@ pub struct Install {
 pub struct Plan {
     #[command(flatten)]
     pub fleet: Fleet,
-    /// As if install took fields that another tool manages
-    #[arg(long)]
+    /// Plan an install with --force-conflicts
+    #[arg(long, help_heading = BEHAVIOR)]
     pub force_conflicts: bool,
-    /// As if install went on in spite of a finding of the check (repeatable)
-    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
+    /// Plan an install with --skip-check (repeatable)
+    #[arg(long, help_heading = BEHAVIOR, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
     pub skip_check: Vec<Code>,
     #[command(flatten)]
     pub images: Images,
-    /// Exit code 10 when anything would be written
-    #[arg(long)]
+    /// Exit with 10 if anything would be written
+    #[arg(long, help_heading = BEHAVIOR)]
     pub exit_code: bool,
 }
 

@@ -5,36 +5,37 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Images, values};
+use super::{CLUSTERS, Images, values};
 use crate::mesh::{Address, ClusterName};
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Files")]
 pub struct Render {
-    /// Istio cluster id of the home cluster, where Kiali will run
-    #[arg(long, value_name = "NAME", value_parser = ClusterName::new)]
+    /// Istio cluster ID of the home cluster, which runs Kiali
+    #[arg(long, help_heading = CLUSTERS, value_name = "NAME", value_parser = ClusterName::new)]
     pub home: ClusterName,
-    /// Istio cluster id of a remote cluster, which Kiali will see; once for each
-    #[arg(long, value_name = "NAME", required = true, value_parser = ClusterName::new)]
+    /// Istio cluster ID of a remote cluster; repeat for more remotes
+    #[arg(long, help_heading = CLUSTERS, value_name = "NAME", required = true, value_parser = ClusterName::new)]
     pub remote: Vec<ClusterName>,
-    /// Folder for the files, in one folder for each cluster
+    /// Folder to write to; each cluster gets its own subfolder
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
-    /// Where the Gateway of a cluster's Prometheus is reached from home; once for each cluster
-    #[arg(long, value_name = "NAME=HOST:PORT", value_parser = values::target)]
+    /// Address at which home reaches the Gateway of a cluster's Prometheus; give one per cluster
+    #[arg(long, help_heading = CLUSTERS, value_name = "NAME=HOST:PORT", value_parser = values::target)]
     target: Vec<(ClusterName, Address)>,
-    /// Write a kustomization.yaml into each folder
+    /// Also write a kustomization.yaml for each cluster
     #[arg(long)]
     pub kustomize: bool,
-    /// Only what an administrator must make, so that an admin of the namespaces can make the rest
+    /// Write only what a cluster administrator must create so that a namespace admin can create the rest
     #[arg(long)]
     pub rbac: bool,
-    /// What stands for the Secret with Kiali's ways into the remotes
+    /// What to write in place of the Secret that holds the remotes' kubeconfigs
     #[arg(long, value_enum, default_value_t = Secrets::Placeholder)]
     secrets: Secrets,
-    /// ClusterSecretStore of the external secret
+    /// ClusterSecretStore to name in the ExternalSecret
     #[arg(long, value_name = "NAME", required_if_eq("secrets", "external"))]
     secret_store: Option<String>,
-    /// Write into a folder that holds something else too
+    /// Write even if the folder contains other files
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -43,7 +44,7 @@ pub struct Render {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Secrets {
-    /// A Secret without data, which an install fills
+    /// A Secret without data, which install fills in
     Placeholder,
     /// An ExternalSecret (external-secrets.io/v1)
     External,

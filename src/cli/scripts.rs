@@ -17,7 +17,7 @@ use crate::{mesh, ui, visible};
 
 #[derive(Args, Debug)]
 pub struct Completions {
-    /// The shell; its own instructions say where to put the script
+    /// Shell to generate the script for
     #[arg(value_enum)]
     pub shell: Shell,
 }
@@ -45,7 +45,7 @@ impl Shell {
 
 #[derive(Args, Debug)]
 pub struct Man {
-    /// Folder for the pages
+    /// Folder to write the pages to
     pub folder: PathBuf,
 }
 
@@ -78,7 +78,14 @@ pub fn parse() -> Result<Cli, u8> {
         cli.global.namespace_typed = namespace_typed;
         cli
     });
-    cli.map_err(|error| told(error.format(&mut command)))
+    cli.map_err(|error| {
+        command.build();
+        let asked = matches.subcommand_name().unwrap_or_default();
+        told(match command.find_subcommand_mut(asked) {
+            Some(command) => error.format(command),
+            None => error.format(&mut command),
+        })
+    })
 }
 
 /// Help goes to stdout, all else to stderr, where clap would show what was typed as it is.

@@ -11,18 +11,18 @@ use crate::mesh::{Address, ClusterName, is_dns_label};
 pub fn namespace(text: &str) -> Result<String, String> {
     match text {
         "default" => Err(
-            "default is open to everybody who may use the cluster, and Kiali's namespace holds tokens: choose one of its own"
+            "everyone who uses the cluster can use default, and Kiali's namespace holds tokens: choose a namespace for Kiali alone"
                 .into(),
         ),
         _ if text.starts_with("kube-") => {
-            Err(format!("{text} is one of Kubernetes' own: choose one for Kiali alone"))
+            Err(format!("{text} belongs to Kubernetes: choose a namespace for Kiali alone"))
         }
         "istio-system" => {
-            Err("istio-system is Istio's own, with a Prometheus of the same name".into())
+            Err("istio-system belongs to Istio and has a Prometheus of the same name".into())
         }
         _ if is_dns_label(text) => Ok(text.into()),
         _ => Err(format!(
-            "\"{text}\" is not the name of a namespace (lower-case letters, digits and '-')"
+            "\"{text}\" is not a valid namespace name (lower-case letters, digits and '-')"
         )),
     }
 }
@@ -31,7 +31,7 @@ pub fn namespace(text: &str) -> Result<String, String> {
 pub fn target(text: &str) -> Result<(ClusterName, Address), String> {
     let (name, address) = text
         .split_once('=')
-        .ok_or_else(|| format!("\"{text}\" is not a target like cluster1=10.1.0.9:9090"))?;
+        .ok_or_else(|| format!("\"{text}\" is not a target such as cluster1=10.1.0.9:9090"))?;
     Ok((
         ClusterName::new(name)?,
         Address::try_from(address.to_string())?,
@@ -43,15 +43,12 @@ pub fn skippable(text: &str) -> Result<Code, String> {
     let code = text.parse::<Code>()?;
     match code.can_be_skipped() {
         true => Ok(code),
-        false => Err(format!(
-            "no install can go on with {code} ({})",
-            code.title()
-        )),
+        false => Err(format!("{code} cannot be skipped ({})", code.title())),
     }
 }
 
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("\"{text}\" is not a time like 90s, 10m or 1h");
+    let bad = || format!("\"{text}\" is not a duration such as 90s, 10m or 1h");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits.parse().map_err(|_| bad())?;
     let unit = match &text[digits.len()..] {

@@ -2,21 +2,21 @@
 
 use clap::{Args, ValueEnum};
 
-use super::Clusters;
+use super::{BEHAVIOR, Clusters};
 
 #[derive(Args, Debug)]
 pub struct Verify {
     #[command(flatten)]
     pub clusters: Clusters,
-    /// Whether to make traffic from the sample app's curl pod
-    #[arg(long, value_enum, default_value_t = Traffic::Sample)]
+    /// Traffic to send before looking for it in the metrics
+    #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Traffic::Sample)]
     pub traffic: Traffic,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Traffic {
-    /// From Deployment curl in namespace sample to helloworld, as in the guide
+    /// Requests from Deployment curl to helloworld in namespace sample, as in the guide
     Sample,
-    /// None: the metrics stay unproven
+    /// No traffic; the metrics stay unproven
     None,
 }

@@ -41,7 +41,7 @@ const BAD: [(&str, &str); 23] = [
     ),
     (
         "home: {context: ''}\nremotes: [{context: west}]\n",
-        "it is empty at line 3, column 17",
+        "must not be empty at line 3, column 17",
     ),
     (
         "home: {}\nremotes: [{context: west}]\n",
@@ -61,11 +61,11 @@ const BAD: [(&str, &str); 23] = [
     ),
     (
         "namespace: Kiali\nhome: {context: east}\nremotes: [{context: west}]\n",
-        "\"Kiali\" is not the name of a namespace (lower-case letters, digits and '-') at line 3, column 12",
+        "\"Kiali\" is not a valid namespace name (lower-case letters, digits and '-') at line 3, column 12",
     ),
     (
         "namespace: istio-system\nhome: {context: east}\nremotes: [{context: west}]\n",
-        "istio-system is Istio's own, with a Prometheus of the same name at line 3, column 12",
+        "istio-system belongs to Istio and has a Prometheus of the same name at line 3, column 12",
     ),
     (
         "home: {context: east, name: East/1}\nremotes: [{context: west}]\n",
@@ -93,7 +93,7 @@ const BAD: [(&str, &str); 23] = [
     ),
     (
         "home: {context: east}\nremotes: [{context: west, ca: ''}]\n",
-        "it is empty at line 4, column 31",
+        "must not be empty at line 4, column 31",
     ),
     (
         "home: {context: east}\nremotes: [{context: west, tlsServerName: 'a b'}]\n",
@@ -109,7 +109,7 @@ const BAD: [(&str, &str); 23] = [
     ),
     (
         "home: {context: east, kubeconfig: ''}\nremotes: [{context: west}]\n",
-        "it is empty at line 3, column 35",
+        "must not be empty at line 3, column 35",
     ),
 ];
 
@@ -207,7 +207,7 @@ async fn a_file_that_is_not_there_is_named() {
         ended.exited(2).stderr,
         "\
 error: /nowhere/fleet.yaml: No such file or directory
-  fix: name a file that is there: -f FILE
+  fix: give the path of an existing file: -f FILE
 "
     );
 }

@@ -58,7 +58,7 @@ async fn what_is_no_image_or_registry_is_refused_before_anything_is_done() {
         (
             "--image",
             "grafana=a/b:1",
-            "\"grafana\" has no image; NAME is one of prometheus, kiali-operator, kiali",
+            "\"grafana\" is not an image of ambikiali; NAME must be one of prometheus, kiali-operator, kiali",
         ),
         (
             "--image",

@@ -42,7 +42,7 @@ Next:  ambikiali verify --ctx1 cluster1 --ctx2 cluster2
         assert_eq!(
             unnamed.error(),
             "\
-no contexts named and no install remembered in /proc/ambikiali/last.json
+no contexts given, and no install is remembered in /proc/ambikiali/last.json
   fix: name the clusters: --ctx1 HOME --ctx2 REMOTE
 "
         );
@@ -66,7 +66,7 @@ no contexts named and no install remembered in /proc/ambikiali/last.json
             error,
             format!(
                 "\
-no contexts named and nothing to be made of {}/ambikiali/last.json
+no contexts given, and {}/ambikiali/last.json is not readable
   fix: name the clusters: --ctx1 HOME --ctx2 REMOTE
 ",
                 half.display()

@@ -1,5 +1,7 @@
 //! The flags that are for a single cluster, and carry its number.
 
+use crate::cli::{CLUSTERS, INSTALLED};
+
 /// A flag for a single cluster, by its number.
 pub struct Flag {
     pub name: &'static str,
@@ -8,6 +10,7 @@ pub struct Flag {
     pub first: usize,
     /// Only of use to an install that is to come.
     pub new: bool,
+    pub heading: &'static str,
     pub said: &'static str,
 }
 
@@ -17,41 +20,47 @@ pub const FLAGS: [Flag; 6] = [
         value: "URL",
         first: 2,
         new: true,
-        said: "Address of that remote's API server for pods of the home cluster; --api-server3 and so on",
+        heading: CLUSTERS,
+        said: "URL at which pods in the home cluster reach the API server of --ctx2 (likewise --api-server3, ...)",
     },
     Flag {
         name: "ca",
         value: "FILE|system",
         first: 2,
         new: true,
-        said: "PEM file of the CA of that address, or \"system\" for the CAs that Kiali's pod knows; by default the kubeconfig's for the kubeconfig's address, the cluster's own for --api-server2; --ca3 and so on",
+        heading: CLUSTERS,
+        said: "CA of that API server: a PEM file, or \"system\" for the CAs that Kiali's pod trusts (likewise --ca3, ...) [default: the CA in the kubeconfig, or with --api-server2 the cluster's own CA]",
     },
     Flag {
         name: "tls-server-name",
         value: "NAME",
         first: 2,
         new: true,
-        said: "Name in the certificate of that address, when it is not the address's own; --tls-server-name3 and so on",
+        heading: CLUSTERS,
+        said: "Server name in the certificate of that API server, if it is not the host in the URL (likewise --tls-server-name3, ...)",
     },
     Flag {
         name: "prometheus",
         value: "HOST:PORT",
         first: 1,
         new: true,
-        said: "Prometheus of that cluster, which is scraped in place of one of ours, \"default\" for ours again; --prometheus1 and so on",
+        heading: INSTALLED,
+        said: "Scrape this Prometheus of --ctx2 instead of installing one there; \"default\" installs one again (likewise --prometheus1, --prometheus3, ...)",
     },
     Flag {
         name: "name",
         value: "NAME",
         first: 1,
         new: false,
-        said: "Istio cluster id that this context must lead to; --name1 and so on",
+        heading: CLUSTERS,
+        said: "Istio cluster ID that --ctx2 must lead to (likewise --name1, --name3, ...)",
     },
     Flag {
         name: "kubeconfig",
         value: "FILE",
         first: 1,
         new: false,
-        said: "Kubeconfig for that context alone; --kubeconfig1 and so on",
+        heading: CLUSTERS,
+        said: "Kubeconfig file for --ctx2 only (likewise --kubeconfig1, --kubeconfig3, ...)",
     },
 ];

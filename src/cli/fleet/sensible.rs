@@ -18,14 +18,14 @@ pub fn sensible(matches: &ArgMatches) -> Result<(), Error> {
         let typed =
             |n: &usize| matches.value_source(&context(*n)) == Some(ValueSource::CommandLine);
         return match numbers().find(typed) {
-            Some(number) => wrong(&format!("--ctx{number} and --file exclude each other")),
+            Some(number) => wrong(&format!("--ctx{number} cannot be used with --file")),
             None => Ok(()),
         };
     }
     let only = matches.try_get_one::<bool>("only").ok().flatten() == Some(&true);
     let home = named("ctx1");
     if home.is_none() && numbers().next().is_some() && !only {
-        let text = "--ctx2 needs --ctx1, the home: without both they are as at the last install\n";
+        let text = "--ctx2 needs --ctx1; omit both to use the clusters of the last install";
         return Err(Error::raw(ErrorKind::MissingRequiredArgument, text));
     }
     let repeated = matches.try_get_many::<String>("ctx2").ok().flatten();
@@ -34,7 +34,9 @@ pub fn sensible(matches: &ArgMatches) -> Result<(), Error> {
         .flatten()
         .chain((3..=LAST).filter_map(|n| named(&context(n))));
     if only && remotes.any(|context| Some(context) == home) {
-        return wrong("--only is for remotes; home goes with all of it: ambikiali cleanup");
+        return wrong(
+            "--only takes remotes, not home; to remove the whole install: ambikiali cleanup",
+        );
     }
     Ok(())
 }
