@@ -1,6 +1,6 @@
 //! Policies of the mesh that would block the metrics are told.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{BOTH, Foreign, masked, on_two_clusters, until};
 
@@ -70,9 +70,27 @@ fn case_27_policies_that_will_block_are_warnings_with_what_to_look_at() {
     });
 }
 
+/// A policy of everything in the namespace of the Gateway.
+fn closed(spec: &Value) -> Value {
+    json!({
+        "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+        "metadata": {"name": "closed", "namespace": "istio-system"}, "spec": spec,
+    })
+}
+
 #[test]
 fn case_27_a_target_that_answers_403_is_told_with_the_policy() {
     on_two_clusters(async |clusters| {
+        let policy = closed(&json!({})).to_string();
+        let policy = Foreign::apply(clusters.remote(), &policy).await;
+        let ended = clusters.install(&[]).await.exited(4);
+        let said = masked(&ended.stderr);
+        let error = "\
+error: aggregate metrics: cluster2: its Prometheus is not scraped: http://ADDRESS:9090/federate is down: server returned HTTP status 403 Forbidden
+  fix: look at the whole way there: ambikiali verify
+";
+        assert!(said.contains(error), "{said}");
+        policy.removed().await;
         clusters.installed().await;
         for (spec, what) in [
             (
@@ -84,11 +102,8 @@ fn case_27_a_target_that_answers_403_is_told_with_the_policy() {
                 "denies every request to the Gateway in front of Prometheus",
             ),
         ] {
-            let policy = json!({
-                "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
-                "metadata": {"name": "closed", "namespace": "istio-system"}, "spec": spec,
-            });
-            let policy = Foreign::apply(clusters.remote(), &policy.to_string()).await;
+            let policy = closed(&spec).to_string();
+            let policy = Foreign::apply(clusters.remote(), &policy).await;
             let verify = ["verify", "--traffic", "none"];
             until("the Gateway denies", async || {
                 let ended = clusters.run(&verify).await;
