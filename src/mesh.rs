@@ -43,7 +43,7 @@ pub use name::{ClusterName, is_dns_label};
 pub use remote_kubeconfig::{RemoteKubeconfig, server_name};
 pub use revision::Revision;
 pub use tenure::{Moment, NotOurs, Tenure};
-pub use tls::Untrusted;
+pub use tls::{NAMES_NONE, Untrusted};
 pub use transport::{Transport, Written};
 
 /// A connected cluster.

@@ -228,14 +228,17 @@ fn handshake(error: &rustls::Error) -> String {
     }
 }
 
+/// Who did not vouch for a certificate, as these texts say it of the kubeconfig that is used.
+pub const NAMED_CA: &str = "the CA that the kubeconfig names";
+
 /// What is wrong with a server's certificate, in words that say whose it is.
 fn certificate(error: &rustls::CertificateError) -> String {
     use rustls::CertificateError::*;
     match error {
-        UnknownIssuer => "its certificate is not from the CA that the kubeconfig names".into(),
-        BadSignature => {
-            "its certificate is not from the CA that the kubeconfig names, or has an RSA key of fewer than 2048 bits".into()
-        }
+        UnknownIssuer => format!("its certificate is not from {NAMED_CA}"),
+        BadSignature => format!(
+            "its certificate is not from {NAMED_CA}, or has an RSA key of fewer than 2048 bits"
+        ),
         Expired | ExpiredContext { .. } => {
             "its certificate has expired, by this machine's clock".into()
         }

@@ -60,6 +60,8 @@ pub struct RemoteAccess {
     pub server: String,
     /// The flag that names another address.
     pub flag: String,
+    /// The flag that names the CA, as it was given.
+    pub ca_flag: Option<String>,
     /// The user named this one; else it is the kubeconfig's, which takes the user's own credentials.
     pub named: bool,
     /// PEM; None: what Kiali's pod knows by itself.

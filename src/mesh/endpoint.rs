@@ -22,6 +22,8 @@ pub struct Endpoint {
     pub tls_server_name: Option<String>,
     /// The flag that names another address.
     pub flag: String,
+    /// The flag that names the CA, with what the user gave it; None: not given.
+    pub ca_flag: Option<String>,
     /// The user named this one, so that nothing of the kubeconfig goes with it.
     pub named: bool,
     /// Whether the address cannot mean the same machine inside a pod.
@@ -68,6 +70,10 @@ impl Endpoint {
             server: server.text(),
             trust,
             flag: format!("--api-server{}", member.number),
+            ca_flag: member.ca.as_ref().map(|ca| match ca {
+                Ca::System => format!("--ca{} system", member.number),
+                Ca::File(path) => format!("--ca{} {}", member.number, path.display()),
+            }),
             named,
             tls_server_name: name.or_else(|| entry.tls_server_name.clone().filter(|_| !named)),
         })

@@ -41,6 +41,9 @@ impl fmt::Display for Untrusted {
 
 impl std::error::Error for Untrusted {}
 
+/// Of a certificate that this machine's CAs do not know, which were asked for want of others.
+pub const NAMES_NONE: &str = "the kubeconfig names no CA, and this machine's CAs do not know its certificate; put certificate-authority into the kubeconfig";
+
 fn untrusted(cause: &'static str) -> Error {
     CertificateError::Other(OtherError(Arc::new(Untrusted(cause)))).into()
 }
@@ -184,9 +187,7 @@ impl Verifier {
             Error::InvalidCertificate(CertificateError::UnknownIssuer)
         );
         match error {
-            _ if unknown && self.names_none => untrusted(
-                "the kubeconfig names no CA, and this machine's CAs do not know its certificate; put certificate-authority into the kubeconfig",
-            ),
+            _ if unknown && self.names_none => untrusted(NAMES_NONE),
             _ if unknown && self.expired => {
                 untrusted("the CA that the kubeconfig names has expired, by this machine's clock")
             }

@@ -149,6 +149,7 @@ fn access(scope: &Scope<'_>, secret: Secret) -> Result<RemoteAccess> {
         cluster: scope.cluster.name.clone(),
         server: endpoint.server.clone(),
         flag: endpoint.flag.clone(),
+        ca_flag: endpoint.ca_flag.clone(),
         named: endpoint.named,
         ca: match &endpoint.trust {
             Trust::Of(pem) => Some(pem.clone()),

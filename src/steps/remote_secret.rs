@@ -200,6 +200,7 @@ mod tests {
             cluster: ClusterName::new("cluster2").unwrap(),
             server: "https://10.0.0.2:6443".into(),
             flag: "--api-server2".into(),
+            ca_flag: None,
             named: true,
             ca: Some("-----BEGIN CERTIFICATE-----\n".into()),
             tls_server_name: None,

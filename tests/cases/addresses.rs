@@ -226,17 +226,30 @@ async fn another_ca_and_name(
     std::fs::write(&right, [front.ca(), clusters.remote().ca()].concat()).expect("a file");
     let (wrong, right) = (wrong.to_str().expect("text"), right.to_str().expect("text"));
     let before = given(clusters).await;
-    for more in [
-        &["--ca2", wrong][..],
-        &["--ca2", "system"],
-        &["--tls-server-name2", "front.example"],
+    let other = "name the CA that vouches for its certificate: --ca2 FILE";
+    for (more, cause, fix) in [
+        (
+            ["--ca2", wrong],
+            format!("its certificate is not from a CA of --ca2 {wrong}"),
+            other,
+        ),
+        (
+            ["--ca2", "system"],
+            "the CAs of this machine (--ca2 system) do not know its certificate".into(),
+            other,
+        ),
+        (
+            ["--tls-server-name2", "front.example"],
+            "its certificate is not for this address".into(),
+            "name an address that this machine and the pods of home reach: --api-server2 https://HOST:PORT",
+        ),
     ] {
-        let refused = install(&[&itself, more].concat()).await.exited(8);
+        let refused = install(&[&itself[..], &more].concat()).await.exited(8);
         let said = refused.error();
-        assert!(
-            said.contains("the kubeconfig that Kiali would use does not work"),
-            "{said}"
+        let cause = format!(
+            "the kubeconfig that Kiali would use does not work at https://127.0.0.1:PORT: {cause}; it was not given to Kiali\n  fix: {fix}\n"
         );
+        assert!(said.ends_with(&cause), "{said}");
         assert_eq!(given(clusters).await, before, "{more:?}");
     }
     let more = ["--ca2", right, "--tls-server-name2", "localhost"];

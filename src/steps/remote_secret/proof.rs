@@ -13,25 +13,25 @@ use super::{ACCOUNT, NAME, RemoteAccess, kubeconfig};
 use crate::k8s::health::Health;
 use crate::k8s::retry::{Cause, persist};
 use crate::k8s::{Deadline, Scope, pods, wait};
-use crate::mesh::RemoteKubeconfig;
-use crate::problem::{Exit, Problem};
+use crate::mesh::{NAMES_NONE, RemoteKubeconfig};
+use crate::problem::{Exit, NAMED_CA, Problem};
 use crate::progress::ObjectId;
+use crate::visible;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const UNKNOWN: &str = "it names no CA, and the CAs of this machine do not know the certificate";
 
 /// Uses the very kubeconfig that will be mounted until it may list namespaces, which is the first
 /// thing Kiali does with it.
 pub async fn prove(remote: &Scope<'_>, access: &RemoteAccess) -> Result<()> {
     let text = kubeconfig(access)?;
     let unusable = |cause: &str| {
+        let (cause, fix) = told(access, cause);
         let cause = format!(
             "{}: the kubeconfig that Kiali would use does not work at {}: {cause}; it was not given to Kiali",
             access.cluster, access.server
         );
-        Problem::new(Exit::Unreachable, cause).fix(format!(
-            "name an address that this machine and the pods of home reach: {} https://HOST:PORT",
-            access.flag
-        ))
+        Problem::new(Exit::Unreachable, cause).fix(fix)
     };
     // By the reader that will read it again, from the Secret.
     let kubeconfig = RemoteKubeconfig::read(text.as_bytes()).map_err(|fault| unusable(&fault))?;
@@ -51,6 +51,32 @@ pub async fn prove(remote: &Scope<'_>, access: &RemoteAccess) -> Result<()> {
         true => not_known(access).into(),
         false => unusable(&cause).into(),
     })
+}
+
+/// The cause and what helps. Nobody has seen the kubeconfig that Kiali would use, so its CA is told by
+/// where it comes from.
+fn told(access: &RemoteAccess, cause: &str) -> (String, String) {
+    let ca = match &access.ca_flag {
+        Some(flag) => format!("a CA of {flag}"),
+        None if access.named => "the cluster's own CA".into(),
+        None => NAMED_CA.into(),
+    };
+    let known = match &access.ca_flag {
+        Some(flag) => format!("the CAs of this machine ({flag}) do not know its certificate"),
+        None => UNKNOWN.into(),
+    };
+    let told = cause.replace(NAMED_CA, &ca).replace(UNKNOWN, &known);
+    let fix = match told == cause {
+        false => format!(
+            "name the CA that vouches for its certificate: {} FILE",
+            access.flag.replace("--api-server", "--ca")
+        ),
+        true => format!(
+            "name an address that this machine and the pods of home reach: {} https://HOST:PORT",
+            access.flag
+        ),
+    };
+    (told, fix)
 }
 
 /// The answer 401 to a token that the cluster itself has just made.
@@ -103,7 +129,8 @@ pub async fn answer(kubeconfig: &RemoteKubeconfig, patience: Duration) -> Result
             Some(401) => Err(Answer::Unknown(cause.text())),
             _ => Err(Answer::Refused(cause.text())),
         },
-        Err(cause) => Err(Answer::Unusable(cause.text())),
+        // What a user puts into a kubeconfig is no advice for one of Kiali's.
+        Err(cause) => Err(Answer::Unusable(cause.text().replace(NAMES_NONE, UNKNOWN))),
     }
 }
 
@@ -133,7 +160,7 @@ pub async fn reached_from_home(
             access.cluster,
             access.server,
             home.cluster.name,
-            cause.trim()
+            visible::short(cause.trim(), visible::SAID)
         ),
     )
     .fix(format!("name an address that the pods of home reach: {} https://HOST:PORT", access.flag))
