@@ -4,7 +4,7 @@ mod addresses;
 mod as_kubectl;
 mod gateways;
 mod kubeconfigs;
-mod names;
+pub mod names;
 mod pods;
 mod policies;
 mod revisions;

@@ -7,10 +7,11 @@ use super::Finding;
 use crate::code::Code;
 use crate::guide::Step;
 use crate::install::Run;
+use crate::k8s::record::Origin;
 use crate::k8s::rights::{self, Right};
 use crate::k8s::{Scope, kinds};
 use crate::progress::ObjectId;
-use crate::steps::ISTIO_NAMESPACE;
+use crate::steps::{ISTIO_NAMESPACE, cluster_prometheus};
 
 /// Kinds of ours that are waited for.
 const WATCHED: [&str; 6] = [
@@ -31,7 +32,9 @@ pub async fn check(
     let objects = objects(run, scope, planned)?;
     let roles = objects.iter().filter(|o| o["kind"] == "ClusterRole");
     let roles = roles.cloned().collect::<Vec<_>>();
-    let missing = rights::missing(scope, needed(scope, &objects, home)?, &roles).await?;
+    let mut needed = needed(scope, &objects, home)?;
+    needed.extend(to_move_over(scope)?);
+    let missing = rights::missing(scope, needed, &roles).await?;
     if missing.is_empty() {
         return Ok(Vec::new());
     }
@@ -54,6 +57,25 @@ fn objects(run: &Run<'_>, scope: &Scope<'_>, planned: &[(Step, Value)]) -> Resul
         objects.push(scope.lease.object());
     }
     Ok(objects)
+}
+
+/// To remove what an earlier version made here under another name.
+fn to_move_over(scope: &Scope<'_>) -> Result<Vec<Right>> {
+    // Where somebody else's Prometheus is named, nothing is done with ours.
+    if scope.cluster.prometheus.is_some() {
+        return Ok(Vec::new());
+    }
+    let before = cluster_prometheus::objects_of_earlier_versions();
+    let before = before.iter().filter(|object| {
+        let entry = scope.record.entry(object);
+        entry.is_some_and(|entry| entry.origin == Origin::Created)
+    });
+    before
+        .map(|object| {
+            let kind = kinds::of(object)?;
+            Ok(Right::new(None, &kind.group, &kind.plural, "delete"))
+        })
+        .collect()
 }
 
 fn needed(scope: &Scope<'_>, objects: &[Value], home: bool) -> Result<Vec<Right>> {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::cleanup::CLEAN;
 use crate::faults::refused::called;
 use crate::support::{
-    BOTH, Foreign, get, masked, on_two_clusters, recorded_as, remove, rewritten, unwritten,
+    BOTH, Clusters, Foreign, get, masked, on_two_clusters, recorded_as, remove, rewritten,
+    unwritten,
 };
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
@@ -64,45 +65,50 @@ fn case_22_no_advice_and_no_flag_takes_a_role_or_a_binding_from_its_owner() {
     });
 }
 
-/// What an earlier version made under a name of others: by our manager, with our labels, and recorded.
+/// An install made one of an earlier version on home: with what that made under a name of others, by our
+/// manager, with our labels, and recorded.
+pub async fn of_an_earlier_version(clusters: &Clusters) -> Foreign<'_> {
+    let home = clusters.home();
+    let mut old = Vec::new();
+    for kind in ["ClusterRole", "ClusterRoleBinding"] {
+        let live = get(home, RBAC, kind, "ambikiali-prometheus").await;
+        let live = live.expect("ours");
+        let mut object = json!({
+            "apiVersion": RBAC, "kind": kind,
+            "metadata": {"name": "prometheus", "labels": live["metadata"]["labels"]},
+        });
+        for part in ["rules", "roleRef", "subjects"] {
+            if live[part] != Value::Null {
+                object[part] = live[part].clone();
+            }
+        }
+        if kind == "ClusterRoleBinding" {
+            object["roleRef"]["name"] = json!("prometheus");
+        }
+        old.push(object);
+    }
+    let made = Foreign::made(home, old, "ambikiali").await;
+    let entries = made.all().await.into_iter().flatten();
+    let entries = entries
+        .map(|live| recorded_as("created", &live))
+        .collect::<Vec<_>>();
+    for kind in ["ClusterRoleBinding", "ClusterRole"] {
+        remove(home, RBAC, kind, "ambikiali-prometheus").await;
+    }
+    rewritten(home, |content| {
+        let objects = content["objects"].as_array_mut().expect("objects");
+        objects.retain(|object| object["name"] != "ambikiali-prometheus");
+        objects.extend(entries);
+    })
+    .await;
+    made
+}
+
 #[test]
 fn case_22_an_install_of_an_earlier_version_is_moved_over() {
     on_two_clusters(async |clusters| {
         clusters.installed().await;
-        let home = clusters.home();
-        let mut old = Vec::new();
-        for kind in ["ClusterRole", "ClusterRoleBinding"] {
-            let live = get(home, RBAC, kind, "ambikiali-prometheus").await;
-            let live = live.expect("ours");
-            let mut object = json!({
-                "apiVersion": RBAC, "kind": kind,
-                "metadata": {"name": "prometheus", "labels": live["metadata"]["labels"]},
-            });
-            for part in ["rules", "roleRef", "subjects"] {
-                if live[part] != Value::Null {
-                    object[part] = live[part].clone();
-                }
-            }
-            if kind == "ClusterRoleBinding" {
-                object["roleRef"]["name"] = json!("prometheus");
-            }
-            old.push(object);
-        }
-        let made = Foreign::made(home, old, "ambikiali").await;
-        let entries = made.all().await.into_iter().flatten();
-        let entries = entries
-            .map(|live| recorded_as("created", &live))
-            .collect::<Vec<_>>();
-        for kind in ["ClusterRoleBinding", "ClusterRole"] {
-            remove(home, RBAC, kind, "ambikiali-prometheus").await;
-        }
-        rewritten(home, |content| {
-            let objects = content["objects"].as_array_mut().expect("objects");
-            objects.retain(|object| object["name"] != "ambikiali-prometheus");
-            objects.extend(entries);
-        })
-        .await;
-
+        let made = of_an_earlier_version(clusters).await;
         let plan = clusters
             .run(&[&["plan"], &BOTH[..]].concat())
             .await

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::cases::names::of_an_earlier_version;
 use crate::support::{Clusters, Ended, Foreign, ambikiali, on_two_clusters, unwritten};
 
 /// What it takes to tell the clusters apart.
@@ -26,50 +27,73 @@ kind: Namespace
 metadata: {name: kiali}
 ";
 
-const LACKING: &str = "\
-[AK1003] cluster1: User of context cluster1: lacks rights that an install needs:
-  | create, get, patch clusterrolebindings.rbac.authorization.k8s.io
-  | bind, create, escalate, get, patch clusterroles.rbac.authorization.k8s.io
-  | create, get, patch, watch customresourcedefinitions.apiextensions.k8s.io
-  | create, get, patch namespaces
-  | create, get, patch configmaps in istio-system
-  | create, get, patch, watch deployments.apps in istio-system
-  | create, get, patch, watch gateways.gateway.networking.k8s.io in istio-system
-  | create, get, patch, watch httproutes.gateway.networking.k8s.io in istio-system
-  | list pods in istio-system
-  | create, get, patch serviceaccounts in istio-system
-  | create, get, patch, watch services in istio-system
-  | create, get, patch configmaps in kiali
-  | create, get, patch, watch deployments.apps in kiali
-  | create, get, patch, watch kialis.kiali.io in kiali
-  | create, get, patch leases.coordination.k8s.io in kiali
-  | list pods in kiali
-  | create, get pods/exec in kiali
-  | create, get pods/portforward in kiali
-  | create, get, patch secrets in kiali
-  | create, get, patch serviceaccounts in kiali
-  | create, get, patch, watch services in kiali
-  fix: have these granted, or name the context of an administrator: kubectl --context cluster1 -n kiali auth can-i --list
-error[AK1003]: cluster2: User of context cluster2: lacks rights that an install needs:
-  | create, get, patch, watch clusterrolebindings.rbac.authorization.k8s.io
-  | bind, create, escalate, get, patch clusterroles.rbac.authorization.k8s.io
-  | create, get, patch, watch customresourcedefinitions.apiextensions.k8s.io
-  | create, get, patch namespaces
-  | create, get, patch configmaps in istio-system
-  | create, get, patch, watch deployments.apps in istio-system
-  | create, get, patch, watch gateways.gateway.networking.k8s.io in istio-system
-  | create, get, patch, watch httproutes.gateway.networking.k8s.io in istio-system
-  | list pods in istio-system
-  | create, get, patch serviceaccounts in istio-system
-  | create, get, patch, watch services in istio-system
-  | create, get, patch configmaps in kiali
-  | create, get, patch, watch deployments.apps in kiali
-  | create, get, patch, watch kialis.kiali.io in kiali
-  | list pods in kiali
-  | create, get, patch, watch secrets in kiali
-  | create, get, patch serviceaccounts in kiali
-  fix: have these granted, or name the context of an administrator: kubectl --context cluster2 -n kiali auth can-i --list
-";
+/// All that an install does, and in which clusters.
+const RIGHTS: [(&str, &str); 23] = [
+    (
+        "home",
+        "create, get, patch clusterrolebindings.rbac.authorization.k8s.io",
+    ),
+    (
+        "remote",
+        "create, get, patch, watch clusterrolebindings.rbac.authorization.k8s.io",
+    ),
+    (
+        "both",
+        "bind, create, escalate, get, patch clusterroles.rbac.authorization.k8s.io",
+    ),
+    (
+        "both",
+        "create, get, patch, watch customresourcedefinitions.apiextensions.k8s.io",
+    ),
+    ("both", "create, get, patch namespaces"),
+    ("both", "create, get, patch configmaps in istio-system"),
+    (
+        "both",
+        "create, get, patch, watch deployments.apps in istio-system",
+    ),
+    (
+        "both",
+        "create, get, patch, watch gateways.gateway.networking.k8s.io in istio-system",
+    ),
+    (
+        "both",
+        "create, get, patch, watch httproutes.gateway.networking.k8s.io in istio-system",
+    ),
+    ("both", "list pods in istio-system"),
+    ("both", "create, get, patch serviceaccounts in istio-system"),
+    ("both", "create, get, patch, watch services in istio-system"),
+    ("both", "create, get, patch configmaps in kiali"),
+    (
+        "both",
+        "create, get, patch, watch deployments.apps in kiali",
+    ),
+    ("both", "create, get, patch, watch kialis.kiali.io in kiali"),
+    (
+        "home",
+        "create, get, patch leases.coordination.k8s.io in kiali",
+    ),
+    ("both", "list pods in kiali"),
+    ("home", "create, get pods/exec in kiali"),
+    ("home", "create, get pods/portforward in kiali"),
+    ("home", "create, get, patch secrets in kiali"),
+    ("remote", "create, get, patch, watch secrets in kiali"),
+    ("both", "create, get, patch serviceaccounts in kiali"),
+    ("home", "create, get, patch, watch services in kiali"),
+];
+
+/// What is said of a user who has none of these.
+fn lacking(cluster: &str, rights: &[&str]) -> String {
+    let rights = rights.iter().map(|right| format!("  | {right}\n"));
+    format!(
+        "{cluster}: User of context {cluster}: lacks rights that an install needs:\n{}  fix: have these granted, or name the context of an administrator: kubectl --context {cluster} -n kiali auth can-i --list\n",
+        rights.collect::<String>()
+    )
+}
+
+fn all_of(role: &str) -> Vec<&'static str> {
+    let all = RIGHTS.iter().filter(|(of, _)| *of == role || *of == "both");
+    all.map(|(_, right)| *right).collect()
+}
 
 /// Of both clusters, beside that.
 const UNKNOWN: &str = "the user may not read GatewayClass istio, ";
@@ -87,16 +111,13 @@ fn acting_as_limited(clusters: &Clusters) -> PathBuf {
 }
 
 /// "get, patch deployments.apps in kiali" as a role and its binding.
-fn role(line: &str, number: usize) -> String {
+fn role(line: &str, name: &str) -> String {
     let (verbs, kind) = line.rsplit_once(" in ").unwrap_or((line, ""));
     let (verbs, resource) = verbs.rsplit_once(' ').expect("verbs and a resource");
     let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
     let (scope, metadata) = match kind {
-        "" => ("Cluster", json!({"name": format!("limited-{number}")})),
-        namespace => (
-            "",
-            json!({"name": format!("limited-{number}"), "namespace": namespace}),
-        ),
+        "" => ("Cluster", json!({"name": name})),
+        namespace => ("", json!({"name": name, "namespace": namespace})),
     };
     let verbs = verbs.split(", ").collect::<Vec<_>>();
     let rbac = "rbac.authorization.k8s.io";
@@ -113,11 +134,13 @@ fn role(line: &str, number: usize) -> String {
 }
 
 /// The rights that the error lists for a cluster, granted in it.
-fn roles(error: &str, cluster: &str) -> String {
+fn roles(error: &str, cluster: &str, name: &str) -> String {
     let start = format!(" {cluster}: User ");
     let lines = error.lines().skip_while(|l| !l.contains(&start));
     let lines = lines.skip(1).map_while(|l| l.strip_prefix("  | "));
-    let roles = lines.enumerate().map(|(i, line)| role(line, i));
+    let roles = lines
+        .enumerate()
+        .map(|(i, line)| role(line, &format!("{name}-{i}")));
     roles.collect::<String>().trim_end_matches("---\n").into()
 }
 
@@ -137,20 +160,47 @@ fn fault_34_a_user_without_the_rights_is_told_which_before_any_write_and_needs_n
         let ended = install().await.exited(3);
         unwritten(&marks);
         let error = ended.error();
-        let (lacking, unknown) = error.split_once("warning[AK1009]: ").expect("a warning");
-        assert_eq!(lacking, LACKING);
+        let (lacks, unknown) = error.split_once("warning[AK1009]: ").expect("a warning");
+        assert_eq!(
+            lacks,
+            format!(
+                "[AK1003] {}error[AK1003]: {}",
+                lacking("cluster1", &all_of("home")),
+                lacking("cluster2", &all_of("remote"))
+            )
+        );
         assert!(unknown.contains(UNKNOWN), "{unknown}");
         for cluster in all {
-            let granted = roles(&error, cluster.name());
+            let granted = roles(&error, cluster.name(), "limited");
             foreign.push(Foreign::apply(cluster, &granted).await);
         }
         install().await.succeeded();
+        foreign.push(moving_over(clusters, &install).await);
         only_one_review(clusters).await;
         clusters.cleaned().await;
         for foreign in foreign.into_iter().rev() {
             foreign.removed().await;
         }
     });
+}
+
+/// Only what an earlier version made is deleted by an install, so only its user is asked for that right.
+async fn moving_over<'a>(clusters: &'a Clusters, install: &impl AsyncFn() -> Ended) -> Foreign<'a> {
+    let home = clusters.home();
+    let made = of_an_earlier_version(clusters).await;
+    let before = made.all().await;
+    let marks = clusters.marks();
+    let error = install().await.exited(3).error();
+    unwritten(&marks);
+    let delete = ["clusterrolebindings", "clusterroles"]
+        .map(|kind| format!("delete {kind}.rbac.authorization.k8s.io"));
+    let said = lacking(home.name(), &delete.each_ref().map(String::as_str));
+    assert!(error.starts_with(&format!("[AK1003] {said}")), "{error}");
+    assert_eq!(made.all().await, before);
+    let granted = Foreign::apply(home, &roles(&error, home.name(), "mover")).await;
+    install().await.succeeded();
+    assert_eq!(made.all().await, [None, None]);
+    granted
 }
 
 /// All that is asked for an administrator.
