@@ -2,9 +2,9 @@
 //! install has the operator make it again, and waits for that.
 
 use ambikiali_sandbox::Cluster;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Clusters, get, on_two_clusters, remove, unwritten};
+use crate::support::{Clusters, Foreign, get, on_two_clusters, patch, remove, unwritten};
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 const BINDING: (&str, &str, &str) = (RBAC, "ClusterRoleBinding", "kiali");
@@ -108,6 +108,46 @@ fn healed_is_what_somebody_deleted_of_the_operators_work_on_home() {
         .await;
         healed(clusters, home, &[BINDING, ACCOUNT, CONFIG, SERVICE]).await;
         assert!(get(home, ROLE.0, ROLE.1, ROLE.2).await.is_some());
+        clusters.cleaned().await;
+    });
+}
+
+/// In the namespace, with an account of another one.
+const NAMESPACED: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: kiali, namespace: kiali}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: kiali}
+subjects:
+  - {kind: ServiceAccount, name: kiali-service-account, namespace: kiali}
+  - {kind: ServiceAccount, name: kiali-service-account, namespace: team}
+";
+
+#[test]
+fn a_binding_of_the_operators_that_gives_its_rights_to_others_is_shown() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let (api_version, kind, name) = BINDING;
+        for cluster in clusters.sandbox.clusters() {
+            let before = get(cluster, api_version, kind, name).await;
+            let own = before.expect("a binding")["subjects"].clone();
+            let mut more = own.clone();
+            let group = "rbac.authorization.k8s.io";
+            let eve = json!({"apiGroup": group, "kind": "User", "name": "eve\u{1b}[2J"});
+            more.as_array_mut().expect("subjects").push(eve);
+            let change = json!({"subjects": more});
+            patch(cluster, api_version, kind, name, &change).await;
+            let binding = "failed     ClusterRoleBinding kiali: gives Kiali's rights to User eve\\x1b[2J too, which the operator does not look after: kubectl";
+            shown(clusters, &[binding.into()]).await;
+            let change = json!({"subjects": own});
+            patch(cluster, api_version, kind, name, &change).await;
+            clusters.run(&["status"]).await.succeeded();
+        }
+        let theirs = Foreign::apply(clusters.remote(), NAMESPACED).await;
+        let binding = "failed     RoleBinding kiali/kiali: gives Kiali's rights to ServiceAccount team/kiali-service-account too";
+        shown(clusters, &[binding.into()]).await;
+        theirs.removed().await;
+        clusters.run(&["status"]).await.succeeded();
         clusters.cleaned().await;
     });
 }
