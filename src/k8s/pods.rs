@@ -23,6 +23,7 @@ use super::wait::{self, Wait};
 use super::{Scope, as_ourselves, ownership, pages};
 use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
+use crate::visible;
 
 /// How often a roll-out that does not end is asked for its pods.
 const LOOK: Duration = Duration::from_secs(2);
@@ -253,10 +254,28 @@ async fn last_words(scope: &Scope<'_>, namespace: &str, pod: &str) -> Option<Str
         };
         let asked = tokio::time::timeout(Duration::from_secs(5), api.logs(pod, &params)).await;
         if let Ok(Ok(text)) = asked
-            && let Some(line) = text.lines().rev().find(|l| !l.trim().is_empty())
+            && let Some(line) = last_line(&text)
         {
-            return Some(line.trim().to_string());
+            return Some(line);
         }
     }
     None
+}
+
+fn last_line(text: &str) -> Option<String> {
+    let line = text.lines().rev().find(|l| !l.trim().is_empty())?;
+    Some(visible::short(line.trim(), visible::SAID).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_the_last_that_says_something_and_no_longer_than_a_line() {
+        assert_eq!(last_line("first\nlast \r\n\n \n").as_deref(), Some("last"));
+        assert_eq!(last_line(" \n"), None);
+        let line = last_line(&"x".repeat(64 << 10)).unwrap();
+        assert_eq!(line.chars().count(), visible::SAID + 1);
+    }
 }
