@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cleanup::CLEAN;
 use crate::support::{
     BOTH, Clusters, Foreign, INSTALL, ambikiali, forged, get, masked, merge, on_two_clusters,
-    recorded_as, remove, rewritten, unwritten,
+    recorded_as, remove, rewritten, unwritten, widgets,
 };
 
 /// What others have, in a namespace of theirs and in the whole cluster.
@@ -55,23 +55,6 @@ kind: ClusterRoleBinding
 metadata: {name: team-reads}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: prometheus}
 subjects: [{kind: ServiceAccount, name: robot, namespace: team}]
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: widgets.example.com}
-spec:
-  group: example.com
-  names: {kind: Widget, listKind: WidgetList, plural: widgets, singular: widget}
-  scope: Namespaced
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
----
-apiVersion: example.com/v1
-kind: Widget
-metadata: {name: one, namespace: team}
 ";
 
 /// The documents, with a copy of our labels where one asks for them.
@@ -83,7 +66,11 @@ async fn theirs(clusters: &Clusters) -> Foreign<'_> {
     clusters.cleaned().await;
     Foreign::apply(
         clusters.home(),
-        &THEIRS.replace("LABELS", &labels.to_string()),
+        &format!(
+            "{}---\n{}",
+            THEIRS.replace("LABELS", &labels.to_string()),
+            widgets("team")
+        ),
     )
     .await
 }

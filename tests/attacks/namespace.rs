@@ -7,6 +7,7 @@ use crate::answers::behind::Behind;
 use crate::cleanup::CLEAN;
 use crate::support::{
     Clusters, Ended, Foreign, ambikiali, get, kubeconfig, masked, on_two_clusters, progress, until,
+    widgets,
 };
 
 /// Owned by what is in the whole cluster and stays, by nobody that is there, and by nothing.
@@ -72,27 +73,7 @@ fn attack_04_owned_objects_leases_and_slices_of_others_keep_the_namespace() {
     });
 }
 
-/// Of a kind of its own, which the user of the cleanup may not list.
-const WIDGETS: &str = "
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: widgets.example.com}
-spec:
-  group: example.com
-  names: {kind: Widget, listKind: WidgetList, plural: widgets, singular: widget}
-  scope: Namespaced
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
----
-apiVersion: example.com/v1
-kind: Widget
-metadata: {name: one, namespace: kiali}
-";
-
-/// All that is served but that kind.
+/// All that is served but the kind of the widgets.
 async fn rights(clusters: &Clusters) -> Foreign<'_> {
     let groups = clusters.remote().client().list_api_groups().await;
     let groups = groups
@@ -127,7 +108,7 @@ async fn rights(clusters: &Clusters) -> Foreign<'_> {
 fn attack_04_a_kind_that_may_not_be_listed_keeps_the_namespace() {
     on_two_clusters(async |clusters| {
         clusters.installed().await;
-        let widgets = Foreign::apply(clusters.remote(), WIDGETS).await;
+        let widgets = Foreign::apply(clusters.remote(), &widgets("kiali")).await;
         let rights = rights(clusters).await;
         let file = clusters.state().join("limited");
         let file = kubeconfig(clusters.sandbox.kubeconfig(), file, |config| {

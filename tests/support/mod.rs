@@ -31,7 +31,7 @@ pub use kubeconfig::{entry, kubeconfig};
 pub use masked::{masked, progress};
 pub use objects::{
     DEAD_REMOTE, Foreign, get, merge, patch, patch_status, put, remove, scale, until_changed,
-    until_refused,
+    until_refused, widgets,
 };
 pub use proxy::{Kind, Proxy};
 pub use record::{entry as recorded_as, forged, rewritten};

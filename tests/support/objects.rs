@@ -73,6 +73,29 @@ impl<'a> Foreign<'a> {
     }
 }
 
+/// A kind that nobody here knows, and one of it in a namespace.
+pub fn widgets(namespace: &str) -> String {
+    let widgets = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  names: {kind: Widget, listKind: WidgetList, plural: widgets, singular: widget}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: one, namespace: NAMESPACE}
+";
+    widgets.replace("NAMESPACE", namespace)
+}
+
 /// The kind of an object that was made a moment ago may not be served yet.
 async fn retried<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube::Result<T> {
     let end = Instant::now() + PATIENCE;
