@@ -35,7 +35,7 @@ impl Dashboard {
     /// Only where a Kiali is ready: a port that leads nowhere is of no use.
     pub async fn open(scope: &Scope<'_>, port: u16) -> Result<Dashboard> {
         let missing = || {
-            let cause = format!("{}: no pod of Kiali is ready", scope.cluster.name);
+            let cause = format!("{}: no Kiali pod is ready", scope.cluster.name);
             Problem::new(Exit::Unexpected, cause).fix("ambikiali status")
         };
         let target = kiali::target(scope).await?.ok_or_else(missing)?;
@@ -112,7 +112,7 @@ async fn forward(
     let found = timeout(RESTART, target.wait_for(Option::is_some)).await;
     let found = found.map(|found| found.ok().and_then(|target| target.clone()));
     let to = found.ok().flatten();
-    let to = to.context("no pod of Kiali is ready; reload in a moment")?;
+    let to = to.context("no Kiali pod is ready; reload the page in a moment")?;
     let pods = Api::<Pod>::namespaced(client, &to.namespace);
     let mut forward = pods
         .portforward(&to.pod, &[to.port])

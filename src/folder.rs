@@ -38,7 +38,7 @@ impl Folder {
         let wrong = |part: &Path, what: &str| {
             let part = self.path.join(part);
             let cause = format!("{} is {what}; nothing was written", part.display());
-            let fix = "look who made it, and remove it, or name another folder";
+            let fix = "remove it, or choose another folder";
             Err(Problem::new(Exit::Preflight, cause).fix(fix).into())
         };
         if !is_inside(path) {

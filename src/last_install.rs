@@ -164,7 +164,7 @@ pub fn recall(kubeconfig: &[PathBuf]) -> Result<Members> {
     let file = path.display();
     let forgotten = |cause: String| {
         let cause = format!("no contexts given, and {cause}");
-        Problem::new(Exit::Preflight, cause).fix("name the clusters: --ctx1 HOME --ctx2 REMOTE")
+        Problem::new(Exit::Preflight, cause).fix("give the clusters: --ctx1 HOME --ctx2 REMOTE")
     };
     let text = match file::read(&path) {
         Ok(text) => text,

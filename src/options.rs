@@ -44,7 +44,7 @@ impl TryFrom<Written> for Options {
 
     fn try_from(Written { version, values }: Written) -> Result<Options, String> {
         if values.len() > MOST {
-            return Err(format!("{} options are more than there are", values.len()));
+            return Err(format!("{} options are too many", values.len()));
         }
         for (name, value) in &values {
             readable(name, value)?;
@@ -64,7 +64,7 @@ fn readable(name: &str, value: &str) -> Result<(), String> {
         && (1..=LONGEST).contains(&value.len())
         && value.chars().all(|c| c.is_ascii_graphic());
     good.then_some(())
-        .ok_or_else(|| format!("\"{}\" is no option", name.escape_debug()))
+        .ok_or_else(|| format!("\"{}\" is not a valid option", name.escape_debug()))
 }
 
 /// The same parsers as the flags'.

@@ -83,7 +83,7 @@ pub fn bug(place: &str) -> Problem {
         format!("this is a bug in ambikiali, at {place}"),
     )
     .fix(concat!(
-        "report it with the command and this line: ",
+        "report it with the command you ran and this line: ",
         env!("CARGO_PKG_REPOSITORY"),
         "/issues"
     ))
@@ -210,7 +210,7 @@ fn handshake(error: &rustls::Error) -> String {
     match error {
         InvalidCertificate(error) => certificate(error),
         AlertReceived(Alert::HandshakeFailure | Alert::ProtocolVersion) | PeerIncompatible(_) => {
-            "it has no TLS version, cipher or kind of certificate that this program knows; one of the curve P-521 is none".into()
+            "it offers no TLS version, cipher or certificate type that ambikiali supports; P-521 certificates are not supported".into()
         }
         AlertReceived(
             Alert::BadCertificate
@@ -222,34 +222,34 @@ fn handshake(error: &rustls::Error) -> String {
             | Alert::AccessDenied
             | Alert::DecryptError
             | Alert::UnsupportedCertificate,
-        ) => format!("it refuses the client certificate of the kubeconfig ({error})"),
+        ) => format!("it rejects the client certificate in the kubeconfig ({error})"),
         InvalidMessage(_) => "it does not speak TLS".into(),
         other => other.to_string(),
     }
 }
 
 /// Who did not vouch for a certificate, as these texts say it of the kubeconfig that is used.
-pub const NAMED_CA: &str = "the CA that the kubeconfig names";
+pub const NAMED_CA: &str = "the CA in the kubeconfig";
 
 /// What is wrong with a server's certificate, in words that say whose it is.
 fn certificate(error: &rustls::CertificateError) -> String {
     use rustls::CertificateError::*;
     match error {
-        UnknownIssuer => format!("its certificate is not from {NAMED_CA}"),
+        UnknownIssuer => format!("its certificate is not signed by {NAMED_CA}"),
         BadSignature => format!(
-            "its certificate is not from {NAMED_CA}, or has an RSA key of fewer than 2048 bits"
+            "its certificate is not signed by {NAMED_CA}, or has an RSA key shorter than 2048 bits"
         ),
         Expired | ExpiredContext { .. } => {
-            "its certificate has expired, by this machine's clock".into()
+            "its certificate has expired, according to this machine's clock".into()
         }
         NotValidYet | NotValidYetContext { .. } => {
-            "its certificate is not valid yet, by this machine's clock".into()
+            "its certificate is not valid yet, according to this machine's clock".into()
         }
         NotValidForName | NotValidForNameContext { .. } => {
-            "its certificate is not for this address".into()
+            "its certificate is not valid for this address".into()
         }
         InvalidPurpose | InvalidPurposeContext { .. } => {
-            "its certificate is not for servers (extended key usage)".into()
+            "its certificate is not a server certificate (extended key usage)".into()
         }
         Other(other) => match other.0.downcast_ref::<Untrusted>() {
             Some(said) => said.to_string(),

@@ -36,11 +36,11 @@ pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
     let before = last.clone().unwrap_or_default();
     if !before.is_known() {
         let cause = format!(
-            "{}: the last install was by a newer ambikiali, whose options this one does not know",
+            "{}: a newer version of ambikiali ran the last install, and this version does not know its options",
             run.mesh.home.name
         );
         return Err(Problem::new(Exit::Preflight, cause)
-            .fix("use that version or a newer one: ambikiali version")
+            .fix("use that version or a newer one; ambikiali version shows yours")
             .into());
     }
     said_here(run, &before, asked)?;
@@ -49,18 +49,21 @@ pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
     if last.is_some() {
         let changes = before.changes(&options).into_iter();
         said.extend(
-            changes.map(|change| format!("another option than at the last install: {change}")),
+            changes.map(|change| format!("option changed since the last install: {change}")),
         );
     }
     if let Some(Health::Failed(why)) = found {
         said.push(format!(
-            "options of the last install are not known; ConfigMap {}/{}: {why}",
+            "cannot read the options of the last install; ConfigMap {}/{}: {why}",
             run.namespace,
             record::NAME
         ));
     }
     if said.is_empty() && !before.is_default() {
-        said.push(format!("options of the last install: {}", before.flags()));
+        said.push(format!(
+            "using the options of the last install: {}",
+            before.flags()
+        ));
     }
     let images = Images::of(&options);
     Ok(Chosen {
@@ -95,7 +98,7 @@ fn said_here(run: &Run<'_>, before: &Options, asked: &Asked) -> Result<(), Probl
     }
     let (to_use, to_reset) = (to_use.join(" "), to_reset.join(" "));
     let cause = format!(
-        "{}: ConfigMap {}/{} says {to_use}, which was not said on this machine; others may have written it there",
+        "{}: ConfigMap {}/{} sets {to_use}, which was not given on this machine; someone else may have written it",
         run.mesh.home.name,
         run.namespace,
         record::NAME
@@ -103,7 +106,7 @@ fn said_here(run: &Run<'_>, before: &Options, asked: &Asked) -> Result<(), Probl
     Err(Problem::new(Exit::Preflight, cause)
         .code(Code::OptionOfRecord)
         .fix(format!(
-            "to use it, run the same command with {to_use}; for what ambikiali has by itself, with {to_reset}"
+            "to accept it, run the same command with {to_use}; to use the defaults, with {to_reset}"
         )))
 }
 

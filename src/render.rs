@@ -94,18 +94,20 @@ fn targets(wanted: &Wanted) -> Result<Vec<ScrapeTarget>, Problem> {
     let wrong = |cause: String| Problem::new(Exit::Usage, cause);
     if distinct.len() <= wanted.remotes.len() {
         return Err(wrong("two clusters have the same name".into()).fix(
-            "name each cluster once, by its Istio cluster id (global.multiCluster.clusterName)",
+            "give each cluster once, by its Istio cluster ID (global.multiCluster.clusterName)",
         ));
     }
     if let Some(unknown) = wanted.targets.keys().find(|name| !distinct.contains(name)) {
-        return Err(wrong(format!("--target {unknown} is of no cluster"))
-            .fix("name it as in --home or --remote"));
+        return Err(
+            wrong(format!("--target {unknown} does not match any cluster"))
+                .fix("use a name given to --home or --remote"),
+        );
     }
     let missing = all().filter(|name| !wanted.targets.contains_key(name));
     let missing = missing.map(ToString::to_string).collect::<Vec<_>>();
     if !missing.is_empty() && !wanted.rbac {
         let cause = format!(
-            "where is the Prometheus of {}? Its address is only known when its Gateway has one",
+            "--target is missing for {}; render contacts no cluster, so it cannot look up the address of a Gateway",
             missing.join(", ")
         );
         let flags = missing
@@ -113,7 +115,7 @@ fn targets(wanted: &Wanted) -> Result<Vec<ScrapeTarget>, Problem> {
             .map(|name| format!("--target {name}=HOST:9090"));
         let flags = flags.collect::<Vec<_>>().join(" ");
         return Err(wrong(cause).fix(format!(
-            "{flags}; in a cluster: kubectl -n istio-system get gateway prometheus-gateway"
+            "add {flags}; to find the address: kubectl -n istio-system get gateway prometheus-gateway"
         )));
     }
     let known = all().filter_map(|name| Some((name, wanted.targets.get(name)?)));
@@ -157,7 +159,7 @@ fn without_tokens(wanted: &Wanted, mut secret: Value) -> Value {
     }
     let remotes = wanted.remotes.iter().map(ToString::to_string);
     let missing = remotes.collect::<Vec<_>>().join(", ");
-    let said = format!("data lacks a kubeconfig for each of: {missing}");
+    let said = format!("add a kubeconfig to data for each of: {missing}");
     secret["metadata"]["annotations"] = json!({PLACEHOLDER: said});
     if let Some(secret) = secret.as_object_mut() {
         secret.remove("data");

@@ -10,7 +10,7 @@ use ambikiali_sandbox::audit::Request;
 
 use crate::support::{masked, on_two_clusters, progress, unwritten};
 
-pub const CLEAN: &str = "Clean in TIME: nothing of ambikiali is left in cluster1, cluster2\n";
+pub const CLEAN: &str = "Clean in TIME: nothing from ambikiali is left in cluster1, cluster2\n";
 
 const NOTHING_THERE: &str = "\
 cluster1      aggregate metrics   done     nothing there

@@ -168,7 +168,7 @@ async fn without_contexts_and_an_install_to_remember_the_contexts_are_asked_for(
             ended.stderr,
             "\
 error: no contexts given, and no install is remembered in FOLDER/ambikiali/last.json
-  fix: name the clusters: --ctx1 HOME --ctx2 REMOTE
+  fix: give the clusters: --ctx1 HOME --ctx2 REMOTE
 ",
             "{command}"
         );

@@ -133,7 +133,7 @@ async fn beside_another(clusters: &Clusters, taken: u16) {
     assert!(health.starts_with("HTTP/1.1 200 OK"), "{health}");
     assert_eq!(
         second.interrupted().await,
-        format!("port {taken} is taken; using a free one\n")
+        format!("port {taken} is in use; using a free one instead\n")
     );
 }
 
@@ -159,7 +159,7 @@ fn without_a_kiali_there_is_no_dashboard() {
         assert_eq!(
             refused.stderr,
             "\
-error: cluster1: no pod of Kiali is ready
+error: cluster1: no Kiali pod is ready
   fix: ambikiali status
 "
         );

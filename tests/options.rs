@@ -72,7 +72,7 @@ async fn one_image_is_changed(clusters: &Clusters) {
     );
     assert_eq!(remote, set(&[RECORD, cluster_prometheus]));
     let said = format!(
-        "another option than at the last install: --image prometheus=default -> {}\n",
+        "option changed since the last install: --image prometheus=default -> {}\n",
         MIRRORED.split_once('=').unwrap().1
     );
     let (before, _) = ended
@@ -86,7 +86,7 @@ async fn the_next_install_remembers_it(clusters: &Clusters) {
     let marks = clusters.marks();
     let ended = clusters.install(&[]).await.succeeded();
     unwritten(&marks);
-    let said = format!("options of the last install: --image {MIRRORED}\n");
+    let said = format!("using the options of the last install: --image {MIRRORED}\n");
     assert!(ended.stderr.contains(&said), "{ended:#?}");
     for command in ["status", "version"] {
         let shown = clusters.run(&[command]).await.succeeded().stdout;

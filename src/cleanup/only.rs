@@ -72,11 +72,11 @@ fn some_stay(run: &Run<'_>, leaving: &[ClusterName], given: &[ClusterName]) -> R
         return Ok(());
     }
     let cause = format!(
-        "no remote would be left: {} is all that Kiali in {} sees besides; an install has a remote",
-        words(leaving),
-        run.mesh.home.name
+        "this would leave no remote: Kiali in {} has none but {}, and an install needs one",
+        run.mesh.home.name,
+        words(leaving)
     );
-    Err(Problem::new(Exit::Preflight, cause).fix("remove all of it: ambikiali cleanup"))
+    Err(Problem::new(Exit::Preflight, cause).fix("to remove the whole install: ambikiali cleanup"))
 }
 
 /// Nothing on home leads to them any more when this returns.

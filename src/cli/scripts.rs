@@ -111,9 +111,7 @@ pub fn complete() {
 /// The script for a shell's own settings.
 pub fn completions(shell: Shell) -> anyhow::Result<String> {
     let shells = Shells::builtins();
-    let shell = shells
-        .completer(shell.name())
-        .context("a shell that is known")?;
+    let shell = shells.completer(shell.name()).context("unknown shell")?;
     let (program, mut script) = ("ambikiali", Vec::new());
     shell.write_registration(ASKED, program, program, program, &mut script)?;
     Ok(String::from_utf8(script)?)

@@ -28,7 +28,7 @@ pub async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result
     let started = Instant::now();
     let members = members(args.clusters.ctx1, args.clusters.remotes, global)?;
     let (mesh, absent) = mesh::connect_reachable(&members, Istiod::Optional).await?;
-    let way_out = "make it answer, or remove the rest, which leaves what is in it: the same command with --forget";
+    let way_out = "make the cluster reachable, or run the same command with --forget, which leaves its objects in place";
     let forgotten = forgotten(&members, &mesh, absent, args.forget, |_| way_out.into())?;
     work.begins(&mesh);
     let report = shown(&mesh, global, choices, work, async |run| {
@@ -52,7 +52,7 @@ async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work
     let (mesh, absent) = mesh::connect_reachable(&members, Istiod::Optional).await?;
     let way_out = |member: &Member| {
         format!(
-            "make it answer, or let home go on without it, which leaves what is in it: \
+            "make the cluster reachable, or detach it and leave its objects in place: \
              ambikiali cleanup --ctx1 {} --ctx2 {} --only --forget",
             mesh.home.context, member.context
         )
@@ -72,7 +72,7 @@ async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work
         && let Err(error) = last_install::forget(&mesh.home, &gone)
     {
         ui::note(&format!(
-            "they are still remembered, so name the other clusters to the next commands: {error:#}"
+            "the removed remotes are still remembered, so pass the other clusters to the next commands: {error:#}"
         ));
     }
     Ok(ended(clean, &mesh, &report, args.dry_run))
@@ -91,10 +91,13 @@ fn leaving(clusters: Clusters, global: &Global) -> Result<Members> {
         known.find(|known| known.context == context)
     };
     if let Some(home) = remotes.iter().find(|r| r.context == last.home.context) {
-        let cause = format!("{} is home, and --only is for remotes", home.context);
+        let cause = format!(
+            "{} is the home cluster, but --only takes remotes",
+            home.context
+        );
         let problem = Problem::new(Exit::Usage, cause);
         return Err(problem
-            .fix("home goes with all of it: ambikiali cleanup")
+            .fix("to remove the whole install: ambikiali cleanup")
             .into());
     }
     let remotes = remotes.into_iter().map(|remote| {
@@ -136,11 +139,11 @@ fn forgotten(
         let known = member.known.as_ref().map(|known| known.name.clone());
         known.or_else(remembered).ok_or_else(|| {
             let cause = format!(
-                "context {} does not answer, and no install on this machine remembers what its cluster is called",
+                "context {} is unreachable, and no install on this machine remembers the name of its cluster",
                 member.context
             );
             Problem::new(Exit::Unreachable, cause)
-                .fix("run the same command where install was run")
+                .fix("run the same command on the machine where install ran")
                 .into()
         })
     };

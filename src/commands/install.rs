@@ -122,7 +122,7 @@ async fn written(
         if let Err(error) = last_install::remember(members, run) {
             remembered = false;
             ui::note(&format!(
-                "the clusters cannot be remembered, so name them to the other commands too: {error:#}"
+                "cannot remember the clusters, so pass them to the other commands too: {error:#}"
             ));
         }
         install::install(run).await?;

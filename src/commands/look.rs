@@ -132,11 +132,14 @@ pub async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<Ended> {
     };
     let dashboard = Dashboard::open(&scope, args.port).await?;
     if dashboard.taken {
-        ui::note(&format!("port {} is taken; using a free one", args.port));
+        ui::note(&format!(
+            "port {} is in use; using a free one instead",
+            args.port
+        ));
     }
     ui::address(&mesh.home.name, &dashboard.url);
     if !args.no_open && open::that_detached(&dashboard.url).is_err() {
-        ui::note("no browser could be opened");
+        ui::note("cannot open a browser");
     }
     dashboard
         .serve(&scope, |trouble| ui::note(&trouble))

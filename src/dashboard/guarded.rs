@@ -53,11 +53,11 @@ async fn answer(
     port: u16,
 ) -> Result<Response<Body>, Infallible> {
     if !is_local(request.headers(), request.uri(), port) {
-        let text = format!("This port answers http://localhost:{port} alone.\n");
+        let text = format!("This port serves only http://localhost:{port}.\n");
         return Ok(said(StatusCode::MISDIRECTED_REQUEST, text));
     }
     if !is_own(request.headers(), port) {
-        let text = "This port answers pages of its own alone.\n".into();
+        let text = "This port accepts requests only from its own pages.\n".into();
         return Ok(said(StatusCode::FORBIDDEN, text));
     }
     let answer = passed_on(way, request).await;

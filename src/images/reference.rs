@@ -34,7 +34,7 @@ pub fn registry(text: &str) -> Result<String, String> {
     };
     let good = is_host(host) && is_address(host) && folders.is_none_or(is_path);
     good.then(|| text.into()).ok_or_else(|| {
-        format!("\"{text}\" is not a registry like registry.example.com:5000/mirror")
+        format!("\"{text}\" is not a registry such as registry.example.com:5000/mirror")
     })
 }
 
@@ -48,12 +48,12 @@ pub fn reference(text: &str) -> Result<String, String> {
         || !digest.is_none_or(is_digest)
     {
         return Err(format!(
-            "\"{text}\" is not an image like registry.example.com/kiali/kiali:v2.29.0"
+            "\"{text}\" is not an image such as registry.example.com/kiali/kiali:v2.29.0"
         ));
     }
     if tag.is_none() && digest.is_none() {
         return Err(format!(
-            "\"{text}\" has neither a tag nor a digest: it would be another image tomorrow"
+            "\"{text}\" has neither a tag nor a digest, so it could be a different image tomorrow"
         ));
     }
     Ok(text.into())

@@ -43,10 +43,11 @@ fn before(path: &Path, folder: &Folder, force: bool) -> Result<BTreeSet<String>>
     }
     if !force && !folder.is_empty().map_err(failed)? {
         let cause = format!(
-            "{} is not empty, and what is in it was not rendered by ambikiali; nothing was written",
+            "{} is not empty and was not rendered by ambikiali; nothing was written",
             path.display()
         );
-        let fix = "name another folder with --out, or have the files written among the others with --force";
+        let fix =
+            "choose another folder with --out, or write among the existing files with --force";
         return Err(Problem::new(Exit::Preflight, cause).fix(fix).into());
     }
     Ok(BTreeSet::new())
@@ -60,11 +61,11 @@ fn listed(path: &Path, text: &str) -> Result<BTreeSet<String>> {
         }
         let list = path.join(LIST);
         let cause = format!(
-            "{}, line {number}: \"{line}\" is no file that a render makes; nothing was written",
+            "{}, line {number}: \"{line}\" is not a file that render writes; nothing was written",
             list.display()
         );
         let fix = format!(
-            "remove {}, and have the files written among the others with --force",
+            "remove {}, then write among the existing files with --force",
             list.display()
         );
         Err(Problem::new(Exit::Preflight, cause).fix(fix).into())

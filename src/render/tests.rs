@@ -81,7 +81,7 @@ fn no_token_is_written_and_what_lacks_is_said() {
     let secret: Value = manifests::from_yaml(text).unwrap();
     assert_eq!(secret.get("data"), None);
     let said = &secret["metadata"]["annotations"][PLACEHOLDER];
-    assert_eq!(said, "data lacks a kubeconfig for each of: west, south");
+    assert_eq!(said, "add a kubeconfig to data for each of: west, south");
     let external = Wanted {
         store: Some("vault".into()),
         ..wanted()
@@ -144,12 +144,12 @@ fn each_cluster_needs_a_target_and_a_name_of_its_own() {
     without.targets.remove(&wanted().remotes[0]);
     assert_eq!(
         said(&without),
-        "where is the Prometheus of west? Its address is only known when its Gateway has one"
+        "--target is missing for west; render contacts no cluster, so it cannot look up the address of a Gateway"
     );
     let mut same = wanted();
     same.remotes[1] = same.home.clone();
     assert_eq!(said(&same), "two clusters have the same name");
     let mut unknown = wanted();
     unknown.remotes.truncate(1);
-    assert_eq!(said(&unknown), "--target south is of no cluster");
+    assert_eq!(said(&unknown), "--target south does not match any cluster");
 }

@@ -81,8 +81,9 @@ pub fn put_off(mesh: &Mesh) {
     for cluster in mesh.all() {
         let put_off = cluster.transport.put_off();
         if put_off.times > 0 {
+            let plural = if put_off.times == 1 { "" } else { "s" };
             remark(&format!(
-                "{}: a busy server put off {} requests, by {} s in all",
+                "{}: the API server throttled {} request{plural} ({} s)",
                 cluster.name,
                 put_off.times,
                 put_off.time.as_secs()

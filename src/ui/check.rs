@@ -29,7 +29,7 @@ pub fn clusters(mesh: &Mesh) {
 /// What an install gives away: no finding, as it is so for every mesh.
 pub fn given(mesh: &Mesh) {
     remark(&format!(
-        "note[{}]: whoever reaches Kiali on {} acts as cluster-admin in effect, in each cluster: ambikiali explain {0}",
+        "note[{}]: anyone who can reach Kiali on {} is effectively cluster-admin in every cluster: ambikiali explain {0}",
         Code::KialiActsForAll,
         mesh.home.name
     ));

@@ -34,7 +34,7 @@ pub fn planned(plans: &[Plan]) -> bool {
         (What::Replace, "to replace"),
         (What::Delete, "to delete"),
         (What::Reuse, "reused"),
-        (What::Keep, "as they are"),
+        (What::Keep, "unchanged"),
     ];
     let counts = counts.map(|(what, word)| (count(what), word));
     let counts = counts.iter().filter(|(count, _)| *count > 0);

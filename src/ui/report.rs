@@ -30,13 +30,13 @@ pub fn interrupted(mesh: Option<&Mesh>, has_way_back: bool) {
     if written.is_empty() {
         return note("interrupted; nothing was written");
     }
-    note("interrupted; what was done stays:");
+    note("interrupted; these changes stay in place:");
     for (cluster, written) in clusters.iter().zip(&written) {
         note(&format!("  {cluster:<12}  {}", done(written)));
     }
-    note("  to go on:     the same command again");
+    note("  to resume:  repeat the same command");
     if has_way_back && written.iter().any(|w| w.writes > 0) {
-        note("  to go back:   ambikiali cleanup");
+        note("  to undo:    ambikiali cleanup");
     }
 }
 
@@ -162,7 +162,7 @@ pub fn cleaned(names: &str, report: &Report, dry_run: bool, took: Duration) -> b
         }
         doubts(report);
         let count = report.removed.len();
-        say!("Nothing was done: {count} objects would be removed in {names}");
+        say!("Dry run: {count} objects would be removed in {names}");
         return report.failures.is_empty() && report.doubts.is_empty();
     }
     for (cluster, object) in &report.left {
@@ -183,19 +183,19 @@ pub fn cleaned(names: &str, report: &Report, dry_run: bool, took: Duration) -> b
         out::result(text.plain(format!(" {took}: {said}")));
     };
     match (report.is_clean(), report.forced.is_empty()) {
-        (true, true) => clean(&format!("nothing of ambikiali is left in {names}")),
+        (true, true) => clean(&format!("nothing from ambikiali is left in {names}")),
         (true, false) => clean(&format!(
-            "nothing that ambikiali made is left in {names}; what it changed in objects of others is listed above"
+            "nothing that ambikiali created is left in {names}; its changes to objects of others are listed above"
         )),
         (false, _) if nothing => say!(
-            "Removed {took}: nothing that ambikiali made is left in {names}, but a record there was not as ambikiali writes it: see above"
+            "Removed {took}: nothing that ambikiali created is left in {names}, but a record there has entries that ambikiali did not write: see above"
         ),
         (false, _) => {}
     }
     report.is_clean()
 }
 
-const FORCED: &str = "changed by install --force-conflicts and not changed back";
+const FORCED: &str = "changed by install --force-conflicts and not restored";
 
 fn doubts(report: &Report) {
     for (cluster, doubt) in &report.doubts {

@@ -16,7 +16,7 @@ pub fn version() {
 
 /// Why nothing is said of those of the last install.
 pub fn not_asked(error: &anyhow::Error) {
-    out::result(Text::from("clusters not asked: ").lines(format!("{error:#}")));
+    out::result(Text::from("clusters not contacted: ").lines(format!("{error:#}")));
 }
 
 /// Of each cluster; whether all of them answered.

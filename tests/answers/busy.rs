@@ -17,7 +17,7 @@ fn fault_01_a_busy_server_gets_the_time_that_it_asks_for() {
         let ended = behind.install("90s").await.succeeded();
         for (proxy, cluster) in [(&behind.home, "cluster1"), (&behind.remote, "cluster2")] {
             assert_eq!(proxy.disturbed().len(), 10);
-            let told = format!("{cluster}: a busy server put off 10 requests, by 10 s in all\n");
+            let told = format!("{cluster}: the API server throttled 10 requests (10 s)\n");
             assert!(ended.stderr.contains(&told), "{}", ended.stderr);
             came_back_after_a_second(&proxy.journal());
         }

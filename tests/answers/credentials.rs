@@ -189,7 +189,7 @@ fn fault_15_certificates_that_were_never_good_are_refused_before_the_first_write
         assert_eq!(
             refused(clusters, "cluster", &other).await,
             "\
-[AK1011] context cluster2 at https://127.0.0.1:PORT: its certificate is not from the CA that the kubeconfig names, or has an RSA key of fewer than 2048 bits
+[AK1011] context cluster2 at https://127.0.0.1:PORT: its certificate is not signed by the CA in the kubeconfig, or has an RSA key shorter than 2048 bits
   fix: kubectl --context cluster2 version
 "
         );

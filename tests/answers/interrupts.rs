@@ -11,7 +11,7 @@ use crate::support::{Ended, INSTALL, get, on_two_clusters, output, until};
 /// Of the requests to each cluster.
 const POINTS: usize = 6;
 /// From an install; a cleanup has no way back.
-const BACK: &str = "  to go back:   ambikiali cleanup";
+const BACK: &str = "  to undo:    ambikiali cleanup";
 
 #[test]
 fn fault_43_an_interrupt_at_any_request_is_gone_on_with_or_cleaned_up() {
@@ -141,8 +141,8 @@ fn told(ended: &Ended, point: usize, held: &Entry, marks: &[Mark; 2], back: Opti
     if lines.is_empty() {
         return assert_eq!(told, "nothing was written\n");
     }
-    lines.insert(0, "what was done stays:");
-    lines.push("  to go on:     the same command again");
+    lines.insert(0, "these changes stay in place:");
+    lines.push("  to resume:  repeat the same command");
     lines.extend(back.filter(|_| all > 0));
     assert_eq!(told.lines().collect::<Vec<_>>(), lines);
 }

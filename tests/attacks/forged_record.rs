@@ -217,8 +217,8 @@ fn attack_03_a_record_chooses_no_image_and_no_address() {
                 .await
                 .exited(3);
             let error = ended.error();
-            assert!(error.starts_with("[AK1412] cluster1: ConfigMap kiali/ambikiali-record says --image kiali-operator=evil.example.com/operator:v1 --registry evil.example.com, which was not said on this machine"), "{error}");
-            let fix = "run the same command with --image kiali-operator=evil.example.com/operator:v1 --registry evil.example.com; for what ambikiali has by itself, with --image kiali-operator=default --registry default\n";
+            assert!(error.starts_with("[AK1412] cluster1: ConfigMap kiali/ambikiali-record sets --image kiali-operator=evil.example.com/operator:v1 --registry evil.example.com, which was not given on this machine"), "{error}");
+            let fix = "run the same command with --image kiali-operator=evil.example.com/operator:v1 --registry evil.example.com; to use the defaults, with --image kiali-operator=default --registry default\n";
             assert!(error.contains(fix), "{error}");
         }
         unwritten(&marks);

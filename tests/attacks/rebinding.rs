@@ -131,7 +131,7 @@ async fn each_request_of_a_connection(dashboard: &Dashboard, path: &str) {
         assert!(body.contains("Kiali state"), "{body}");
         let (status, body) = ask(&mut kept, &evil).await;
         assert_eq!(status, "HTTP/1.1 421 Misdirected Request");
-        let only = format!("This port answers http://localhost:{port} alone.\n");
+        let only = format!("This port serves only http://localhost:{port}.\n");
         assert_eq!(body, only);
     }
     // Two at once, of which the second one is of another name.

@@ -38,7 +38,7 @@ fn attack_10_what_kiali_may_do_is_what_check_and_explain_say() {
         let check = [&["check"], &BOTH[..], &["--strict"]].concat();
         let ended = clusters.run(&check).await.succeeded();
         assert_eq!(ended.stdout, "Ready to install\n");
-        let said = "note[AK1431]: whoever reaches Kiali on cluster1 acts as cluster-admin in effect, in each cluster: ambikiali explain AK1431\n";
+        let said = "note[AK1431]: anyone who can reach Kiali on cluster1 is effectively cluster-admin in every cluster: ambikiali explain AK1431\n";
         assert!(ended.stderr.contains(said), "{ended:#?}");
         let told = clusters
             .run(&["explain", "AK1431"])

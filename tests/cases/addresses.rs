@@ -230,7 +230,7 @@ async fn another_ca_and_name(
     for (more, cause, fix) in [
         (
             ["--ca2", wrong],
-            format!("its certificate is not from a CA of --ca2 {wrong}"),
+            format!("its certificate is not signed by a CA of --ca2 {wrong}"),
             other,
         ),
         (
@@ -240,7 +240,7 @@ async fn another_ca_and_name(
         ),
         (
             ["--tls-server-name2", "front.example"],
-            "its certificate is not for this address".into(),
+            "its certificate is not valid for this address".into(),
             "name an address that this machine and the pods of home reach: --api-server2 https://HOST:PORT",
         ),
     ] {

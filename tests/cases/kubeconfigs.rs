@@ -421,7 +421,7 @@ async fn case_16_the_servers_own_certificate_may_stand_for_its_ca() {
     let ended = person.check(&named, "token: good", &[]).await.exited(8);
     says(
         &ended,
-        "error[AK1011]: context one at https://127.0.0.1:PORT: its certificate is not for this address\n",
+        "error[AK1011]: context one at https://127.0.0.1:PORT: its certificate is not valid for this address\n",
     );
 }
 

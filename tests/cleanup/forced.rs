@@ -29,7 +29,7 @@ fn what_an_install_took_from_others_is_told_by_the_cleanup_as_not_changed_back()
         clusters.install(&["--force-conflicts"]).await.succeeded();
         // The one after it takes nothing, and forgets nothing.
         clusters.install(&["--force-conflicts"]).await.succeeded();
-        let fields = "changed by install --force-conflicts and not changed back: ";
+        let fields = "changed by install --force-conflicts and not restored: ";
         let dry = clusters.run(&["cleanup", "--dry-run"]).await.succeeded();
         let ended = clusters.run(&["cleanup"]).await.succeeded();
         for (text, word) in [(&dry.stdout, "would stay    "), (&ended.stdout, "stays  ")] {
@@ -49,7 +49,7 @@ fn what_an_install_took_from_others_is_told_by_the_cleanup_as_not_changed_back()
         let last = masked(ended.stdout.lines().last().unwrap_or_default());
         assert_eq!(
             last,
-            "Clean in TIME: nothing that ambikiali made is left in cluster1, cluster2; what it changed in objects of others is listed above\n"
+            "Clean in TIME: nothing that ambikiali created is left in cluster1, cluster2; its changes to objects of others are listed above\n"
         );
         theirs.removed().await;
         let flags = ["cleanup", "--ctx1", "cluster1", "--ctx2", "cluster2"];

@@ -43,17 +43,17 @@ async fn what_is_no_image_or_registry_is_refused_before_anything_is_done() {
         (
             "--registry",
             "mirror",
-            "\"mirror\" is not a registry like registry.example.com:5000/mirror",
+            "\"mirror\" is not a registry such as registry.example.com:5000/mirror",
         ),
         (
             "--registry",
             "https://r.example.com",
-            "\"https://r.example.com\" is not a registry like registry.example.com:5000/mirror",
+            "\"https://r.example.com\" is not a registry such as registry.example.com:5000/mirror",
         ),
         (
             "--image",
             "kiali",
-            "\"\" is not an image like registry.example.com/kiali/kiali:v2.29.0",
+            "\"\" is not an image such as registry.example.com/kiali/kiali:v2.29.0",
         ),
         (
             "--image",
@@ -63,12 +63,12 @@ async fn what_is_no_image_or_registry_is_refused_before_anything_is_done() {
         (
             "--image",
             "kiali=quay.io/kiali/kiali",
-            "\"quay.io/kiali/kiali\" has neither a tag nor a digest: it would be another image tomorrow",
+            "\"quay.io/kiali/kiali\" has neither a tag nor a digest, so it could be a different image tomorrow",
         ),
         (
             "--image",
             "prometheus=Prom/x:1",
-            "\"Prom/x:1\" is not an image like registry.example.com/kiali/kiali:v2.29.0",
+            "\"Prom/x:1\" is not an image such as registry.example.com/kiali/kiali:v2.29.0",
         ),
     ] {
         let form = if flag == "--image" {

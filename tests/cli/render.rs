@@ -75,8 +75,8 @@ async fn what_is_missing_or_of_somebody_else_is_one_clear_error_and_nothing_is_w
     assert_eq!(
         ended.stderr,
         "\
-error: where is the Prometheus of west? Its address is only known when its Gateway has one
-  fix: --target west=HOST:9090; in a cluster: kubectl -n istio-system get gateway prometheus-gateway
+error: --target is missing for west; render contacts no cluster, so it cannot look up the address of a Gateway
+  fix: add --target west=HOST:9090; to find the address: kubectl -n istio-system get gateway prometheus-gateway
 "
     );
     assert!(!out.exists());
@@ -86,8 +86,8 @@ error: where is the Prometheus of west? Its address is only known when its Gatew
     assert_eq!(
         ended.stderr,
         "\
-error: FOLDER/out is not empty, and what is in it was not rendered by ambikiali; nothing was written
-  fix: name another folder with --out, or have the files written among the others with --force
+error: FOLDER/out is not empty and was not rendered by ambikiali; nothing was written
+  fix: choose another folder with --out, or write among the existing files with --force
 "
     );
     assert_eq!(files(&out).len(), 1);

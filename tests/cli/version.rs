@@ -37,7 +37,7 @@ async fn says(kubeconfig: &Path, state: &Path, why: Option<&str>) {
         let ended: Ended = ended.succeeded();
         assert_eq!(ended.stderr, "", "{form}");
         if form == "text" {
-            let why = why.map(|why| format!("clusters not asked: {why}\n"));
+            let why = why.map(|why| format!("clusters not contacted: {why}\n"));
             let text = format!("{OWN}{}", why.unwrap_or_default());
             assert_eq!(ended.stdout, text);
             continue;
@@ -58,7 +58,7 @@ async fn a_remembered_install_without_its_kubeconfig_or_context_is_told_and_no_f
     let ended = ambikiali(&["version"], &missing, state).await.succeeded();
     let why = ended
         .stdout
-        .strip_prefix(&format!("{OWN}clusters not asked: "));
+        .strip_prefix(&format!("{OWN}clusters not contacted: "));
     assert!(
         why.is_some_and(|why| why.contains("kubeconfig")),
         "{ended:#?}"
@@ -73,7 +73,7 @@ async fn a_remembered_install_without_its_kubeconfig_or_context_is_told_and_no_f
     fs::write(&config, "clusters: {no: list}\n").expect("a file");
     let ended = ambikiali(&["version"], &config, state).await.succeeded();
     assert!(
-        ended.stdout.contains("\nclusters not asked: "),
+        ended.stdout.contains("\nclusters not contacted: "),
         "{ended:#?}"
     );
 }
@@ -90,7 +90,7 @@ async fn what_is_remembered_may_be_anything() {
         assert_eq!(own, OWN);
         let path = state.join("ambikiali/last.json").display().to_string();
         assert!(
-            why.starts_with("clusters not asked: "),
+            why.starts_with("clusters not contacted: "),
             "{garbage:?}: {ended:#?}"
         );
         assert!(why.contains(&path), "{garbage:?}: {ended:#?}");

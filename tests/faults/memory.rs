@@ -20,7 +20,7 @@ fn fault_49_a_home_that_cannot_be_written_costs_the_memory_and_nothing_else() {
         assert_eq!(
             ended.stderr.lines().nth(2),
             Some(
-                "the clusters cannot be remembered, so name them to the other commands too: /proc/ambikiali/last.json: No such file or directory"
+                "cannot remember the clusters, so pass them to the other commands too: /proc/ambikiali/last.json: No such file or directory"
             )
         );
         assert_eq!(
@@ -43,7 +43,7 @@ Next:  ambikiali verify --ctx1 cluster1 --ctx2 cluster2
             unnamed.error(),
             "\
 no contexts given, and no install is remembered in /proc/ambikiali/last.json
-  fix: name the clusters: --ctx1 HOME --ctx2 REMOTE
+  fix: give the clusters: --ctx1 HOME --ctx2 REMOTE
 "
         );
 
@@ -67,7 +67,7 @@ no contexts given, and no install is remembered in /proc/ambikiali/last.json
             format!(
                 "\
 no contexts given, and {}/ambikiali/last.json is not readable
-  fix: name the clusters: --ctx1 HOME --ctx2 REMOTE
+  fix: give the clusters: --ctx1 HOME --ctx2 REMOTE
 ",
                 half.display()
             )

@@ -15,7 +15,7 @@ const LEAVE: [&str; 6] = [
     "--timeout",
     "120s",
 ];
-const GONE: &str = "Clean in TIME: nothing of ambikiali is left in cluster3\n";
+const GONE: &str = "Clean in TIME: nothing from ambikiali is left in cluster3\n";
 
 fn marks(fleet: &Fleet) -> Vec<Mark> {
     let clusters = fleet.sandbox.clusters().iter();
@@ -47,8 +47,8 @@ but it is not named
     assert_eq!(
         fleet.run(&home).await.exited(2).error(),
         "\
-cluster1 is home, and --only is for remotes
-  fix: home goes with all of it: ambikiali cleanup
+cluster1 is the home cluster, but --only takes remotes
+  fix: to remove the whole install: ambikiali cleanup
 "
     );
     let all = ["--ctx2", "cluster2", "--ctx3", "cluster3", "--only"];
@@ -56,8 +56,8 @@ cluster1 is home, and --only is for remotes
     assert_eq!(
         fleet.run(&all).await.exited(3).error(),
         "\
-no remote would be left: cluster2, cluster3 is all that Kiali in cluster1 sees besides; an install has a remote
-  fix: remove all of it: ambikiali cleanup
+this would leave no remote: Kiali in cluster1 has none but cluster2, cluster3, and an install needs one
+  fix: to remove the whole install: ambikiali cleanup
 "
     );
     let fewer = ["cleanup", "--ctx1", "cluster1", "--ctx2", "cluster2"];
@@ -176,7 +176,7 @@ pub async fn all_but_one(fleet: &Fleet) {
         refused.error(),
         "\
 [AK1001] context cluster3 at https://127.0.0.1:PORT: Connection refused; nothing was done
-  fix: make it answer, or remove the rest, which leaves what is in it: the same command with --forget
+  fix: make the cluster reachable, or run the same command with --forget, which leaves its objects in place
 "
     );
     unwritten(&before);
@@ -194,7 +194,7 @@ pub async fn all_but_one(fleet: &Fleet) {
     );
     unwritten(&before[2..]);
     let again = fleet.run(&cleanup).await.succeeded();
-    let clean = "Clean in TIME: nothing of ambikiali is left in cluster1, cluster2, cluster3\n";
+    let clean = "Clean in TIME: nothing from ambikiali is left in cluster1, cluster2, cluster3\n";
     assert_eq!(masked(&again.stdout), clean, "{again:#?}");
 }
 
@@ -209,7 +209,7 @@ pub async fn given_up(fleet: &Fleet) {
         refused.error(),
         "\
 [AK1001] context cluster3 at https://127.0.0.1:PORT: Connection refused; nothing was done
-  fix: make it answer, or let home go on without it, which leaves what is in it: ambikiali cleanup --ctx1 \
+  fix: make the cluster reachable, or detach it and leave its objects in place: ambikiali cleanup --ctx1 \
 cluster1 --ctx2 cluster3 --only --forget
 "
     );

@@ -36,7 +36,7 @@ fn a_line_says_what_is_waited_for_and_goes_when_it_came() {
         let balancers = &clusters.sandbox.world().load_balancers;
         balancers.hold_back(true);
         let rows = narrow(start(clusters, (80, 40), None)).await;
-        let went_on = "  to go on:     the same command again";
+        let went_on = "  to resume:  repeat the same command";
         assert!(rows.iter().any(|row| row == went_on), "{rows:#?}");
         let columns = Some(("COLUMNS", "40"));
         narrow(start(clusters, (80, 130), columns)).await;

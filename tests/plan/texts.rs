@@ -43,7 +43,7 @@ Plan: 32 to create, 1 reused; nothing was written
 pub const SECOND: &str = "\
 cluster2
   reuse    cluster prometheus  Service istio-system/prometheus
-Plan: 1 reused, 30 as they are; nothing was written
+Plan: 1 reused, 30 unchanged; nothing was written
 ";
 
 pub const DRIFT: &str = "\
@@ -59,7 +59,7 @@ cluster1
              .spec.template.metadata.annotations['ambikiali.dev/config-version']
 cluster2
   reuse    cluster prometheus  Service istio-system/prometheus
-Plan: 1 to create, 3 to change, 1 reused, 27 as they are; nothing was written
+Plan: 1 to create, 3 to change, 1 reused, 27 unchanged; nothing was written
 ";
 
 pub const OPTION: &str = "\
@@ -72,7 +72,7 @@ cluster1
              .spec.template.spec.containers[0].image: \"prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac\" -> \"prom/prometheus:v3.11.0\"
 cluster2
   reuse    cluster prometheus  Service istio-system/prometheus
-Plan: 3 to change, 1 reused, 28 as they are; nothing was written
+Plan: 3 to change, 1 reused, 28 unchanged; nothing was written
 ";
 
 /// A cluster whose Prometheus is somebody else's from now on.
@@ -86,7 +86,7 @@ cluster2
   change   namespace           ConfigMap kiali/ambikiali-record
   delete   expose prometheus   Gateway istio-system/prometheus-gateway
   delete   expose prometheus   HTTPRoute istio-system/prometheus
-Plan: 4 to change, 2 to delete, 26 as they are; nothing was written
+Plan: 4 to change, 2 to delete, 26 unchanged; nothing was written
 ";
 
 /// What is given to the remote's Gateway is scraped again.
@@ -101,5 +101,5 @@ cluster2
   reuse    cluster prometheus  Service istio-system/prometheus
   create   expose prometheus   Gateway istio-system/prometheus-gateway
   create   expose prometheus   HTTPRoute istio-system/prometheus
-Plan: 2 to create, 4 to change, 1 reused, 26 as they are; nothing was written
+Plan: 2 to create, 4 to change, 1 reused, 26 unchanged; nothing was written
 ";
