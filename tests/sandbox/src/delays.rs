@@ -26,6 +26,8 @@ pub struct Delays {
     pub kiali_start: Duration,
     /// Whether a probe's `initialDelaySeconds` is waited for.
     pub probes: bool,
+    /// Whether a Prometheus scrapes as seldom as its configuration says; every few seconds otherwise.
+    pub scrapes: bool,
 }
 
 impl Delays {
@@ -41,6 +43,7 @@ impl Delays {
         pod: Duration::ZERO,
         kiali_start: Duration::ZERO,
         probes: false,
+        scrapes: false,
     };
 
     /// What the real ones were measured to take, images already on the node.
@@ -55,5 +58,6 @@ impl Delays {
         pod: Duration::from_millis(3_000),
         kiali_start: Duration::from_millis(5_000),
         probes: true,
+        scrapes: true,
     };
 }

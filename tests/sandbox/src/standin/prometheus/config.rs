@@ -1,6 +1,6 @@
 //! A Prometheus configuration as it reads inside the pod: in-cluster discovery, paths of the
-//! container, its localhost and names of Services are what this machine does not have. Nothing else
-//! is changed.
+//! container, its localhost and names of Services are what this machine does not have. Without delays
+//! it scrapes more often than it says. Nothing else is changed.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,9 @@ use serde_json::{Map, Value, json};
 
 use crate::standin::kubelet::TOKEN;
 use crate::standin::service;
+
+/// Between two scrapes where nothing takes its real time.
+const SOON: &str = "3s";
 
 const CA: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
 
@@ -22,6 +25,8 @@ pub struct Pod<'a> {
     /// The configuration's own path in the container: relative paths start beside it.
     pub config: PathBuf,
     pub place: &'a (dyn Fn(&str) -> Option<PathBuf> + Sync),
+    /// Whether it scrapes as seldom as it says.
+    pub scrapes_as_it_says: bool,
 }
 
 /// None when it cannot be read: the real Prometheus shall say so.
@@ -29,6 +34,14 @@ pub fn adapt(text: &str, pod: &Pod<'_>) -> Option<String> {
     let options = serde_yaml::options! { strict_booleans: true };
     let mut config: Value = serde_yaml::from_str_with_options(text, options).ok()?;
     pod.walk(&mut config);
+    if !pod.scrapes_as_it_says {
+        // No scrape may take longer than the time between two.
+        for field in ["/global/scrape_interval", "/global/scrape_timeout"] {
+            if let Some(time) = config.pointer_mut(field) {
+                *time = SOON.into();
+            }
+        }
+    }
     let jobs = config
         .get_mut("scrape_configs")
         .and_then(Value::as_array_mut);
@@ -154,6 +167,10 @@ mod tests {
     use super::*;
 
     fn adapted(text: &str) -> Option<Value> {
+        adapted_with(text, true)
+    }
+
+    fn adapted_with(text: &str, scrapes_as_it_says: bool) -> Option<Value> {
         let folder = std::env::temp_dir();
         let token = folder.join(format!("sandbox-token-{}", std::process::id()));
         std::fs::write(&token, "t").ok()?;
@@ -171,6 +188,7 @@ mod tests {
             names: ([127, 0, 0, 1], 7).into(),
             config: "/etc/config/prometheus.yml".into(),
             place: &place,
+            scrapes_as_it_says,
         };
         serde_json::from_str(&adapt(text, &pod)?).ok()
     }
@@ -209,6 +227,14 @@ mod tests {
             "http://127.0.0.1:7"
         );
         Ok(())
+    }
+
+    #[test]
+    fn scrapes_without_delays() {
+        let config = "global: {scrape_interval: 15s, scrape_timeout: 10s}\n";
+        let soon = json!({"global": {"scrape_interval": "3s", "scrape_timeout": "3s"}});
+        assert_eq!(adapted_with(config, false), Some(soon));
+        assert_eq!(adapted_with("a: 1\n", false), Some(json!({"a": 1})));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The real Prometheus, on its pod's address, with the pod's own configuration and rights.
 //!
 //! What it cannot show: another Prometheus version than the sandbox's, the cluster's DNS for what is
-//! not a static target, a pod's localhost (targets there are moved to the pod's address).
+//! not a static target, a pod's localhost (targets there are moved to the pod's address), without
+//! delays the time between two scrapes.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ async fn start(container: &Container) -> Result<i32> {
         names,
         config: PathBuf::from(&args.config_file),
         place: &place,
+        scrapes_as_it_says: container.world.delays().scrapes,
     };
     let mut current = write_config(&source, &copy, &pod)?;
     let mut child = spawn(container, &args, &copy, listen)?;
