@@ -22,6 +22,16 @@ const ROUTE: (&str, &str, &str) = (
 
 /// A Prometheus of somebody else, as good as ours.
 const PROMETHEUS: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: theirs, namespace: istio-system}
+spec:
+  selector: {matchLabels: {app: theirs}}
+  template:
+    metadata: {labels: {app: theirs}}
+    spec:
+      containers: [{name: server, image: 'prom/prometheus:v3.5.0'}]
+---
 apiVersion: v1
 kind: Service
 metadata: {name: prometheus, namespace: istio-system}

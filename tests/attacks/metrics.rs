@@ -94,10 +94,9 @@ fn attack_08_federate_serves_the_job_of_the_mesh_alone_and_each_of_our_pods_is_b
 fn attack_08_a_page_of_too_many_series_or_labels_stops_one_target_and_no_other() {
     on_two_clusters(async |clusters| {
         // A page of that size takes its time, and a scrape must end before the next one.
-        let world = clusters.sandbox.world();
-        world.change_delays(|delays| delays.scrapes = true);
+        clusters.scraped_as_configured(true);
         let server = scraping(clusters).await;
-        world.change_delays(|delays| delays.scrapes = false);
+        clusters.scraped_as_configured(false);
         clusters.run(&VERIFY).await.succeeded();
         let at = server.address;
         for (body, why) in [

@@ -151,6 +151,12 @@ impl Clusters {
         self.state.path()
     }
 
+    /// Whether each Prometheus that starts from now on scrapes as seldom as its configuration says.
+    pub fn scraped_as_configured(&self, wanted: bool) {
+        let world = self.sandbox.world();
+        world.change_delays(|delays| delays.scrapes = wanted);
+    }
+
     /// The binary with these clusters' kubeconfig and a state folder of its own.
     pub async fn run(&self, arguments: &[&str]) -> Ended {
         ambikiali(arguments, self.sandbox.kubeconfig(), self.state.path()).await

@@ -14,11 +14,14 @@ const OLD: &str = "docker.io/istio/ztunnel:1.28.3";
 #[test]
 fn an_edge_is_proven_by_the_clusters_that_the_series_name() {
     on_two_clusters(async |clusters| {
+        // What one part counted has been scraped when the next one begins to count.
+        clusters.scraped_as_configured(true);
         clusters.installed().await;
         a_receiver_that_is_old(clusters).await;
         a_sender_that_is_old(clusters).await;
         a_receiver_that_does_not_tell(clusters).await;
         clusters.cleaned().await;
+        clusters.scraped_as_configured(false);
     });
 }
 

@@ -21,11 +21,13 @@ fn line(row: &str) -> Option<String> {
 #[test]
 fn each_hop_shows_when_it_is_known_and_what_is_waited_for_has_its_reason() {
     on_two_clusters(async |clusters| {
+        clusters.scraped_as_configured(true);
         clusters.installed().await;
         a_line_for_each(clusters).await;
         an_event_for_each(clusters).await;
         a_table_on_a_terminal(clusters).await;
         clusters.cleaned().await;
+        clusters.scraped_as_configured(false);
     });
 }
 
