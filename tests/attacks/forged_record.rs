@@ -232,7 +232,7 @@ fn attack_03_a_record_chooses_no_image_and_no_address() {
         let marks = clusters.marks();
         let error = clusters.install(&[]).await.exited(3).error();
         assert!(
-            error.contains("says --prometheus2 127.0.0.1:1, which was not said"),
+            error.contains("sets --prometheus2 127.0.0.1:1, which was not given"),
             "{error}"
         );
         unwritten(&marks);
