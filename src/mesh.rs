@@ -33,7 +33,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use serde::{Deserialize, Serialize};
 
-pub use address::{Address, Nowhere, Prometheus, nowhere};
+pub use address::{Address, Nowhere, Prometheus, nowhere_of_cluster};
 pub use api_server::ApiServer;
 pub use bounded::{TooLarge, found};
 pub use connect::{connect, connect_each, connect_reachable, contexts, look_up};

@@ -30,7 +30,9 @@ fn named(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Option<Finding>
     let why = address.nowhere().filter(|why| match why {
         Nowhere::Loopback => !allow_loopback,
         Nowhere::InCluster => !home,
-        Nowhere::Unroutable | Nowhere::NoHost => true,
+        // The user knows what a short name means on home.
+        Nowhere::Short => false,
+        Nowhere::Unroutable | Nowhere::Metadata | Nowhere::NoHost => true,
     })?;
     let object = ObjectId::cluster_wide("Prometheus", &format!("at {address}"));
     let number = facts.cluster.number;

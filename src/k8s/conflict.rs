@@ -129,7 +129,7 @@ pub fn ways_out(scope: &Scope<'_>, id: &ObjectId) -> String {
         );
     }
     format!(
-        "look at it: {}; to take these fields all the same: ambikiali install --force-conflicts",
+        "look at it: {}; to take these fields all the same, add --force-conflicts to install",
         show(scope, id)
     )
 }

@@ -1,7 +1,7 @@
 //! Where a Prometheus is scraped: an address that is typed, or that a cluster says of itself.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,10 @@ pub enum Nowhere {
     InCluster,
     /// What no network passes on, or what is no single host.
     Unroutable,
+    /// Where machines of a cloud ask who they are, and get credentials.
+    Metadata,
+    /// Completed by the search list of the pod that asks: `prometheus.kiali` is a Service there.
+    Short,
     /// Nothing that a pod could look up or connect to.
     NoHost,
 }
@@ -81,13 +85,26 @@ impl fmt::Display for Nowhere {
                 "is a name of a cluster's own DNS, which each cluster reads as one of its own"
             }
             Nowhere::Unroutable => "is no address that another network can reach",
+            Nowhere::Metadata => "is the metadata service of a cloud, which gives out credentials",
+            Nowhere::Short => {
+                "is a short name, which a pod completes to a Service of its own cluster"
+            }
             Nowhere::NoHost => "is neither an IP address nor a host name",
         })
     }
 }
 
-/// A host as one cluster says it to another.
-pub fn nowhere(host: &str) -> Option<Nowhere> {
+/// A host as one cluster says it to another: nobody has looked at it, and what a load balancer is called
+/// has a domain.
+pub fn nowhere_of_cluster(host: &str) -> Option<Nowhere> {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let is_ip = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let short = !is_ip && name.split('.').count() < 3;
+    nowhere(host).or(short.then_some(Nowhere::Short))
+}
+
+/// A host as a user types it.
+fn nowhere(host: &str) -> Option<Nowhere> {
     let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     if let Ok(ip) = inside.unwrap_or(host).parse::<IpAddr>() {
         return of_ip(ip.to_canonical());
@@ -106,16 +123,48 @@ pub fn nowhere(host: &str) -> Option<Nowhere> {
         {
             Some(Nowhere::InCluster)
         }
+        () if METADATA_NAMES.contains(&name.as_str()) => Some(Nowhere::Metadata),
         () => None,
     }
 }
 
+/// Of Google, Amazon and OpenStack.
+const METADATA_NAMES: [&str; 4] = [
+    "metadata",
+    "metadata.google.internal",
+    "instance-data",
+    "instance-data.ec2.internal",
+];
+
+/// Besides the link-local 169.254.169.254 of most: Amazon's by IPv6, and those of Alibaba, Oracle and Azure.
+const METADATA_ADDRESSES: [IpAddr; 4] = [
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+];
+
+/// An address of IPv4 as a translator to it is asked for it, or the address itself.
+fn translated(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+                Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)).into()
+            }
+            _ => ip,
+        },
+        IpAddr::V4(_) => ip,
+    }
+}
+
 fn of_ip(ip: IpAddr) -> Option<Nowhere> {
+    let ip = translated(ip);
     let unroutable = match ip {
         IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast() || ip.octets()[0] == 0,
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
     match () {
+        () if METADATA_ADDRESSES.contains(&ip) => Some(Nowhere::Metadata),
         () if ip.is_loopback() => Some(Nowhere::Loopback),
         () if unroutable || ip.is_unspecified() || ip.is_multicast() => Some(Nowhere::Unroutable),
         () => None,
@@ -161,6 +210,13 @@ mod tests {
             ("169.254.169.254", Unroutable),
             ("::ffff:169.254.169.254", Unroutable),
             ("fe80::1", Unroutable),
+            ("64:ff9b::a9fe:a9fe", Unroutable),
+            ("64:ff9b::7f00:1", Loopback),
+            ("fd00:ec2::254", Metadata),
+            ("[fd00:ec2::254]", Metadata),
+            ("100.100.100.200", Metadata),
+            ("metadata", Metadata),
+            ("Metadata.Google.Internal.", Metadata),
             ("224.0.0.1", Unroutable),
             ("ff02::1", Unroutable),
             ("255.255.255.255", Unroutable),
@@ -194,6 +250,23 @@ mod tests {
             "lb.cluster.local.example.com",
         ] {
             assert_eq!(nowhere(host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_a_cluster_says_has_a_domain() {
+        for host in ["prometheus", "prometheus.kiali", "prometheus.kiali.", "a.b"] {
+            assert_eq!(nowhere_of_cluster(host), Some(Nowhere::Short), "{host}");
+        }
+        let known = nowhere_of_cluster("prometheus.kiali.svc");
+        assert_eq!(known, Some(Nowhere::InCluster));
+        for host in [
+            "lb.example.com",
+            "203.0.113.7",
+            "2001:db8::1",
+            "[2001:db8::1]",
+        ] {
+            assert_eq!(nowhere_of_cluster(host), None, "{host}");
         }
     }
 

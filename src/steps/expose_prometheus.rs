@@ -16,7 +16,7 @@ use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
 use crate::k8s::{Scope, delete, kinds, pods};
 use crate::manifests;
-use crate::mesh::{Cluster, Nowhere, nowhere};
+use crate::mesh::{Cluster, Nowhere, nowhere_of_cluster};
 use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -141,11 +141,11 @@ fn usable(
 }
 
 fn useless(home: bool, host: &str, service: Option<&Service>, loopback: bool) -> Option<String> {
-    let why = nowhere(host).filter(|why| match why {
+    let why = nowhere_of_cluster(host).filter(|why| match why {
         Nowhere::Loopback => !loopback,
         // Home's own names are read on home.
-        Nowhere::InCluster => !home,
-        Nowhere::Unroutable | Nowhere::NoHost => true,
+        Nowhere::InCluster | Nowhere::Short => !home,
+        Nowhere::Unroutable | Nowhere::Metadata | Nowhere::NoHost => true,
     });
     let own = |service: &Service| {
         let spec = service.spec.as_ref();
@@ -311,6 +311,9 @@ mod tests {
             (true, "127.0.2.200", false, false),
             (true, "169.254.169.254", true, false),
             (false, "x/y", true, false),
+            (false, "prometheus.kiali", true, false),
+            (true, "prometheus.kiali", true, true),
+            (true, "metadata.google.internal", true, false),
             (false, "lb.example.com", false, true),
         ] {
             let why = useless(home, host, Some(&service), loopback);

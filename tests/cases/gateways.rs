@@ -79,6 +79,8 @@ fn case_28_what_a_user_or_a_status_says_is_refused_when_it_means_nothing_on_home
             "169.254.169.254",
             "[fe80::1]",
             "224.0.0.1",
+            "metadata.google.internal",
+            "[fd00:ec2::254]",
             "127.1",
             "2130706433",
         ] {
@@ -125,6 +127,8 @@ async fn hostile_addresses(clusters: &Clusters) {
     let own = own.as_str().expect("a ClusterIP");
     for ingress in [
         json!([{"hostname": NAME}]),
+        json!([{"hostname": "prometheus.kiali"}]),
+        json!([{"ip": "fd00:ec2::254"}]),
         json!([{"ip": "169.254.169.254"}]),
         json!([{"ip": own}]),
     ] {
