@@ -41,7 +41,7 @@ pub use endpoint::{Endpoint, Trust};
 pub use heard::{Heard, listen};
 pub use name::{ClusterName, is_dns_label};
 pub use remote_kubeconfig::{RemoteKubeconfig, server_name};
-pub use revision::Revision;
+pub use revision::{Revision, counting};
 pub use tenure::{Moment, NotOurs, Tenure};
 pub use tls::{NAMES_NONE, Untrusted};
 pub use transport::{Transport, Written};

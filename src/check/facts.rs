@@ -19,7 +19,7 @@ use super::Finding;
 use crate::code::Code;
 use crate::k8s::request::send_opt;
 use crate::k8s::{Scope, kinds, pages, record};
-use crate::mesh::Cluster;
+use crate::mesh::{Cluster, counting};
 use crate::progress::ObjectId;
 use crate::steps::ISTIO_NAMESPACE;
 
@@ -102,7 +102,9 @@ impl<'a> Facts<'a> {
             cluster: scope.cluster,
             version: answers.0,
             class: answers.1,
-            istiods: answers.2,
+            istiods: answers
+                .2
+                .map(|all| all.map(|all| counting(&all, ISTIO_NAMESPACE))),
             ztunnels: answers.3,
             istio_namespace: answers.4,
             namespace: answers.5,

@@ -10,7 +10,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::kubeconfig::Source;
-use super::revision::{LABEL, Revision, TAG, Tag, revisions, within};
+use super::revision::{LABEL, Revision, TAG, Tag, counting, revisions, within};
 use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, Prometheus};
 use crate::code::Code;
 use crate::k8s::retry::{Cause, persist};
@@ -20,6 +20,8 @@ use crate::problem::{Exit, Problem};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Where Istio's control plane is.
 const ISTIO_NAMESPACE: &str = "istio-system";
+/// As many as a message holds.
+const NAMED: usize = 5;
 /// On each namespace of a cluster that gives its pods their users.
 const USERS: &str = "openshift.io/sa.scc.uid-range";
 
@@ -142,8 +144,16 @@ fn name(
     istiods: &[Deployment],
     required: Istiod,
 ) -> Result<ClusterName> {
-    let mut ids = istiods.iter().filter_map(cluster_id).collect::<Vec<_>>();
-    ids.sort();
+    let counting = counting(istiods, ISTIO_NAMESPACE);
+    let is_elsewhere = within(&counting, ISTIO_NAMESPACE).is_empty();
+    // What is called so elsewhere keeps nobody from clearing a cluster that lost its istiod.
+    if is_elsewhere && required == Istiod::Optional && member.known.is_some() {
+        return Ok(remembered(member));
+    }
+    let named = counting.iter().filter_map(|d| Some((cluster_id(d)?, d)));
+    let named = named.collect::<Vec<_>>();
+    let mut ids = named.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>();
+    ids.sort_unstable();
     ids.dedup();
     let refuse = |cause: String| {
         Problem::new(
@@ -160,11 +170,25 @@ fn name(
             .fix(format!("install Istio ambient multi-network first: {kubectl} get deployments -A -l app=istiod"))
             .into()),
         ([], Istiod::Optional) => Ok(remembered(member)),
-        (several, _) => Err(refuse(format!("its istiods disagree about the cluster id: {}", several.join(", ")))
+        (_, Istiod::Optional) if is_elsewhere => Ok(remembered(member)),
+        _ => Err(refuse(disagreeing(&named))
             .code(Code::ClusterIdsDisagree)
-            .fix("give all revisions the same values.global.multiCluster.clusterName")
+            .fix("give all revisions the same values.global.multiCluster.clusterName, and remove a Deployment that is no istiod")
             .into()),
     }
+}
+
+fn disagreeing(named: &[(String, &Deployment)]) -> String {
+    let shown = named.iter().take(NAMED).map(|(id, istiod)| {
+        let namespace = istiod.namespace().unwrap_or_default();
+        format!("{namespace}/{} says {id}", istiod.name_any())
+    });
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let more = match named.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("its istiods disagree about the cluster id: Deployment {shown}{more}")
 }
 
 /// Another name than the mesh's own would be a second name for one thing.
@@ -218,7 +242,12 @@ mod tests {
     use serde_json::json;
 
     fn istiod(id: &str) -> Deployment {
+        istiod_in("istio-system", id)
+    }
+
+    fn istiod_in(namespace: &str, id: &str) -> Deployment {
         serde_json::from_value(json!({
+            "metadata": {"name": format!("istiod-{id}"), "namespace": namespace},
             "spec": {"selector": {}, "template": {"spec": {"containers": [
                 {"name": "discovery", "env": [{"name": "CLUSTER_ID", "value": id}]}
             ]}}}
@@ -253,9 +282,21 @@ mod tests {
         assert!(refused(&[]).contains("no Deployment with label app=istiod"));
         assert!(refused(&[istiod("")]).contains("no Deployment with label app=istiod"));
         assert!(refused(&[istiod("Kubernetes")]).contains("\"Kubernetes\" is what Istio says"));
-        assert!(
-            refused(&[istiod("a"), istiod("b")]).contains("disagree about the cluster id: a, b")
-        );
+        let said = "disagree about the cluster id: Deployment istio-system/istiod-a says a, istio-system/istiod-b says b";
+        assert!(refused(&[istiod("a"), istiod("b")]).contains(said));
+    }
+
+    #[test]
+    fn what_is_called_istiod_in_other_namespaces_counts_only_where_there_is_no_istiod() {
+        let named = |list: &[Deployment], required| {
+            name(&member(), "kubectl", list, required).map(|n| n.to_string())
+        };
+        let theirs = istiod_in("victim", "other");
+        let both = [theirs.clone(), istiod("east")];
+        assert_eq!(named(&both, Istiod::Required).unwrap(), "east");
+        let two = [theirs, istiod_in("team", "east")];
+        assert!(named(&two, Istiod::Required).is_err());
+        assert_eq!(named(&two, Istiod::Optional).unwrap(), "kind-east");
     }
 
     #[test]

@@ -93,6 +93,16 @@ pub fn within(istiods: &[Deployment], namespace: &str) -> Vec<Deployment> {
     istiods.iter().filter(inside).cloned().collect()
 }
 
+/// Those where Istio is, whatever carries their label elsewhere: whoever has a namespace may make one there.
+/// Only without any, those elsewhere.
+pub fn counting(istiods: &[Deployment], namespace: &str) -> Vec<Deployment> {
+    let inside = within(istiods, namespace);
+    match inside.is_empty() {
+        true => istiods.to_vec(),
+        false => inside,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -141,6 +141,20 @@ fn case_24_facts_are_those_of_the_revision_and_several_without_a_default_are_ref
     });
 }
 
+/// Whoever has a namespace may make one there.
+#[test]
+fn attack_13_what_is_called_istiod_in_a_namespace_of_others_names_no_cluster() {
+    on_two_clusters(async |clusters| {
+        let fake = istiod("istiod", "victim", "default").replace("replicas: 1", "replicas: 0");
+        let fake = fake.replace("value: cluster2", "value: cluster1");
+        let victim = "apiVersion: v1\nkind: Namespace\nmetadata: {name: victim}\n---";
+        let fake = Foreign::apply(clusters.remote(), &format!("{victim}{fake}")).await;
+        let checked = clusters.run(&check()).await.succeeded();
+        assert_eq!(checked.stdout, "Ready to install\n");
+        fake.removed().await;
+    });
+}
+
 #[test]
 fn case_25_an_istiod_in_another_namespace_is_one_error_that_names_it() {
     on_two_clusters(async |clusters| {

@@ -98,7 +98,7 @@ pub fn errors() -> Vec<Broken> {
         broken(
             "AK1202",
             Change::By(SECOND_ISTIOD),
-            "its istiods disagree about the cluster id: cluster2, other",
+            "its istiods disagree about the cluster id: Deployment istio-system/istiod says cluster2, istio-system/istiod-other says other",
         ),
         broken(
             "AK1203",
