@@ -34,11 +34,20 @@ pub struct Report {
     /// Of what stays: as it is now, or would be.
     pub changed: Vec<(String, ObjectId)>,
     pub failures: Vec<anyhow::Error>,
-    pub left: Vec<(String, ObjectId)>,
+    pub left: Vec<Left>,
     /// What a record names and was left alone for it, in sentences.
     pub doubts: Vec<(String, String)>,
     /// Objects of others, and their fields that an install changed on the user's word: they stay so.
     pub forced: Vec<(String, ObjectId, Vec<String>)>,
+}
+
+/// One object that stays.
+#[derive(Debug)]
+pub struct Left {
+    pub cluster: String,
+    pub object: ObjectId,
+    /// Where it is known.
+    pub reason: Option<String>,
 }
 
 impl Report {
@@ -98,11 +107,14 @@ async fn end(run: &Run<'_>, cluster: &Cluster, report: &mut Report) {
         }
         Err(error) => report.failures.push(error),
     }
-    if run.choices.dry_run {
-        return;
-    }
     match contents::left(&scope).await {
-        Ok(left) => report.left.extend(left.into_iter().map(name)),
+        Ok(left) => report
+            .left
+            .extend(left.into_iter().map(|(object, reason)| Left {
+                cluster: cluster_name(),
+                object,
+                reason,
+            })),
         Err(error) => report.failures.push(error),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub use event::{event, what};
 
 use crate::check;
-use crate::cleanup::Report;
+use crate::cleanup::{Left, Report};
 use crate::code::Code;
 use crate::images::Images;
 use crate::k8s::change::{Change, Field};
@@ -181,9 +181,17 @@ pub fn removed(report: &Report) -> Value {
     json!({
         "doubts": doubts.collect::<Value>(), "forced": forced.collect::<Value>(),
         "removed": objects(&report.removed), "changed": objects(&report.changed),
-        "left": objects(&report.left),
+        "left": report.left.iter().map(left).collect::<Value>(),
         "errors": failures(&report.failures),
     })
+}
+
+fn left(left: &Left) -> Value {
+    let mut told = json!({"cluster": left.cluster, "object": left.object.to_string()});
+    if let Some(reason) = &left.reason {
+        told["reason"] = json!(reason);
+    }
+    told
 }
 
 pub fn installed(installed: &[Installed]) -> Value {

@@ -78,10 +78,10 @@ fn swapped(home: &Facts<'_>, facts: &Facts<'_>) -> Option<Finding> {
     let object = ObjectId::new("ConfigMap", &namespace, record::NAME);
     let cause = format!("says that {then} is home, and not {}", home.cluster.name);
     let finding = Finding::new(Code::RolesSwapped, facts.cluster, object, cause);
-    Some(
-        finding
-            .fix("name the clusters as at the last install, or clean up before: ambikiali cleanup"),
-    )
+    Some(finding.fix(format!(
+        "name the clusters as at the last install, or clean up before: ambikiali cleanup --ctx1 <context of {then}>; if there is no such cluster, {}",
+        record::way_out(facts.cluster, &namespace)
+    )))
 }
 
 fn pair(home: &Facts<'_>, remote: &Facts<'_>) -> Vec<Finding> {

@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 
+use super::Left;
 use crate::code::Code;
 use crate::guide::Step;
 use crate::install::Run;
@@ -11,7 +12,6 @@ use crate::last_install;
 use crate::mesh::ClusterName;
 use crate::planned::{self, Place};
 use crate::problem::{Exit, Problem};
-use crate::progress::ObjectId;
 use crate::shell::quoted;
 
 /// With home's record gone, nothing would know any more what is in the others.
@@ -37,15 +37,13 @@ pub fn all_are_named(run: &Run<'_>, given_up: &[ClusterName]) -> Result<(), Prob
     Err(Problem::new(Exit::Preflight, cause)
         .code(Code::RemoteLeftOut)
         .fix(format!(
-            "name it too: --ctx2 {context}; if there is no such cluster, somebody changed the record, which is made again from the labels when it is gone: {} -n {} delete configmap {}",
-            home.kubectl,
-            run.namespace,
-            record::NAME
+            "name it too: --ctx2 {context}; if there is no such cluster, {}",
+            record::way_out(home, run.namespace)
         )))
 }
 
 /// What stays in clusters that do not answer.
-pub fn stays(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Vec<(String, ObjectId)>> {
+pub fn stays(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Vec<Left>> {
     let mut stays = Vec::new();
     for name in given_up {
         let objects = planned::objects(&Place {
@@ -58,7 +56,11 @@ pub fn stays(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Vec<(String, Obj
             targets: &[],
         })?;
         for (_, object) in objects {
-            stays.push((name.to_string(), kinds::id(&object)?));
+            stays.push(Left {
+                cluster: name.to_string(),
+                object: kinds::id(&object)?,
+                reason: None,
+            });
         }
     }
     Ok(stays)

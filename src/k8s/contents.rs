@@ -65,24 +65,53 @@ pub async fn with_label(scope: &Scope<'_>, label: &str) -> Result<Vec<(Key, Obje
     Ok(found.objects)
 }
 
-/// Objects of any namespace that this install made, by what they say of themselves.
+/// Objects of any namespace that this install made, by what they say of themselves; and those of names of
+/// ours that only carry its labels.
 pub async fn labelled(scope: &Scope<'_>) -> Result<Vec<(Key, ObjectMeta)>> {
+    let record = scope.record;
     let mut found = with_label(scope, &format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)).await?;
-    found.retain(|(_, meta)| ownership::is_ours(meta, &scope.record.id) && !is_owned(meta));
+    let says_so = |key: &Key, meta: &ObjectMeta| {
+        ownership::is_ours(meta, &record.id)
+            || (record.inventory.has(key) && ownership::is_labelled(meta, &record.id))
+    };
+    found.retain(|(key, meta)| says_so(key, meta) && !is_owned(meta));
     found.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(found)
 }
 
-/// What of it is still there, and does not go by itself.
-pub async fn left(scope: &Scope<'_>) -> Result<Vec<ObjectId>> {
-    let stays = |meta: &ObjectMeta| {
-        meta.deletion_timestamp.is_none() || meta.finalizers.as_ref().is_some_and(|f| !f.is_empty())
+/// What of it is still there, and does not go by itself, and why it was left where that is known. In a dry
+/// run, what would be.
+pub async fn left(scope: &Scope<'_>) -> Result<Vec<(ObjectId, Option<String>)>> {
+    let stays = |(key, meta): &(Key, ObjectMeta)| match scope.choices.dry_run {
+        true => {
+            let goes = meta
+                .uid
+                .as_ref()
+                .is_some_and(|uid| scope.record.is_gone(uid));
+            !goes && !holds::is_bookkeeping(key, meta, &scope.record.id)
+        }
+        false => {
+            let finalizers = meta.finalizers.as_ref();
+            meta.deletion_timestamp.is_none() || finalizers.is_some_and(|f| !f.is_empty())
+        }
     };
-    let found = labelled(scope).await?.into_iter();
-    let left = found.filter(|(_, meta)| stays(meta));
-    let mut left = left.map(|(key, _)| key.id()).collect::<Vec<_>>();
+    let found = labelled(scope).await?.into_iter().filter(stays);
+    let left = found.map(|(key, meta)| (key.id(), unrecognised(scope, &key, &meta)));
+    let mut left = left.collect::<Vec<_>>();
     left.sort();
     Ok(left)
+}
+
+/// Why one of a name of ours counts as somebody else's, whatever its labels say.
+fn unrecognised(scope: &Scope<'_>, key: &Key, meta: &ObjectMeta) -> Option<String> {
+    let record = scope.record;
+    if !record.inventory.has(key) || record.owns(key, meta) {
+        return None;
+    }
+    let doubt = ownership::doubt(&key.kind, meta)?;
+    Some(format!(
+        "it carries the labels of this install, but {doubt}"
+    ))
 }
 
 fn is_owned(meta: &ObjectMeta) -> bool {

@@ -1,6 +1,7 @@
 //! Removing what is ours. One rule for every object, in a dry run as in a run: the closed list has it,
 //! the record names it, and the live object itself carries the label of this install. The record
-//! alone decides nothing, since others may write it. An object that was there before us goes only with
+//! alone decides nothing, since others may write it; nor do labels alone where the record does not name
+//! the very object. An object that was there before us goes only with
 //! the user's word, and only when it is the very one that was found.
 
 use anyhow::Result;
@@ -92,7 +93,7 @@ pub async fn delete_after(
 fn may_delete(scope: &Scope<'_>, entry: &Entry, live: &ObjectMeta) -> bool {
     let inventory = &scope.record.inventory;
     match entry.origin {
-        Origin::Created => inventory.has(&entry.key) && ownership::is_ours(live, &scope.record.id),
+        Origin::Created => inventory.has(&entry.key) && scope.record.owns(&entry.key, live),
         Origin::Adopted => {
             let same = entry.uid.is_some() && entry.uid == live.uid;
             scope.choices.adopted && inventory.can_be_adopted(&entry.key) && same

@@ -47,6 +47,46 @@ pub fn is_labelled(meta: &ObjectMeta, install: &str) -> bool {
         && label(INSTALL).is_some_and(|value| value == install)
 }
 
+/// Why it may be somebody else's all the same. Who may change an object of others can apply our labels to
+/// it in the name of our field manager; but whoever made it stays in the server's book of its fields.
+pub fn doubt(kind: &str, meta: &ObjectMeta) -> Option<String> {
+    let others = managers(meta).filter(|e| e.manager.as_deref() != Some(FIELD_MANAGER));
+    let mut others = others.filter_map(|e| Some((e.manager.as_deref()?, &e.fields_v1.as_ref()?.0)));
+    if let Some((manager, _)) = others.find(|(by, fields)| holds(kind, by, fields, "")) {
+        return Some(format!("{manager} set fields of it"));
+    }
+    let Some(ours) = our_entry(meta) else {
+        return Some("ambikiali did not apply it".into());
+    };
+    // These hold nothing that the book could name, so that only their age tells.
+    let is_empty = ["Namespace", "ServiceAccount"].contains(&kind);
+    let (made, applied) = (meta.creation_timestamp.as_ref()?, ours.time.as_ref()?);
+    let is_older = applied.0.as_second() - made.0.as_second() > CREATION;
+    (is_empty && is_older).then(|| "it is older than what ambikiali applied to it".into())
+}
+
+/// Seconds that a server may take between the two times of one request.
+const CREATION: i64 = 2;
+
+/// Whether there is content among the fields, and not only what controllers and people add to an object
+/// of ours without making it theirs.
+fn holds(kind: &str, manager: &str, fields: &Value, path: &str) -> bool {
+    let is_added = match path {
+        "/f:metadata" | "/f:status" | "/f:spec/f:template/f:metadata/f:annotations" => true,
+        // A token.
+        "/f:data" => (kind, manager) == ("Secret", "kube-controller-manager"),
+        "/f:secrets" | "/f:imagePullSecrets" => kind == "ServiceAccount",
+        _ => false,
+    };
+    match fields.as_object() {
+        _ if is_added => false,
+        Some(inner) if !inner.is_empty() => inner
+            .iter()
+            .any(|(key, inner)| holds(kind, manager, inner, &format!("{path}/{key}"))),
+        _ => !path.is_empty(),
+    }
+}
+
 /// Which fields we own, as one value: another one when somebody has taken a field from us.
 pub fn owned_fields(meta: &ObjectMeta) -> Option<String> {
     let fields = our_entry(meta)?.fields_v1.as_ref()?;
@@ -96,6 +136,74 @@ mod tests {
         assert_ne!(install_id("a", "kiali"), install_id("b", "kiali"));
         assert_ne!(install_id("a", "kiali"), install_id("a", "other"));
         assert_eq!(install_id("a", "kiali").len(), 16);
+    }
+
+    #[test]
+    fn whoever_else_made_an_object_is_seen_and_controllers_are_not_taken_for_one() {
+        let book = |kind: &str, others: Value| {
+            let mut entries = vec![json!({
+                "manager": "ambikiali", "operation": "Apply", "time": "2026-01-01T00:00:01Z",
+                "fieldsV1": {"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:replicas": {}}},
+            })];
+            entries.extend(others.as_array().cloned().unwrap_or_default());
+            let created = "2026-01-01T00:00:00Z";
+            let metadata = json!({"creationTimestamp": created, "managedFields": entries});
+            doubt(kind, &meta(&json!({"metadata": metadata})))
+        };
+        let by = |manager: &str, fields: Value| json!([{"manager": manager, "operation": "Update", "fieldsV1": fields}]);
+        let annotations = json!({"f:annotations": {".": {}, "f:restartedAt": {}}});
+        for (kind, others) in [
+            ("Deployment", json!([])),
+            (
+                "Deployment",
+                by("ambikiali", json!({"f:spec": {"f:paused": {}}})),
+            ),
+            (
+                "Deployment",
+                by(
+                    "kubectl-label",
+                    json!({"f:metadata": {"f:labels": {"f:b": {}}}}),
+                ),
+            ),
+            (
+                "Deployment",
+                by(
+                    "kubectl-rollout",
+                    json!({"f:spec": {"f:template": {"f:metadata": annotations}}}),
+                ),
+            ),
+            ("Kiali", by("operator", json!({"f:status": {"f:x": {}}}))),
+            (
+                "Secret",
+                by(
+                    "kube-controller-manager",
+                    json!({"f:data": {".": {}, "f:token": {}}}),
+                ),
+            ),
+            (
+                "ServiceAccount",
+                by("openshift", json!({"f:secrets": {"k:{}": {}}})),
+            ),
+        ] {
+            assert_eq!(book(kind, others.clone()), None, "{kind} {others}");
+        }
+        for (kind, others) in [
+            (
+                "Deployment",
+                by(
+                    "kubectl-create",
+                    json!({"f:spec": {"f:template": {"f:spec": {}}}}),
+                ),
+            ),
+            (
+                "ConfigMap",
+                by("kube-controller-manager", json!({"f:data": {"f:a": {}}})),
+            ),
+            ("Secret", by("kubectl", json!({"f:data": {"f:a": {}}}))),
+            ("ClusterRole", by("helm", json!({"f:rules": {}}))),
+        ] {
+            assert!(book(kind, others.clone()).is_some(), "{kind} {others}");
+        }
     }
 
     #[test]

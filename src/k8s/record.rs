@@ -20,7 +20,9 @@ use serde_json::{Value, json};
 pub use entry::{Entry, Key, Origin};
 pub use found::Found;
 use parties::Party;
-pub use store::{Parties, choose, cover, finish, foreseen, look, open, open_to_write, remove};
+pub use store::{
+    Parties, choose, cover, finish, foreseen, look, open, open_to_write, remove, way_out,
+};
 
 use super::change::{Change, What};
 use super::inventory::Inventory;
@@ -116,7 +118,23 @@ impl Record {
     }
 
     pub fn is_ours(&self, live: &Value) -> bool {
-        ownership::is_ours(&ownership::meta(live), &self.id)
+        self.owns(&Key::of(live), &ownership::meta(live))
+    }
+
+    /// One that is not named by its UID is ours only when nobody else had a hand in it.
+    pub fn owns(&self, key: &Key, live: &ObjectMeta) -> bool {
+        ownership::is_ours(live, &self.id)
+            && (self.names(key, live) || ownership::doubt(&key.kind, live).is_none())
+    }
+
+    fn names(&self, key: &Key, live: &ObjectMeta) -> bool {
+        let Some(uid) = &live.uid else {
+            return false;
+        };
+        let state = self.state();
+        let entry = state.objects.get(key);
+        let is_it = |e: &Entry| e.origin == Origin::Created && e.uid.as_ref() == Some(uid);
+        state.gone.contains(uid) || entry.is_some_and(is_it)
     }
 
     /// Whether it is the very object that we made, with our labels, though the server's book of its fields

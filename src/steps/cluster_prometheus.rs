@@ -12,8 +12,9 @@ use crate::images::Images;
 use crate::k8s::apply::{self, Applied, Before, Claim, Outcome};
 use crate::k8s::health;
 use crate::k8s::look::{Component, look};
+use crate::k8s::record::Key;
 use crate::k8s::request::send_opt;
-use crate::k8s::{Scope, delete, ownership, pods};
+use crate::k8s::{Scope, delete, pods};
 use crate::manifests;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -109,7 +110,8 @@ async fn service(scope: &Scope<'_>) -> Result<Option<Service>> {
 }
 
 fn is_ours(scope: &Scope<'_>, service: &Service) -> bool {
-    ownership::is_ours(&service.metadata, &scope.record.id)
+    let key = Key::named("v1", "Service", &service.metadata);
+    scope.record.owns(&key, &service.metadata)
 }
 
 fn port(scope: &Scope<'_>, service: &Service) -> Result<u16, Problem> {

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::aside::{error, note};
 use super::out::{self, Form};
 use super::text::Text;
-use crate::cleanup::Report;
+use crate::cleanup::{Left, Report};
 use crate::document;
 use crate::guide::Step;
 use crate::k8s::health::Health;
@@ -151,8 +151,8 @@ pub fn cleaned(names: &str, report: &Report, dry_run: bool, took: Duration) -> b
         for (cluster, object) in &report.removed {
             say!("would remove  {cluster:<12}  {object}");
         }
-        for (cluster, object) in &report.left {
-            say!("would leave   {cluster:<12}  {object}");
+        for left in &report.left {
+            out::result(stays("would leave ", left));
         }
         for (cluster, object, fields) in &report.forced {
             say!(
@@ -163,11 +163,10 @@ pub fn cleaned(names: &str, report: &Report, dry_run: bool, took: Duration) -> b
         doubts(report);
         let count = report.removed.len();
         say!("Dry run: {count} objects would be removed in {names}");
-        return report.failures.is_empty() && report.doubts.is_empty();
+        return report.is_clean();
     }
-    for (cluster, object) in &report.left {
-        let text = Text::new().styled(BAD, "left");
-        out::result(text.plain(format!("  {cluster:<12}  {object}")));
+    for left in &report.left {
+        out::result(stays("left", left));
     }
     for (cluster, object, fields) in &report.forced {
         say!(
@@ -193,6 +192,15 @@ pub fn cleaned(names: &str, report: &Report, dry_run: bool, took: Duration) -> b
         (false, _) => {}
     }
     report.is_clean()
+}
+
+fn stays(word: &str, left: &Left) -> Text {
+    let text = Text::new().styled(BAD, word.to_owned());
+    let text = text.plain(format!("  {:<12}  {}", left.cluster, left.object));
+    match &left.reason {
+        Some(reason) => text.plain(": ").lines(reason),
+        None => text,
+    }
 }
 
 const FORCED: &str = "changed by install --force-conflicts and not restored";

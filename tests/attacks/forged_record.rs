@@ -201,6 +201,112 @@ fn attack_02_our_labels_on_an_object_of_others_delete_it_neither_with_nor_withou
     });
 }
 
+/// Of the name that Istio's sample has too.
+fn sample(labels: &Value, replicas: u8) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "prometheus", "namespace": "istio-system", "labels": labels},
+        "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"a": "b"}},
+            "template": {
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": [{"name": "c", "image": "x"}]},
+            },
+        },
+    })
+}
+
+/// By somebody who may change it and not delete it, in the name of our field manager.
+#[test]
+fn attack_02_our_labels_and_manager_on_a_name_of_ours_delete_nothing_that_others_made() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let record = get(
+            clusters.remote(),
+            "v1",
+            "ConfigMap",
+            "kiali/ambikiali-record",
+        )
+        .await;
+        let labels = record.expect("a record")["metadata"]["labels"].clone();
+        clusters.cleaned().await;
+        let made = vec![sample(&json!({}), 0)];
+        let made = Foreign::made(clusters.remote(), made, "kubectl-create").await;
+        let dressed = sample(&labels, 0);
+        Foreign::made(clusters.remote(), vec![dressed], "ambikiali").await;
+        // Its controller goes on to write its status.
+        let uid = async || {
+            made.all().await[0]
+                .as_ref()
+                .map(|live| live["metadata"]["uid"].clone())
+        };
+        let before = uid().await;
+
+        let left = "cluster2      Deployment istio-system/prometheus: it carries the labels of this install, but kubectl-create set fields of it\n";
+        let dry = clusters
+            .run(&[&["cleanup", "--dry-run"], &BOTH[..4]].concat())
+            .await
+            .exited(6);
+        assert!(
+            dry.stdout.contains(&format!("would leave   {left}")),
+            "{dry:#?}"
+        );
+        let ended = clusters
+            .run(&[&["cleanup"], &BOTH[..4]].concat())
+            .await
+            .exited(6);
+        assert!(
+            ended.stdout.contains(&format!("left  {left}")),
+            "{ended:#?}"
+        );
+        assert_eq!(uid().await, before);
+        made.removed().await;
+        clusters.cleaned().await;
+    });
+}
+
+#[test]
+fn attack_13_a_home_that_does_not_exist_keeps_neither_install_nor_cleanup_for_good() {
+    on_two_clusters(async |clusters| {
+        let way_out = "kubectl --context cluster2 -n kiali delete configmap ambikiali-record\n";
+        let forge = async || {
+            clusters.installed().await;
+            rewritten(clusters.remote(), |content| {
+                let uid = "d6f5c9b3-c413-4aa9-b9af-1a5ae15bb54d";
+                content["home"] = json!({"name": "ghost", "uid": uid});
+                content["install"] = json!("deadbeefdeadbeef");
+            })
+            .await;
+        };
+        forge().await;
+        let install = [&["install"], &BOTH[..]].concat();
+        for (command, code) in [(&install[..], 3), (&["cleanup"], 9)] {
+            let marks = clusters.marks();
+            let error = clusters.run(command).await.exited(code);
+            unwritten(&marks);
+            assert!(error.stderr.contains(way_out), "{error:#?}");
+        }
+        remove(
+            clusters.remote(),
+            "v1",
+            "ConfigMap",
+            "kiali/ambikiali-record",
+        )
+        .await;
+        clusters.installed().await;
+        forge().await;
+        remove(
+            clusters.remote(),
+            "v1",
+            "ConfigMap",
+            "kiali/ambikiali-record",
+        )
+        .await;
+        let ended = clusters.run(&["cleanup"]).await.succeeded();
+        assert_eq!(masked(&ended.stdout), CLEAN);
+    });
+}
+
 #[test]
 fn attack_03_a_record_chooses_no_image_and_no_address() {
     on_two_clusters(async |clusters| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::k8s::ownership::{self, INSTALL, MANAGED_BY};
+use crate::k8s::ownership::{INSTALL, MANAGED_BY};
 use crate::k8s::record::{self, Key};
 use crate::k8s::{Scope, lease};
 
@@ -24,8 +24,7 @@ const LEADER: &str = "kiali-operator";
 pub fn staying<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Object> {
     let record = scope.record;
     let is_ours = |(key, meta): &Object| {
-        record.inventory.has(key) && ownership::is_ours(meta, &record.id)
-            || is_bookkeeping(key, meta, &record.id)
+        record.inventory.has(key) && record.owns(key, meta) || is_bookkeeping(key, meta, &record.id)
     };
     // Only before it is removed: the operator takes what it made along.
     let with_cr = found
@@ -54,7 +53,7 @@ pub fn staying<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Object> {
 }
 
 /// The record and the Lease, which no record names.
-fn is_bookkeeping(key: &Key, meta: &ObjectMeta, install: &str) -> bool {
+pub fn is_bookkeeping(key: &Key, meta: &ObjectMeta, install: &str) -> bool {
     let label = |name: &str| meta.labels.as_ref().and_then(|labels| labels.get(name));
     let labelled = label(MANAGED_BY.0).is_some_and(|value| value == MANAGED_BY.1)
         && label(INSTALL).is_some_and(|value| value == install);
@@ -91,6 +90,7 @@ fn not_going(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::k8s::ownership;
     use serde_json::json;
 
     fn object(kind: &str, uid: &str, owners: &[&str]) -> Object {

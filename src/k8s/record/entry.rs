@@ -1,5 +1,6 @@
 //! One object in the record.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -60,6 +61,15 @@ impl Entry {
 }
 
 impl Key {
+    pub fn named(api_version: &str, kind: &str, meta: &ObjectMeta) -> Key {
+        Key {
+            api_version: api_version.into(),
+            kind: kind.into(),
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone().unwrap_or_default(),
+        }
+    }
+
     pub fn of(object: &Value) -> Key {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         Key {

@@ -10,7 +10,7 @@ use crate::k8s::health::Health;
 use crate::k8s::ownership::{self, digest};
 use crate::k8s::request::change;
 use crate::k8s::{Scope, conflict, contents, kinds, write};
-use crate::mesh::ClusterName;
+use crate::mesh::{Cluster, ClusterName};
 use crate::options::Options;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -45,14 +45,14 @@ pub async fn open(scope: &Scope<'_>) -> Result<Found> {
     let labelled = contents::labelled(scope).await?;
     let mut count = 0;
     for (key, meta) in &labelled {
-        // A label may be copied onto anything.
-        if record.inventory.has(key) {
+        // A label may be copied onto anything, and by whoever may change it.
+        if record.inventory.has(key) && record.owns(key, meta) {
             record.put(key.clone(), Origin::Created, meta, None);
             count += 1;
         }
     }
     Ok(match (live, count) {
-        (Some(live), _) if !record.is_ours(&live) => Found::Foreign,
+        (Some(live), _) if !is_ours(scope, &live) => Found::Foreign,
         (None, 0) => Found::Nothing,
         (None, count) => Found::Lost(count),
         (Some(_), count) => Found::Edited(count),
@@ -66,7 +66,7 @@ pub async fn look(scope: &Scope<'_>) -> Result<Health> {
         return Ok(Health::InProgress("not there".into()));
     };
     let Some(content) = whole(scope, &live)? else {
-        if !scope.record.is_ours(&live) {
+        if !is_ours(scope, &live) {
             return Ok(Health::Failed("somebody else's object has its name".into()));
         }
         let said = "edited by somebody; the next install makes it again";
@@ -81,6 +81,11 @@ pub async fn look(scope: &Scope<'_>) -> Result<Health> {
         return Ok(Health::Failed(doubt));
     }
     Ok(Health::Ready)
+}
+
+/// The record itself, which names all others and not itself: whoever edited it.
+fn is_ours(scope: &Scope<'_>, live: &Value) -> bool {
+    ownership::is_ours(&ownership::meta(live), &scope.record.id)
 }
 
 /// Only what an install makes or can have found; the rest is told and never asked for.
@@ -163,9 +168,18 @@ fn another(scope: &Scope<'_>, content: &Content) -> Problem {
         ),
     )
     .fix(format!(
-        "make {theirs} the home (--ctx1), or remove that install first: ambikiali cleanup --ctx1 <context of {theirs}> --ctx2 {}",
-        quoted(&scope.cluster.context)
+        "make {theirs} the home (--ctx1), or remove that install first: ambikiali cleanup --ctx1 <context of {theirs}> --ctx2 {}; if there is no such cluster, {}",
+        quoted(&scope.cluster.context),
+        way_out(scope.cluster, scope.namespace)
     ))
+}
+
+/// From a record that says what is not so: whatever it names is recognised without it.
+pub fn way_out(cluster: &Cluster, namespace: &str) -> String {
+    format!(
+        "somebody changed the record, which is made again from the labels when it is gone: {} -n {namespace} delete configmap {NAME}",
+        cluster.kubectl
+    )
 }
 
 /// Before an object is written: the record in the cluster names it, and all that is planned with it.
@@ -270,7 +284,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let Some(live) = write::read(scope, &object, &id).await? else {
         return Ok(());
     };
-    if !scope.record.is_ours(&live) {
+    if !is_ours(scope, &live) {
         return Ok(());
     }
     let params = DeleteParams::background().preconditions(Preconditions {

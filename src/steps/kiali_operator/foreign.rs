@@ -7,8 +7,9 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use super::{CRD, crd};
+use crate::k8s::record::Key;
 use crate::k8s::request::send;
-use crate::k8s::{Scope, apply, ownership, pages};
+use crate::k8s::{Scope, apply, pages};
 use crate::manifests;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -63,7 +64,8 @@ pub async fn foreign(scope: &Scope<'_>) -> Result<Option<Deployment>> {
     let list = ListParams::default().labels(LABEL);
     let all = ObjectId::cluster_wide("Deployments", LABEL);
     let found = send(scope, &all, || pages::list(&api, &list)).await?;
-    let ours = |d: &Deployment| ownership::is_ours(&d.metadata, &scope.record.id);
+    let key = |d: &Deployment| Key::named("apps/v1", "Deployment", &d.metadata);
+    let ours = |d: &Deployment| scope.record.owns(&key(d), &d.metadata);
     Ok(found.into_iter().find(|d| !ours(d)))
 }
 
