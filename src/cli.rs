@@ -224,6 +224,9 @@ pub struct Global {
     /// Whether the user typed it.
     #[arg(skip)]
     pub namespace_typed: bool,
+    /// What the file says that is given in place of flags.
+    #[arg(skip)]
+    pub written: Option<Written>,
     /// Time limit for the whole command, such as 90s, 10m or 1h
     #[arg(long, global = true, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     pub timeout: Duration,

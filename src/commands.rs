@@ -6,6 +6,7 @@ mod install;
 mod look;
 mod render;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -24,7 +25,7 @@ use crate::k8s::{Choices, Deadline, Scope};
 use crate::mesh::{Member, Members, Mesh};
 use crate::options::Options;
 use crate::progress::Message;
-use crate::{last_install, planned, progress, ui};
+use crate::{files, last_install, planned, progress, ui};
 
 /// For one look at the record.
 const RECALL: Duration = Duration::from_secs(10);
@@ -34,11 +35,14 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         command,
         mut global,
     } = cli;
-    if let Some(file) = command.file()
-        && !global.namespace_typed
-        && let Some(namespace) = cli::read(file)?.namespace
-    {
-        global.namespace = namespace;
+    if let Some(file) = command.file().map(Path::to_owned) {
+        let written = files::aside(move || cli::read(&file)).await?;
+        if let Some(namespace) = &written.namespace
+            && !global.namespace_typed
+        {
+            global.namespace = namespace.clone();
+        }
+        global.written = Some(written);
     }
     match command {
         Command::Check(args) => install::check(args, &global, work).await,
@@ -176,8 +180,8 @@ fn members<const NEW: bool>(
     remotes: Remotes<NEW>,
     global: &Global,
 ) -> Result<Members> {
-    match (&remotes.file, home) {
-        (Some(file), _) => Ok(written(cli::read(file)?, global)),
+    match (&global.written, home) {
+        (Some(file), _) => Ok(written(file.clone(), global)),
         (None, Some(home)) => Ok(named((home, remotes.home), remotes.all, global)),
         (None, None) => last_install::recall(&global.kubeconfig),
     }

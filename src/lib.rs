@@ -8,6 +8,7 @@ mod code;
 mod commands;
 mod dashboard;
 mod document;
+mod files;
 mod folder;
 #[cfg(test)]
 mod fuzz;
@@ -17,6 +18,7 @@ mod install;
 mod interrupt;
 mod k8s;
 mod last_install;
+mod limit;
 mod manifests;
 mod mesh;
 mod options;
@@ -96,6 +98,7 @@ fn ended(cli: Cli) -> Result<Ended> {
         .worker_threads(2)
         .enable_all()
         .build()?;
+    limit::begin(cli.global.timeout);
     let work = Work::new(cli.command.writes(), cli.command.is_undone_by_cleanup());
     let ended = runtime.block_on(work.until_interrupted(commands::run(cli, &work)));
     // Requests that still hang must not hold the process.

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod as_kubectl;
+mod files;
 mod gateways;
 mod kubeconfigs;
 pub mod names;

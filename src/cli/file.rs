@@ -1,13 +1,13 @@
 //! `-f FILE`: the clusters of an install, written down. What is not known is refused, with line and
 //! column; docs/schema/fleet.schema.json says the same to editors.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
 use super::fleet::{Own, Remote};
 use super::values;
+use crate::files;
 use crate::mesh::{ApiServer, Ca, ClusterName, Prometheus, server_name};
 use crate::problem::{Exit, Problem};
 
@@ -98,7 +98,7 @@ fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Err
 }
 
 /// What a file says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Written {
     pub namespace: Option<String>,
     pub home: (String, Own),
@@ -107,9 +107,12 @@ pub struct Written {
 
 pub fn read(path: &Path) -> Result<Written, Problem> {
     let refuse = |cause: &str| Problem::new(Exit::Usage, format!("{}: {cause}", path.display()));
-    let text = fs::read_to_string(path).map_err(|error| {
-        let cause = crate::problem::root_cause(&error);
-        refuse(&cause).fix("give the path of an existing file: -f FILE")
+    let text = files::text(path).map_err(|cause| {
+        let refused = refuse(&cause);
+        match path.is_file() {
+            true => refused,
+            false => refused.fix("give the path of an existing file: -f FILE"),
+        }
     })?;
     parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|cause| {
         refuse(&cause).fix("see docs/schema/fleet.schema.json, or ambikiali help install")

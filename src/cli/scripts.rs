@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::parser::ValueSource;
@@ -13,7 +14,10 @@ use clap_complete::env::Shells;
 use super::{Cli, fleet};
 use crate::folder::Folder;
 use crate::problem::Exit;
-use crate::{mesh, ui, visible};
+use crate::{limit, mesh, ui, visible};
+
+/// Nobody who presses the tab key waits longer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Args, Debug)]
 pub struct Completions {
@@ -141,6 +145,7 @@ pub fn man(path: &Path) -> anyhow::Result<Vec<String>> {
 
 /// None where there is no kubeconfig to read.
 pub fn contexts() -> Vec<CompletionCandidate> {
+    limit::begin(PATIENCE);
     let names = mesh::contexts(&[]).unwrap_or_default();
     // A shell would write them to the terminal as they are.
     let names = names

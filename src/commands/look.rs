@@ -16,7 +16,7 @@ use crate::k8s::{Choices, Deadline, Scope};
 use crate::mesh::{self, Istiod, Members};
 use crate::problem::Exit;
 use crate::verify::{self, Finding, Hop};
-use crate::{last_install, progress, remembered, status, ui, version};
+use crate::{last_install, limit, progress, remembered, status, ui, version};
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
     let started = Instant::now();
@@ -81,10 +81,10 @@ pub async fn version(args: cli::Version, global: &Global, work: &Work) -> Result
         return Ok(Ended::done(alone));
     }
     let members = members(args.clusters.ctx1, args.clusters.remotes, global);
-    let known = members.and_then(|members| {
-        mesh::look_up(&members)?;
-        Ok(members)
-    });
+    let known = match members {
+        Ok(members) => mesh::look_up(&members).await.map(|()| members),
+        Err(error) => Err(error),
+    };
     let members = match known {
         Err(_) if !named && !last_install::exists() => return Ok(Ended::done(alone)),
         Err(error) if !named => {
@@ -131,6 +131,7 @@ pub async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<Ended> {
         deadline: Deadline::after(global.timeout),
     };
     let dashboard = Dashboard::open(&scope, args.port).await?;
+    limit::lift();
     if dashboard.taken {
         ui::note(&format!(
             "port {} is in use; using a free one instead",

@@ -8,6 +8,7 @@ use futures::future::{join_all, try_join_all};
 use super::kubeconfig::Source;
 use super::{Absent, Ca, Cluster, Istiod, Member, Members, Mesh, endpoint, identity, kubeconfig};
 use crate::code::Code;
+use crate::files;
 use crate::problem::{self, Exit, Problem};
 
 /// The contexts that a kubeconfig has.
@@ -17,29 +18,38 @@ pub fn contexts(files: &[PathBuf]) -> Result<Vec<String>> {
 }
 
 /// Each cluster, home first, with the kubeconfig that its context is looked up in: its own, or that of all.
-fn read(members: &Members) -> Result<Vec<(Source, &Member)>> {
+async fn read(members: &Members) -> Result<Vec<(Source, &Member)>> {
+    let own = members.clone();
+    let sources = files::aside(move || sources(&own)).await?;
+    Ok(sources.into_iter().zip(each(members)).collect())
+}
+
+fn each(members: &Members) -> impl Iterator<Item = &Member> {
+    std::iter::once(&members.home).chain(&members.remotes)
+}
+
+fn sources(members: &Members) -> Result<Vec<Source>> {
     let mut shared: Option<Source> = None;
     let mut all = Vec::new();
-    for member in std::iter::once(&members.home).chain(&members.remotes) {
+    for member in each(members) {
         // What the user named and is not there is known before anything is asked.
         if let Some(Ca::File(file)) = &member.ca {
             endpoint::certificates(file, member.number)?;
         }
-        let config = match (&member.kubeconfig, &shared) {
+        all.push(match (&member.kubeconfig, &shared) {
             (Some(own), _) => kubeconfig::read(std::slice::from_ref(own))?,
             (None, Some(shared)) => shared.clone(),
             (None, None) => shared
                 .insert(kubeconfig::read(&members.kubeconfig)?)
                 .clone(),
-        };
-        all.push((config, member));
+        });
     }
     Ok(all)
 }
 
 /// Whether the kubeconfigs can be read and have the contexts; no cluster is asked.
-pub fn look_up(members: &Members) -> Result<()> {
-    for (source, member) in read(members)? {
+pub async fn look_up(members: &Members) -> Result<()> {
+    for (source, member) in read(members).await? {
         source.entry(member)?;
     }
     Ok(())
@@ -47,7 +57,7 @@ pub fn look_up(members: &Members) -> Result<()> {
 
 /// Connects to all clusters at once; they are named, and no two of them are the same one.
 pub async fn connect(members: &Members, istiod: Istiod) -> Result<Mesh> {
-    let all = read(members)?;
+    let all = read(members).await?;
     let joined = all
         .iter()
         .map(|(c, member)| identity::join(c, member, istiod));
@@ -65,7 +75,7 @@ fn of(mut clusters: Vec<Cluster>) -> Result<Mesh, Problem> {
 
 /// Like `connect`, but with all that keeps any of them from it.
 pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>> {
-    let all = read(members).map_err(|error| vec![error])?;
+    let all = read(members).await.map_err(|error| vec![error])?;
     // A name that is mistyped is no cluster's fault.
     for (source, member) in &all {
         source
@@ -91,7 +101,7 @@ pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>>
 /// Like `connect`, but a remote that does not answer, or has no istiod where one is required, is
 /// reported and no error: for commands that only look, and for who can do without. Home must answer.
 pub async fn connect_reachable(members: &Members, istiod: Istiod) -> Result<(Mesh, Vec<Absent>)> {
-    let all = read(members)?;
+    let all = read(members).await?;
     let mut asked = all
         .iter()
         .map(|(c, member)| identity::join(c, member, istiod));

@@ -16,6 +16,7 @@ use crate::code::Code;
 use crate::k8s::retry::{Cause, persist};
 use crate::k8s::{Deadline, pages};
 use crate::problem::{Exit, Problem};
+use crate::{files, limit};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Where Istio's control plane is.
@@ -28,7 +29,9 @@ const USERS: &str = "openshift.io/sa.scc.uid-range";
 pub async fn join(source: &Source, member: &Member, istiod: Istiod) -> Result<Cluster> {
     let entry = source.entry(member)?;
     let kubectl = source.kubectl(&member.context);
-    let endpoint = Endpoint::new(member, &entry.cluster).map_err(|cause| {
+    let (own, cluster) = (member.clone(), entry.cluster.clone());
+    let endpoint = files::aside(move || Endpoint::new(&own, &cluster)).await;
+    let endpoint = endpoint.map_err(|cause| {
         Problem::new(
             Exit::Preflight,
             format!("context {}: {}: {cause}", member.context, entry.cluster_is),
@@ -37,7 +40,7 @@ pub async fn join(source: &Source, member: &Member, istiod: Istiod) -> Result<Cl
         .fix(format!("{kubectl} config view --minify"))
     })?;
     let (client, transport) = source.client(member).await?;
-    let deadline = Deadline::after(PATIENCE);
+    let deadline = Deadline::after(PATIENCE.min(limit::left()));
     let asked = tokio::try_join!(
         persist(deadline, || system(&client)),
         persist(deadline, || istiods(&client))

@@ -21,6 +21,7 @@ use super::pem::{self, Broken};
 use super::server::Server;
 use super::{Member, Transport, proxy};
 use crate::code::Code;
+use crate::files;
 use crate::problem::{self, Exit, Problem};
 use crate::shell;
 
@@ -144,7 +145,9 @@ impl Source {
     pub async fn client(&self, member: &Member) -> Result<(Client, Transport), Problem> {
         let context = member.context.as_str();
         let entry = self.entry(member)?;
-        let config = config(&entry).map_err(|cause| self.unusable(context, &cause))?;
+        let read = entry.clone();
+        let config = files::aside(move || config(&read)).await;
+        let config = config.map_err(|cause| self.unusable(context, &cause))?;
         open(config).await.map_err(|problem| {
             let look = match problem.code {
                 Some(Code::KubeconfigUnusable) => "config view --minify",
@@ -260,7 +263,7 @@ fn decode(data: &str) -> Result<Vec<u8>, String> {
 }
 
 fn file(path: &str) -> Result<Vec<u8>, String> {
-    file::bytes(path.as_ref()).map_err(|cause| format!("{path}: {cause}"))
+    files::read(path.as_ref()).map_err(|cause| format!("{path}: {cause}"))
 }
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use kube::client::Body;
 use kube::core::Status;
 use kube::{Client, Config, Error};
 
-use super::kubeconfig::{asks_plugin, certificate, token_is_sound, token_of};
+use super::kubeconfig::{Identity, asks_plugin, certificate, token_is_sound, token_of};
 use super::tls::{self, Trust};
 use super::{plugin, wire};
 use crate::code::Code;
+use crate::files;
 use crate::problem::{self, Exit, Problem};
 
 /// Beyond the plugin's own time: a kubeconfig may name other helpers, which kube runs.
@@ -99,7 +100,8 @@ async fn granted(config: &Config) -> Result<Arc<Granted>, Problem> {
     if user.token.is_none()
         && let Some(file) = user.token_file.take()
     {
-        user.token = Some(token_of(&file).map_err(unusable)?.into());
+        let token = files::aside(move || token_of(&file)).await;
+        user.token = Some(token.map_err(unusable)?.into());
     }
     user.token_file = None;
     // Go sends either of the two, kube only both.
@@ -109,7 +111,10 @@ async fn granted(config: &Config) -> Result<Arc<Granted>, Problem> {
     token_is_sound(user).map_err(unusable)?;
     let provider = user.auth_provider.as_ref();
     let provider = provider.map_or("credentials", |p| &p.name).to_string();
-    let built = tokio::task::spawn_blocking(move || built(&config));
+    let identity = user.clone();
+    let identity = files::aside(move || certificate(&identity)).await;
+    let identity = identity.map_err(unusable)?;
+    let built = tokio::task::spawn_blocking(move || built(&config, identity));
     let failed = |cause: String| {
         Problem::new(Exit::Unreachable, format!("{provider}: {cause}")).code(Code::NoCredentials)
     };
@@ -128,13 +133,12 @@ fn unusable(cause: String) -> Problem {
     Problem::new(Exit::Preflight, cause).code(Code::KubeconfigUnusable)
 }
 
-fn built(config: &Config) -> Result<Client, String> {
+fn built(config: &Config, identity: Option<Identity>) -> Result<Client, String> {
     let trust = match (config.accept_invalid_certs, &config.root_cert) {
         (true, _) => Trust::Anything,
         (false, None) => Trust::Machine,
         (false, Some(named)) => Trust::Named(named.iter().cloned().map(Into::into).collect()),
     };
-    let identity = certificate(&config.auth_info)?;
     let identity = identity.map(|pem| tls::identity(&pem.certificate, &pem.key));
     wire::client(config, tls::config(trust, identity.transpose()?)?)
 }

@@ -4,6 +4,7 @@ use kube::config::{AuthInfo, Cluster, ExecConfig, ExecInteractiveMode, Kubeconfi
 use secrecy::ExposeSecret;
 
 use super::file::MODE;
+use crate::files;
 
 /// Both versions of what plugins print that kubectl still knows.
 const V1: &str = "client.authentication.k8s.io/v1";
@@ -151,8 +152,8 @@ pub fn asks_plugin(user: &AuthInfo) -> bool {
 
 /// As kubectl reads one from a file: without the blanks around it.
 pub fn token_of(file: &str) -> Result<String, String> {
-    let text = std::fs::read_to_string(file);
-    let text = text.map_err(|e| format!("tokenFile {file}: {}", crate::problem::root_cause(&e)))?;
+    let text = files::text(file.as_ref());
+    let text = text.map_err(|cause| format!("tokenFile {file}: {cause}"))?;
     match text.trim() {
         "" => Err(format!("tokenFile {file} is empty")),
         token => Ok(token.into()),

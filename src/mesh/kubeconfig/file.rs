@@ -2,8 +2,6 @@
 //! entry it is in; what has another type than it must is refused, and so is a name that is there twice.
 //! No error repeats a value: it may be a token.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use base64::Engine;
@@ -16,9 +14,7 @@ use kube::config::{
 use serde_json::Value;
 
 use super::part::Part;
-
-/// Larger than any that a person or a platform writes.
-const LIMIT: u64 = 16 << 20;
+use crate::files;
 
 /// Go's decoder does not look at the bits after the last byte.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -31,22 +27,10 @@ pub const MODE: &str = "interactiveMode";
 
 /// The file, with paths in it made absolute by the folder it is in.
 pub fn read(path: &Path) -> Result<Kubeconfig, String> {
-    let mut config = parse(&bytes(path)?)?;
+    let mut config = parse(&files::read(path)?)?;
     let absolute = std::path::absolute(path).map_err(|error| error.to_string())?;
     resolve(&mut config, absolute.parent().unwrap_or(Path::new("/")));
     Ok(config)
-}
-
-/// What is in a file, as long as that has an end.
-pub fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes))
-        .map_err(|error| crate::problem::root_cause(&error))?;
-    match bytes.len() as u64 > LIMIT {
-        true => Err(format!("larger than {} MiB", LIMIT >> 20)),
-        false => Ok(bytes),
-    }
 }
 
 /// The contents of one.

@@ -1,0 +1,149 @@
+//! Files of the user that nobody writes to, or that have no end; and pipes, which are as good as files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command as Program;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::support::{Ended, command, output};
+
+struct Person {
+    root: TempDir,
+}
+
+impl Person {
+    fn new() -> Person {
+        let root = tempfile::tempdir().expect("a folder");
+        Person { root }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn pipe(&self) -> PathBuf {
+        let path = self.path("pipe");
+        let made = Program::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo").success());
+        path
+    }
+
+    fn config(&self, cluster: &str, user: &str) -> PathBuf {
+        let text = format!(
+            "clusters: [{{name: one, cluster: {{server: 'https://127.0.0.1:1'{cluster}}}}}]\n\
+             contexts: [{{name: one, context: {{cluster: one, user: admin}}}}]\n\
+             users: [{{name: admin, user: {{{user}}}}}]\n"
+        );
+        let path = self.path("config");
+        fs::write(&path, text).expect("a file");
+        path
+    }
+
+    async fn run(&self, arguments: &[&str], kubeconfig: &Path) -> Ended {
+        let child = command(arguments, kubeconfig, self.root.path()).spawn();
+        let mut ended = output(child.expect("the binary starts")).await;
+        let root = self.root.path().display().to_string();
+        ended.stderr = ended.stderr.replace(&root, "ROOT");
+        assert!(!ended.stderr.contains("panicked"), "{ended:#?}");
+        ended
+    }
+}
+
+const BOTH: [&str; 3] = ["check", "--ctx1=one", "--ctx2=one"];
+
+/// What is said of each way to name that file.
+async fn named(person: &Person, file: &Path, more: &str) -> Vec<String> {
+    let path = file.display().to_string();
+    let of = |what: &str| format!("{what}: {path}");
+    let mut said = Vec::new();
+    let ca = format!(", {}", of("certificate-authority"));
+    for (cluster, user) in [
+        ("", of("tokenFile")),
+        (ca.as_str(), "token: good".into()),
+        (
+            "",
+            format!("{}, client-key: {path}", of("client-certificate")),
+        ),
+    ] {
+        let config = person.config(cluster, &user);
+        let ended = person.run(&[&BOTH[..], &[more]].concat(), &config).await;
+        said.push(ended.exited(3).stderr);
+    }
+    let ended = person.run(&[&BOTH[..], &[more]].concat(), file).await;
+    said.push(ended.exited(3).stderr);
+    let ended = person.run(&["check", "-f", &path, more], file).await;
+    said.push(ended.exited(2).stderr);
+    said
+}
+
+#[tokio::test]
+async fn files_01_a_pipe_that_nobody_writes_to_ends_with_the_time_of_the_command_and_is_named() {
+    let person = Person::new();
+    let pipe = person.pipe();
+    let begun = Instant::now();
+    for said in named(&person, &pipe, "--timeout=1s").await {
+        assert!(
+            said.contains("ROOT/pipe: did not end within 1 s\n"),
+            "{said}"
+        );
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn files_02_a_file_that_is_too_large_is_named_with_the_limit() {
+    let person = Person::new();
+    for said in named(&person, Path::new("/dev/zero"), "--timeout=1m").await {
+        assert!(said.contains("/dev/zero: larger than 16 MiB\n"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn files_03_a_signal_ends_what_waits_for_a_file() {
+    let person = Person::new();
+    let pipe = person.pipe().display().to_string();
+    for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
+        let mut child = command(
+            &["check", "-f", &pipe],
+            Path::new(&pipe),
+            person.root.path(),
+        )
+        .spawn()
+        .expect("the binary starts");
+        crate::support::says(&mut child, |said| said.contains("still reading ")).await;
+        let pid = child.id().expect("it runs").to_string();
+        let sent = Program::new("kill").args([signal, &pid]).status();
+        assert!(sent.expect("kill").success());
+        output(child).await.exited(code);
+    }
+}
+
+#[tokio::test]
+async fn files_04_a_pipe_that_is_written_to_is_as_good_as_a_file() {
+    let person = Person::new();
+    let pipe = person.pipe().display().to_string();
+    let config = person.config("", "token: good");
+    let good = fs::read(&config).expect("a file");
+    let fleet = format!(
+        "{{apiVersion: ambikiali.dev/v1alpha1, kind: Fleet, home: {{context: one, kubeconfig: {0}}},\n\
+         remotes: [{{context: one, kubeconfig: {0}}}]}}",
+        config.display()
+    );
+    for (arguments, text) in [
+        (["check", "-f", &pipe].to_vec(), fleet.into_bytes()),
+        ([&BOTH[..], &["--kubeconfig", &pipe]].concat(), good),
+    ] {
+        let to = PathBuf::from(&pipe);
+        let writer = std::thread::spawn(move || fs::write(to, text).expect("a pipe"));
+        let ended = person.run(&arguments, Path::new("/nowhere")).await;
+        // It came as far as the server.
+        let said = &ended.stderr;
+        assert!(
+            said.contains("error[AK1001]: context one at https://127.0.0.1:1"),
+            "{said}"
+        );
+        writer.join().expect("it is written");
+    }
+}
