@@ -6,6 +6,7 @@ mod files;
 mod gateways;
 mod kubeconfigs;
 pub mod names;
+mod plugins;
 mod pods;
 mod policies;
 mod revisions;

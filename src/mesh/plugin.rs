@@ -1,25 +1,33 @@
 //! Credential plugins of a kubeconfig, run here and not by kube: kube waits for one without an end,
 //! shows what it says, which may be a token, and judges by this machine's clock when to ask again.
 
-use std::io::IsTerminal;
-use std::process::{Output, Stdio};
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use serde::Deserialize;
-use serde_json::json;
-use tokio::process::Command;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
 
 use super::kubeconfig::{may_ask, token_is_sound};
 use crate::code::Code;
 use crate::problem::{Exit, Problem};
 use crate::shell::quoted;
+use crate::{limit, ui};
 
-/// For a program, and for a person whom it asks.
-const PATIENCE: Duration = Duration::from_secs(20);
-const PERSON: Duration = Duration::from_secs(300);
+/// A credential is some kilobytes.
+const LARGEST: u64 = 1 << 20;
+/// Of what a plugin that is waited for says to people.
+const MOST_SAID: usize = 64 << 10;
+/// For its last words: what it leaves behind may hold the pipe for ever.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Of what the kubeconfig says to people without the program.
 const HINT: usize = 400;
@@ -42,6 +50,9 @@ struct Status {
     token: Option<String>,
     client_certificate_data: Option<String>,
     client_key_data: Option<String>,
+    /// Of no use by this machine's clock, but it must be a time.
+    #[serde(rename = "expirationTimestamp")]
+    _until: Option<Time>,
 }
 
 /// The same user with what its plugin gives in place of the plugin. The error never has a word of
@@ -56,16 +67,16 @@ pub async fn run(user: &AuthInfo) -> Result<AuthInfo, Problem> {
         let cause = format!("credential plugin {name} {cause}");
         Problem::new(Exit::Unreachable, cause).code(Code::NoCredentials)
     };
-    let output = output(&exec)
+    let (ended, stdout) = output(&exec)
         .await
         .map_err(|Failed { cause, fix }| match fix {
             Some(fix) => failed(cause).fix(fix),
             None => failed(cause),
         })?;
-    if !output.status.success() {
-        return Err(failed(format!("failed ({}); {HELD_BACK}", output.status)));
+    if !ended.success() {
+        return Err(failed(format!("failed ({ended}); {HELD_BACK}")));
     }
-    let status = printed(&exec, &output.stdout).map_err(|cause| failed(cause.into()))?;
+    let status = printed(&exec, &stdout).map_err(|cause| failed(cause.into()))?;
     if let (Some(certificate), Some(key)) = (status.client_certificate_data, status.client_key_data)
     {
         user.client_certificate_data = Some(STANDARD.encode(certificate));
@@ -81,7 +92,16 @@ pub async fn run(user: &AuthInfo) -> Result<AuthInfo, Problem> {
 fn printed(exec: &ExecConfig, stdout: &[u8]) -> Result<Status, &'static str> {
     let none = "printed no ExecCredential";
     let text = std::str::from_utf8(stdout).map_err(|_| none)?;
-    let credential: Credential = serde_yaml::from_str(text).map_err(|_| none)?;
+    // Through a value, in which the last one of two equal keys counts.
+    let options = serde_yaml::options! {
+        duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::LastWins,
+    };
+    let value: Option<Value> = match text.trim_start().starts_with('{') {
+        true => serde_json::from_str(text).ok(),
+        false => serde_yaml::from_str_with_options(text, options).ok(),
+    };
+    let value = value.ok_or(none)?;
+    let credential: Credential = serde_json::from_value(value).map_err(|_| none)?;
     if credential.kind.as_deref() != Some("ExecCredential") {
         return Err(none);
     }
@@ -93,6 +113,7 @@ fn printed(exec: &ExecConfig, stdout: &[u8]) -> Result<Status, &'static str> {
         .status
         .ok_or("printed an ExecCredential without status")?;
     let status = Status {
+        _until: None,
         token: given(status.token),
         client_certificate_data: given(status.client_certificate_data),
         client_key_data: given(status.client_key_data),
@@ -131,19 +152,92 @@ fn hint(exec: &ExecConfig) -> Option<String> {
     (!hint.is_empty()).then_some(hint)
 }
 
-async fn output(exec: &ExecConfig) -> Result<Output, Failed> {
+async fn output(exec: &ExecConfig) -> Result<(ExitStatus, Vec<u8>), Failed> {
+    let name = exec.command.as_deref().unwrap_or_default();
+    let started = started(exec)?;
+    match tokio::time::timeout(limit::left(), ended(name, started)).await {
+        Ok(ended) => ended,
+        Err(_) => Err(Failed::by(format!(
+            "gave no answer in {} s",
+            limit::whole().as_secs()
+        ))),
+    }
+}
+
+/// What it printed; what it says to people is passed on meanwhile.
+async fn ended(name: &str, mut plugin: Child) -> Result<(ExitStatus, Vec<u8>), Failed> {
+    let broke = |error: io::Error| Failed::by(format!("broke: {error}"));
+    let (stdout, stderr) = (plugin.stdout.take(), plugin.stderr.take());
+    let mut told = std::pin::pin!(pass_on(name, stderr));
+    let printing = async {
+        let mut printed = Vec::new();
+        if let Some(stdout) = stdout {
+            let mut stdout = stdout.take(LARGEST + 1);
+            stdout.read_to_end(&mut printed).await.map_err(broke)?;
+        }
+        if printed.len() as u64 > LARGEST {
+            let cause = format!("printed more than {} MiB", LARGEST >> 20);
+            return Err(Failed::by(cause));
+        }
+        Ok((plugin.wait().await.map_err(broke)?, printed))
+    };
+    let mut printing = std::pin::pin!(printing);
+    let begun = tokio::time::Instant::now();
+    let printed = tokio::select! {
+        printed = &mut printing => printed,
+        () = &mut told => return printing.await,
+    };
+    if begun.elapsed() > limit::TELL {
+        let _ = tokio::time::timeout(LAST_WORDS, told).await;
+    }
+    printed
+}
+
+/// One that answers at once has nothing to say that matters. One that is waited for may be telling what
+/// it waits for: a page to open, and a code to type there.
+async fn pass_on(name: &str, stderr: Option<impl AsyncRead + Unpin>) {
+    tokio::time::sleep(limit::TELL).await;
+    ui::note(&format!("waiting for credential plugin {name}"));
+    let Some(mut stderr) = stderr else {
+        return;
+    };
+    let (mut chunk, mut said) = ([0; 8192], 0);
+    while let Ok(length @ 1..) = stderr.read(&mut chunk).await {
+        said += length;
+        // It is read on all the same: a full pipe would hold it up.
+        if said <= MOST_SAID {
+            let text = String::from_utf8_lossy(&chunk[..length]);
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            lines.for_each(|line| ui::note(&format!("{name}: {line}")));
+        }
+    }
+}
+
+/// As Go looks for it: by the PATH of this process, not by the one that the plugin is given, and in no
+/// folder that depends on where the user happens to be.
+fn program(command: &str) -> Option<PathBuf> {
+    if command.contains('/') {
+        return Some(command.into());
+    }
+    let is_program = |path: &PathBuf| {
+        let found = std::fs::metadata(path);
+        found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut all = std::env::split_paths(&path).map(|folder| folder.join(command));
+    all.find(is_program).filter(|path| path.is_absolute())
+}
+
+fn started(exec: &ExecConfig) -> Result<Child, Failed> {
     let command = exec.command.as_deref().unwrap_or_default();
     let terminal = std::io::stdin().is_terminal();
     if exec.interactive_mode == Some(ExecInteractiveMode::Always) && !terminal {
         return Err(Failed::by("asks for a terminal, and there is none"));
     }
     let asks = may_ask(exec, terminal);
-    let stream = || {
-        if asks {
-            Stdio::inherit()
-        } else {
-            Stdio::null()
-        }
+    let (stdin, stderr) = match asks {
+        true => (Stdio::inherit(), Stdio::inherit()),
+        false => (Stdio::null(), Stdio::piped()),
     };
     let environment = exec.env.iter().flatten();
     let environment = environment.filter_map(|e| Some((e.get("name")?, e.get("value")?)));
@@ -152,27 +246,21 @@ async fn output(exec: &ExecConfig) -> Result<Output, Failed> {
         "kind": "ExecCredential",
         "spec": {"interactive": asks, "cluster": exec.cluster},
     });
-    let started = Command::new(command)
+    let failed = |error: io::Error| Failed {
+        cause: format!("does not start: {}", crate::problem::root_cause(&error)),
+        fix: hint(exec).or_else(|| Some(format!("install {}", quoted(command)))),
+    };
+    let absent = || failed(io::Error::from_raw_os_error(libc::ENOENT));
+    Command::new(program(command).ok_or_else(absent)?)
         .args(exec.args.iter().flatten())
         .envs(environment)
         .env("KUBERNETES_EXEC_INFO", info.to_string())
-        .stdin(stream())
-        .stderr(stream())
+        .stdin(stdin)
+        .stderr(stderr)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| Failed {
-            cause: format!("does not start: {}", crate::problem::root_cause(&error)),
-            fix: hint(exec).or_else(|| Some(format!("install {}", quoted(command)))),
-        })?;
-    let patience = if asks { PERSON } else { PATIENCE };
-    match tokio::time::timeout(patience, started.wait_with_output()).await {
-        Ok(ended) => ended.map_err(|error| Failed::by(format!("broke: {error}"))),
-        Err(_) => Err(Failed::by(format!(
-            "gave no answer in {} s",
-            patience.as_secs()
-        ))),
-    }
+        .map_err(failed)
 }
 
 #[cfg(test)]
@@ -189,7 +277,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_plugin_prints_takes_its_place() {
         let given = run(&user(
-            "echo \"{apiVersion: v, kind: ExecCredential, status: {token: \\\"$(echo $KUBERNETES_EXEC_INFO | wc -l)\\\"}}\"",
+            "printf 'apiVersion: v\nkind: ExecCredential\nstatus: {token: \"%s\"}' \"$(echo $KUBERNETES_EXEC_INFO | wc -l)\"",
         ))
         .await
         .unwrap();
@@ -206,19 +294,19 @@ mod tests {
             ),
             ("echo '{\"status\": \"s3cret'", "printed no ExecCredential"),
             (
-                "echo '{kind: ExecCredential, apiVersion: w, status: {token: s3cret}}'",
+                r#"echo '{"kind": "ExecCredential", "apiVersion": "w", "status": {"token": "s3cret"}}'"#,
                 "printed an ExecCredential of another apiVersion than the kubeconfig's",
             ),
             (
-                "echo '{kind: ExecCredential, apiVersion: v}'",
+                "printf 'kind: ExecCredential\napiVersion: v'",
                 "printed an ExecCredential without status",
             ),
             (
-                "echo '{kind: ExecCredential, apiVersion: v, status: {token: \"\"}}'",
+                "printf 'kind: ExecCredential\napiVersion: v\nstatus: {token: \"\"}'",
                 "printed neither a token nor a certificate",
             ),
             (
-                "echo '{kind: ExecCredential, apiVersion: v, status: {clientKeyData: s3cret}}'",
+                "printf 'kind: ExecCredential\napiVersion: v\nstatus: {clientKeyData: s3cret}'",
                 "printed only one of certificate and key",
             ),
             (
