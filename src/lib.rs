@@ -37,6 +37,7 @@ mod ui;
 mod verify;
 mod version;
 mod visible;
+mod yaml;
 
 use std::process::ExitCode;
 

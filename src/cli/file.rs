@@ -10,6 +10,7 @@ use super::values;
 use crate::files;
 use crate::mesh::{ApiServer, Ca, ClusterName, Prometheus, server_name};
 use crate::problem::{Exit, Problem};
+use crate::yaml;
 
 /// More would be no view for people.
 pub const LAST: usize = 16;
@@ -124,7 +125,7 @@ fn parse(text: &str, folder: &Path) -> Result<Written, String> {
     let strict =
         serde_yaml::options! { strict_booleans: true, no_schema: true, with_snippet: false };
     let fleet = serde_yaml::from_str_with_options::<Fleet>(text, strict);
-    let fleet = fleet.map_err(|error| error.to_string())?;
+    let fleet = fleet.map_err(|error| yaml::told(&error))?;
     let own = |entry: Entry| {
         let own = Own {
             kubeconfig: entry

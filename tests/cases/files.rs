@@ -147,3 +147,40 @@ async fn files_04_a_pipe_that_is_written_to_is_as_good_as_a_file() {
         writer.join().expect("it is written");
     }
 }
+
+#[tokio::test]
+async fn files_05_what_is_wrong_with_a_fleet_file_is_told_in_words_for_its_author() {
+    let person = Person::new();
+    let file = person.path("fleet.yaml");
+    let head = "apiVersion: ambikiali.dev/v1alpha1\nkind: Fleet\n";
+    let long = format!("{head}remotes: [{}]\n", "{context: a}, ".repeat(150_000));
+    let twice = format!("{head}home: {{context: one}}\nhome: {{context: two}}\n");
+    let two = format!("{head}home: {{context: one}}\nremotes: [{{context: two}}]\n---\n{head}");
+    let path = file.display().to_string();
+    for (text, cause) in [
+        (twice, "the key `home` is there twice"),
+        (two, "a second YAML document begins, and one is expected"),
+        (
+            long,
+            "it is too large, too deep, or repeats too much by aliases",
+        ),
+    ] {
+        fs::write(&file, text).expect("a file");
+        let ended = person.run(&["check", "-f", &path], &file).await.exited(2);
+        let said = &ended.stderr;
+        assert!(
+            said.contains("ROOT/fleet.yaml: ") && said.contains(cause),
+            "{said}"
+        );
+        assert!(said.contains("line "), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn files_06_an_auth_provider_that_kubectl_has_no_more_is_told_with_its_plugin() {
+    let person = Person::new();
+    let config = person.config("", "auth-provider: {name: gcp}");
+    let ended = person.run(&BOTH, &config).await.exited(3);
+    let cause = "error[AK1012]: context one: user \"admin\": auth-provider gcp was removed from kubectl in 1.26; use the exec plugin gke-gcloud-auth-plugin instead";
+    assert!(ended.stderr.contains(cause), "{ended:#?}");
+}

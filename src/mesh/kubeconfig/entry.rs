@@ -109,6 +109,7 @@ fn user_is_sound(user: &AuthInfo) -> Result<(), String> {
     if more && user.impersonate.is_none() {
         return Err("it has as-uid, as-groups or as-user-extra without as".into());
     }
+    provider_is_known(user)?;
     match &user.exec {
         Some(_) if user.auth_provider.is_some() => {
             Err("it has exec and auth-provider; keep one".into())
@@ -116,6 +117,21 @@ fn user_is_sound(user: &AuthInfo) -> Result<(), String> {
         Some(exec) => exec_is_sound(exec),
         None => Ok(()),
     }
+}
+
+/// Of the providers that were built into kubectl, one is left.
+fn provider_is_known(user: &AuthInfo) -> Result<(), String> {
+    let provider = user.auth_provider.as_ref();
+    let name = provider.map_or("oidc", |provider| &provider.name);
+    let plugin = match name {
+        "oidc" => return Ok(()),
+        "gcp" => "gke-gcloud-auth-plugin",
+        "azure" => "kubelogin",
+        _ => return Err(format!("kubectl knows no auth-provider {name:?}; use exec")),
+    };
+    Err(format!(
+        "auth-provider {name} was removed from kubectl in 1.26; use the exec plugin {plugin} instead"
+    ))
 }
 
 fn exec_is_sound(exec: &ExecConfig) -> Result<(), String> {
