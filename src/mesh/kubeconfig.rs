@@ -5,15 +5,16 @@ mod entry;
 mod file;
 mod part;
 
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, header::USER_AGENT};
+use http::{HeaderValue, Uri, header::USER_AGENT};
 use kube::config::{Cluster, Kubeconfig};
 use kube::{Client, Config};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, ServerName};
 
 pub use entry::{Entry, asks_plugin, may_ask, token_is_sound, token_of};
 
@@ -196,10 +197,15 @@ fn config(entry: &Entry) -> Result<Config, String> {
         exec.cluster = Some(info.map_err(of_cluster)?);
     }
     if let Some((user, password)) = &server.login {
+        // Instead of what else would be sent in that header; a certificate is shown besides.
         config.auth_info = kube::config::AuthInfo {
             username: Some(user.clone()),
             password: Some(password.clone().into()),
-            ..Default::default()
+            token: None,
+            token_file: None,
+            auth_provider: None,
+            exec: None,
+            ..entry.user.clone()
         };
     } else if !server.is_private() {
         config.auth_info = kube::config::AuthInfo::default();
@@ -211,9 +217,23 @@ fn config(entry: &Entry) -> Result<Config, String> {
     let authorities = authorities(cluster).map_err(of_cluster)?;
     config.root_cert = authorities.map(|all| all.iter().map(|der| der.to_vec()).collect());
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify == Some(true);
-    config.tls_server_name = cluster.tls_server_name.clone();
+    config.tls_server_name = certified(cluster, &server.url);
     config.default_namespace = entry.namespace.clone().unwrap_or_else(|| "default".into());
     Ok(config)
+}
+
+/// The name that the certificate must be for, where that is not the host as it is written.
+fn certified(cluster: &Cluster, server: &Uri) -> Option<String> {
+    if let Some(name) = &cluster.tls_server_name {
+        // Where nothing is checked, anything may stand there.
+        let unchecked = cluster.insecure_skip_tls_verify == Some(true);
+        let usable = !unchecked || ServerName::try_from(name.as_str()).is_ok();
+        return usable.then(|| name.clone());
+    }
+    // To Go's programs, an IPv4 address within IPv6 is that IPv4 address.
+    let host = server.host()?.trim_matches(['[', ']']);
+    let mapped = host.parse::<Ipv6Addr>().ok()?.to_ipv4_mapped()?;
+    Some(mapped.to_string())
 }
 
 /// The CAs that a cluster entry names; None where it names none.

@@ -97,13 +97,14 @@ async fn granted(config: &Config) -> Result<Arc<Granted>, Problem> {
         *user = plugin::run(user).await?;
     }
     user.exec = None;
-    if user.token.is_none()
-        && let Some(file) = user.token_file.take()
-    {
-        let token = files::aside(move || token_of(&file)).await;
-        user.token = Some(token.map_err(unusable)?.into());
+    if let Some(file) = user.token_file.take() {
+        match files::aside(move || token_of(&file)).await {
+            Ok(token) => user.token = Some(token.into()),
+            // To kubectl too, a token beside the file is for when there is none in it.
+            Err(_) if user.token.is_some() => {}
+            Err(cause) => return Err(unusable(cause)),
+        }
     }
-    user.token_file = None;
     // Go sends either of the two, kube only both.
     if user.username.is_some() {
         user.password.get_or_insert_default();

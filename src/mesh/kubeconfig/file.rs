@@ -14,7 +14,7 @@ use kube::config::{
 use serde_json::Value;
 
 use super::part::Part;
-use crate::files;
+use crate::{files, yaml};
 
 /// Go's decoder does not look at the bits after the last byte.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -39,16 +39,16 @@ fn parse(bytes: &[u8]) -> Result<Kubeconfig, String> {
     let options = serde_yaml::options! {
         duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::LastWins,
     };
-    let documents = serde_yaml::from_multiple_with_options::<Value>(&text, options);
-    let documents = documents.map_err(|error| {
+    // Of several, kubectl reads the first, whatever comes after it.
+    let mut rest = text.as_bytes();
+    let first = serde_yaml::read_with_options::<_, Value>(&mut rest, options).next();
+    let first = first.transpose().map_err(|error| {
         // After its first line comes an excerpt of the file.
-        let error = error.to_string();
+        let error = yaml::told(&error);
         let line = error.lines().next().unwrap_or_default();
         format!("not YAML: {}", line.trim_start_matches("error: "))
     })?;
-    // Of several, kubectl reads the first.
-    let first = documents.into_iter().next().unwrap_or_default();
-    whole(&Part::whole(&first)?)
+    whole(&Part::whole(&first.unwrap_or_default())?)
 }
 
 /// A byte order mark says which letters these are, to kubectl too.
@@ -73,6 +73,8 @@ fn whole(file: &Part) -> Result<Kubeconfig, String> {
         }
     }
     file.text("current-context")?;
+    file.part("preferences", String::new())?;
+    extensions(file)?;
     let mut config = Kubeconfig::default();
     for (name, part) in named(file, "clusters", "cluster")? {
         let cluster = Some(cluster(&part)?);

@@ -100,6 +100,10 @@ fn servers(world: &World) -> Vec<Row> {
             "a wrong password",
             format!("https://user:s3cret@127.0.0.1:{port}"),
         ),
+        with(
+            "IPv4 within IPv6",
+            format!("https://[::ffff:127.0.0.1]:{port}"),
+        ),
         with("nobody there", "https://127.0.0.1:1".into()),
         with(
             "TLS to who speaks none",
@@ -120,6 +124,13 @@ fn servers(world: &World) -> Vec<Row> {
         rows.push(row(
             format!("tls-server-name: {name}"),
             config(&named, GOOD),
+        ));
+    }
+    let unchecked = format!("{server}, insecure-skip-tls-verify: true");
+    for name in ["'a b'", "foo_bar", "elsewhere.example"] {
+        rows.push(row(
+            format!("tls-server-name, not checked: {name}"),
+            config(&format!("{unchecked}, tls-server-name: {name}"), GOOD),
         ));
     }
     rows
@@ -178,6 +189,11 @@ fn authorities(world: &World) -> Vec<Row> {
             "certificate-authority-data: ''".into(),
         ),
         with("other letters around it", "rsa", encoded(&pem)),
+        with(
+            "a byte order mark before it",
+            "rsa",
+            encoded(&[&b"\xEF\xBB\xBF"[..], &world.folder.read("ca.crt")].concat()),
+        ),
         with("several", "rsa", encoded(&several)),
         with("a broken block before it", "rsa", encoded(&broken)),
         with("another one", "rsa", named("other.crt")),
@@ -242,7 +258,11 @@ fn identities(world: &World) -> Vec<Row> {
             config(&at(world.port("rsa")), &user),
         )
     };
-    let mut rows = Vec::new();
+    let login = at(world.port("rsa")).replace("127.0.0.1", "user:pass@127.0.0.1");
+    let mut rows = vec![row(
+        "client certificate: and a login in the server's address",
+        config(&login, &pair("c-rsa.crt", "c-rsa.key")),
+    )];
     for (name, _) in CLIENTS {
         rows.push(with(
             name,
@@ -306,7 +326,24 @@ fn tokens(world: &World) -> Vec<Row> {
             .push(("the-token".into(), content.as_bytes().to_vec()));
         row
     };
+    let beside = |name: &str, token: &str, content: &str| Row {
+        files: from(name, content)
+            .files
+            .into_iter()
+            .map(|(file, bytes)| match file.as_str() {
+                "config" => {
+                    let user = format!("token: {token}, tokenFile: the-token");
+                    (file, config(&at, &user).into_bytes())
+                }
+                _ => (file, bytes),
+            })
+            .collect(),
+        ..row(format!("token: {name}"), "")
+    };
     vec![
+        beside("wrong, and one of a file", "bad", "good\n"),
+        beside("good, and a wrong one of a file", "good", "bad"),
+        beside("good, and an empty file", "good", ""),
         with("good", GOOD),
         with("wrong", "token: bad"),
         with("a number", "token: 53617"),
@@ -343,6 +380,12 @@ fn tokens(world: &World) -> Vec<Row> {
     ]
 }
 
+/// Folder and name.
+fn path_of(path: &str) -> (String, String) {
+    let (folder, name) = path.rsplit_once('/').expect("a path");
+    (folder.into(), name.into())
+}
+
 fn plugins(world: &World) -> Vec<Row> {
     let at = format!(
         "server: 'https://127.0.0.1:{}', {}",
@@ -371,7 +414,66 @@ fn plugins(world: &World) -> Vec<Row> {
         .push(("plugin".into(), world.good_script().into_bytes()));
     let beta = printed("v1beta1", r#"{"token":"good"}"#);
     let failing = world.script("echo s3cret >&2; exit 3");
+    let says = |text: &str| {
+        let path = world.script(&format!("cat <<'END'\n{text}\nEND"));
+        format!("{never}, command: {path}")
+    };
+    let credential = |status: &str| {
+        format!(
+            r#"{{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{status}}}"#
+        )
+    };
+    let whole = credential(r#"{"token":"good"}"#);
+    let folder = path_of(&world.script(&world.good_script()));
+    let mut below = with(
+        "in a folder of PATH that is relative",
+        format!("{never}, command: {}", folder.1),
+    );
+    below.environment.push((
+        "PATH",
+        format!(
+            "../../../../../../../..{}:{}",
+            folder.0,
+            std::env::var("PATH").unwrap_or_default()
+        ),
+    ));
     vec![
+        below,
+        with(
+            "only in the PATH that it is given",
+            format!(
+                "{never}, command: {}, env: [{{name: PATH, value: '{}:/usr/bin:/bin'}}]",
+                folder.1, folder.0
+            ),
+        ),
+        with(
+            "a key twice",
+            says(&whole.replace(r#""kind""#, r#""kind":"X","kind""#)),
+        ),
+        with(
+            "a line end inside of the token",
+            says(&whole.replace("good", "good\n")),
+        ),
+        with("something after it", says(&format!("{whole} bye"))),
+        with("something before it", says(&format!("hello\n{whole}"))),
+        with(
+            "an end that is no time",
+            says(&credential(
+                r#"{"token":"good","expirationTimestamp":"soon"}"#,
+            )),
+        ),
+        with(
+            "an end in the past",
+            says(&credential(
+                r#"{"token":"good","expirationTimestamp":"2020-01-01T00:00:00Z"}"#,
+            )),
+        ),
+        with(
+            "that prints YAML",
+            says(
+                "apiVersion: client.authentication.k8s.io/v1\nkind: ExecCredential\nstatus:\n  token: good",
+            ),
+        ),
         with("good", format!("{never}, {good}")),
         with(
             "nulls",
@@ -683,6 +785,11 @@ fn proxies(world: &World) -> Vec<Row> {
 }
 
 /// Letters, documents and what is in entries that nobody asks for.
+fn json(yaml: &str) -> String {
+    let value: serde_json::Value = serde_yaml::from_str(yaml).expect("YAML");
+    value.to_string()
+}
+
 fn texts(world: &World) -> Vec<Row> {
     let whole = config(
         &format!(
@@ -723,6 +830,19 @@ fn texts(world: &World) -> Vec<Row> {
         with("a word", "word".into()),
         with("broken", whole.replace("clusters:", "clusters: [")),
         with("a second document", format!("{whole}---\nclusters: []\n")),
+        with("a broken second document", format!("{whole}---\n{{[:\n")),
+        with(
+            "a first document with nothing",
+            format!("---\n---\n{whole}"),
+        ),
+        with("something after JSON", format!("{} }}", json(&whole))),
+        with("YAML 1.1", format!("%YAML 1.1\n---\n{whole}")),
+        with("YAML 1.2", format!("%YAML 1.2\n---\n{whole}")),
+        with(
+            "preferences are a list",
+            format!("{whole}preferences: []\n"),
+        ),
+        with("extensions are a word", format!("{whole}extensions: x\n")),
         with("a document mark", format!("---\n{whole}")),
         with(
             "no kind and version",

@@ -21,7 +21,7 @@ users:
     exec: {command: p, args: null, env: [{name: A, value: null}], provideClusterInfo: null, interactiveMode: ''}
 - {name: odd, user: {exec: {interactiveMode: Sometimes}}}
 current-context: null
-preferences: [what, ever]
+preferences: {what: [ever]}
 ",
     )
     .unwrap();
