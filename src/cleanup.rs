@@ -76,16 +76,16 @@ pub async fn cleanup(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Report> 
     });
     report.failures.extend(forgotten.await.err());
     let cleared = join_all(run.mesh.all().map(|cluster| clear(run, cluster))).await;
-    report.failures.extend(cleared.into_iter().flatten());
-    for cluster in run.mesh.all() {
-        end(run, cluster, &mut report).await;
+    for (cluster, cleared) in run.mesh.all().zip(cleared) {
+        report.failures.extend(cleared.failures);
+        end(run, cluster, cleared.kept, &mut report).await;
     }
     report.left.extend(away::stays(run, given_up)?);
     Ok(report)
 }
 
 /// What went of a cluster, and what is left in it.
-async fn end(run: &Run<'_>, cluster: &Cluster, report: &mut Report) {
+async fn end(run: &Run<'_>, cluster: &Cluster, kept: Option<String>, report: &mut Report) {
     // Whatever it took: without this look nothing is known.
     let scope = Scope {
         deadline: Deadline::after(LAST_LOOK),
@@ -112,8 +112,11 @@ async fn end(run: &Run<'_>, cluster: &Cluster, report: &mut Report) {
             .left
             .extend(left.into_iter().map(|(object, reason)| Left {
                 cluster: cluster_name(),
+                reason: match object.kind.as_str() {
+                    "Namespace" => reason.or_else(|| kept.clone()),
+                    _ => reason,
+                },
                 object,
-                reason,
             })),
         Err(error) => report.failures.push(error),
     }
@@ -139,16 +142,29 @@ async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// What failed. An operator that goes before its CR leaves a finalizer that nobody runs.
-async fn clear(run: &Run<'_>, cluster: &Cluster) -> Vec<anyhow::Error> {
+/// How the removal ended in one cluster.
+struct Cleared {
+    failures: Vec<anyhow::Error>,
+    /// Why our namespace stays.
+    kept: Option<String>,
+}
+
+/// An operator that goes before its CR leaves a finalizer that nobody runs.
+async fn clear(run: &Run<'_>, cluster: &Cluster) -> Cleared {
     let (cr, metrics) = tokio::join!(kiali_cr(run, cluster), metrics(run, cluster));
-    let gone = cr.is_ok();
-    let mut failures = metrics;
-    failures.extend(cr.err());
-    if gone {
-        failures.extend(rest(run, cluster).await.err());
+    let mut cleared = Cleared {
+        failures: metrics,
+        kept: None,
+    };
+    let rest = match cr {
+        Ok(()) => rest(run, cluster).await,
+        Err(error) => Err(error),
+    };
+    match rest {
+        Ok(kept) => cleared.kept = kept,
+        Err(error) => cleared.failures.push(error),
     }
-    failures
+    cleared
 }
 
 async fn kiali_cr<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<()> {
@@ -191,16 +207,17 @@ async fn metrics(run: &Run<'_>, cluster: &Cluster) -> Vec<anyhow::Error> {
         .collect()
 }
 
-async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
+/// Returns why our namespace stays.
+async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<Option<String>> {
     let needed = step(run, Step::KialiOperator, cluster, async |s| {
         kiali_operator::remove(&s).await
     })
     .await?;
     step(run, Step::Namespace, cluster, async |s| match needed {
         true => {
-            let kept = format!("kept {}: its operator is needed", s.namespace);
-            s.progress.done(kept);
-            Ok(())
+            let reason = "its operator is needed";
+            s.progress.done(format!("kept {}: {reason}", s.namespace));
+            Ok(Some(reason.to_string()))
         }
         false => {
             others(&s).await?;

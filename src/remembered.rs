@@ -40,7 +40,10 @@ pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
             run.mesh.home.name
         );
         return Err(Problem::new(Exit::Preflight, cause)
-            .fix("use that version or a newer one; ambikiali version shows yours")
+            .fix(format!(
+                "use that version or a newer one; if nobody ran one, {}",
+                record::way_out(&run.mesh.home, run.namespace)
+            ))
             .into());
     }
     said_here(run, &before, asked)?;

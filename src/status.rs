@@ -81,7 +81,8 @@ async fn record(run: &Run<'_>, cluster: &Cluster) -> Row {
     };
     let options = scope.record.stored_options().unwrap_or_default();
     let mut record = Component::new(object, health);
-    record.note = (!options.is_default()).then(|| format!("installed with {}", options.flags()));
+    record.note = (!options.is_default())
+        .then(|| format!("options in the record of the install: {}", options.flags()));
     row(cluster, Step::Namespace, record, false)
 }
 

@@ -90,7 +90,7 @@ async fn the_next_install_remembers_it(clusters: &Clusters) {
     assert!(ended.stderr.contains(&said), "{ended:#?}");
     for command in ["status", "version"] {
         let shown = clusters.run(&[command]).await.succeeded().stdout;
-        let said = format!("installed with --image {MIRRORED}\n");
+        let said = format!("options in the record of the install: --image {MIRRORED}\n");
         assert!(shown.contains(&said), "{shown}");
     }
 }

@@ -6,7 +6,7 @@
 use anyhow::Result;
 use futures::future::{join_all, try_join_all};
 
-use super::{Report, away, clear, end, open};
+use super::{Cleared, Report, away, clear, end, open};
 use crate::guide::Step;
 use crate::install::{Run, step};
 use crate::k8s::apply::Outcome;
@@ -32,11 +32,14 @@ pub async fn only(run: &Run<'_>, forgotten: &[ClusterName]) -> Result<Report> {
     }
     if report.failures.is_empty() {
         let cleared = run.mesh.remotes.iter().map(|remote| cleared(run, remote));
-        let cleared = join_all(cleared).await.into_iter().flatten();
-        report.failures.extend(cleared);
-    }
-    for remote in &run.mesh.remotes {
-        end(run, remote, &mut report).await;
+        for (remote, cleared) in run.mesh.remotes.iter().zip(join_all(cleared).await) {
+            report.failures.extend(cleared.failures);
+            end(run, remote, cleared.kept, &mut report).await;
+        }
+    } else {
+        for remote in &run.mesh.remotes {
+            end(run, remote, None, &mut report).await;
+        }
     }
     if report.failures.is_empty() && report.left.is_empty() {
         let recorded = recorded(run, &names).await;
@@ -122,12 +125,15 @@ fn has_kiali(run: &Run<'_>) -> Result<bool> {
     Ok(entry.is_some_and(|entry| entry.uid.is_some()))
 }
 
-async fn cleared(run: &Run<'_>, remote: &Cluster) -> Vec<anyhow::Error> {
+async fn cleared(run: &Run<'_>, remote: &Cluster) -> Cleared {
     let scope = run.on(Step::Namespace, remote);
     if !run.choices.dry_run && !scope.record.entries().is_empty() {
         let held = run.lease.hold_to_remove(run.deadline).await;
         if let Err(error) = held {
-            return vec![error];
+            return Cleared {
+                failures: vec![error],
+                kept: None,
+            };
         }
     }
     clear(run, remote).await

@@ -66,7 +66,8 @@ impl Cause {
     pub fn is_passing(&self) -> bool {
         match self {
             Cause::Api(status) => {
-                matches!(status.code, 429 | 500 | 502 | 503 | 504) || is_quota_race(status)
+                let is_busy = matches!(status.code, 429 | 500 | 502 | 503 | 504);
+                (is_busy && !is_of_schema(status)) || is_quota_race(status)
             }
             // A wait may see the server change; a request alone does not.
             Cause::Broken(_) | Cause::Untrusted(_) | Cause::Silent(_) => true,
@@ -111,6 +112,14 @@ impl Cause {
 /// The seconds that a server asks to be left alone.
 pub fn asked(status: &Status) -> u32 {
     status.details.as_ref().map_or(0, |d| d.retry_after_seconds)
+}
+
+/// An apply that its kind's schema does not allow, which the server calls an internal error.
+fn is_of_schema(status: &Status) -> bool {
+    status.code == 500
+        && status
+            .message
+            .contains("failed to create typed patch object")
 }
 
 /// Two writes counted by one quota at once, of which one lost: nothing about the object itself.
@@ -169,6 +178,12 @@ mod tests {
         for code in [400, 401, 403, 404, 409, 410, 422] {
             assert_eq!(tries(&answered(code, 0)), 1, "{code}");
         }
+        let message = "failed to create typed patch object (a/b): .spec: expected string";
+        let schema = json!({"code": 500, "message": message});
+        assert_eq!(
+            tries(&Cause::Api(serde_json::from_value(schema).unwrap())),
+            1
+        );
         let status = json!({"code": 409, "details": {"kind": "resourcequotas"}});
         let race = Cause::Api(serde_json::from_value(status).unwrap());
         assert_eq!(tries(&race), 6);

@@ -106,46 +106,61 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     ]
 }
 
-/// Only ours goes, and only when nothing foreign is in it: says what kept it otherwise. The record goes
-/// with it, or alone.
-pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let said = match kept_for(scope).await? {
-        Some(reason) => {
+/// Removes the namespace if it is ours and nothing foreign is in it, with the record in it, or the record
+/// alone. Returns what in it keeps it.
+pub async fn remove(scope: &Scope<'_>) -> Result<Option<String>> {
+    let namespace = scope.namespace;
+    let object = object(namespace)?;
+    let stays = stays(scope, &object).await?;
+    let said = match &stays {
+        Some(Stays { said, .. }) => {
             record::remove(scope).await?;
-            reason
+            said.clone()
         }
         None => {
-            let object = object(scope.namespace)?;
             if delete::delete(scope, &object).await? == Removed::Deleted {
                 gone(scope, None).await?;
             }
             match scope.choices.dry_run {
-                true => format!("would be removed {}", scope.namespace),
-                false => format!("removed {}", scope.namespace),
+                true => format!("would be removed {namespace}"),
+                false => format!("removed {namespace}"),
             }
         }
     };
     scope.progress.done(said);
-    Ok(())
+    Ok(stays.and_then(|stays| stays.reason))
 }
 
 /// Why there is nothing to remove.
-async fn kept_for(scope: &Scope<'_>) -> Result<Option<String>> {
-    let object = object(scope.namespace)?;
-    match write::read(scope, &object, &kinds::id(&object)?).await? {
-        None => return Ok(Some("nothing there".into())),
-        Some(live) if !scope.record.is_ours(&live) && !scope.choices.adopted => {
-            return Ok(Some(format!("kept {} (not ours)", scope.namespace)));
-        }
-        // The record may be lost while the namespace says itself whose it is.
-        Some(live) if scope.record.is_ours(&live) => scope.record.created(&object, &live),
-        Some(_) => {}
-    }
-    let held = contents::of_namespace(scope, scope.namespace).await?;
-    Ok(kept_because(scope.namespace, &held))
+struct Stays {
+    said: String,
+    /// What in a namespace of ours keeps it.
+    reason: Option<String>,
 }
 
-fn kept_because(namespace: &str, held: &contents::Held) -> Option<String> {
+async fn stays(scope: &Scope<'_>, object: &Value) -> Result<Option<Stays>> {
+    let namespace = scope.namespace;
+    let without_reason = |said: String| {
+        let reason = None;
+        Ok(Some(Stays { said, reason }))
+    };
+    match write::read(scope, object, &kinds::id(object)?).await? {
+        None => return without_reason("nothing there".into()),
+        Some(live) if !scope.record.is_ours(&live) && !scope.choices.adopted => {
+            return without_reason(format!("kept {namespace} (not ours)"));
+        }
+        // The record may be lost while the namespace says itself whose it is.
+        Some(live) if scope.record.is_ours(&live) => scope.record.created(object, &live),
+        Some(_) => {}
+    }
+    let held = contents::of_namespace(scope, namespace).await?;
+    Ok(kept_because(&held).map(|reason| Stays {
+        said: format!("kept {namespace}: {reason}"),
+        reason: Some(reason),
+    }))
+}
+
+fn kept_because(held: &contents::Held) -> Option<String> {
     let mut reasons = Vec::new();
     if !held.foreign.is_empty() {
         let named = held.foreign.iter().take(NAMED).map(ToString::to_string);
@@ -162,5 +177,5 @@ fn kept_because(namespace: &str, held: &contents::Held) -> Option<String> {
             "what it holds is not known, as these cannot be listed: {unseen}"
         ));
     }
-    (!reasons.is_empty()).then(|| format!("kept {namespace}: {}", reasons.join("; ")))
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }

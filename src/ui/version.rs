@@ -37,7 +37,7 @@ pub fn installed_versions(
         lines.for_each(|line| say!("{:<12}  {line}", ""));
     }
     if !options.is_default() {
-        say!("installed with {}", options.flags());
+        say!("options in the record of the install: {}", options.flags());
     }
     for Absent { name, error, .. } in absent {
         let text = Text::from(format!("{name:<12}  ")).styled(BAD, "no access");

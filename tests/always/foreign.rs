@@ -99,7 +99,17 @@ async fn untouched(clusters: &Clusters, random: &mut Random) -> i32 {
     assert!([0, 1, 3, 4, 9].contains(&install.code), "{install:#?}");
     // By name, as one that was refused is not remembered.
     let cleanup = [&["cleanup"], &INSTALL[1..5], &["--timeout", "120s"]];
-    clusters.run(&cleanup.concat()).await.succeeded();
+    let cleanup = clusters.run(&cleanup.concat()).await;
+    // One that carries the labels of an install is named, and stays.
+    let named = "it carries the labels of this install, but ";
+    let left = cleanup.stdout.lines().filter(|l| l.starts_with("left "));
+    let left = left.collect::<Vec<_>>();
+    assert!(left.iter().all(|line| line.contains(named)), "{cleanup:#?}");
+    assert_eq!(
+        cleanup.code,
+        if left.is_empty() { 0 } else { 6 },
+        "{cleanup:#?}"
+    );
     assert_eq!(clusters.left(&before).await, Vec::<String>::new());
     assert_eq!(self::leases(&foreign).await, leases);
     for foreign in foreign {

@@ -41,13 +41,8 @@ async fn uid(clusters: &Clusters, kind: &str, name: &str) -> String {
 
 #[track_caller]
 fn kept(ended: &Ended, why: &str) {
-    assert!(
-        ended
-            .stdout
-            .contains("left  cluster2      Namespace kiali\n"),
-        "{}",
-        ended.stdout
-    );
+    let left = format!("left  cluster2      Namespace kiali: {why}");
+    assert!(ended.stdout.contains(&left), "{}", ended.stdout);
     let said = progress(&ended.stderr);
     let line = format!("cluster2      namespace           done     kept kiali: {why}");
     assert!(said.contains(&line), "{said}");

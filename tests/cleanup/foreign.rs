@@ -107,7 +107,8 @@ fn our_namespace_stays_while_it_holds_what_is_not_ours_and_says_what() {
         let mine = get(clusters.remote(), "v1", "ConfigMap", "kiali/notes").await;
         for _ in 0..2 {
             let cleaned = clusters.run(&["cleanup"]).await.exited(6);
-            assert_eq!(cleaned.stdout, "left  cluster2      Namespace kiali\n");
+            let left = "left  cluster2      Namespace kiali: it holds ConfigMap kiali/notes\n";
+            assert_eq!(cleaned.stdout, left);
             let said = progress(&cleaned.stderr);
             let kept = "cluster2      namespace           done     kept kiali: it holds ConfigMap kiali/notes\n";
             assert!(said.contains(kept), "{said}");

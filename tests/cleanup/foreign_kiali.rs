@@ -135,7 +135,7 @@ left  cluster1      ClusterRoleBinding kiali-operator
 left  cluster1      ConfigMap kiali/ambikiali-record
 left  cluster1      CustomResourceDefinition kialis.kiali.io
 left  cluster1      Deployment kiali/kiali-operator
-left  cluster1      Namespace kiali
+left  cluster1      Namespace kiali: its operator is needed
 left  cluster1      ServiceAccount kiali/kiali-operator
 "
             );

@@ -44,18 +44,20 @@ pub fn not_served(live: &Value) -> Result<Option<String>> {
     let ours = crd()?;
     let versions = live["spec"]["versions"].as_array().into_iter().flatten();
     let served = versions.filter(|v| v["served"] == true);
-    let served = served
-        .filter_map(|v| v["name"].as_str())
-        .collect::<Vec<_>>();
+    let served = served.collect::<Vec<_>>();
     let wanted = ours["spec"]["versions"][0]["name"].as_str();
     let wanted = wanted.unwrap_or_default();
-    let cause = || {
-        format!(
-            "is there already and serves {}, but not {wanted}",
-            served.join(", ")
-        )
+    let Some(version) = served.iter().find(|v| v["name"] == wanted) else {
+        let names = served.iter().filter_map(|v| v["name"].as_str());
+        let names = names.collect::<Vec<_>>().join(", ");
+        return Ok(Some(format!(
+            "is there already and serves {names}, but not {wanted}"
+        )));
     };
-    Ok((!served.contains(&wanted)).then(cause))
+    let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"]["type"];
+    let is_object = spec.is_null() || spec == "object";
+    let cause = || format!("is there already, and its {wanted} has a spec that is no object");
+    Ok((!is_object).then(cause))
 }
 
 /// An operator that is not ours.

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::super::changed::{Change, Object};
-use super::objects::{CRD, GATEWAY, OPERATOR, OTHER_CLASS, ROLE, SECOND_ISTIOD, SERVICE};
+use super::objects::{
+    CRD, CRD_OF_TEXT, GATEWAY, OPERATOR, OTHER_CLASS, ROLE, SECOND_ISTIOD, SERVICE,
+};
 
 const ISTIOD: Object = ("apps/v1", "Deployment", "istio-system/istiod");
 const ZTUNNEL: Object = ("apps/v1", "DaemonSet", "istio-system/ztunnel");
@@ -179,6 +181,11 @@ pub fn errors() -> Vec<Broken> {
             "AK1407",
             Change::By(CRD),
             "CustomResourceDefinition kialis.kiali.io: is there already and serves v9, but not v1alpha1",
+        ),
+        broken(
+            "AK1407",
+            Change::By(CRD_OF_TEXT),
+            "CustomResourceDefinition kialis.kiali.io: is there already, and its v1alpha1 has a spec that is no object",
         ),
     ]
 }

@@ -73,3 +73,18 @@ spec:
   versions:
     - {name: v9, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
 ";
+
+pub const CRD_OF_TEXT: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: kialis.kiali.io}
+spec:
+  group: kiali.io
+  names: {kind: Kiali, listKind: KialiList, plural: kialis, singular: kiali}
+  scope: Namespaced
+  versions:
+    - name: v1alpha1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: string}}}}
+";
