@@ -103,7 +103,7 @@ fn fault_09_a_server_that_never_answers_is_given_up_by_name() {
         let operator = "kiali/kiali-operator";
         patch(clusters.remote(), "apps/v1", "Deployment", operator, &edit).await;
         behind.remote.add(operator_of_remote(Action::Silence));
-        let ended = behind.install("10s").await.exited(8);
+        let ended = behind.install("25s").await.exited(8);
         assert_eq!(ended.stdout, "");
         let said = error(&ended.stderr);
         let (what, waited) = said.split_once("no answer in ").expect("a time");

@@ -46,8 +46,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a to
 static IDLE: Mutex<Vec<(Sandbox, [Snapshot; 2])>> = Mutex::new(Vec::new());
 /// One pair after the other: twenty programs that start at once keep each other from it.
 static START: Semaphore = Semaphore::const_new(1);
-/// A pair is ten processes and two gigabytes; five are what two cores carry, as much of a test is waiting.
-static PAIRS: Semaphore = Semaphore::const_new(5);
+/// A pair is ten processes and up to three gigabytes; four are what two cores carry.
+static PAIRS: Semaphore = Semaphore::const_new(4);
 
 /// Both clusters, for what takes them as `install` does.
 pub const BOTH: [&str; 5] = [

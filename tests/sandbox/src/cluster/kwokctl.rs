@@ -14,9 +14,6 @@ use crate::run::Run;
 use crate::standin::pod_commands;
 use crate::tools::Tools;
 
-/// What a control plane's program collects at, however seldom it collects else.
-const MEMORY: &str = "800MiB";
-
 /// Returns when the API server answers and kwok's kinds are there.
 pub async fn create(
     run: &Run,
@@ -41,7 +38,6 @@ pub async fn create(
         .arg(dir.join("kwokctl.kubeconfig"));
     command.env("KWOK_WORKDIR", dir).env_remove("KUBECONFIG");
     command.env("PATH", path(run, dir)?);
-    command.env("GOMEMLIMIT", MEMORY);
     run_to_end(command)
         .await
         .with_context(|| format!("{name} does not start"))
