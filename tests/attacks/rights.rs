@@ -70,13 +70,13 @@ fn attack_10_what_kiali_may_do_is_what_check_and_explain_say() {
                     "{verb}"
                 );
             }
-            // "nearly everything but Secrets"
+            // "nearly everything except Secrets"
             assert!(!may(cluster, "get", "", "secrets", "kube-system").await);
         }
         let token = get(clusters.remote(), "v1", "Secret", "kiali/kiali").await;
         let token = token.expect("a token");
         assert_eq!(token["type"], "kubernetes.io/service-account-token");
-        assert!(told.contains("a token that\nnever expires"), "{told}");
+        assert!(told.contains("a token that never expires"), "{told}");
         assert!(told.contains("auth.strategy: anonymous"), "{told}");
         clusters.cleaned().await;
     });

@@ -17,8 +17,8 @@ async fn a_code_is_explained_without_a_cluster() {
         "\
 error[AK1103]: no GatewayClass istio
 
-istiod makes GatewayClass `istio` by itself when it finds the CRDs of the Gateway API; it looks for them
-at its start. CRDs that came after istiod need a restart of it.
+istiod creates GatewayClass `istio` by itself if it finds the CRDs of the Gateway API when it starts. If the
+CRDs were installed later, restart istiod.
 
     kubectl --context CONTEXT -n istio-system rollout restart deployment istiod
 "
