@@ -164,7 +164,8 @@ fn a_load_balancer_with_a_name_is_scraped_by_that_name() {
     on_two_clusters(async |clusters| {
         let world = clusters.sandbox.world();
         world.load_balancers.hold_back(true);
-        let install = clusters.start(&INSTALL);
+        let short = [&INSTALL[..6], &["--timeout", "40s"]].concat();
+        let install = clusters.start(&short);
         until("the Gateway has its Service", async || {
             is(clusters.remote(), SERVICE).await.is_some()
         })
@@ -173,7 +174,10 @@ fn a_load_balancer_with_a_name_is_scraped_by_that_name() {
             json!({"metadata": {"annotations": {"sandbox/hostname": "lb.example.internal"}}});
         patch(clusters.remote(), SERVICE.0, SERVICE.1, SERVICE.2, &name).await;
         world.load_balancers.hold_back(false);
-        let ended = output(install).await.succeeded();
+        // No name server knows it, so that the install tells what Prometheus says of the name.
+        let ended = output(install).await.exited(4);
+        let error = "its Prometheus is not scraped: http://lb.example.internal:9090/federate is down: dial tcp: lookup lb.example.internal";
+        assert!(ended.stderr.contains(error), "{}", ended.stderr);
         let line = "expose prometheus   done     http://lb.example.internal:9090/federate\n";
         assert!(ended.stderr.contains(line), "{}", ended.stderr);
         let written = configuration(clusters).await.expect("a configuration");
