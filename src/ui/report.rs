@@ -195,7 +195,7 @@ pub fn cleaned(names: &str, report: &Report, dry_run: bool, took: Duration) -> b
 }
 
 fn stays(word: &str, left: &Left) -> Text {
-    let text = Text::new().styled(BAD, word.to_owned());
+    let text = Text::new().styled(BAD, word);
     let text = text.plain(format!("  {:<12}  {}", left.cluster, left.object));
     match &left.reason {
         Some(reason) => text.plain(": ").lines(reason),
