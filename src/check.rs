@@ -23,6 +23,7 @@ use self::facts::Facts;
 use crate::code::{Code, Severity};
 use crate::guide::Step;
 use crate::install::Run;
+use crate::k8s::record;
 use crate::mesh::{Cluster, ClusterName, Mesh};
 use crate::planned::planned;
 use crate::problem::{Exit, Problem};
@@ -98,6 +99,11 @@ pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Vec<Finding>> {
 async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<Finding>)> {
     let scope = run.on(Step::Namespace, cluster);
     let mut planned = planned(run, cluster)?;
+    // Rights and objects are judged by what the record says; home's is read for the options before. What is
+    // wrong with it is told elsewhere.
+    if !scope.is_home() {
+        let _ = record::look(&scope).await;
+    }
     let (facts, kinds, rights, sync, secrets) = tokio::try_join!(
         Facts::of(&scope),
         async {

@@ -10,7 +10,7 @@ use crate::code::Code;
 use crate::guide::Step;
 use crate::k8s::conflict;
 use crate::k8s::difference::difference;
-use crate::k8s::{Scope, kinds, record, write};
+use crate::k8s::{Scope, kinds, write};
 use crate::progress::ObjectId;
 use crate::steps::{cluster_prometheus, expose_prometheus, kiali_operator};
 
@@ -43,11 +43,6 @@ pub async fn look(scope: &Scope<'_>, planned: &[(Step, Value)]) -> Result<Taken>
     let later = [Step::AggregateMetrics, Step::RemoteSecret, Step::Kiali];
     let now = |step: &Step| !later.contains(step) && *step != Step::Namespace;
     let planned = planned.iter().filter(|(step, _)| now(step)).cloned();
-    // Whose an object is, the record says; home's is read for the options before. What is wrong with it
-    // is told elsewhere.
-    if !scope.is_home() {
-        let _ = record::look(scope).await;
-    }
     let read = planned.map(async |(step, wanted)| {
         let id = kinds::id(&wanted)?;
         let live = write::read(scope, &wanted, &id).await;
