@@ -77,15 +77,15 @@ pub async fn cleanup(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Report> 
     report.failures.extend(forgotten.await.err());
     let cleared = join_all(run.mesh.all().map(|cluster| clear(run, cluster))).await;
     for (cluster, cleared) in run.mesh.all().zip(cleared) {
-        report.failures.extend(cleared.failures);
-        end(run, cluster, cleared.kept, &mut report).await;
+        end(run, cluster, cleared, &mut report).await;
     }
     report.left.extend(away::stays(run, given_up)?);
     Ok(report)
 }
 
 /// What went of a cluster, and what is left in it.
-async fn end(run: &Run<'_>, cluster: &Cluster, kept: Option<String>, report: &mut Report) {
+async fn end(run: &Run<'_>, cluster: &Cluster, cleared: Cleared, report: &mut Report) {
+    report.failures.extend(cleared.failures);
     // Whatever it took: without this look nothing is known.
     let scope = Scope {
         deadline: Deadline::after(LAST_LOOK),
@@ -113,7 +113,7 @@ async fn end(run: &Run<'_>, cluster: &Cluster, kept: Option<String>, report: &mu
             .extend(left.into_iter().map(|(object, reason)| Left {
                 cluster: cluster_name(),
                 reason: match object.kind.as_str() {
-                    "Namespace" => reason.or_else(|| kept.clone()),
+                    "Namespace" => reason.or_else(|| cleared.kept.clone()),
                     _ => reason,
                 },
                 object,
@@ -143,6 +143,7 @@ async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
 }
 
 /// How the removal ended in one cluster.
+#[derive(Default)]
 struct Cleared {
     failures: Vec<anyhow::Error>,
     /// Why our namespace stays.

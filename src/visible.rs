@@ -10,6 +10,14 @@ use serde::{Deserialize, Deserializer};
 /// Characters of what a server says in a text of its own choice: a cause that needs more names it first.
 pub const SAID: usize = 300;
 
+/// Names that stand for all, and how many more there are.
+pub fn listed(names: &[String], more: usize) -> String {
+    match more {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
 /// The mark before each further line of a text that came with several: it cannot pass for a line of
 /// this program.
 const MARK: &str = "\n  | ";

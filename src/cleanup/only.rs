@@ -30,16 +30,13 @@ pub async fn only(run: &Run<'_>, forgotten: &[ClusterName]) -> Result<Report> {
         Ok(changed) => report.changed = changed,
         Err(error) => report.failures.push(error),
     }
-    if report.failures.is_empty() {
-        let cleared = run.mesh.remotes.iter().map(|remote| cleared(run, remote));
-        for (remote, cleared) in run.mesh.remotes.iter().zip(join_all(cleared).await) {
-            report.failures.extend(cleared.failures);
-            end(run, remote, cleared.kept, &mut report).await;
-        }
-    } else {
-        for remote in &run.mesh.remotes {
-            end(run, remote, None, &mut report).await;
-        }
+    let let_go = report.failures.is_empty();
+    let cleared = run.mesh.remotes.iter().map(async |remote| match let_go {
+        true => cleared(run, remote).await,
+        false => Cleared::default(),
+    });
+    for (remote, cleared) in run.mesh.remotes.iter().zip(join_all(cleared).await) {
+        end(run, remote, cleared, &mut report).await;
     }
     if report.failures.is_empty() && report.left.is_empty() {
         let recorded = recorded(run, &names).await;
@@ -132,7 +129,7 @@ async fn cleared(run: &Run<'_>, remote: &Cluster) -> Cleared {
         if let Err(error) = held {
             return Cleared {
                 failures: vec![error],
-                kept: None,
+                ..Cleared::default()
             };
         }
     }

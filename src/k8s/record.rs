@@ -31,6 +31,7 @@ use crate::guide::Step;
 use crate::mesh::{Cluster, Mesh};
 use crate::options::Options;
 use crate::progress::ObjectId;
+use crate::visible;
 
 pub const NAME: &str = "ambikiali-record";
 const DIGEST: &str = "ambikiali.dev/digest";
@@ -260,13 +261,9 @@ impl Record {
         let state = self.state();
         let mut doubts = Vec::new();
         if !state.strange.is_empty() {
-            let more = match state.more_strange {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
             doubts.push(format!(
-                "the record names objects that ambikiali never makes, so somebody else wrote them there; they were left: {}{more}",
-                state.strange.join(", ")
+                "the record names objects that ambikiali never makes, so somebody else wrote them there; they were left: {}",
+                visible::listed(&state.strange, state.more_strange)
             ));
         }
         if !state.unlabelled.is_empty() {

@@ -16,7 +16,7 @@ use crate::code::Code;
 use crate::k8s::retry::{Cause, persist};
 use crate::k8s::{Deadline, pages};
 use crate::problem::{Exit, Problem};
-use crate::{files, limit};
+use crate::{files, limit, visible};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Where Istio's control plane is.
@@ -186,12 +186,9 @@ fn disagreeing(named: &[(String, &Deployment)]) -> String {
         let namespace = istiod.namespace().unwrap_or_default();
         format!("{namespace}/{} says {id}", istiod.name_any())
     });
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    let more = match named.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("its istiods disagree about the cluster id: Deployment {shown}{more}")
+    let more = named.len().saturating_sub(NAMED);
+    let shown = visible::listed(&shown.collect::<Vec<_>>(), more);
+    format!("its istiods disagree about the cluster id: Deployment {shown}")
 }
 
 /// Another name than the mesh's own would be a second name for one thing.

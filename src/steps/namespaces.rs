@@ -14,6 +14,7 @@ use crate::k8s::wait::{self, Goal, Wait};
 use crate::k8s::{Scope, contents, kinds, record, write};
 use crate::manifests;
 use crate::progress::ObjectId;
+use crate::visible;
 
 /// As many as a line holds.
 const NAMED: usize = 20;
@@ -164,12 +165,9 @@ fn kept_because(held: &contents::Held) -> Option<String> {
     let mut reasons = Vec::new();
     if !held.foreign.is_empty() {
         let named = held.foreign.iter().take(NAMED).map(ToString::to_string);
-        let more = match held.foreign.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let named = named.collect::<Vec<_>>().join(", ");
-        reasons.push(format!("it holds {named}{more}"));
+        let more = held.foreign.len().saturating_sub(NAMED);
+        let named = visible::listed(&named.collect::<Vec<_>>(), more);
+        reasons.push(format!("it holds {named}"));
     }
     if !held.unseen.is_empty() {
         let unseen = held.unseen.join("; ");

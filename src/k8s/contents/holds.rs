@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::k8s::ownership::{INSTALL, MANAGED_BY};
+use crate::k8s::ownership;
 use crate::k8s::record::{self, Key};
 use crate::k8s::{Scope, lease};
 
@@ -54,11 +54,8 @@ pub fn staying<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Object> {
 
 /// The record and the Lease, which no record names.
 pub fn is_bookkeeping(key: &Key, meta: &ObjectMeta, install: &str) -> bool {
-    let label = |name: &str| meta.labels.as_ref().and_then(|labels| labels.get(name));
-    let labelled = label(MANAGED_BY.0).is_some_and(|value| value == MANAGED_BY.1)
-        && label(INSTALL).is_some_and(|value| value == install);
     let named = [("ConfigMap", record::NAME), ("Lease", lease::NAME)];
-    labelled && named.contains(&(key.kind.as_str(), key.name.as_str()))
+    ownership::is_labelled(meta, install) && named.contains(&(key.kind.as_str(), key.name.as_str()))
 }
 
 /// An object goes with its owners when all of them go: one that stays, or that nobody knows, keeps it.
@@ -90,7 +87,6 @@ fn not_going(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::k8s::ownership;
     use serde_json::json;
 
     fn object(kind: &str, uid: &str, owners: &[&str]) -> Object {
