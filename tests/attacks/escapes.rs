@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::output::schema;
 use crate::support::{
-    BOTH, Clusters, DEAD_REMOTE, Foreign, INSTALL, Terminal, ambikiali, get, merge,
+    BOTH, Clusters, Foreign, INSTALL, Terminal, ambikiali, dead_remote, get, merge,
     on_two_clusters, patch, patch_status, put,
 };
 
@@ -260,7 +260,7 @@ fn attack_06_what_an_api_server_says_is_shown_and_never_obeyed() {
 #[test]
 fn attack_06_the_last_words_of_a_pod_are_shown_and_never_obeyed() {
     on_two_clusters(async |clusters| {
-        let foreign = Foreign::apply(clusters.home(), DEAD_REMOTE).await;
+        let foreign = Foreign::apply(clusters.home(), &dead_remote()).await;
         let proxy = Proxy::start(clusters.home(), "ambikiali")
             .await
             .expect("a proxy");

@@ -289,6 +289,8 @@ fn attack_13_a_home_that_does_not_exist_keeps_neither_install_nor_cleanup_for_go
             })
             .await;
         };
+        let (kind, name) = ("ConfigMap", "kiali/ambikiali-record");
+        let way_out_is_taken = async || remove(clusters.remote(), "v1", kind, name).await;
         forge().await;
         let install = [&["install"], &BOTH[..]].concat();
         for (command, code) in [(&install[..], 3), (&["cleanup"], 9)] {
@@ -297,22 +299,10 @@ fn attack_13_a_home_that_does_not_exist_keeps_neither_install_nor_cleanup_for_go
             unwritten(&marks);
             assert!(error.stderr.contains(way_out), "{error:#?}");
         }
-        remove(
-            clusters.remote(),
-            "v1",
-            "ConfigMap",
-            "kiali/ambikiali-record",
-        )
-        .await;
+        way_out_is_taken().await;
         clusters.installed().await;
         forge().await;
-        remove(
-            clusters.remote(),
-            "v1",
-            "ConfigMap",
-            "kiali/ambikiali-record",
-        )
-        .await;
+        way_out_is_taken().await;
         let ended = clusters.run(&["cleanup"]).await.succeeded();
         assert_eq!(masked(&ended.stdout), CLEAN);
     });

@@ -3,23 +3,13 @@
 use ambikiali_sandbox::Cluster;
 use serde_json::json;
 
-use crate::support::{BOTH, get, merge, on_two_clusters, put, until};
+use crate::support::{BOTH, dead_kubeconfig, get, merge, on_two_clusters, put, until};
 
 const SECRET: (&str, &str, &str) = ("v1", "Secret", "istio-system/istio-remote-secret-cluster1");
 
-/// What no server listens at.
-const ELSEWHERE: &str = "
-apiVersion: v1
-kind: Config
-clusters: [{name: cluster1, cluster: {server: 'https://127.0.0.1:1'}}]
-users: [{name: cluster1, user: {token: none}}]
-contexts: [{name: cluster1, context: {cluster: cluster1, user: cluster1}}]
-current-context: cluster1
-";
-
 async fn leads_elsewhere(cluster: &Cluster) {
     let (version, kind, name) = SECRET;
-    let secret = json!({"stringData": {"cluster1": ELSEWHERE}});
+    let secret = json!({"stringData": {"cluster1": dead_kubeconfig("cluster1")}});
     merge(cluster, version, kind, name, &secret).await;
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::CLEAN;
-use crate::support::{BOTH, Foreign, get, masked, on_two_clusters};
+use crate::support::{BOTH, Foreign, get, guides_secret, masked, on_two_clusters};
 
 /// As the guide's reader has it after the parts that are made by hand.
 const BY_HAND: &str = "
@@ -58,26 +58,12 @@ fn what_an_install_took_from_others_is_told_by_the_cleanup_as_not_changed_back()
     });
 }
 
-/// The guide's script makes one for each remote.
-const SECRET: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: kiali}
----
-apiVersion: v1
-kind: Secret
-metadata:
-  name: kiali-remote-cluster-secret-cluster2
-  namespace: kiali
-  labels: {kiali.io/multiCluster: 'true'}
-  annotations: {kiali.io/cluster: cluster2}
-stringData: {cluster2: not a kubeconfig}
-";
-
 #[test]
 fn the_guides_own_secret_beside_ours_is_found() {
     on_two_clusters(async |clusters| {
-        let theirs = Foreign::apply(clusters.home(), SECRET).await;
+        // The guide's script makes one for each remote.
+        let secret = guides_secret("cluster2", "not a kubeconfig");
+        let theirs = Foreign::apply(clusters.home(), &secret).await;
         let check = [&["check", "-o", "json"], &BOTH[..]].concat();
         let found = clusters.run(&check).await.succeeded();
         let found: Value = serde_json::from_str(&found.stdout).expect("JSON");

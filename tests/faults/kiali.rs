@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{DEAD_REMOTE, Foreign, get, on_two_clusters, patch, until, unwritten};
+use crate::support::{Foreign, dead_remote, get, on_two_clusters, patch, until, unwritten};
 
 const BINDING: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
@@ -105,7 +105,7 @@ nothing was written
 #[test]
 fn a_kiali_that_crashes_ends_the_wait_at_once_with_its_last_words() {
     on_two_clusters(async |clusters| {
-        let foreign = Foreign::apply(clusters.home(), DEAD_REMOTE).await;
+        let foreign = Foreign::apply(clusters.home(), &dead_remote()).await;
         let ended = clusters.install(&[]).await.exited(1);
         assert_eq!(
             nameless(&ended.error()),

@@ -30,8 +30,8 @@ pub use fleet::{Fleet, on_three_clusters};
 pub use kubeconfig::{entry, kubeconfig};
 pub use masked::{masked, progress};
 pub use objects::{
-    DEAD_REMOTE, Foreign, get, merge, patch, patch_status, put, remove, scale, until_changed,
-    until_refused, widgets,
+    Foreign, dead_kubeconfig, dead_remote, get, guides_secret, merge, patch, patch_status, put,
+    remove, scale, until_changed, until_refused, widgets,
 };
 pub use proxy::{Kind, Proxy};
 pub use record::{entry as recorded_as, forged, rewritten};

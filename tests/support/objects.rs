@@ -245,25 +245,36 @@ fn api(cluster: &Cluster, object: &Value) -> (Api<DynamicObject>, String) {
     (api, text("/metadata/name").expect("a name").to_string())
 }
 
-/// A Secret of another remote, as the guide makes it, whose server is gone: Kiali does not start beside it.
-pub const DEAD_REMOTE: &str = "
+/// A Secret of a remote, as the guide makes it, in namespace kiali.
+pub fn guides_secret(cluster: &str, kubeconfig: &str) -> String {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {
+            "name": format!("kiali-remote-cluster-secret-{cluster}"), "namespace": "kiali",
+            "labels": {"kiali.io/multiCluster": "true"},
+            "annotations": {"kiali.io/cluster": cluster},
+        },
+        "stringData": {cluster: kubeconfig},
+    });
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: kiali}\n";
+    format!("{namespace}---\n{secret}\n")
+}
+
+/// A kubeconfig of a cluster at an address where no server listens.
+pub fn dead_kubeconfig(cluster: &str) -> String {
+    format!(
+        "
 apiVersion: v1
-kind: Namespace
-metadata: {name: kiali}
----
-apiVersion: v1
-kind: Secret
-metadata:
-  name: kiali-remote-cluster-secret-cluster3
-  namespace: kiali
-  labels: {kiali.io/multiCluster: 'true'}
-  annotations: {kiali.io/cluster: cluster3}
-stringData:
-  cluster3: |
-    apiVersion: v1
-    kind: Config
-    clusters: [{name: cluster3, cluster: {server: 'https://127.0.0.1:1'}}]
-    users: [{name: cluster3, user: {token: t}}]
-    contexts: [{name: cluster3, context: {cluster: cluster3, user: cluster3}}]
-    current-context: cluster3
-";
+kind: Config
+clusters: [{{name: {cluster}, cluster: {{server: 'https://127.0.0.1:1'}}}}]
+users: [{{name: {cluster}, user: {{token: none}}}}]
+contexts: [{{name: {cluster}, context: {{cluster: {cluster}, user: {cluster}}}}}]
+current-context: {cluster}
+"
+    )
+}
+
+/// Kiali does not start beside it.
+pub fn dead_remote() -> String {
+    guides_secret("cluster3", &dead_kubeconfig("cluster3"))
+}

@@ -1,12 +1,10 @@
 //! What somebody else has in a cluster.
 
-pub const OTHER_CLASS: &str = "
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: {name: istio}
-spec: {controllerName: example.com/controller}
-";
-pub const OPERATOR: &str = "
+/// The definition of Kiali's kind with one version, and the type that is all of its schema.
+macro_rules! kialis {
+    ($version:literal, $type:literal) => {
+        concat!(
+            "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: kialis.kiali.io}
@@ -15,8 +13,24 @@ spec:
   names: {kind: Kiali, listKind: KialiList, plural: kialis, singular: kiali}
   scope: Namespaced
   versions:
-    - {name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
----
+    - {name: ",
+            $version,
+            ", served: true, storage: true, schema: {openAPIV3Schema: {type: ",
+            $type,
+            "}}}\n"
+        )
+    };
+}
+
+pub const OTHER_CLASS: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: istio}
+spec: {controllerName: example.com/controller}
+";
+pub const OPERATOR: &str = concat!(
+    kialis!("v1alpha1", "object"),
+    "---
 apiVersion: v1
 kind: Namespace
 metadata: {name: operators}
@@ -31,7 +45,8 @@ spec:
   template:
     metadata: {labels: {app: kiali-operator, version: v1.89.0}}
     spec: {containers: [{name: operator, image: example}]}
-";
+"
+);
 pub const SECOND_ISTIOD: &str = "
 apiVersion: apps/v1
 kind: Deployment
@@ -62,29 +77,6 @@ kind: Service
 metadata: {name: prometheus, namespace: istio-system}
 spec: {ports: [{name: grpc, port: 10901}]}
 ";
-pub const CRD: &str = "
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: kialis.kiali.io}
-spec:
-  group: kiali.io
-  names: {kind: Kiali, listKind: KialiList, plural: kialis, singular: kiali}
-  scope: Namespaced
-  versions:
-    - {name: v9, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
-";
-
-pub const CRD_OF_TEXT: &str = "
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: kialis.kiali.io}
-spec:
-  group: kiali.io
-  names: {kind: Kiali, listKind: KialiList, plural: kialis, singular: kiali}
-  scope: Namespaced
-  versions:
-    - name: v1alpha1
-      served: true
-      storage: true
-      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: string}}}}
-";
+pub const CRD: &str = kialis!("v9", "object");
+/// Of the version that an install writes, and of no use to it.
+pub const CRD_OF_TEXT: &str = kialis!("v1alpha1", "object, properties: {spec: {type: string}}");
