@@ -84,9 +84,26 @@ pub struct Clusters {
 pub fn on_two_clusters(test: impl AsyncFnOnce(&Clusters)) {
     RUNTIME.block_on(async {
         let clusters = Clusters::take().await;
+        let witness = Witness(&clusters.sandbox);
         test(&clusters).await;
-        clusters.give_back().await;
+        clusters.assert_unchanged(&clusters.before).await;
+        drop(witness);
+        clusters.give_back();
     });
+}
+
+/// Tells what istiod complained of when a test fails: its logs go with the clusters.
+struct Witness<'a>(&'a Sandbox);
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for name in ["cluster1", "cluster2"] {
+                let complaints = self.0.cluster(name).istiod_complaints().join("\n  ");
+                eprintln!("istiod of {name} complained of:\n  {complaints}");
+            }
+        }
+    }
 }
 
 impl Clusters {
@@ -106,8 +123,7 @@ impl Clusters {
         }
     }
 
-    async fn give_back(self) {
-        self.assert_unchanged(&self.before).await;
+    fn give_back(self) {
         IDLE.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push((self.sandbox, self.before));

@@ -35,6 +35,9 @@ impl<'a> Foreign<'a> {
             let (api, name) = api(cluster, object);
             let applied = retried(async || api.patch(&name, &params, &Patch::Apply(object)).await);
             applied.await.expect("a foreign object");
+            if object["kind"] == "Namespace" {
+                furnished(cluster, &name).await;
+            }
         }
         Foreign { cluster, objects }
     }
@@ -94,6 +97,22 @@ kind: Widget
 metadata: {name: one, namespace: NAMESPACE}
 ";
     widgets.replace("NAMESPACE", namespace)
+}
+
+/// Waits for what the controllers and istiod put into each namespace: on a busy machine it may come
+/// later than the snapshot that a test takes next, and be seen as a difference.
+async fn furnished(cluster: &Cluster, namespace: &str) {
+    for (kind, name) in [
+        ("ServiceAccount", "default"),
+        ("ConfigMap", "kube-root-ca.crt"),
+        ("ConfigMap", "istio-ca-root-cert"),
+    ] {
+        let name = format!("{namespace}/{name}");
+        until(&format!("{kind} {name}"), async || {
+            get(cluster, "v1", kind, &name).await.is_some()
+        })
+        .await;
+    }
 }
 
 /// The kind of an object that was made a moment ago may not be served yet.

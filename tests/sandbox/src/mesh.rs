@@ -55,7 +55,7 @@ pub async fn prepare(tools: &Tools) -> Result<Shared> {
     .await?
 }
 
-/// Returns when istiod has accepted its GatewayClass. `index` counts the clusters from 0.
+/// Returns when istiod has accepted its GatewayClasses. `index` counts the clusters from 0.
 pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result<()> {
     let network = format!("network{}", index + 1);
     let client = cluster.client();
@@ -85,7 +85,7 @@ pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result
     rest.2?;
     rest.3?;
     rest.4?;
-    let accepted = timeout(Duration::from_secs(180), gateway_class(cluster)).await;
+    let accepted = timeout(Duration::from_secs(180), gateway_classes(cluster)).await;
     let log = istiod::log(cluster);
     let hint = || {
         format!(
@@ -127,7 +127,10 @@ async fn charts(cluster: &Cluster, shared: &Shared, network: &str) -> Result<Vec
     .await?
 }
 
-async fn gateway_class(cluster: &Cluster) {
+/// Those that istiod makes for ambient, in no fixed order: a cluster is only at rest with all.
+const CLASSES: [&str; 4] = ["istio", "istio-remote", "istio-waypoint", "istio-east-west"];
+
+async fn gateway_classes(cluster: &Cluster) {
     let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "GatewayClass");
     let kind = ApiResource::from_gvk_with_plural(&kind, "gatewayclasses");
     let classes: Api<DynamicObject> = Api::all_with(cluster.client(), &kind);
@@ -138,12 +141,10 @@ async fn gateway_class(cluster: &Cluster) {
                 .any(|c| c["type"] == json!("Accepted") && c["status"] == json!("True"))
         })
     };
-    // An error too means "not yet": the kind is a moment old.
-    while !classes
-        .get("istio")
-        .await
-        .is_ok_and(|class| accepted(&class))
-    {
-        sleep(Duration::from_millis(50)).await;
+    for name in CLASSES {
+        // An error too means "not yet": the kind is a moment old.
+        while !classes.get(name).await.is_ok_and(|class| accepted(&class)) {
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::cluster::{Cluster, ISTIOD_OTHERS};
 /// Ports of the container: that of `/ready`, and that of `/metrics` and what is for debugging.
 const HTTP: u16 = 8080;
 const MONITORING: u16 = 15014;
+const COMPLAINTS: usize = 30;
 
 pub fn start(cluster: &Cluster, program: &Path, charts: &[Value]) -> Result<()> {
     let folder = folder(cluster);
@@ -66,6 +67,17 @@ impl Cluster {
 
     pub fn resume_istiod(&self) -> Result<()> {
         self.signal_istiod(Signal::CONT)
+    }
+
+    /// The last lines of its log with a warning or an error, the newest last.
+    pub fn istiod_complaints(&self) -> Vec<String> {
+        let log = fs::read_to_string(log(self)).unwrap_or_default();
+        let complaints = log.lines().filter(|line| {
+            let level = line.split('\t').nth(1);
+            matches!(level, Some("warn" | "error" | "fatal"))
+        });
+        let complaints: Vec<_> = complaints.map(String::from).collect();
+        complaints[complaints.len().saturating_sub(COMPLAINTS)..].to_vec()
     }
 
     fn signal_istiod(&self, signal: Signal) -> Result<()> {
