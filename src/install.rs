@@ -22,7 +22,6 @@ use crate::progress::Events;
 use crate::steps::namespaces;
 
 pub use left_out::LeftOut;
-pub use metrics::unexpose;
 
 /// What all steps of one run share.
 #[derive(Clone)]

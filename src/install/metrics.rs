@@ -58,7 +58,7 @@ async fn scraped(run: &Run<'_>, parts: &[Part<'_>], written: &str) -> Result<()>
 }
 
 /// What an install made in a cluster whose Prometheus is somebody else's now.
-pub async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
+async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     let is_there = |object: &Value| {
         let entry = run.on(Step::ExposePrometheus, cluster).record.entry(object);
         entry.is_some()

@@ -119,6 +119,24 @@ async fn give(
     accesses: Vec<RemoteAccess>,
     before: Before,
 ) -> Result<Given> {
+    let accesses = match run.choices.dry_run {
+        true => accesses,
+        false => reached(run, home, accesses).await?,
+    };
+    let secret = remote_secret::install(home, &accesses, before).await?;
+    Ok(Given {
+        secret,
+        was_cut_off: accesses.iter().any(|access| access.was_cut_off),
+        remotes: accesses.into_iter().map(|a| a.cluster).collect(),
+    })
+}
+
+/// Those whose servers answer from the pod of the federating Prometheus, which stands where Kiali will.
+async fn reached(
+    run: &Run<'_>,
+    home: &Scope<'_>,
+    accesses: Vec<RemoteAccess>,
+) -> Result<Vec<RemoteAccess>> {
     let pod = pods::ready(home, home.namespace, aggregate_metrics::PODS).await?;
     let pod = pod.context("no pod of the federating Prometheus is ready any more")?;
     let container = aggregate_metrics::CONTAINER;
@@ -131,12 +149,6 @@ async fn give(
         let reached = run.unless_left_out(remote, reached).await?;
         anyhow::Ok(reached.map(|()| access))
     });
-    let accesses = try_join_all(reached).await?;
-    let accesses = accesses.into_iter().flatten().collect::<Vec<_>>();
-    let secret = remote_secret::install(home, &accesses, before).await?;
-    Ok(Given {
-        secret,
-        was_cut_off: accesses.iter().any(|access| access.was_cut_off),
-        remotes: accesses.into_iter().map(|a| a.cluster).collect(),
-    })
+    let reached = try_join_all(reached).await?;
+    Ok(reached.into_iter().flatten().collect())
 }

@@ -37,6 +37,10 @@ pub async fn settled(
     applied: &Applied,
     renewed: bool,
 ) -> Result<()> {
+    if scope.choices.dry_run {
+        foreseen(scope, name, applied, renewed);
+        return Ok(());
+    }
     let read = |value: &Value| serde_json::from_value::<Kiali>(value.clone()).ok();
     let (before, mut seen) = (applied.before.as_ref().and_then(read), read(&applied.live));
     let mut fence = match (&before, stuck(applied, renewed)) {
@@ -77,7 +81,7 @@ fn stuck(applied: &Applied, renewed: bool) -> Option<Kiali> {
 }
 
 /// In a dry run: what `settled` would write.
-pub fn foreseen(scope: &Scope<'_>, name: &str, applied: &Applied, renewed: bool) {
+fn foreseen(scope: &Scope<'_>, name: &str, applied: &Applied, renewed: bool) {
     if stuck(applied, renewed).is_some() {
         let object = ObjectId::new("Kiali", scope.namespace, name);
         change::touched(scope, &object, What::Change, AGAIN);

@@ -13,7 +13,8 @@ use kube::api::{ListParams, LogParams, Patch};
 use serde_json::{Value, json};
 
 pub use exec::exec;
-pub use foreseen::{foreseen, foreseen_with};
+pub use foreseen::foreseen;
+use foreseen::foreseen_with;
 
 use super::apply::Applied;
 use super::change::{self, What};
@@ -160,6 +161,9 @@ pub async fn rolled_out_with(
     id: ObjectId,
     labels: &str,
 ) -> Result<()> {
+    if scope.choices.dry_run {
+        return foreseen_with(scope, applied, &id, labels).await;
+    }
     let live = |kind: &str| {
         applied
             .iter()
@@ -203,6 +207,13 @@ pub async fn restart(
     api: &Api<Deployment>,
     id: &ObjectId,
 ) -> Result<Option<Deployment>> {
+    if scope.choices.dry_run {
+        let live = send_opt(scope, id, || api.get(&id.name)).await?;
+        if live.is_some() {
+            change::touched(scope, id, What::Change, RESTARTED);
+        }
+        return Ok(live);
+    }
     let now = k8s_openapi::jiff::Timestamp::now().to_string();
     let at = json!({"kubectl.kubernetes.io/restartedAt": now});
     let touch = Patch::Merge(json!({"spec": {"template": {"metadata": {"annotations": at}}}}));
@@ -215,11 +226,6 @@ pub async fn restart(
             Ok(Some(restarted))
         }
     }
-}
-
-/// In a dry run: the same.
-pub fn restart_foreseen(scope: &Scope<'_>, id: &ObjectId) {
-    change::touched(scope, id, What::Change, RESTARTED);
 }
 
 /// Only the newest pod counts: an older one may fail for what was just mended.

@@ -20,9 +20,7 @@ use serde_json::{Value, json};
 pub use entry::{Entry, Key, Origin};
 pub use found::Found;
 use parties::Party;
-pub use store::{
-    Parties, choose, cover, finish, foreseen, look, open, open_to_write, remove, way_out,
-};
+pub use store::{Parties, choose, cover, finish, look, open, open_to_write, remove, way_out};
 
 use super::change::{Change, What};
 use super::inventory::Inventory;

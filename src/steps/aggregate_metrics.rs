@@ -17,7 +17,7 @@ pub use federation::{ActiveTarget, Federation, Sample};
 
 use super::ScrapeTarget;
 use crate::images::Images;
-use crate::k8s::apply::{self, Applied, Before, Outcome};
+use crate::k8s::apply::{self, Before, Outcome};
 use crate::k8s::forward::Connection;
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
@@ -69,7 +69,7 @@ pub async fn install(
     targets: &[ScrapeTarget],
     before: Before,
 ) -> Result<String> {
-    let applied = applied(scope, targets, before).await?;
+    let applied = apply::apply_all(scope, &on(scope, targets)?, before).await?;
     let (api, id) = (deployments(scope), deployment_id(scope));
     pods::rolled_out_with(scope, &api, &applied, id, PODS).await?;
     Ok(apply::summary(&applied))
@@ -81,6 +81,9 @@ pub async fn scraped<'a>(
     scope: &Scope<'_>,
     clusters: &[&'a Cluster],
 ) -> Vec<(&'a Cluster, Problem)> {
+    if scope.choices.dry_run {
+        return Vec::new();
+    }
     let object = deployment_id(scope);
     let mut connection = None;
     let mut seen = Vec::new();
@@ -191,21 +194,6 @@ async fn keep_image(scope: &Scope<'_>, objects: &mut [Value]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-async fn applied(
-    scope: &Scope<'_>,
-    targets: &[ScrapeTarget],
-    before: Before,
-) -> Result<Vec<Applied>> {
-    let objects = on(scope, targets)?;
-    apply::apply_all(scope, &objects, before).await
-}
-
-/// In a dry run: all that `install` would write.
-pub async fn foreseen(scope: &Scope<'_>, targets: &[ScrapeTarget], before: Before) -> Result<()> {
-    let applied = applied(scope, targets, before).await?;
-    pods::foreseen_with(scope, &applied, &deployment_id(scope), PODS).await
 }
 
 fn deployments(scope: &Scope<'_>) -> Api<Deployment> {

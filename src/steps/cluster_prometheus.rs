@@ -81,7 +81,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
     })
 }
 
-/// Until ours is rolled out; one that was there before is taken as it is.
+/// Waits until our own Prometheus is rolled out. One that was there before is used as it is.
 pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
     let Some(applied) = &prometheus.applied else {
         scope.progress.done(format!(
@@ -93,14 +93,6 @@ pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
     pods::rolled_out_with(scope, &api, applied, deployment_id(), PODS).await?;
     scope.progress.done(apply::summary(applied));
     Ok(())
-}
-
-/// In a dry run: what `serving` would write.
-pub async fn foreseen(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
-    match &prometheus.applied {
-        None => Ok(()),
-        Some(applied) => pods::foreseen_with(scope, applied, &deployment_id(), PODS).await,
-    }
 }
 
 async fn service(scope: &Scope<'_>) -> Result<Option<Service>> {

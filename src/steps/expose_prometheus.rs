@@ -46,6 +46,9 @@ pub async fn install(
     before: Before,
 ) -> Result<ScrapeTarget> {
     let applied = apply::apply_all(scope, &on(scope, prometheus_port)?, before).await?;
+    if scope.choices.dry_run {
+        return foreseen(scope).await;
+    }
     let advice = advice(scope);
     let gateway = Wait {
         seen: serde_json::from_value(applied[0].live.clone()).ok(),
@@ -88,13 +91,8 @@ pub async fn install(
     Ok(target)
 }
 
-/// In a dry run: all that `install` would write, and the target as far as it is known.
-pub async fn foreseen(
-    scope: &Scope<'_>,
-    prometheus_port: u16,
-    before: Before,
-) -> Result<ScrapeTarget> {
-    apply::apply_all(scope, &on(scope, prometheus_port)?, before).await?;
+/// The target as far as a dry run can know it.
+async fn foreseen(scope: &Scope<'_>) -> Result<ScrapeTarget> {
     pods::foreseen(scope, &deployment_id()).await?;
     let known = target(scope, scope.choices.allow_loopback).await?;
     let unknown = || ScrapeTarget::at(&scope.cluster.name, UNKNOWN, PORT);

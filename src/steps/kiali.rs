@@ -57,19 +57,6 @@ pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Resul
     apply::apply(scope, &cr, before).await
 }
 
-/// In a dry run: what the waits for it would write.
-/// `cut_off`: it had no rights somewhere for a while.
-pub async fn foreseen(scope: &Scope<'_>, cr: &Applied, renewed: bool, cut_off: bool) -> Result<()> {
-    let lacking = kiali_cr::lacking(scope, cr).await?;
-    kiali_cr::foreseen(scope, NAME, cr, renewed || !lacking.is_empty());
-    let server = ObjectId::new("Deployment", scope.namespace, NAME);
-    let is_there = cr.before.is_some() && !lacking.contains(&server);
-    if is_there && (cut_off || kiali_cr::is_for_rights(&lacking)) {
-        pods::restart_foreseen(scope, &server);
-    }
-    pods::foreseen(scope, &server).await
-}
-
 /// Until the operator is done with the CR; whether Kiali had no rights for a while.
 pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<bool> {
     let lacking = kiali_cr::lacking(scope, cr).await?;
@@ -94,6 +81,9 @@ pub async fn serving(
     clusters: &[ClusterName],
     leaving: &[ClusterName],
 ) -> Result<()> {
+    if scope.choices.dry_run {
+        return pods::foreseen(scope, &ObjectId::new("Deployment", scope.namespace, NAME)).await;
+    }
     rolled_out_since(scope, since).await?;
     let object = ObjectId::new("Deployment", scope.namespace, NAME);
     let asked = wait::poll(scope, &object, Duration::from_secs(60), || async {

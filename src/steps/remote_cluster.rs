@@ -43,26 +43,22 @@ pub fn objects(namespace: &str) -> Result<Vec<Value>> {
     manifests::render(manifests::REMOTE_CLUSTER, json!({"namespace": namespace}))
 }
 
-/// Applies the account, its token and the Kiali CR; returns the access as soon as the token is
-/// filled and the rights are there, and the CR for `settled`.
+/// Applies the account, its token and the Kiali CR, and waits until the token is filled. The access is of
+/// use when the rights are `granted`; the CR is waited for by `settled`.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
     let objects = objects(scope.namespace)?;
     let mut applied = apply::apply_all(scope, &objects, before).await?;
     let account = applied[0].live["metadata"]["uid"].as_str();
-    let account = account.context("an account has a UID")?.to_string();
-    if of_another(&applied[1].live, &account) {
-        applied[1] = issued_again(scope, &objects[1]).await?;
+    let account = account.unwrap_or_default().to_string();
+    // In a dry run of a first install the account has a UID of its own each time.
+    let account_stays = !scope.choices.dry_run || applied[0].outcome == Outcome::Unchanged;
+    if account_stays && of_another(&applied[1].live, &account) {
+        applied[1] = issued_again(scope, &objects[1], &applied[1]).await?;
     }
-    let advice = advice(scope);
-    let secret = Wait {
-        seen: serde_json::from_value(applied[1].live.clone()).ok(),
-        advice: &advice,
-        ..Wait::for_object(secrets(scope), token_id(scope))
+    let secret = match scope.choices.dry_run {
+        true => foreseen(scope, &account).await?,
+        false => filled(scope, &applied[1].live, &account).await?,
     };
-    let filled = |secret: Option<&Secret>| health::token(secret, Some(&account));
-    let secret = wait::until(scope, secret, filled)
-        .await?
-        .context("a filled Secret is there")?;
     let mut access = access(scope, secret)?;
     let cr = applied
         .into_iter()
@@ -78,30 +74,30 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
     })
 }
 
-/// In a dry run: all that `install` would write, and the access as far as it is known.
-pub async fn foreseen(scope: &Scope<'_>, before: Before, renewed: bool) -> Result<RemoteAccess> {
-    let objects = objects(scope.namespace)?;
-    let applied = apply::apply_all(scope, &objects, before).await?;
-    let account = applied[0].live["metadata"]["uid"].as_str();
-    if applied[0].outcome == Outcome::Unchanged
-        && of_another(&applied[1].live, account.unwrap_or_default())
-    {
-        change::touched(scope, &token_id(scope), What::Replace, ISSUED_FOR);
-    }
-    let lacking = kiali_cr::lacking(scope, &applied[2]).await?;
-    kiali_cr::foreseen(scope, CR, &applied[2], renewed || !lacking.is_empty());
+/// The token's Secret, waited for until the token controller has filled it.
+async fn filled(scope: &Scope<'_>, secret: &Value, account: &str) -> Result<Secret> {
+    let advice = advice(scope);
+    let wait = Wait {
+        seen: serde_json::from_value(secret.clone()).ok(),
+        advice: &advice,
+        ..Wait::for_object(secrets(scope), token_id(scope))
+    };
+    let filled = |secret: Option<&Secret>| health::token(secret, Some(account));
+    let secret = wait::until(scope, wait, filled).await?;
+    secret.context("a filled Secret is there")
+}
+
+/// In a dry run: the token's Secret as it is now, with empty values for what is not in it yet.
+async fn foreseen(scope: &Scope<'_>, account: &str) -> Result<Secret> {
     let api = secrets(scope);
     let secret = send_opt(scope, &token_id(scope), || api.get(TOKEN)).await?;
-    let filled = health::token(secret.as_ref(), account) == Health::Ready;
+    let filled = health::token(secret.as_ref(), Some(account)) == Health::Ready;
     let mut known = secret.filter(|_| filled).unwrap_or_default();
     for key in ["ca.crt", "token"] {
         let data = known.data.get_or_insert_default();
         data.entry(key.into()).or_insert(ByteString(Vec::new()));
     }
-    Ok(RemoteAccess {
-        was_cut_off: kiali_cr::is_for_rights(&lacking),
-        ..access(scope, known)?
-    })
+    Ok(known)
 }
 
 /// Whether a token is of an account that had the name before. It is filled, and refused everywhere.
@@ -111,7 +107,11 @@ fn of_another(secret: &Value, account: &str) -> bool {
 }
 
 /// The token controller would fill no Secret a second time.
-async fn issued_again(scope: &Scope<'_>, secret: &Value) -> Result<Applied> {
+async fn issued_again(scope: &Scope<'_>, secret: &Value, applied: &Applied) -> Result<Applied> {
+    if scope.choices.dry_run {
+        change::touched(scope, &token_id(scope), What::Replace, ISSUED_FOR);
+        return Ok(applied.clone());
+    }
     if delete::delete(scope, secret).await? == Removed::Foreign {
         let cause = format!(
             "{}: {} is there already, of a ServiceAccount that was deleted and made again since; it was left as it is",
@@ -164,6 +164,9 @@ fn access(scope: &Scope<'_>, secret: Secret) -> Result<RemoteAccess> {
 
 /// Until the operator has given the account its rights.
 pub async fn granted(scope: &Scope<'_>) -> Result<()> {
+    if scope.choices.dry_run {
+        return Ok(());
+    }
     let api = Api::<ClusterRoleBinding>::all(scope.cluster.client.clone());
     let object = ObjectId::cluster_wide("ClusterRoleBinding", RIGHTS);
     let wait = Wait {

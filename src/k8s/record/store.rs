@@ -5,7 +5,7 @@ use kube::api::{DeleteParams, Preconditions};
 use serde_json::Value;
 
 use super::{Content, DIGEST, Entry, Found, KEY, Key, NAME, NAMED, Origin, Party, Stored};
-use crate::k8s::change::What;
+use crate::k8s::change::{Change, What};
 use crate::k8s::health::Health;
 use crate::k8s::ownership::{self, digest};
 use crate::k8s::request::change;
@@ -221,32 +221,35 @@ pub async fn finish(scope: &Scope<'_>) -> Result<()> {
         .state()
         .objects
         .retain(|_, entry| entry.uid.is_some());
-    save(scope).await
+    match scope.choices.dry_run {
+        true => foreseen(scope).await,
+        false => save(scope).await,
+    }
 }
 
-/// In a dry run: what would be made of the record itself.
-pub async fn foreseen(scope: &Scope<'_>) -> Result<Option<What>> {
-    let makes = scope
-        .record
-        .changes()
-        .iter()
-        .any(|c| c.what == What::Create);
-    let object = scope.record.object(scope.namespace)?;
-    scope
-        .record
-        .state()
-        .objects
-        .retain(|_, entry| entry.uid.is_some());
-    let text = scope.record.text()?;
-    let stored = scope.record.state().stored.clone();
+/// In a dry run: what would be made of the record itself. A new object has another UID when it is really
+/// made.
+async fn foreseen(scope: &Scope<'_>) -> Result<()> {
+    let record = scope.record;
+    let makes = record.changes().iter().any(|c| c.what == What::Create);
+    let text = record.text()?;
+    let stored = record.state().stored.clone();
     if !makes && stored.is_some_and(|stored| stored.text == text) {
-        return Ok(None);
+        return Ok(());
     }
-    let there = write::read(scope, &object, &kinds::id(&object)?).await?;
-    Ok(Some(match there {
+    let object = record.object(scope.namespace)?;
+    let id = kinds::id(&object)?;
+    let what = match write::read(scope, &object, &id).await? {
         Some(_) => What::Change,
         None => What::Create,
-    }))
+    };
+    record.tell(Change {
+        step: scope.progress.step(),
+        object: id,
+        what,
+        fields: Vec::new(),
+    });
+    Ok(())
 }
 
 async fn save(scope: &Scope<'_>) -> Result<()> {

@@ -24,6 +24,9 @@ const UNKNOWN: &str = "it names no CA, and the CAs of this machine do not know t
 /// Uses the very kubeconfig that will be mounted until it may list namespaces, which is the first
 /// thing Kiali does with it.
 pub async fn prove(remote: &Scope<'_>, access: &RemoteAccess) -> Result<()> {
+    if remote.choices.dry_run {
+        return Ok(());
+    }
     let text = kubeconfig(access)?;
     let unusable = |cause: &str| {
         let (cause, fix) = told(access, cause);
