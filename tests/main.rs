@@ -13,6 +13,7 @@ mod fleet;
 mod install;
 mod options;
 mod output;
+mod own_clusters;
 mod parity;
 mod plan;
 mod readmes;
