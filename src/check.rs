@@ -7,6 +7,7 @@ mod facts;
 mod fleet;
 mod gateway_api;
 mod istio;
+mod objects;
 mod policies;
 mod reach;
 mod rehearsal;
@@ -20,10 +21,12 @@ use anyhow::Result;
 use futures::future::try_join_all;
 
 use self::facts::Facts;
+use self::objects::Manner;
 use crate::code::{Code, Severity};
 use crate::guide::Step;
 use crate::install::Run;
 use crate::k8s::record;
+use crate::k8s::seen::Seen;
 use crate::mesh::{Cluster, ClusterName, Mesh};
 use crate::planned::planned;
 use crate::problem::{Exit, Problem};
@@ -78,25 +81,47 @@ impl Finding {
     }
 }
 
-/// Errors first, then by cluster and code.
-pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Vec<Finding>> {
+/// What a check found.
+pub struct Checked {
+    /// Errors first, then by cluster and code.
+    pub findings: Vec<Finding>,
+    /// The objects of an install in each cluster, in the mesh's order.
+    pub seen: Vec<Seen>,
+}
+
+pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Checked> {
     let looked = run
         .mesh
         .all()
         .map(|cluster| run.unless_left_out(cluster, one(run, cluster)));
-    let looked = try_join_all(looked).await?.into_iter().flatten();
-    let (facts, found): (Vec<_>, Vec<_>) = looked.unzip();
-    let mut findings = found.into_iter().flatten().collect::<Vec<_>>();
+    let (mut facts, mut findings, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+    for looked in try_join_all(looked).await? {
+        // Nothing is known of a remote that is left out.
+        let Some(looked) = looked else {
+            seen.push(Seen::default());
+            continue;
+        };
+        facts.push(looked.facts);
+        findings.extend(looked.findings);
+        seen.push(looked.seen);
+    }
     findings.extend(fleet::compare(&facts, run.left_out.is_empty()));
     for finding in &mut findings {
         finding.skipped = skip.contains(&finding.code);
     }
     let place = |finding: &Finding| run.mesh.all().position(|c| c.name == finding.cluster);
     findings.sort_by_key(|f| (f.skipped, f.code.severity(), place(f), f.code));
-    Ok(findings)
+    Ok(Checked { findings, seen })
 }
 
-async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<Finding>)> {
+/// What was found in one cluster.
+struct One<'a> {
+    facts: Facts<'a>,
+    findings: Vec<Finding>,
+    seen: Seen,
+}
+
+async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let scope = run.on(Step::Namespace, cluster);
     let mut planned = planned(run, cluster)?;
     // Rights and objects are judged by what the record says; home's is read for the options before. What is
@@ -119,7 +144,11 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<
     )?;
     if let Some(elsewhere) = istio::elsewhere(&facts) {
         // All else would be looked for in the wrong place.
-        return Ok((facts, vec![elsewhere]));
+        return Ok(One {
+            facts,
+            findings: vec![elsewhere],
+            seen: Seen::default(),
+        });
     }
     // Nothing is in a namespace that is not there, and one that is there stays as it is.
     let namespace = !matches!(facts.namespace, Ok(None));
@@ -127,28 +156,31 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<
         Step::Namespace => !namespace,
         _ => namespace || object["metadata"]["namespace"] != scope.namespace,
     });
-    let there = taken::look(&scope, &planned).await?;
+    let manner = Manner {
+        first: !namespace,
+        rehearse: rights.is_empty(),
+    };
+    let looked = objects::look(&scope, planned, manner).await?;
+    let seen = objects::seen(&looked);
     // Whoever lacks rights is told of all of them already.
     let refused = match rights.is_empty() {
-        true => rehearsal::check(&scope, &planned, &there).await?,
+        true => rehearsal::judge(&scope, &looked).await?,
         false => Vec::new(),
     };
-    let taken = taken::judge(&scope, there).await?;
+    let taken = taken::judge(&scope, &looked).await?;
     let (istio, servers) = (istio::judge(&facts), servers::judge(&facts));
     let reach = reach::judge(&facts, run.mesh);
     let home = run.is_home(cluster);
     let exposed = exposed::judge(&facts, home, run.choices.allow_loopback);
     let policies = policies::judge(&facts, home, scope.namespace);
-    Ok((
+    let findings = [
+        kinds, rights, refused, istio, reach, sync, servers, secrets, taken, exposed, policies,
+    ];
+    Ok(One {
         facts,
-        at_once(
-            [
-                kinds, rights, refused, istio, reach, sync, servers, secrets, taken, exposed,
-                policies,
-            ]
-            .concat(),
-        ),
-    ))
+        findings: at_once(findings.concat()),
+        seen,
+    })
 }
 
 /// All that could not be looked at is one finding.

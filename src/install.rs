@@ -14,6 +14,7 @@ use crate::images::Images;
 use crate::k8s::apply::Before;
 use crate::k8s::lease::Lease;
 use crate::k8s::record::{self, Record};
+use crate::k8s::seen::Seen;
 use crate::k8s::{Choices, Deadline, Scope};
 use crate::mesh::{Cluster, Mesh};
 use crate::options::Options;
@@ -33,6 +34,8 @@ pub struct Run<'a> {
     /// One for each cluster, in the mesh's order.
     pub records: &'a [Record],
     pub lease: &'a Lease,
+    /// What the check found in each cluster, in the mesh's order; empty where nothing was checked.
+    pub seen: &'a [Seen],
     /// Remotes that it does without.
     pub left_out: &'a LeftOut,
     pub choices: Choices,
@@ -45,10 +48,12 @@ impl<'a> Run<'a> {
     pub fn on(&self, step: Step, cluster: &'a Cluster) -> Scope<'a> {
         let progress = self.events.of(step, &cluster.name);
         let number = self.mesh.all().position(|other| other.uid == cluster.uid);
+        let number = number.unwrap_or_default();
         Scope {
             cluster,
-            record: &self.records[number.unwrap_or_default()],
+            record: &self.records[number],
             lease: self.lease,
+            seen: self.seen.get(number),
             choices: self.choices,
             images: self.images,
             namespace: self.namespace,

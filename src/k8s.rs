@@ -24,6 +24,7 @@ pub mod record;
 pub mod request;
 pub mod retry;
 pub mod rights;
+pub mod seen;
 mod surplus;
 pub mod wait;
 pub mod write;
@@ -31,9 +32,11 @@ pub mod write;
 use std::time::{Duration, Instant};
 
 use kube::api::PatchParams;
+use serde_json::Value;
 
 use self::lease::Lease;
-use self::record::Record;
+use self::record::{Key, Record};
+use self::seen::Seen;
 use crate::images::Images;
 use crate::mesh::Cluster;
 use crate::progress::Progress;
@@ -105,6 +108,8 @@ pub struct Scope<'a> {
     pub cluster: &'a Cluster,
     pub record: &'a Record,
     pub lease: &'a Lease,
+    /// The objects as the check found them, in a command that checks.
+    pub seen: Option<&'a Seen>,
     pub choices: Choices,
     pub images: &'a Images,
     /// The namespace of Kiali, `kiali` unless the user says otherwise.
@@ -117,5 +122,13 @@ impl Scope<'_> {
     pub fn is_home(&self) -> bool {
         // An install is called after its home.
         self.record.id == ownership::install_id(&self.cluster.uid, self.namespace)
+    }
+
+    /// An object as the check found it, as long as this run has written nothing to the cluster: after
+    /// that, time has gone by, and one thing may have led to another.
+    pub fn seen(&self, object: &Value) -> Option<Option<&Value>> {
+        let is_of_now = self.choices.dry_run || !self.record.has_written();
+        let seen = self.seen?.get(&Key::of(object)).filter(|_| is_of_now)?;
+        Some(seen.as_ref())
     }
 }

@@ -9,51 +9,44 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use super::taken::Taken;
-use super::{AT_ONCE, Finding};
+use super::objects::{Live, Looked};
+use super::{AT_ONCE, Finding, taken};
 use crate::code::Code;
-use crate::guide::Step;
-use crate::k8s::ownership::labelled;
 use crate::k8s::request::{Refusal, send, send_opt};
-use crate::k8s::write::{self, Force, ask};
-use crate::k8s::{FIELD_MANAGER, Scope, advice, kinds};
+use crate::k8s::{FIELD_MANAGER, Scope, advice};
 use crate::progress::ObjectId;
 
 const ACCOUNT: &str = "/spec/template/spec/serviceAccountName";
 
-pub async fn check(
-    scope: &Scope<'_>,
-    planned: &[(Step, Value)],
-    taken: &Taken,
-) -> Result<Vec<Finding>> {
-    let mut wanted = Vec::new();
-    // A Deployment is taken by all, and the pods that it makes then are not.
-    let mut pods = Vec::new();
-    for (step, object) in planned {
-        if !taken.serves(*step, &kinds::id(object)?) {
-            wanted.push(labelled(object, &scope.record.id));
-            pods.extend((object["kind"] == "Deployment").then_some(object));
-        }
+pub async fn judge(scope: &Scope<'_>, looked: &[Looked]) -> Result<Vec<Finding>> {
+    let asked = looked
+        .iter()
+        .filter(|one| !taken::serves(scope, looked, one));
+    let asked = asked.collect::<Vec<_>>();
+    let mut findings = Vec::new();
+    for refusal in asked.iter().filter_map(|one| one.refusal.as_ref()) {
+        findings.extend(refused(scope, refusal).await?);
     }
-    let asked = wanted.iter().map(|object| rehearsed(scope, object));
-    let findings = futures::stream::iter(asked).buffered(AT_ONCE);
-    let findings = findings.try_collect::<Vec<_>>().await?;
-    let asked = pods.into_iter().map(|deployment| pod(scope, deployment));
-    let refused = futures::stream::iter(asked).buffered(AT_ONCE);
+    // A Deployment is taken by all, and the pods that it makes then are not.
+    let deployments = asked.into_iter().filter(|one| one.id.kind == "Deployment");
+    let pods = deployments.map(|deployment| pod(scope, deployment, looked));
+    let refused = futures::stream::iter(pods).buffered(AT_ONCE);
     let refused = refused.try_collect::<Vec<_>>().await?;
-    Ok(findings.into_iter().chain(refused).flatten().collect())
+    findings.extend(refused.into_iter().flatten());
+    Ok(findings)
 }
 
 /// The first pod of a Deployment, as its ReplicaSet would make it: quotas, limits, pod security and most
 /// policies look at pods alone. One that has pods already is judged by them.
-async fn pod(scope: &Scope<'_>, deployment: &Value) -> Result<Option<Finding>> {
-    let id = kinds::id(deployment)?;
-    let live = write::read(scope, deployment, &id).await?;
-    if live.is_some_and(|live| live["status"]["replicas"].as_u64() > Some(0)) {
+async fn pod(scope: &Scope<'_>, deployment: &Looked, looked: &[Looked]) -> Result<Option<Finding>> {
+    if let Live::There(live) = &deployment.live
+        && live["status"]["replicas"].as_u64() > Some(0)
+    {
         return Ok(None);
     }
+    let (id, deployment) = (deployment.id.clone(), &deployment.wanted);
     let namespace = id.namespace.clone().unwrap_or_default();
-    let account = account(scope, deployment, &namespace).await?;
+    let account = account(scope, deployment, &namespace, looked).await?;
     let name = format!("{}-dry-run", id.name);
     let wanted: Pod = serde_json::from_value(pod_of(deployment, &name, account))?;
     let api = Api::<Pod>::namespaced(scope.cluster.client.clone(), &namespace);
@@ -70,13 +63,28 @@ async fn pod(scope: &Scope<'_>, deployment: &Value) -> Result<Option<Finding>> {
 
 /// Whether the account is there that the pods will run as. Without it no pod is made at all, so that they
 /// are asked for with the namespace's own.
-async fn account(scope: &Scope<'_>, deployment: &Value, namespace: &str) -> Result<bool> {
+async fn account(
+    scope: &Scope<'_>,
+    deployment: &Value,
+    namespace: &str,
+    looked: &[Looked],
+) -> Result<bool> {
     let Some(name) = deployment.pointer(ACCOUNT).and_then(Value::as_str) else {
         return Ok(true);
     };
+    let account = ObjectId::new("ServiceAccount", namespace, name);
+    match looked
+        .iter()
+        .find(|one| one.id == account)
+        .map(|one| &one.live)
+    {
+        Some(Live::There(_)) => return Ok(true),
+        Some(Live::Absent) => return Ok(false),
+        Some(Live::Unknown) | None => {}
+    }
     let api = Api::<ServiceAccount>::namespaced(scope.cluster.client.clone(), namespace);
-    let id = ObjectId::new("ServiceAccount", namespace, name);
-    Ok(send_opt(scope, &id, || api.get(name)).await?.is_some())
+    let found = send_opt(scope, &account, || api.get(name)).await?;
+    Ok(found.is_some())
 }
 
 fn pod_of(deployment: &Value, name: &str, account: bool) -> Value {
@@ -132,23 +140,19 @@ fn look(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> String {
     }
 }
 
-/// Fields that another tool manages are judged where they are written.
-async fn rehearsed(scope: &Scope<'_>, wanted: &Value) -> Result<Option<Finding>> {
-    let Err(refusal) = ask(scope, wanted, Force::Yes).await? else {
-        return Ok(None);
-    };
+async fn refused(scope: &Scope<'_>, refusal: &Refusal) -> Result<Option<Finding>> {
     if refusal.is_missing() || refusal.is_terminating() || refusal.is_without_dry_run() {
         return Ok(None);
     }
     let finding = |code, cause| Finding::new(code, scope.cluster, refusal.object().clone(), cause);
-    if let Some((whose, look)) = advice::unanswered(scope, &refusal).await {
+    if let Some((whose, look)) = advice::unanswered(scope, refusal).await {
         let cause = format!("{}; {whose}", refusal.text());
         return Ok(Some(finding(Code::Refused, cause).fix(look)));
     }
     let code = match refusal.status().map(|status| status.code) {
         Some(403) if refusal.is_for_rights() => Code::RightsMissing,
         Some(400 | 403 | 422) => Code::Refused,
-        _ => return Err(refusal.into()),
+        _ => return Err(refusal.problem().into()),
     };
     let found = finding(code, refusal.text());
     Ok(Some(match refusal.problem().fix {

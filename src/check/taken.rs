@@ -2,20 +2,17 @@
 //! known before the first write.
 
 use anyhow::Result;
-use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 
-use super::{AT_ONCE, Finding};
+use super::Finding;
+use super::objects::{LATER, Looked};
 use crate::code::Code;
 use crate::guide::Step;
+use crate::k8s::Scope;
 use crate::k8s::conflict;
 use crate::k8s::difference::difference;
-use crate::k8s::{Scope, kinds, write};
 use crate::progress::ObjectId;
 use crate::steps::{cluster_prometheus, expose_prometheus, kiali_operator};
-
-/// All that is there under names of ours.
-pub struct Taken(Vec<Foreign>);
 
 /// Somebody else's.
 struct Foreign {
@@ -25,43 +22,32 @@ struct Foreign {
     live: Value,
 }
 
-impl Taken {
-    /// Whether something of others stands there for an object of ours. A Prometheus and an operator stand
-    /// for all of their step.
-    pub fn serves(&self, step: Step, id: &ObjectId) -> bool {
-        let wholes = ["Service", "CustomResourceDefinition"];
-        let steps = [Step::ClusterPrometheus, Step::KialiOperator];
-        self.0.iter().any(|foreign| {
-            let whole = wholes.contains(&foreign.id.kind.as_str()) && steps.contains(&step);
-            foreign.id == *id || (whole && foreign.step == step)
+/// Whether something of others stands there for an object of ours. A Prometheus and an operator stand
+/// for all of their step.
+pub fn serves(scope: &Scope<'_>, looked: &[Looked], object: &Looked) -> bool {
+    let wholes = ["Service", "CustomResourceDefinition"];
+    let steps = [Step::ClusterPrometheus, Step::KialiOperator];
+    foreign(scope, looked).any(|foreign| {
+        let whole = wholes.contains(&foreign.id.kind.as_str()) && steps.contains(&object.step);
+        foreign.id == object.id || (whole && foreign.step == object.step)
+    })
+}
+
+/// All that is there under names of ours and judged by what it holds.
+fn foreign(scope: &Scope<'_>, looked: &[Looked]) -> impl Iterator<Item = Foreign> {
+    let now = |looked: &&Looked| !LATER.contains(&looked.step) && looked.step != Step::Namespace;
+    looked.iter().filter(now).filter_map(|looked| {
+        Some(Foreign {
+            step: looked.step,
+            id: looked.id.clone(),
+            wanted: looked.wanted.clone(),
+            live: looked.foreign(scope)?.clone(),
         })
-    }
+    })
 }
 
-pub async fn look(scope: &Scope<'_>, planned: &[(Step, Value)]) -> Result<Taken> {
-    // What these hold is only known when addresses and tokens are.
-    let later = [Step::AggregateMetrics, Step::RemoteSecret, Step::Kiali];
-    let now = |step: &Step| !later.contains(step) && *step != Step::Namespace;
-    let planned = planned.iter().filter(|(step, _)| now(step)).cloned();
-    let read = planned.map(async |(step, wanted)| {
-        let id = kinds::id(&wanted)?;
-        let live = write::read(scope, &wanted, &id).await;
-        // Who may not read it is told of the missing right.
-        let live = live.ok().flatten();
-        let foreign = live.filter(|live| !scope.record.is_ours(live));
-        anyhow::Ok(foreign.map(|live| Foreign {
-            step,
-            id,
-            wanted,
-            live,
-        }))
-    });
-    let read = futures::stream::iter(read).buffered(AT_ONCE);
-    let read = read.try_collect::<Vec<_>>().await?;
-    Ok(Taken(read.into_iter().flatten().collect()))
-}
-
-pub async fn judge(scope: &Scope<'_>, Taken(mut there): Taken) -> Result<Vec<Finding>> {
+pub async fn judge(scope: &Scope<'_>, looked: &[Looked]) -> Result<Vec<Finding>> {
+    let mut there = foreign(scope, looked).collect::<Vec<_>>();
     let mut findings = prometheus(scope, &mut there)?;
     findings.extend(operator(scope, &mut there).await?);
     for Foreign {

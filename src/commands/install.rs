@@ -37,7 +37,8 @@ pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<End
     };
     let findings = shown(&mesh, global, choices, work, async |run| {
         let chosen = chosen(run, &asked).await?;
-        check::check(&chosen.of(run), &args.skip_check).await
+        let checked = check::check(&chosen.of(run), &args.skip_check).await?;
+        anyhow::Ok(checked.findings)
     })
     .await?;
     let found = json!({
@@ -109,12 +110,15 @@ async fn written(
     let mut changes = Vec::new();
     let begun = shown(mesh, global, choices, work, async |run| -> Result<bool> {
         let chosen = chosen(run, &wanted.options).await?;
-        let run = &Run {
+        let mut run = Run {
             left_out: &left_out,
             ..chosen.of(run)
         };
         options = run.options.clone();
-        findings = check::check(run, &wanted.skip).await?;
+        let checked = check::check(&run, &wanted.skip).await?;
+        findings = checked.findings;
+        run.seen = &checked.seen;
+        let run = &run;
         if !ui::allowed(&findings, !stops(run, &findings)) {
             return Ok(false);
         }
@@ -180,11 +184,13 @@ async fn planned(
     let mut findings = Vec::new();
     let plans = noted(mesh, global, choices, work, async |run| -> Result<_> {
         let chosen = chosen(run, &wanted.options).await?;
-        let run = &chosen.of(run);
-        findings = check::check(run, &wanted.skip).await?;
+        let mut run = chosen.of(run);
+        let checked = check::check(&run, &wanted.skip).await?;
+        findings = checked.findings;
+        run.seen = &checked.seen;
         let allowed = !findings.iter().any(Finding::is_error);
         match ui::allowed(&findings, allowed) {
-            true => plan::plan(run).await.map(Some),
+            true => plan::plan(&run).await.map(Some),
             false => Ok(None),
         }
     })

@@ -124,6 +124,7 @@ pub async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<Ended> {
         cluster: &mesh.home,
         record: &records[0],
         lease: &lease,
+        seen: None,
         choices: Choices::default(),
         images: &Images::default(),
         namespace: &global.namespace,

@@ -38,7 +38,7 @@ pub const PLACEHOLDER: &str = "ambikiali.dev/placeholder";
 const BOOK: &str = ".metadata.managedFields";
 
 /// No object has this version: an apply that carries it creates, or is refused.
-const NEVER: &str = "1";
+pub const NEVER: &str = "1";
 
 /// Whose an object is.
 pub enum Claim {
@@ -163,10 +163,7 @@ async fn applied_again(
     live: &Value,
 ) -> Result<Option<(Value, String)>> {
     let mut wanted = labelled(object, &scope.record.id);
-    let differs = difference(&wanted, live).or_else(|| surplus(&wanted, live));
-    // Somebody emptied the server's book: without our entry in it the object is nobody's.
-    let unbooked = || ownership::applied_fields(live).is_none();
-    let Some(field) = differs.or_else(|| unbooked().then(|| BOOK.into())) else {
+    let Some(field) = lacking(&wanted, live) else {
         return Ok(None);
     };
     let id = kinds::id(object)?;
@@ -174,7 +171,7 @@ async fn applied_again(
     wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
     let mut by = String::new();
     let written = match write(scope, &wanted, Force::No).await? {
-        Err(refusal) if unbooked() || may_take(scope, live, &refusal) => {
+        Err(refusal) if is_unbooked(live) || may_take(scope, live, &refusal) => {
             by = conflict::by(&refusal);
             write(scope, &wanted, Force::Yes).await??
         }
@@ -183,6 +180,23 @@ async fn applied_again(
     };
     let note = format!("{id} had been changed at {field}{by}; it is as it was");
     Ok(Some((written, note)))
+}
+
+/// Whether an apply of an object of ours would write nothing.
+pub fn is_as_wanted(scope: &Scope<'_>, object: &Value, live: &Value) -> bool {
+    let wanted = labelled(object, &scope.record.id);
+    lacking(&wanted, live).is_none()
+}
+
+/// The first field in which an object of ours is not what is wanted.
+fn lacking(wanted: &Value, live: &Value) -> Option<String> {
+    let differs = difference(wanted, live).or_else(|| surplus(wanted, live));
+    // Somebody emptied the server's book: without our entry in it the object is nobody's.
+    differs.or_else(|| is_unbooked(live).then(|| BOOK.into()))
+}
+
+fn is_unbooked(live: &Value) -> bool {
+    ownership::applied_fields(live).is_none()
 }
 
 /// Ours, as it was asked for.
@@ -222,13 +236,15 @@ pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
     let mut new = labelled(object, &scope.record.id);
     new["metadata"]["resourceVersion"] = json!(NEVER);
     let mut look = before == Before::Unknown;
+    if let Some(seen) = scope.seen(object) {
+        match seen {
+            Some(live) => return Ok(whose(scope, live.clone())),
+            None => look = false,
+        }
+    }
     loop {
         if look && let Some(live) = read(scope, object, &id).await? {
-            return Ok(if scope.record.is_ours(&live) || scope.record.made(&live) {
-                Claim::Ours(live)
-            } else {
-                Claim::Foreign(live)
-            });
+            return Ok(whose(scope, live));
         }
         match write(scope, &new, Force::No).await? {
             Ok(live) => {
@@ -240,6 +256,13 @@ pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
             Err(_) if !look => look = true,
             Err(refusal) => return Err(conflict::refused(scope, &id, &refusal)),
         }
+    }
+}
+
+fn whose(scope: &Scope<'_>, live: Value) -> Claim {
+    match scope.record.is_ours(&live) || scope.record.made(&live) {
+        true => Claim::Ours(live),
+        false => Claim::Foreign(live),
     }
 }
 

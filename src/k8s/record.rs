@@ -311,6 +311,12 @@ impl Record {
         state.changes.push(change);
     }
 
+    /// Whether this run has changed anything in the cluster.
+    pub fn has_written(&self) -> bool {
+        let state = self.state();
+        !state.removed.is_empty() || state.changes.iter().any(|change| change.what.is_write())
+    }
+
     /// All of it, as it was told; what was removed, unless it was made again.
     pub fn changes(&self) -> Vec<Change> {
         let state = self.state();

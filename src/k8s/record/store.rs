@@ -19,8 +19,12 @@ use crate::shell::quoted;
 /// More than any mesh has, and few enough to be gone through.
 const CLUSTERS: usize = 1000;
 
-/// For those who will write one. What has its name and is not ours stays.
+/// For those who will write one. What has its name and is not ours stays. A whole one that the check has
+/// read is not read again.
 pub async fn open_to_write(scope: &Scope<'_>) -> Result<Found> {
+    if scope.record.stored_options().is_some() {
+        return Ok(Found::Whole);
+    }
     match open(scope).await? {
         Found::Foreign => {
             let id = ObjectId::new("ConfigMap", scope.namespace, NAME);
