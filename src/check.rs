@@ -24,13 +24,13 @@ use self::facts::Facts;
 use self::objects::Manner;
 use crate::code::{Code, Severity};
 use crate::guide::Step;
-use crate::install::Run;
 use crate::k8s::record;
 use crate::k8s::seen::Seen;
 use crate::mesh::{Cluster, ClusterName, Mesh};
 use crate::planned::planned;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use crate::run::Run;
 
 /// Requests of one look at one cluster.
 const AT_ONCE: usize = 8;

@@ -13,12 +13,12 @@ use futures::future::{join_all, try_join_all};
 pub use only::only;
 
 use crate::guide::Step;
-use crate::install::{Run, step};
 use crate::k8s::delete::delete_all;
 use crate::k8s::record::{self, Entry, Origin};
 use crate::k8s::{Deadline, Scope, contents, ownership, write};
 use crate::mesh::{Cluster, ClusterName};
 use crate::progress::ObjectId;
+use crate::run::{Run, step};
 use crate::steps::{
     aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator, namespaces,
     remote_cluster, remote_secret,

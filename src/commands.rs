@@ -17,7 +17,6 @@ use crate::cli::{self, Cli, Command, Global, Own, Remotes};
 use crate::document::{self, Ended};
 use crate::guide::Step;
 use crate::images::Images;
-use crate::install::{LeftOut, Run};
 use crate::interrupt::Work;
 use crate::k8s::lease::Lease;
 use crate::k8s::record::{self, Record};
@@ -25,6 +24,7 @@ use crate::k8s::{Choices, Deadline, Scope};
 use crate::mesh::{Member, Members, Mesh};
 use crate::options::Options;
 use crate::progress::Message;
+use crate::run::{LeftOut, Run};
 use crate::{files, last_install, planned, progress, ui};
 
 /// For one look at the record.

@@ -4,6 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
+/// Where Istio's control plane and the Prometheus of each cluster are.
+pub const ISTIO_NAMESPACE: &str = "istio-system";
+
 /// A section of the guide, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {

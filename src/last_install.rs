@@ -11,10 +11,10 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::guide::Step;
-use crate::install::Run;
 use crate::mesh::{Address, Cluster, ClusterName, Known, Member, Members};
 use crate::options::Options;
 use crate::problem::{self, Exit, Problem};
+use crate::run::Run;
 
 #[derive(Debug, Deserialize, Serialize)]
 struct LastInstall {

@@ -30,6 +30,7 @@ mod problem;
 mod progress;
 mod remembered;
 mod render;
+mod run;
 mod shell;
 mod status;
 mod steps;

@@ -5,11 +5,12 @@
 use anyhow::Result;
 
 use crate::guide::Step;
-use crate::install::{self, Run};
+use crate::install;
 use crate::k8s::change::{Change, What};
 use crate::k8s::lease;
 use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
+use crate::run::Run;
 
 /// What an install makes of one cluster.
 #[derive(Clone, Debug)]

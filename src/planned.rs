@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use crate::guide::Step;
 use crate::images::Images;
-use crate::install::Run;
 use crate::k8s::inventory::Inventory;
 use crate::k8s::kiali_cr;
 use crate::k8s::record::Key;
 use crate::mesh::{Cluster, ClusterName};
+use crate::run::Run;
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
     namespaces, remote_cluster, remote_secret,

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use crate::steps::ISTIO_NAMESPACE;
+use crate::guide::ISTIO_NAMESPACE;
 
 type Labels = &'static [(&'static str, &'static str)];
 

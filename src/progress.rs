@@ -1,12 +1,15 @@
 //! What happens, as values: steps send events, `ui` alone shows them.
 
+mod hop;
+
 use std::fmt;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::guide::Step;
 use crate::mesh::ClusterName;
-use crate::verify::{Hop, Verdict};
+
+pub use hop::{Hop, Verdict};
 
 /// An object as people name it: `Deployment kiali/prometheus`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,12 +6,12 @@ use anyhow::Result;
 use crate::code::Code;
 use crate::guide::Step;
 use crate::images::Images;
-use crate::install::Run;
 use crate::k8s::health::Health;
 use crate::k8s::record;
 use crate::last_install;
 use crate::options::{Asked, Options};
 use crate::problem::{self, Exit, Problem};
+use crate::run::Run;
 
 pub struct Chosen {
     options: Options,

@@ -7,7 +7,6 @@ use futures::future::join_all;
 
 use crate::guide::Step;
 use crate::images::Images;
-use crate::install::Run;
 use crate::k8s::drift;
 use crate::k8s::health::Health;
 use crate::k8s::look::Component;
@@ -15,6 +14,7 @@ use crate::k8s::record::{self, Key};
 use crate::mesh::{Cluster, ClusterName};
 use crate::planned::{self, Place};
 use crate::progress::ObjectId;
+use crate::run::Run;
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
     namespaces, remote_cluster, remote_secret,

@@ -21,9 +21,6 @@ pub mod remote_secret;
 
 pub mod kiali;
 
-/// Where Istio's control plane and the Prometheus of each cluster are.
-pub const ISTIO_NAMESPACE: &str = "istio-system";
-
 /// Where the Prometheus of one cluster is scraped. Only made from an address that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScrapeTarget {

@@ -16,68 +16,13 @@ use futures::future::{Either, select};
 pub use self::told::tell;
 use self::told::told_together;
 use crate::guide::Step;
-use crate::install::Run;
 use crate::k8s::Scope;
 use crate::k8s::health::Health;
 use crate::mesh::ClusterName;
+pub use crate::progress::{Hop, Verdict};
+use crate::run::Run;
 use crate::status::{self, Row};
 use crate::steps::aggregate_metrics::Federation;
-
-/// A hop of the way from a ztunnel to Kiali's graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Hop {
-    ApiServer,
-    Components,
-    ScrapeTarget,
-    Exposure,
-    RemoteAccess,
-    Kiali,
-    Traffic,
-    Metrics,
-    Edge,
-}
-
-impl Hop {
-    pub fn title(self) -> &'static str {
-        match self {
-            Hop::ApiServer => "api server",
-            Hop::Components => "components",
-            Hop::ScrapeTarget => "scrape target",
-            Hop::Exposure => "exposure",
-            Hop::RemoteAccess => "remote access",
-            Hop::Kiali => "kiali",
-            Hop::Traffic => "traffic",
-            Hop::Metrics => "metrics",
-            Hop::Edge => "edge",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Holds,
-    Broken,
-    /// It could not be tried, so nothing is said for it and nothing against it.
-    Unproven,
-    /// The user did not want to know.
-    Skipped,
-}
-
-impl Verdict {
-    pub fn word(self) -> &'static str {
-        match self {
-            Verdict::Holds => "ok",
-            Verdict::Broken => "broken",
-            Verdict::Unproven => "unproven",
-            Verdict::Skipped => "skipped",
-        }
-    }
-
-    /// Whether a fleet of which it is said is not verified.
-    pub fn fails(self) -> bool {
-        matches!(self, Verdict::Broken | Verdict::Unproven)
-    }
-}
 
 /// One hop and how it is: what was seen, or why not.
 #[derive(Clone, Debug)]

@@ -5,12 +5,11 @@ use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 
-use crate::guide::Step;
-use crate::install::Run;
+use crate::guide::{ISTIO_NAMESPACE, Step};
 use crate::k8s::request::send_opt;
 use crate::mesh::{Cluster, ClusterName};
 use crate::progress::ObjectId;
-use crate::steps::ISTIO_NAMESPACE;
+use crate::run::Run;
 
 pub struct Installed {
     pub cluster: ClusterName,

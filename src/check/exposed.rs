@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::Finding;
 use super::facts::Facts;
 use crate::code::Code;
+use crate::guide::ISTIO_NAMESPACE;
 use crate::manifests;
 use crate::mesh::Nowhere;
 use crate::progress::ObjectId;
-use crate::steps::ISTIO_NAMESPACE;
 
 /// Types of a Service that give no address outside of the cluster.
 const INSIDE: [&str; 2] = ["ClusterIP", "NodePort"];

@@ -17,11 +17,11 @@ use serde::de::DeserializeOwned;
 
 use super::Finding;
 use crate::code::Code;
+use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::request::send_opt;
 use crate::k8s::{Scope, kinds, pages, record};
 use crate::mesh::{Cluster, counting};
 use crate::progress::ObjectId;
-use crate::steps::ISTIO_NAMESPACE;
 
 /// What is there; or why that is not known.
 pub type Looked<T> = Result<Option<T>, Box<Finding>>;

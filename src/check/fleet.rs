@@ -7,12 +7,12 @@ use serde::Deserialize;
 use super::Finding;
 use super::facts::{Facts, Looked};
 use crate::code::Code;
+use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::record::{self, Parties};
 use crate::last_install;
 use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
-use crate::steps::ISTIO_NAMESPACE;
 
 /// Of istiod's own configuration.
 #[derive(Default, Deserialize)]

@@ -8,9 +8,9 @@ use kube::core::DynamicObject;
 use super::Finding;
 use super::facts::Facts;
 use crate::code::Code;
+use crate::guide::ISTIO_NAMESPACE;
 use crate::mesh::{Cluster, Revision};
 use crate::progress::ObjectId;
-use crate::steps::ISTIO_NAMESPACE;
 
 const CONTROLLER: &str = "istio.io/gateway-controller";
 /// Since then both ends of a connection between networks tell each other who they are.

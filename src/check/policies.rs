@@ -5,9 +5,9 @@ use kube::ResourceExt;
 use super::Finding;
 use super::facts::Facts;
 use crate::code::Code;
+use crate::guide::ISTIO_NAMESPACE;
 use crate::policies::{self, OF_THE_MESH, ON_HOME, ON_REMOTE};
 use crate::progress::ObjectId;
-use crate::steps::ISTIO_NAMESPACE;
 
 pub fn judge(facts: &Facts<'_>, home: bool, namespace: &str) -> Vec<Finding> {
     // Somebody else's Prometheus stands wherever they put it.

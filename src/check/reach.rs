@@ -7,9 +7,9 @@ use kube::core::DynamicObject;
 use super::Finding;
 use super::facts::Facts;
 use crate::code::Code;
+use crate::guide::ISTIO_NAMESPACE;
 use crate::mesh::{ApiServer, Cluster, ClusterName, Mesh};
 use crate::progress::ObjectId;
-use crate::steps::ISTIO_NAMESPACE;
 
 const EAST_WEST: &str = "istio-east-west";
 const NETWORK: &str = "topology.istio.io/network";

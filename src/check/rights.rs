@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use super::Finding;
 use crate::code::Code;
-use crate::guide::Step;
-use crate::install::Run;
+use crate::guide::{ISTIO_NAMESPACE, Step};
 use crate::k8s::record::Origin;
 use crate::k8s::rights::{self, Right};
 use crate::k8s::{Scope, kinds};
 use crate::progress::ObjectId;
-use crate::steps::{ISTIO_NAMESPACE, cluster_prometheus};
+use crate::run::Run;
+use crate::steps::cluster_prometheus;
 
 /// Kinds of ours that are waited for.
 const WATCHED: [&str; 6] = [

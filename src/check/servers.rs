@@ -7,8 +7,8 @@ use kube::ResourceExt;
 use super::Finding;
 use super::facts::Facts;
 use crate::code::Code;
+use crate::guide::ISTIO_NAMESPACE;
 use crate::progress::ObjectId;
-use crate::steps::ISTIO_NAMESPACE;
 
 /// Kubernetes 1.x.
 const OLDEST: u32 = 31;

@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use super::Finding;
 use crate::code::Code;
-use crate::install::Run;
+use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::forward::{self, Target};
 use crate::k8s::{Scope, pods};
 use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
-use crate::steps::ISTIO_NAMESPACE;
+use crate::run::Run;
 use crate::visible;
 
 const PORT: u16 = 15014;

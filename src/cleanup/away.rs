@@ -6,12 +6,12 @@ use anyhow::Result;
 use super::Left;
 use crate::code::Code;
 use crate::guide::Step;
-use crate::install::Run;
 use crate::k8s::{kinds, record};
 use crate::last_install;
 use crate::mesh::ClusterName;
 use crate::planned::{self, Place};
 use crate::problem::{Exit, Problem};
+use crate::run::Run;
 use crate::shell::quoted;
 
 /// With home's record gone, nothing would know any more what is in the others.

@@ -8,12 +8,12 @@ use futures::future::{join_all, try_join_all};
 
 use super::{Cleared, Report, away, clear, end, open};
 use crate::guide::Step;
-use crate::install::{Run, step};
 use crate::k8s::apply::Outcome;
 use crate::k8s::{kinds, ownership, record};
 use crate::mesh::{Cluster, ClusterName};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use crate::run::{Run, step};
 use crate::steps::{aggregate_metrics, kiali, remote_secret};
 
 /// The remotes of this run leave, and with them those that do not answer: what is in these stays.

@@ -10,13 +10,13 @@ use crate::check::Finding;
 use crate::cli::{self, Global};
 use crate::code::Code;
 use crate::document::{self, Ended};
-use crate::install::{LeftOut, Run};
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Istiod, Members, Mesh};
 use crate::options::{Asked, Options};
 use crate::problem::{self, Exit, Problem};
 use crate::remembered::Chosen;
+use crate::run::{LeftOut, Run};
 use crate::{check, install, last_install, plan, remembered, ui};
 
 pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<Ended> {

@@ -5,10 +5,11 @@ use futures::future::try_join_all;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::{Part, Run, step};
+use super::Part;
 use crate::guide::Step;
 use crate::k8s::Scope;
 use crate::mesh::Cluster;
+use crate::run::{Run, step};
 use crate::steps::{ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus};
 
 /// A Prometheus in each cluster, exposed, and one on home that scrapes them all.

@@ -4,11 +4,12 @@ use anyhow::{Context, Result};
 use futures::future::{join_all, try_join_all};
 use tokio::sync::oneshot;
 
-use super::{Part, Run, step};
+use super::Part;
 use crate::guide::Step;
 use crate::k8s::apply::{Applied, Before, Outcome};
 use crate::k8s::{Scope, ownership, pods};
 use crate::mesh::{Cluster, ClusterName};
+use crate::run::{Run, step};
 use crate::steps::{
     RemoteAccess, aggregate_metrics, kiali, kiali_operator, remote_cluster, remote_secret,
 };

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort};
 use kube::Api;
 use serde_json::{Value, json};
 
-use super::ISTIO_NAMESPACE;
+use crate::guide::ISTIO_NAMESPACE;
 use crate::images::Images;
 use crate::k8s::apply::{self, Applied, Before, Claim, Outcome};
 use crate::k8s::health;

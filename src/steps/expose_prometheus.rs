@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use serde_json::{Value, json};
 
-use super::{ISTIO_NAMESPACE, ScrapeTarget};
+use super::ScrapeTarget;
 use crate::code::Code;
+use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::apply::{self, Before, Outcome};
 use crate::k8s::health::{self, Gateway, Health, HttpRoute};
 use crate::k8s::look::{Component, look};

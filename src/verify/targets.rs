@@ -12,15 +12,15 @@ use tokio::time::{Instant, sleep};
 
 use super::told::{Waits, told};
 use super::{Finding, Hop, Verdict, exposure};
-use crate::guide::Step;
-use crate::install::Run;
+use crate::guide::{ISTIO_NAMESPACE, Step};
 use crate::k8s::request::send_opt;
 use crate::k8s::{kinds, pages};
 use crate::mesh::ClusterName;
 use crate::policies;
 use crate::progress::ObjectId;
+use crate::run::Run;
 use crate::steps::aggregate_metrics::{self, ActiveTarget, Federation};
-use crate::steps::{ISTIO_NAMESPACE, expose_prometheus};
+use crate::steps::expose_prometheus;
 
 /// Two scrapes of the federating Prometheus, and some air.
 const SCRAPED: Duration = Duration::from_secs(40);

@@ -1,9 +1,9 @@
 //! Each finding is told as soon as it is there: the whole takes as long as two scrapes, or traffic.
 
 use super::{Finding, Hop};
-use crate::install::Run;
 use crate::mesh::ClusterName;
 use crate::progress::{HopProgress, ObjectId};
+use crate::run::Run;
 
 /// What keeps a hop from its end, told when it changes.
 pub struct Waits {

@@ -11,10 +11,10 @@ use super::flows::{Counter, Flows, QUERY, Reporter, bytes};
 use super::told::Waits;
 use super::{Finding, Hop, Verdict, edges};
 use crate::guide::Step;
-use crate::install::Run;
 use crate::k8s::{Scope, pods};
 use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
+use crate::run::Run;
 use crate::steps::aggregate_metrics::Federation;
 use crate::visible;
 

@@ -1,0 +1,57 @@
+//! What `verify` proves, by which progress and results name it.
+
+/// A hop of the way from a ztunnel to Kiali's graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hop {
+    ApiServer,
+    Components,
+    ScrapeTarget,
+    Exposure,
+    RemoteAccess,
+    Kiali,
+    Traffic,
+    Metrics,
+    Edge,
+}
+
+impl Hop {
+    pub fn title(self) -> &'static str {
+        match self {
+            Hop::ApiServer => "api server",
+            Hop::Components => "components",
+            Hop::ScrapeTarget => "scrape target",
+            Hop::Exposure => "exposure",
+            Hop::RemoteAccess => "remote access",
+            Hop::Kiali => "kiali",
+            Hop::Traffic => "traffic",
+            Hop::Metrics => "metrics",
+            Hop::Edge => "edge",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Holds,
+    Broken,
+    /// It could not be tried, so nothing is said for it and nothing against it.
+    Unproven,
+    /// The user did not want to know.
+    Skipped,
+}
+
+impl Verdict {
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Holds => "ok",
+            Verdict::Broken => "broken",
+            Verdict::Unproven => "unproven",
+            Verdict::Skipped => "skipped",
+        }
+    }
+
+    /// Whether a fleet of which it is said is not verified.
+    pub fn fails(self) -> bool {
+        matches!(self, Verdict::Broken | Verdict::Unproven)
+    }
+}
