@@ -12,10 +12,11 @@ use futures::future::{join_all, try_join_all};
 
 pub use only::only;
 
+use crate::deadline::Deadline;
 use crate::guide::Step;
 use crate::k8s::delete::delete_all;
 use crate::k8s::record::{self, Entry, Origin};
-use crate::k8s::{Deadline, Scope, contents, ownership, write};
+use crate::k8s::{Scope, contents, ownership, write};
 use crate::mesh::{Cluster, ClusterName};
 use crate::progress::ObjectId;
 use crate::run::{Run, step};

@@ -14,13 +14,14 @@ use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::cli::{self, Cli, Command, Global, Own, Remotes};
+use crate::deadline::Deadline;
 use crate::document::{self, Ended};
 use crate::guide::Step;
 use crate::images::Images;
 use crate::interrupt::Work;
 use crate::k8s::lease::Lease;
 use crate::k8s::record::{self, Record};
-use crate::k8s::{Choices, Deadline, Scope};
+use crate::k8s::{Choices, Scope};
 use crate::mesh::{Member, Members, Mesh};
 use crate::options::Options;
 use crate::progress::Message;

@@ -13,8 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::deadline::Deadline;
+use crate::k8s::Scope;
 use crate::k8s::forward::Target;
-use crate::k8s::{Deadline, Scope};
 use crate::problem::{Exit, Problem, kube_text};
 use crate::steps::kiali;
 

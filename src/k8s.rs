@@ -18,18 +18,14 @@ pub mod kinds;
 pub mod lease;
 pub mod look;
 pub mod ownership;
-pub mod pages;
 pub mod pods;
 pub mod record;
 pub mod request;
-pub mod retry;
 pub mod rights;
 pub mod seen;
 mod surplus;
 pub mod wait;
 pub mod write;
-
-use std::time::{Duration, Instant};
 
 use kube::api::PatchParams;
 use serde_json::Value;
@@ -37,6 +33,7 @@ use serde_json::Value;
 use self::lease::Lease;
 use self::record::{Key, Record};
 use self::seen::Seen;
+use crate::deadline::Deadline;
 use crate::images::Images;
 use crate::mesh::Cluster;
 use crate::progress::Progress;
@@ -49,39 +46,6 @@ fn as_ourselves() -> PatchParams {
     PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
         ..PatchParams::default()
-    }
-}
-
-/// One instant that bounds every request and wait of a command.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline {
-    at: Instant,
-    pub whole: Duration,
-}
-
-impl Deadline {
-    pub fn after(whole: Duration) -> Deadline {
-        Deadline {
-            at: Instant::now() + whole,
-            whole,
-        }
-    }
-
-    pub fn left(self) -> Duration {
-        self.at.saturating_duration_since(Instant::now())
-    }
-
-    /// This one, or one that comes earlier.
-    pub fn sooner(self, whole: Duration) -> Deadline {
-        if self.left() < whole {
-            return self;
-        }
-        Deadline::after(whole)
-    }
-
-    /// This deadline, or an earlier one.
-    pub fn at_most(self, other: Duration) -> Duration {
-        self.left().min(other)
     }
 }
 

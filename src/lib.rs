@@ -7,6 +7,7 @@ mod cli;
 mod code;
 mod commands;
 mod dashboard;
+mod deadline;
 mod document;
 mod files;
 mod folder;

@@ -12,10 +12,12 @@ mod heard;
 mod identity;
 mod kubeconfig;
 mod name;
+pub mod pages;
 mod pem;
 mod plugin;
 mod proxy;
 mod remote_kubeconfig;
+pub mod retry;
 mod revision;
 mod server;
 mod session;
@@ -43,7 +45,7 @@ pub use name::{ClusterName, is_dns_label};
 pub use remote_kubeconfig::{RemoteKubeconfig, server_name};
 pub use revision::{Revision, counting};
 pub use tenure::{Moment, NotOurs, Tenure};
-pub use tls::{NAMES_NONE, Untrusted};
+pub use tls::NAMES_NONE;
 pub use transport::{Transport, Written};
 
 /// A connected cluster.

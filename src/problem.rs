@@ -6,7 +6,6 @@ use std::io;
 use std::time::Duration;
 
 use crate::code::Code;
-use crate::mesh::Untrusted;
 use crate::visible;
 
 /// Why a command ends without success. The numbers are a contract with scripts.
@@ -258,6 +257,18 @@ fn certificate(error: &rustls::CertificateError) -> String {
         other => format!("its certificate cannot be used: {other}"),
     }
 }
+
+/// Why a certificate is refused, in words that rustls has not.
+#[derive(Debug)]
+pub struct Untrusted(pub &'static str);
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Untrusted {}
 
 #[cfg(test)]
 mod tests {

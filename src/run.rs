@@ -4,12 +4,13 @@ mod left_out;
 
 use anyhow::{Context, Result};
 
+use crate::deadline::Deadline;
 use crate::guide::Step;
 use crate::images::Images;
 use crate::k8s::lease::Lease;
 use crate::k8s::record::Record;
 use crate::k8s::seen::Seen;
-use crate::k8s::{Choices, Deadline, Scope};
+use crate::k8s::{Choices, Scope};
 use crate::mesh::{Cluster, Mesh};
 use crate::options::Options;
 use crate::progress::Events;

@@ -19,7 +19,8 @@ use super::Finding;
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::request::send_opt;
-use crate::k8s::{Scope, kinds, pages, record};
+use crate::k8s::{Scope, kinds, record};
+use crate::mesh::pages;
 use crate::mesh::{Cluster, counting};
 use crate::progress::ObjectId;
 

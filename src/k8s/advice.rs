@@ -8,8 +8,9 @@ use kube::Api;
 use kube::api::ListParams;
 use kube::core::Status;
 
+use super::Scope;
 use super::request::{Refusal, send};
-use super::{Scope, pages};
+use crate::mesh::pages;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::shell::quoted;

@@ -17,7 +17,8 @@ use kube::discovery::{ApiCapabilities, Discovery, Scope as Reach, verbs};
 use super::ownership::{self, MANAGED_BY};
 use super::record::Key;
 use super::request::send;
-use super::{Scope, pages, wait};
+use super::{Scope, wait};
+use crate::mesh::pages;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Scope;
-use super::retry::persist;
+use crate::mesh::retry::persist;
 use crate::problem;
 use crate::visible;
 

@@ -20,7 +20,8 @@ use held::Held;
 
 use super::ownership::{INSTALL, MANAGED_BY};
 use super::request::{Refusal, send_to};
-use super::{Deadline, FIELD_MANAGER, as_ourselves, conflict};
+use super::{FIELD_MANAGER, as_ourselves, conflict};
+use crate::deadline::Deadline;
 use crate::mesh::{Cluster, Mesh, Moment, NotOurs, Tenure, Transport};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;

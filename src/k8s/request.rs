@@ -7,10 +7,11 @@ use anyhow::Result as Anyhow;
 use kube::core::Status;
 use kube::core::response::StatusCause;
 
+use super::Scope;
 use super::advice::advice;
-use super::retry::{Cause, Stop, persist};
-use super::{Deadline, Scope};
+use crate::deadline::Deadline;
 use crate::mesh::Cluster;
+use crate::mesh::retry::{Cause, Stop, persist};
 use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 

@@ -13,8 +13,9 @@ use super::kubeconfig::Source;
 use super::revision::{LABEL, Revision, TAG, Tag, counting, revisions, within};
 use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, Prometheus};
 use crate::code::Code;
-use crate::k8s::retry::{Cause, persist};
-use crate::k8s::{Deadline, pages};
+use crate::deadline::Deadline;
+use crate::mesh::pages;
+use crate::mesh::retry::{Cause, persist};
 use crate::problem::{Exit, Problem};
 use crate::{files, limit, visible};
 

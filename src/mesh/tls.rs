@@ -2,7 +2,6 @@
 //! rustls alone takes less: no certificate that the kubeconfig names itself in place of its CA, and no
 //! client certificate of X.509 version 1.
 
-use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -18,6 +17,7 @@ use rustls::{
 
 use super::pem::{self, Broken};
 use super::x509;
+use crate::problem::Untrusted;
 
 /// What a server's certificate is measured by.
 pub enum Trust {
@@ -28,18 +28,6 @@ pub enum Trust {
     /// The kubeconfig says insecure-skip-tls-verify.
     Anything,
 }
-
-/// Why a certificate is refused, in words that rustls has not.
-#[derive(Debug)]
-pub struct Untrusted(pub &'static str);
-
-impl fmt::Display for Untrusted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Untrusted {}
 
 /// Of a certificate that this machine's CAs do not know, which were asked for want of others.
 pub const NAMES_NONE: &str = "the kubeconfig names no CA, and this machine's CAs do not know its certificate; put certificate-authority into the kubeconfig";

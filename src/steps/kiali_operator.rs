@@ -21,8 +21,9 @@ use crate::k8s::health::{self, Kiali};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, kinds, pages, pods, write};
+use crate::k8s::{Scope, kinds, pods, write};
 use crate::manifests;
+use crate::mesh::pages;
 use crate::progress::ObjectId;
 
 const NAME: &str = "kiali-operator";

@@ -17,7 +17,8 @@ use crate::k8s::health::{self, Health};
 use crate::k8s::record::Key;
 use crate::k8s::request::{change, send, send_opt};
 use crate::k8s::wait::{self, Goal, Wait};
-use crate::k8s::{Scope, as_ourselves, contents, kinds, pages};
+use crate::k8s::{Scope, as_ourselves, contents, kinds};
+use crate::mesh::pages;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::{NAME, SURE, holder};
 use crate::k8s::as_ourselves;
-use crate::k8s::retry::is_quota_race;
+use crate::mesh::retry::is_quota_race;
 use crate::mesh::{Cluster, Moment, Tenure};
 
 const SIGN: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use kube::api::AttachParams;
 use tokio::io::AsyncReadExt;
 
 use crate::k8s::Scope;
-use crate::k8s::retry::persist;
+use crate::mesh::retry::persist;
 
 /// What a command in a container wrote and whether it succeeded.
 #[derive(Clone, Debug)]

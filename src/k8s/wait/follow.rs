@@ -10,9 +10,10 @@ use kube::core::Resource;
 use serde::de::DeserializeOwned;
 
 use super::{LOOK, PAUSE, SILENCE, WATCH, Wait, failed, look};
+use crate::k8s::Scope;
 use crate::k8s::health::Health;
-use crate::k8s::retry::jittered;
-use crate::k8s::{Scope, retry};
+use crate::mesh::retry;
+use crate::mesh::retry::jittered;
 
 /// The health function, and since when it is satisfied: beyond the end of a watch, because one that ends at
 /// once must not keep that from ever being long enough.

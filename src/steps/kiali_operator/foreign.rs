@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::{CRD, crd};
 use crate::k8s::record::Key;
 use crate::k8s::request::send;
-use crate::k8s::{Scope, apply, pages};
+use crate::k8s::{Scope, apply};
 use crate::manifests;
+use crate::mesh::pages;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 

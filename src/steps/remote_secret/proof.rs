@@ -10,9 +10,10 @@ use kube::Api;
 use kube::api::ListParams;
 
 use super::{ACCOUNT, NAME, RemoteAccess, kubeconfig};
+use crate::deadline::Deadline;
 use crate::k8s::health::Health;
-use crate::k8s::retry::{Cause, persist};
-use crate::k8s::{Deadline, Scope, pods, wait};
+use crate::k8s::{Scope, pods, wait};
+use crate::mesh::retry::{Cause, persist};
 use crate::mesh::{NAMES_NONE, RemoteKubeconfig};
 use crate::problem::{Exit, NAMED_CA, Problem};
 use crate::progress::ObjectId;

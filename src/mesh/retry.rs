@@ -9,9 +9,9 @@ use std::time::Duration;
 use kube::core::Status;
 use kube::core::response::StatusDetails;
 
-use super::Deadline;
 use super::pages::TooLong;
-use crate::mesh::{NotOurs, TooLarge, found};
+use super::{NotOurs, TooLarge, found};
+use crate::deadline::Deadline;
 use crate::problem::{is_tls, kube_text, no_answer};
 
 /// kube sets no read timeout: a server that accepts and never answers would hang the run.
