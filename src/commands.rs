@@ -60,7 +60,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         }
         Command::Version(args) => look::version(args, &global, work).await,
         Command::Images(args) => {
-            let images = Images::of(&Options::default().with(&args.asked()));
+            let images = Options::default().with(&args.asked()).images();
             ui::images(&images);
             Ok(Ended::done(json!({"images": document::images(&images)})))
         }

@@ -7,8 +7,6 @@ use serde_json::{Value, json};
 use reference::{parts, split};
 pub use reference::{reference, registry};
 
-use crate::options::{IMAGE, Options, REGISTRY};
-
 /// Pinned: what was tested is what runs. One image serves in each cluster and over them.
 pub const PROMETHEUS: &str = "prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac";
 pub const KIALI_OPERATOR: &str = "quay.io/kiali/kiali-operator:v2.29.0";
@@ -31,10 +29,12 @@ impl Default for Images {
 }
 
 impl Images {
-    /// An image of its own wins over the registry for all.
-    pub fn of(options: &Options) -> Images {
-        let registry = options.get(REGISTRY);
-        let one = |number: usize| match options.get(&format!("{IMAGE}{}", COMPONENTS[number])) {
+    /// The image that is named for a component wins over the registry of all.
+    pub fn named<'a>(
+        registry: Option<&str>,
+        image: impl Fn(&'static str) -> Option<&'a str>,
+    ) -> Images {
+        let one = |number: usize| match image(COMPONENTS[number]) {
             Some(image) => image.to_string(),
             None => match registry {
                 Some(registry) => format!("{registry}/{}", split(DEFAULTS[number]).1),
@@ -79,10 +79,11 @@ impl Images {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Options;
 
     fn images(options: &[(&str, &str)]) -> Images {
         let asked = options.iter().map(|(k, v)| ((*k).into(), (*v).into()));
-        Images::of(&Options::default().with(&asked.collect()))
+        Options::default().with(&asked.collect()).images()
     }
 
     #[test]

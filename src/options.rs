@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::images::{self, COMPONENTS};
+use crate::images::{self, COMPONENTS, Images};
 
 /// Of all images.
 pub const REGISTRY: &str = "registry";
@@ -91,6 +91,12 @@ impl Default for Options {
 impl Options {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
+    }
+
+    /// The images that these options name.
+    pub fn images(&self) -> Images {
+        let named = |component| self.get(&format!("{IMAGE}{component}"));
+        Images::named(self.get(REGISTRY), named)
     }
 
     pub fn values(&self) -> &BTreeMap<String, String> {

@@ -68,7 +68,7 @@ pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
             before.flags()
         ));
     }
-    let images = Images::of(&options);
+    let images = options.images();
     Ok(Chosen {
         options,
         images,

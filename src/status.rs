@@ -52,7 +52,7 @@ async fn drifts(run: &Run<'_>) -> Vec<Row> {
     let options = run.records[0].stored_options().unwrap_or_default();
     let home = run.on(Step::AggregateMetrics, &run.mesh.home);
     let place = |cluster: &Cluster, targets| Manifests {
-        images: Images::of(&options),
+        images: options.images(),
         home: run.is_home(cluster),
         targets,
     };

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use crate::cli::{self, Global};
 use crate::document::Ended;
-use crate::images::Images;
 use crate::options::Options;
 use crate::render::{self, Wanted};
 use crate::ui;
@@ -16,7 +15,7 @@ pub fn render(args: cli::Render, global: &Global) -> Result<Ended> {
         home: args.home,
         remotes: args.remote,
         namespace: global.namespace.clone(),
-        images: Images::of(&Options::default().with(&args.images.asked())),
+        images: Options::default().with(&args.images.asked()).images(),
         targets,
         kustomize: args.kustomize,
         rbac: args.rbac,

@@ -1,5 +1,4 @@
 use super::*;
-use crate::images::Images;
 use crate::mesh::ClusterName;
 
 #[test]
@@ -74,7 +73,7 @@ fn whatever_a_record_says_is_read_or_refused() {
     ];
     crate::fuzz::fuzz("the options", &samples, |input| {
         if let Ok(options) = serde_json::from_slice::<Options>(input) {
-            let _ = (options.flags(), options.is_default(), Images::of(&options));
+            let _ = (options.flags(), options.is_default(), options.images());
         }
     });
 }
