@@ -20,6 +20,8 @@ const FIRST: [&str; 3] = [
 ];
 /// Mirror a Service, or tell of other objects.
 const MIRRORS: [&str; 2] = ["Endpoints", "Event"];
+/// How the sandbox tells kwok what to play.
+const SANDBOX: &str = "kwok.x-k8s.io";
 
 /// What is ours in either cluster and not named.
 pub async fn lost(clusters: &Clusters) -> Vec<String> {
@@ -49,7 +51,9 @@ async fn ours(cluster: &Cluster) -> BTreeSet<String> {
         .groups()
         .flat_map(|group| group.recommended_resources());
     let kinds = kinds.filter(|(kind, can)| {
-        can.supports_operation(verbs::LIST) && !MIRRORS.contains(&kind.kind.as_str())
+        // What nobody can make is not ours either.
+        let made = can.supports_operation(verbs::LIST) && can.supports_operation(verbs::CREATE);
+        made && kind.group != SANDBOX && !MIRRORS.contains(&kind.kind.as_str())
     });
     let lists = stream::iter(kinds.map(|(kind, _)| list(cluster, kind)));
     let lists = lists.buffer_unordered(16).try_collect::<Vec<_>>().await;

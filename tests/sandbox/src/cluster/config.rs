@@ -18,14 +18,18 @@ pub const ISTIOD_OTHERS: u16 = 11;
 /// Images whose pods are played by a process or a stand-in, and not by kwok.
 pub const PROCESS_IMAGES: &str = "prom/prometheus|kiali/kiali|kiali-operator|ztunnel";
 
-/// Leases are renewed every few seconds by the parts of the control plane; nothing else is silent.
-/// Blocking mode writes a request down before it is answered, so a reader needs not wait.
+/// Leases are renewed every few seconds by the parts of the control plane, and the API server asks
+/// itself for a namespace at each write into it; nothing else is silent. Blocking mode writes a request
+/// down before it is answered, so a reader needs not wait.
 pub const AUDIT: &str = r"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
   - level: None
     resources: [{group: coordination.k8s.io, resources: [leases]}]
+  - level: None
+    users:
+      - system:apiserver
   - level: Metadata
 ";
 

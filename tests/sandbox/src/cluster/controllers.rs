@@ -58,6 +58,9 @@ impl Cluster {
         command.arg(format!("--secure-port={port}"));
         // It would write each pod's address into Endpoints, which refuse loopback ones, for ever.
         command.arg("--controllers=*,-endpoints-controller");
+        // EndpointSlices refuse those addresses too. A Service has its slice, as everywhere, but what
+        // its pods do is not written into it, refused, told in an event and tried again.
+        command.arg("--endpointslice-updates-batch-period=24h");
         // kwok renews the node's lease rarely, and a paused machine must not lose its node.
         command.arg("--node-monitor-grace-period=1h");
         command.current_dir(self.state()).stdin(Stdio::null());
