@@ -1,33 +1,25 @@
-//! What the user may type; the comments are the help text. Clap stops here.
+//! The command line. The doc comments are the help text. Nothing outside of this module uses clap.
 
-mod check;
-mod cleanup;
+mod commands;
 mod examples;
 mod file;
 mod fleet;
 mod images;
-mod install;
 mod render;
 mod scripts;
 mod values;
-mod verify;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-pub use check::Check;
-pub use cleanup::Cleanup;
-pub use file::{Written, read};
-pub use fleet::{Clusters, Fleet, Own, Remote, Remotes};
+pub use commands::{Check, Cleanup, Dashboard, Explain, Install, Plan, Traffic, Verify, Version};
+pub use file::{FleetFile, read};
+pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};
 pub use images::Images;
-pub use install::{Install, Plan};
 pub use render::Render;
 pub use scripts::{Completions, Man, complete, completions, man, parse};
-pub use verify::{Traffic, Verify};
-
-use crate::code::Code;
 
 /// Install, verify and remove one multi-cluster Kiali for Istio ambient clusters
 ///
@@ -60,7 +52,7 @@ Exit codes:
   130  interrupted by Ctrl-C
   143  terminated by SIGTERM";
 
-/// As clap's own, under the heading of the global options.
+/// Like clap's own flag, but under the heading of the global options.
 fn help_flag() -> Arg {
     Arg::new("help")
         .long("help")
@@ -82,13 +74,13 @@ fn version_flag() -> Arg {
         .display_order(BOTTOM)
 }
 
-/// Headings of the help.
+/// Headings in the help.
 const CLUSTERS: &str = "Clusters";
 const INSTALLED: &str = "What to install";
 const BEHAVIOR: &str = "Behavior";
 const OUTPUT: &str = "Output";
 const GLOBAL: &str = "Global options";
-/// Below all other flags of a heading.
+/// Sorts a flag below all others of its heading.
 const BOTTOM: usize = 999;
 
 #[derive(Debug, Subcommand)]
@@ -138,7 +130,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Of the document with its result.
+    /// Kind of the result document.
     pub fn kind(&self) -> &'static str {
         match self {
             Command::Check(args) if args.list => "CodesResult",
@@ -159,7 +151,7 @@ impl Command {
         }
     }
 
-    /// The one that names the clusters.
+    /// The file given with --file.
     pub fn file(&self) -> Option<&Path> {
         let file = match self {
             Command::Check(check) => &check.fleet.as_ref()?.remotes.file,
@@ -175,12 +167,12 @@ impl Command {
         file.as_deref()
     }
 
-    /// Whether another command undoes it.
+    /// Whether cleanup undoes this command.
     pub fn is_undone_by_cleanup(&self) -> bool {
         matches!(self, Command::Install(args) if !args.dry_run)
     }
 
-    /// Whether it changes clusters.
+    /// Whether this command changes clusters.
     pub fn writes(&self) -> bool {
         match self {
             Command::Install(args) => !args.dry_run,
@@ -221,12 +213,12 @@ pub struct Global {
         value_parser = values::namespace
     )]
     pub namespace: String,
-    /// Whether the user typed it.
+    /// Whether the user gave --namespace.
     #[arg(skip)]
     pub namespace_typed: bool,
-    /// What the file says that is given in place of flags.
+    /// The contents of --file.
     #[arg(skip)]
-    pub written: Option<Written>,
+    pub written: Option<FleetFile>,
     /// Time limit for the whole command, such as 90s, 10m or 1h
     #[arg(long, global = true, value_name = "TIME", default_value = "10m", value_parser = values::duration)]
     pub timeout: Duration,
@@ -246,40 +238,13 @@ pub enum LogFormat {
     Json,
 }
 
-#[derive(Args, Debug)]
-pub struct Version {
-    #[command(flatten)]
-    pub clusters: Clusters,
-    /// Show only the version of ambikiali; contacts no cluster
-    #[arg(long, help_heading = BEHAVIOR)]
-    pub client: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct Explain {
-    /// Code of the finding, such as AK1103
-    pub code: Code,
-}
-
-#[derive(Args, Debug)]
-pub struct Dashboard {
-    #[command(flatten)]
-    pub clusters: Clusters,
-    /// Local port; if it is in use, a free one is chosen
-    #[arg(long, help_heading = BEHAVIOR, default_value_t = 20001)]
-    pub port: u16,
-    /// Print the URL without opening a browser
-    #[arg(long, help_heading = BEHAVIOR)]
-    pub no_open: bool,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
 
     #[test]
-    fn the_definition_holds_together() {
+    fn the_command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 }

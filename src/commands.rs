@@ -13,7 +13,7 @@ use anyhow::Result;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::cli::{self, Cli, Command, Global, Own, Remotes};
+use crate::cli::{self, Cli, ClusterFlags, Command, Global, Remotes};
 use crate::deadline::Deadline;
 use crate::document::{self, Ended};
 use crate::guide::Step;
@@ -37,7 +37,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         mut global,
     } = cli;
     if let Some(file) = command.file().map(Path::to_owned) {
-        let written = files::aside(move || cli::read(&file)).await?;
+        let written = files::run_blocking(move || cli::read(&file)).await?;
         if let Some(namespace) = &written.namespace
             && !global.namespace_typed
         {
@@ -170,7 +170,7 @@ async fn with_remembered(mut mesh: Mesh, namespace: &str) -> Mesh {
     drop(scope);
     let remotes = mesh.remotes.iter_mut();
     for cluster in std::iter::once(&mut mesh.home).chain(remotes) {
-        if !cluster.prometheus_is_said {
+        if !cluster.prometheus_is_set {
             cluster.prometheus = records[0].prometheus(&cluster.uid);
         }
     }
@@ -191,7 +191,7 @@ fn members<const NEW: bool>(
 }
 
 /// A kubeconfig that is typed wins.
-fn written(file: cli::Written, global: &Global) -> Members {
+fn written(file: cli::FleetFile, global: &Global) -> Members {
     let mut members = named(file.home, file.remotes, global);
     if !global.kubeconfig.is_empty() {
         members.home.kubeconfig = None;
@@ -200,8 +200,12 @@ fn written(file: cli::Written, global: &Global) -> Members {
     members
 }
 
-fn named((home, own): (String, Own), remotes: Vec<cli::Remote>, global: &Global) -> Members {
-    let member = |number, context, own: Own| Member {
+fn named(
+    (home, own): (String, ClusterFlags),
+    remotes: Vec<cli::Remote>,
+    global: &Global,
+) -> Members {
+    let member = |number, context, own: ClusterFlags| Member {
         number,
         context,
         kubeconfig: own.kubeconfig,

@@ -121,7 +121,7 @@ async fn forward(
         .map_err(|e| anyhow!(kube_text(&e)))?;
     let kiali = forward
         .take_stream(to.port)
-        .context("port-forward without a stream")?;
+        .context("port-forward has no stream")?;
     tokio::select! {
         served = guarded::serve(local, port, kiali) => served,
         _ = target.wait_for(|now| now.as_ref() != Some(&to)) => Ok(()),

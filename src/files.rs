@@ -1,5 +1,5 @@
-//! Files that the user names, and those that they name in turn. They may be pipes that nobody writes to,
-//! or have no end: each is read in bounds of time and size, and away from where signals are heard.
+//! Reads files that the user names, and files that those name in turn. They may be pipes without a writer, or
+//! endless, so reading has limits for time and size, and never blocks the thread that handles signals.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -11,45 +11,44 @@ use std::thread;
 
 use crate::{limit, problem, ui};
 
-/// Larger than any that a person or a platform writes.
+/// Larger than any real kubeconfig, CA or token file.
 const LARGEST: u64 = 16 << 20;
 
-/// What pipes had in them: they give it once, and several may need it.
+/// The contents of pipes, which can be read only once but may be needed several times.
 static PIPES: Mutex<Option<HashMap<PathBuf, Vec<u8>>>> = Mutex::new(None);
 
-/// Work that reads files, done where it holds up nobody. What is left of it at the end of the process
-/// is not waited for.
-pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+/// Runs blocking work on another thread. The end of the process does not wait for it.
+pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
-/// What is in a file, as long as that has an end within the time of the command.
+/// Reads a file within the time limit of the command.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let own = path.to_owned();
-    // To open a pipe that nobody writes to takes for ever, and nothing ends that.
+    // Opening a pipe without a writer blocks forever and cannot be cancelled.
     let started = thread::Builder::new().spawn(move || drop(sender.send(bytes(&own))));
     started.map_err(|error| problem::root_cause(&error))?;
     let left = limit::left();
-    let mut read = receiver.recv_timeout(left.min(limit::TELL));
-    if read == Err(RecvTimeoutError::Timeout) && left > limit::TELL {
+    let mut read = receiver.recv_timeout(left.min(limit::NOTICE_AFTER));
+    if read == Err(RecvTimeoutError::Timeout) && left > limit::NOTICE_AFTER {
         ui::note(&format!("still reading {}", path.display()));
-        read = receiver.recv_timeout(left - limit::TELL);
+        read = receiver.recv_timeout(left - limit::NOTICE_AFTER);
     }
     read.unwrap_or_else(|error| {
         Err(match error {
             RecvTimeoutError::Timeout => {
-                format!("did not end within {} s", limit::whole().as_secs())
+                format!("was not fully read within {} s", limit::whole().as_secs())
             }
             RecvTimeoutError::Disconnected => "could not be read".into(),
         })
     })
 }
 
-/// The same, where it must be text.
+/// Reads a text file.
 pub fn text(path: &Path) -> Result<String, String> {
     String::from_utf8(read(path)?).map_err(|_| "not UTF-8".into())
 }

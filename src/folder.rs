@@ -16,14 +16,14 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// One that is there. The user named it, so it may itself be behind a link.
+    /// Opens an existing folder. The user named it, so its path may contain links.
     pub fn open(path: &Path) -> io::Result<Folder> {
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
         let path = path.to_owned();
         Ok(Folder { dir, path })
     }
 
-    /// The same, made where it is missing.
+    /// Opens the folder and creates it if it is missing.
     pub fn make(path: &Path) -> io::Result<Folder> {
         std::fs::create_dir_all(path)?;
         Folder::open(path)
@@ -33,7 +33,7 @@ impl Folder {
         Ok(self.dir.entries()?.next().is_none())
     }
 
-    /// Before the first write: a file may be there, or nothing, and only folders on the way to it.
+    /// Checks before the first write that the path is a file or missing, and that its parents are folders.
     pub fn check(&self, path: &str) -> anyhow::Result<()> {
         let wrong = |part: &Path, what: &str| {
             let part = self.path.join(part);
@@ -62,7 +62,7 @@ impl Folder {
         Ok(())
     }
 
-    /// At most so many bytes of it; None where there is nothing.
+    /// Reads a file up to a limit; None if it does not exist.
     pub fn read(&self, path: &str, most: u64) -> io::Result<Option<String>> {
         let file = match self.dir.open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -78,12 +78,12 @@ impl Folder {
         }
     }
 
-    /// Replaces what is there, and writes through nothing.
+    /// Replaces the file without following links.
     pub fn write(&self, path: &str, text: impl AsRef<[u8]>) -> io::Result<()> {
         if let Some(parent) = Path::new(path).parent() {
             self.dir.create_dir_all(parent)?;
         }
-        // Two that write at once do not meet.
+        // The name is unique, so that concurrent writers do not collide.
         let part = format!("{path}.{}.part", std::process::id());
         let written = self.write_new(&part, text.as_ref());
         let placed = written.and_then(|()| self.dir.rename(&part, &self.dir, path));
@@ -97,11 +97,11 @@ impl Folder {
         file.write_all(text)
     }
 
-    /// The file, and its folder if nothing else is in it.
+    /// Removes the file, and its folder if that is empty.
     pub fn remove(&self, path: &str) -> io::Result<()> {
         absent_is_fine(self.dir.remove_file(path))?;
         if let Some(parent) = Path::new(path).parent() {
-            // A folder that holds something else stays.
+            // A folder with other files is kept.
             let _ = self.dir.remove_dir(parent);
         }
         Ok(())

@@ -1,6 +1,5 @@
-//! Inputs that nobody means well with, for each parser of what comes from outside: real samples, broken in
-//! many ways, the same ones in every run. A parser may refuse an input, but not panic, nor take more
-//! memory than a bound, nor end the process by a stack that is used up.
+//! Malformed inputs for each parser of external data: real samples, mutated in many ways, the same in every run. A
+//! parser may reject an input, but must not panic, exceed a memory limit or overflow the stack.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,15 +7,15 @@ use std::sync::{Mutex, PoisonError};
 
 use fastrand::Rng;
 
-/// In a plain run of the tests; more in a longer one.
+/// Inputs in a plain test run; the nightly tier uses more.
 const INPUTS: usize = 500;
 const MORE: &str = "AMBIKIALI_FUZZ";
-/// Far above what an honest answer takes, and no burden to any machine.
+/// Memory limit: far above the needs of a real input.
 const MEMORY: u64 = 128;
-/// An input grows no longer by repetition.
+/// Limit for inputs that grow by repetition.
 const LONGEST: usize = 64 << 10;
 
-/// What parsers stumble over.
+/// Texts that parsers often mishandle.
 const TOKENS: [&str; 44] = [
     "\0",
     "\u{feff}",
@@ -66,9 +65,9 @@ const TOKENS: [&str; 44] = [
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Has a parser read all of them, and says how it went.
+/// Runs a parser on all inputs and prints a summary.
 pub fn fuzz(parser: &str, samples: &[&str], parse: impl Fn(&[u8])) {
-    // The memory of one at a time.
+    // Measure memory for one parser at a time.
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let more = std::env::var(MORE).ok();
     let count = more.map_or(INPUTS, |more| more.parse().expect("a number"));
@@ -98,14 +97,14 @@ pub fn fuzz(parser: &str, samples: &[&str], parse: impl Fn(&[u8])) {
     assert!(peak <= MEMORY, "{parser} took {peak} MiB");
 }
 
-/// The resident memory now; the highest is from now on.
+/// The current resident memory. Resets the peak.
 fn begin_to_measure() -> u64 {
-    // Where the system does not let it, an earlier peak hides a lower one.
+    // If the system does not allow the reset, an earlier peak may hide a lower one.
     let _ = fs::write("/proc/self/clear_refs", "5");
     status("VmRSS:")
 }
 
-/// In kB.
+/// A field of the process status in kB.
 fn status(field: &str) -> u64 {
     let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(field));
@@ -113,7 +112,7 @@ fn status(field: &str) -> u64 {
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// Each by itself: too deep, too many, too long, or nothing.
+/// Extreme inputs: too deep, too many, too long, or empty.
 fn extremes(samples: &[&str]) -> Vec<Vec<u8>> {
     let nested = |open: &str, inner: &str, close: &str, depth: usize| {
         [&open.repeat(depth), inner, &close.repeat(depth)].concat()
@@ -143,7 +142,7 @@ fn extremes(samples: &[&str]) -> Vec<Vec<u8>> {
         "--- \n".repeat(100_000),
         "a: |\n ".to_string() + &"x".repeat(1 << 20),
     ];
-    // The same in the place of each value of a real one.
+    // Put the same in place of each value of a sample.
     for sample in samples {
         texts.push((*sample).into());
         for deep in [
@@ -160,7 +159,7 @@ fn extremes(samples: &[&str]) -> Vec<Vec<u8>> {
         .collect::<Vec<_>>();
     all.push(vec![0xff; 1000]);
     all.push(vec![0; 1000]);
-    // As Windows writes a file.
+    // With CRLF line breaks.
     all.extend(samples.iter().map(|sample| {
         let units = std::iter::once(0xfeff).chain(sample.encode_utf16());
         units.flat_map(u16::to_le_bytes).collect()

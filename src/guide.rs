@@ -1,5 +1,4 @@
-//! The guide's table of contents: the steps by which progress, errors and `status` name what they
-//! speak of. No behaviour hangs on it.
+//! The guide's table of contents: the steps that progress, errors and `status` refer to.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,7 +20,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// The short name that progress lines and errors carry.
+    /// The short name in progress lines and errors.
     pub fn title(self) -> &'static str {
         match self {
             Step::Namespace => "namespace",
@@ -35,7 +34,7 @@ impl Step {
         }
     }
 
-    /// The longest that it may take, load balancers and image pulls included.
+    /// The time limit, including load balancers and image pulls.
     pub fn budget(self) -> Duration {
         Duration::from_secs(match self {
             Step::Namespace | Step::RemoteSecret => 60,
@@ -47,7 +46,7 @@ impl Step {
         })
     }
 
-    /// The longest title, for columns.
+    /// The width of the longest title, for columns.
     pub const WIDTH: usize = 18;
 }
 

@@ -1,4 +1,4 @@
-//! The images that an install makes a cluster run: pinned ones, unless the user names others.
+//! The images of an install: pinned ones, unless the user sets others.
 
 mod reference;
 
@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use reference::{parts, split};
 pub use reference::{reference, registry};
 
-/// Pinned: what was tested is what runs. One image serves in each cluster and over them.
+/// Pinned, so that the tested image runs. Used in each cluster and for federation.
 pub const PROMETHEUS: &str = "prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac";
 pub const KIALI_OPERATOR: &str = "quay.io/kiali/kiali-operator:v2.29.0";
-/// The operator's own choice, by its version.
+/// The operator's default for its version.
 pub const KIALI: &str = "quay.io/kiali/kiali:v2.29.0";
 
-/// How people call the components that have one.
+/// The components that have an image.
 pub const COMPONENTS: [&str; 3] = ["prometheus", "kiali-operator", "kiali"];
 
 const DEFAULTS: [&str; 3] = [PROMETHEUS, KIALI_OPERATOR, KIALI];
 
-/// One for each component, in their order. Each has a tag or a digest.
+/// One image per component, in the order of `COMPONENTS`. Each has a tag or a digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images([String; 3]);
 
@@ -29,7 +29,7 @@ impl Default for Images {
 }
 
 impl Images {
-    /// The image that is named for a component wins over the registry of all.
+    /// An image of a component overrides the registry.
     pub fn named<'a>(
         registry: Option<&str>,
         image: impl Fn(&'static str) -> Option<&'a str>,
@@ -44,26 +44,26 @@ impl Images {
         Images([one(0), one(1), one(2)])
     }
 
-    /// With the names of their components.
+    /// All images with the names of their components.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, &str)> {
         COMPONENTS
             .into_iter()
             .zip(self.0.iter().map(String::as_str))
     }
 
-    /// For manifests; Kiali's is null where the operator is to choose.
+    /// The values for manifests. Kiali's image is null if the operator should use its default.
     pub fn values(&self) -> Value {
         let [prometheus, operator, _] = &self.0;
         json!({"prometheus": prometheus, "kiali_operator": operator, "kiali": self.kiali()})
     }
 
-    /// Whether the operator must be told of Kiali's, and be allowed to use it.
+    /// Whether Kiali's image is not the operator's default, so that the operator must be configured to use it.
     pub fn own_kiali(&self) -> bool {
         self.0[2] != KIALI
     }
 
-    /// As a Kiali CR has it. The operator joins the parts to `name:version`, or, where `digest` says of
-    /// what kind the version is, to `name@digest:version`.
+    /// Kiali's image as the Kiali CR takes it. The operator joins the parts to `name:version`, or to
+    /// `name@digest:version` if `digest` is set.
     fn kiali(&self) -> Value {
         if !self.own_kiali() {
             return Value::Null;
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_keeps_path_tag_and_digest_and_an_image_of_its_own_wins() {
+    fn a_registry_keeps_path_tag_and_digest_and_an_image_option_overrides_it() {
         assert_eq!(images(&[]), Images::default());
         let digest = PROMETHEUS.split_once('@').unwrap().1;
         let mirrored = images(&[
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_is_told_of_an_image_that_is_not_its_own_choice() {
+    fn the_kiali_cr_has_an_image_that_is_not_the_operators_default() {
         assert_eq!(
             images(&[("image.kiali", KIALI)]).values()["kiali"],
             Value::Null

@@ -1,6 +1,6 @@
-//! Ctrl-C and SIGTERM. The first lets writes under way come to their end, so that what is in the
-//! clusters is known, and tells how to go on; a second one, or a server that hangs, is not waited
-//! for. Commands that only look end at once.
+//! Handles Ctrl-C and SIGTERM. The first signal drains the writes in flight, so that the state of the clusters is
+//! known, and prints how to continue. A second signal, or a server that hangs, ends the command at once. Commands
+//! that only read end at once too.
 
 use std::cell::OnceCell;
 use std::pin::pin;
@@ -16,10 +16,10 @@ use crate::k8s::lease::Lease;
 use crate::mesh::Mesh;
 use crate::ui;
 
-/// Nobody waits longer than two seconds for the end of what they stopped.
+/// Time limit for draining, so that the command ends within two seconds.
 const LAST_WRITES: Duration = Duration::from_millis(1500);
 
-/// What a command is doing to which clusters.
+/// The clusters that a command writes to, and its Lease.
 pub struct Work {
     writes: bool,
     has_way_back: bool,
@@ -37,17 +37,17 @@ impl Work {
         }
     }
 
-    /// From here on the command writes to these.
+    /// From now on, the command writes to these clusters.
     pub fn begins(&self, mesh: &Mesh) {
         let _ = self.mesh.set(mesh.clone());
     }
 
-    /// For the command; released after its last write, however it ends.
+    /// Stores the Lease, which is released when the command ends or is interrupted.
     pub fn holds(&self, lease: Lease) -> &Lease {
         self.lease.get_or_init(|| lease)
     }
 
-    /// The command's own end, or that of an interrupt.
+    /// Runs the command until it ends or is interrupted.
     pub async fn until_interrupted(
         &self,
         command: impl Future<Output = Result<Ended>>,
@@ -59,7 +59,7 @@ impl Work {
             code = signals.next() => code,
         };
         tokio::select! {
-            // Its last write was its last work.
+            // The command ended by itself while its writes were drained.
             ended = &mut command => return ended,
             _ = timeout(LAST_WRITES, self.last_writes()) => {}
             code = signals.next() => return Ok(code),
@@ -70,7 +70,7 @@ impl Work {
         Ok(code)
     }
 
-    /// Lets none begin, and the next run in when the last one is answered.
+    /// Blocks new writes, drains those in flight, then releases the Lease.
     async fn last_writes(&self) {
         let clusters = self.mesh.get().into_iter().flat_map(Mesh::all);
         join_all(clusters.map(|cluster| {
@@ -97,7 +97,7 @@ impl Signals {
         })
     }
 
-    /// The end that the next one asks for.
+    /// Waits for the next signal and returns the exit that it asks for.
     async fn next(&mut self) -> Ended {
         tokio::select! {
             _ = self.interrupt.recv() => Ended::interrupted(130),

@@ -1,5 +1,4 @@
-//! How objects are read, written, awaited and removed. Knows nothing of Istio, Kiali or the steps
-//! but the two status structs in `health`.
+//! Reads, writes, awaits and deletes Kubernetes objects.
 
 mod additions;
 pub mod advice;
@@ -23,7 +22,6 @@ pub mod record;
 pub mod request;
 pub mod rights;
 pub mod seen;
-mod surplus;
 pub mod wait;
 pub mod write;
 
@@ -38,10 +36,10 @@ use crate::images::Images;
 use crate::mesh::Cluster;
 use crate::progress::Progress;
 
-/// Owner of the fields we apply.
+/// Field manager of the fields that we apply.
 pub const FIELD_MANAGER: &str = "ambikiali";
 
-/// For a patch that is no apply.
+/// Parameters for a patch that is not an apply.
 fn as_ourselves() -> PatchParams {
     PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
@@ -49,24 +47,24 @@ fn as_ourselves() -> PatchParams {
     }
 }
 
-/// What the user allows beyond the usual.
+/// What the user's flags allow.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Choices {
-    /// Take the fields that another tool manages.
+    /// Take over fields that another tool manages.
     pub force_conflicts: bool,
-    /// Do without remotes that fail.
+    /// Leave out remotes that fail.
     pub keep_going: bool,
-    /// Only find out what would be removed.
+    /// Write nothing.
     pub dry_run: bool,
-    /// Remove also what was there before.
+    /// Also remove adopted objects.
     pub adopted: bool,
-    /// Pods of home run where this machine's loopback addresses lead to the clusters.
+    /// Accept loopback addresses, because pods of home run as processes of this machine.
     pub allow_loopback: bool,
-    /// Do an operator's work that no operator does.
+    /// Do the operator's work if no operator runs.
     pub force_finalizers: bool,
 }
 
-/// One step's work on one cluster.
+/// The context of one step on one cluster.
 #[derive(Clone)]
 pub struct Scope<'a> {
     pub cluster: &'a Cluster,
@@ -76,7 +74,7 @@ pub struct Scope<'a> {
     pub seen: Option<&'a Seen>,
     pub choices: Choices,
     pub images: &'a Images,
-    /// The namespace of Kiali, `kiali` unless the user says otherwise.
+    /// The namespace of Kiali.
     pub namespace: &'a str,
     pub progress: Progress,
     pub deadline: Deadline,
@@ -84,7 +82,7 @@ pub struct Scope<'a> {
 
 impl Scope<'_> {
     pub fn is_home(&self) -> bool {
-        // An install is called after its home.
+        // The id of an install is derived from its home cluster.
         self.record.id == ownership::install_id(&self.cluster.uid, self.namespace)
     }
 

@@ -1,6 +1,6 @@
-//! Which clusters the last install was for, so that `verify`, `status`, `dashboard` and `cleanup`
-//! need no contexts. The clusters' own UIDs are kept beside the names: a context that leads
-//! elsewhere now is refused.
+//! Remembers the clusters of the last install in a local file, so that `verify`, `status`, `dashboard` and
+//! `cleanup` need no contexts. The file includes the UID of each cluster: a context that now points to a
+//! different cluster is rejected.
 
 mod file;
 
@@ -21,10 +21,10 @@ struct LastInstall {
     kubeconfig: Vec<PathBuf>,
     home: Known,
     remotes: Vec<Known>,
-    /// Which install it was: home and namespace.
+    /// Id of the install, derived from home and namespace.
     #[serde(default)]
     install: String,
-    /// Those that are not the default.
+    /// Options that differ from the default.
     #[serde(default, skip_serializing_if = "Options::is_default")]
     options: Options,
 }
@@ -34,7 +34,7 @@ impl LastInstall {
         std::iter::once(&self.home).chain(&self.remotes)
     }
 
-    /// Of a form that is written here.
+    /// Whether the contents have the form that `save` writes.
     fn is_well_formed(&self) -> bool {
         let uid = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let good = |known: &Known| {
@@ -47,28 +47,28 @@ impl LastInstall {
     }
 }
 
-/// What the user said at the last install.
+/// The user's choices at the last install.
 #[derive(Debug, Default)]
-pub struct Agreed {
+pub struct LastChoices {
     pub options: Options,
-    /// By the UIDs of the clusters.
+    /// By the UID of the cluster.
     pub prometheus: BTreeMap<String, Address>,
 }
 
-/// Of this very install; nothing of another one.
-pub fn agreed(install: &str) -> Agreed {
+/// The choices of this install; the default if the file is about another one.
+pub fn choices(install: &str) -> LastChoices {
     let last = path().ok().and_then(|path| read(&path));
     let Some(last) = last.filter(|last| last.install == install) else {
-        return Agreed::default();
+        return LastChoices::default();
     };
     let address = |known: &Known| Some((known.uid.clone(), known.prometheus.clone()?));
-    Agreed {
+    LastChoices {
         prometheus: last.all().filter_map(address).collect(),
         options: last.options,
     }
 }
 
-/// Kept beside the user's other state; nothing in it is secret.
+/// Path of the file, in the user's state directory. It contains nothing secret.
 fn path() -> Result<PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME")
         .filter(|v| !v.is_empty())
@@ -77,7 +77,7 @@ fn path() -> Result<PathBuf> {
     Ok(state.context("no home folder")?.join("ambikiali/last.json"))
 }
 
-/// Remembers; written to one side and renamed, so that a reader never sees half of it.
+/// Writes the file.
 pub fn remember(members: &Members, run: &Run<'_>) -> Result<()> {
     let mesh = run.mesh;
     let absolute = |p: &PathBuf| std::path::absolute(p).unwrap_or_else(|_| p.clone());
@@ -92,7 +92,7 @@ pub fn remember(members: &Members, run: &Run<'_>) -> Result<()> {
         kubeconfig: own(c).map(absolute),
         prometheus: c.prometheus.clone(),
     };
-    // One that does not answer just now is still what it was.
+    // Keep remotes that are unreachable now.
     let path = path()?;
     let before = read(&path).filter(|last| last.home.uid == mesh.home.uid);
     let absent = before.into_iter().flat_map(|last| last.remotes);
@@ -110,7 +110,7 @@ pub fn remember(members: &Members, run: &Run<'_>) -> Result<()> {
     save(&path, &last)
 }
 
-/// The context by which the last install reached a cluster.
+/// The context of a cluster at the last install.
 pub fn context(uid: &str) -> Option<String> {
     let last = read(&path().ok()?)?;
     let mut all = last.all();
@@ -118,14 +118,14 @@ pub fn context(uid: &str) -> Option<String> {
         .map(|k| k.context.clone())
 }
 
-/// What the last install called the cluster of a context.
+/// The name of a context's cluster at the last install.
 pub fn name(context: &str) -> Option<ClusterName> {
     let last = read(&path().ok()?)?;
     let mut remotes = last.remotes.into_iter();
     remotes.find(|k| k.context == context).map(|k| k.name)
 }
 
-/// These are remotes of it no more.
+/// Removes remotes from the file.
 pub fn forget(home: &Cluster, remotes: &[ClusterName]) -> Result<()> {
     let path = path()?;
     let Some(mut last) = read(&path).filter(|last| last.home.uid == home.uid) else {
@@ -139,7 +139,7 @@ pub fn forget(home: &Cluster, remotes: &[ClusterName]) -> Result<()> {
     save(&path, &last)
 }
 
-/// Whether there is anything, legible or not.
+/// Whether the file exists, readable or not.
 pub fn exists() -> bool {
     path().is_ok_and(|path| path.symlink_metadata().is_ok())
 }
@@ -162,22 +162,24 @@ fn save(path: &Path, last: &LastInstall) -> Result<()> {
 pub fn recall(kubeconfig: &[PathBuf]) -> Result<Members> {
     let path = path()?;
     let file = path.display();
-    let forgotten = |cause: String| {
+    let unknown_clusters = |cause: String| {
         let cause = format!("no contexts given, and {cause}");
         Problem::new(Exit::Preflight, cause).fix("give the clusters: --ctx1 HOME --ctx2 REMOTE")
     };
     let text = match file::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            return Err(forgotten(format!("{file} is not readable")).into());
+            return Err(unknown_clusters(format!("{file} is not readable")).into());
         }
-        Err(_) => return Err(forgotten(format!("no install is remembered in {file}")).into()),
+        Err(_) => {
+            return Err(unknown_clusters(format!("no install is remembered in {file}")).into());
+        }
     };
-    let last = parsed(&text).ok_or_else(|| forgotten(format!("{file} is not readable")))?;
+    let last = parsed(&text).ok_or_else(|| unknown_clusters(format!("{file} is not readable")))?;
     let member = |number, known: Known| Member {
         number,
         context: known.context.clone(),
-        // Those that are typed now are for all.
+        // Kubeconfigs from the command line apply to all clusters.
         kubeconfig: known.kubeconfig.clone().filter(|_| kubeconfig.is_empty()),
         name: None,
         prometheus: None,

@@ -68,7 +68,7 @@ fn run() -> u8 {
     };
     ui::behave(manner(&cli.global));
     if cli.global.verbose {
-        mesh::listen(ui::request);
+        mesh::set_request_logger(ui::request);
     }
     let kind = cli.command.kind();
     let ended = ended(cli).unwrap_or_else(|error| {

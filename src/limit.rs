@@ -1,15 +1,14 @@
-//! The time that the whole command has, from its start: for what is waited for before and beside the
-//! work on clusters, like files and credential plugins.
+//! The time limit of the whole command, for waits outside of a step, such as for files and credential plugins.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Where no command has begun: completions of the shell.
+/// The limit if none was set.
 const USUAL: Duration = Duration::from_secs(600);
 
-/// After so long, a wait is told to who waits.
-pub const TELL: Duration = Duration::from_secs(3);
+/// After this time, the user is told about a wait.
+pub const NOTICE_AFTER: Duration = Duration::from_secs(3);
 
 static BEGUN: OnceLock<(Instant, Duration)> = OnceLock::new();
 static LIFTED: AtomicBool = AtomicBool::new(false);
@@ -18,7 +17,7 @@ pub fn begin(whole: Duration) {
     let _ = BEGUN.set((Instant::now(), whole));
 }
 
-/// From here on the command has no end of its own, and each wait has all the time.
+/// Lifts the limit for a command that runs until it is stopped. Each wait then gets the whole time.
 pub fn lift() {
     LIFTED.store(true, Ordering::Relaxed);
 }

@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 
 use crate::visible;
 
-/// The operator installs the Kiali of its own version.
+/// Version of the operator, which installs the Kiali of the same version.
 pub const KIALI_VERSION: &str = "v2.29.0";
 
-/// A manifest by its file name, so that a reader finds it.
+/// A manifest, by its file name.
 #[derive(Clone, Copy, Debug)]
 pub struct Manifest {
     file: &'static str,
@@ -39,12 +39,12 @@ manifest!(REMOTE_CLUSTER, "remote-cluster.yaml");
 manifest!(KIALI, "kiali.yaml");
 manifest!(NAMESPACE_ADMIN, "namespace-admin.yaml");
 
-/// Scrape jobs of the Prometheus in each cluster; no template.
+/// Scrape jobs of the Prometheus in each cluster. Not a template.
 pub const CLUSTER_PROMETHEUS_CONFIG: &str =
     include_str!("../manifests/cluster-prometheus.config.yaml");
 
-/// Nobody, by number, as the kubelet cannot tell from a name that it is not root; null where the
-/// platform gives each namespace's pods users of its own and refuses others.
+/// User `nobody` as a number, because the kubelet cannot verify that a user name is not root. Null if the platform
+/// assigns users to the pods of each namespace and rejects others.
 pub fn pod_user(assigned: bool) -> Value {
     match assigned {
         true => Value::Null,
@@ -52,7 +52,7 @@ pub fn pod_user(assigned: bool) -> Value {
     }
 }
 
-/// The objects of a manifest with its values filled in; the version is always there.
+/// Renders a manifest and returns its objects. The version is always defined.
 pub fn render(manifest: Manifest, values: Value) -> Result<Vec<Value>> {
     let mut all = json!({"kiali_version": KIALI_VERSION});
     if let (Some(all), Value::Object(values)) = (all.as_object_mut(), values) {
@@ -60,7 +60,7 @@ pub fn render(manifest: Manifest, values: Value) -> Result<Vec<Value>> {
     }
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // The name ends in .yaml, which turns the escaping on.
+    // The suffix .yaml enables the escaping.
     environment.add_template(manifest.file, manifest.text)?;
     let text = environment
         .get_template(manifest.file)?
@@ -70,7 +70,7 @@ pub fn render(manifest: Manifest, values: Value) -> Result<Vec<Value>> {
 }
 
 fn options() -> serde_yaml::Options {
-    // `no` and `on` are words, as for kubectl.
+    // `no` and `on` are booleans, as in kubectl.
     serde_yaml::options! { strict_booleans: true }
 }
 
@@ -79,7 +79,7 @@ pub fn to_yaml(value: &impl Serialize) -> Result<String> {
     if !yaml.contains(|c| c != '\n' && visible::is_hidden(c)) {
         return Ok(yaml);
     }
-    // JSON is YAML too, and has a way to write what a terminal would obey.
+    // JSON is valid YAML and can escape control characters.
     let json = serde_json::to_string_pretty(value)?;
     Ok(visible::in_json(&json, false) + "\n")
 }
@@ -88,7 +88,7 @@ pub fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T> {
     Ok(serde_yaml::from_str_with_options(text, options())?)
 }
 
-/// In a pod template it makes a change of configuration a roll-out.
+/// A hash of the configuration. In a pod template, it makes a changed configuration trigger a rollout.
 pub fn hash(text: &str) -> String {
     Sha256::digest(text)
         .iter()
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::images;
 
-    /// Every manifest with values that would break it, were they pasted as text.
+    /// Renders every manifest with values that would break it if they were not escaped.
     fn hostile() -> Value {
         json!({
             "namespace": "x\ny: z", "config": "a: no\n---\nb: \"1:30\"\n", "config_hash": "no",
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_missing_value_is_an_error() {
-        // The built-in functions are off: one of them is called namespace.
+        // The built-in functions are disabled, because one of them is called namespace.
         assert!(render(NAMESPACE, json!({})).is_err());
         assert!(render(KIALI, json!({"namespace": "kiali", "home": "a"})).is_err());
     }

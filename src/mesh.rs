@@ -1,31 +1,29 @@
-//! The clusters that one view will span: one home, where Kiali runs, and its remotes. Everything
-//! past this module deals in connected, named, distinct clusters.
+//! The clusters that Kiali shows: one home cluster, where Kiali runs, and its remotes. This module turns
+//! the contexts that the user named into connected, named and distinct clusters.
 
 mod address;
 mod api_server;
+mod auth;
 mod bounded;
-mod busy;
-mod change;
 mod connect;
 mod endpoint;
-mod heard;
 mod identity;
 mod kubeconfig;
+mod lease_state;
 mod name;
 pub mod pages;
 mod pem;
 mod plugin;
 mod proxy;
 mod remote_kubeconfig;
+mod request;
 pub mod retry;
+mod retry_after;
 mod revision;
 mod server;
-mod session;
-mod tenure;
 mod tls;
 mod transport;
 mod wire;
-mod without_user;
 mod x509;
 
 use std::fmt;
@@ -35,49 +33,49 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use serde::{Deserialize, Serialize};
 
-pub use address::{Address, Nowhere, Prometheus, nowhere_of_cluster};
+pub use address::{Address, Prometheus, UnreachableReason, unreachable_reason_of_load_balancer};
 pub use api_server::ApiServer;
 pub use bounded::{TooLarge, found};
 pub use connect::{connect, connect_each, connect_reachable, contexts, look_up};
 pub use endpoint::{Endpoint, Trust};
-pub use heard::{Heard, listen};
+pub use lease_state::{BootInstant, LeaseError, LeaseState};
 pub use name::{ClusterName, is_dns_label};
 pub use remote_kubeconfig::{RemoteKubeconfig, server_name};
+pub use request::{RequestLog, set_request_logger};
 pub use revision::{Revision, counting};
-pub use tenure::{Moment, NotOurs, Tenure};
-pub use tls::NAMES_NONE;
-pub use transport::{Transport, Written};
+pub use tls::NO_CA;
+pub use transport::{Transport, WriteCounts};
 
 /// A connected cluster.
 #[derive(Clone)]
 pub struct Cluster {
     pub name: ClusterName,
-    /// As flags count it: 1 is home.
+    /// Number in the flags, as in `--ctx2`; home is 1.
     pub number: usize,
     pub context: String,
-    /// What a command for it begins with, ready for a shell.
+    /// kubectl with the flags that select this cluster, quoted for a shell.
     pub kubectl: String,
-    /// UID of namespace `kube-system`: the same for the life of the cluster.
+    /// UID of namespace `kube-system`, which stays the same for the life of the cluster.
     pub uid: String,
-    /// As this machine reaches it.
+    /// Address of the API server as this machine reaches it.
     pub server: String,
     pub client: Client,
-    /// What that client's requests pass through.
+    /// Transport that all requests of `client` pass through.
     pub transport: Transport,
-    /// As pods of another cluster reach it.
+    /// How pods of another cluster reach the API server.
     pub endpoint: Endpoint,
-    /// Of somebody else, scraped in place of one of ours.
+    /// The user's own Prometheus, scraped instead of one that an install creates.
     pub prometheus: Option<Address>,
-    /// The user said which; else it is that of the last install.
-    pub prometheus_is_said: bool,
-    /// Of the istiod that looks at Gateways in its namespace.
+    /// Whether a flag set `prometheus`; otherwise it comes from the last install.
+    pub prometheus_is_set: bool,
+    /// Revision of the istiod that handles Gateways.
     pub revision: Revision,
-    /// The platform gives each namespace's pods their user and group (OpenShift).
+    /// Whether the platform assigns user and group to the pods of each namespace (OpenShift).
     pub assigns_users: bool,
 }
 
 impl Cluster {
-    /// The server's own time: what ages and Leases are told by.
+    /// Time of the API server's clock. Ages and Leases are judged by it, never by this machine's clock.
     pub fn server_time(&self) -> Option<Timestamp> {
         self.transport.server_time()
     }
@@ -101,7 +99,7 @@ impl Mesh {
         std::iter::once(&self.home).chain(&self.remotes)
     }
 
-    /// Those that this one has to reach.
+    /// All clusters except the given one.
     pub fn others(&self, than: &Cluster) -> impl Iterator<Item = &Cluster> {
         self.all().filter(move |cluster| cluster.uid != than.uid)
     }
@@ -114,39 +112,39 @@ impl Mesh {
         }
     }
 
-    /// For people: "cluster1, cluster2".
+    /// Names for messages: "cluster1, cluster2".
     pub fn names(&self) -> String {
         let names = self.all().map(|c| c.name.as_str()).collect::<Vec<_>>();
         names.join(", ")
     }
 }
 
-/// One cluster as the user named it.
+/// One cluster as given by the user's flags.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// 1 is home: the number that its flags carry.
+    /// Number in the flags, as in `--ctx2`; home is 1.
     pub number: usize,
     pub context: String,
-    /// Where alone the context is looked up.
+    /// The only kubeconfig in which the context is looked up, if set.
     pub kubeconfig: Option<PathBuf>,
-    /// What its Istio cluster id must be.
+    /// The Istio cluster id that the cluster must have, if set.
     pub name: Option<ClusterName>,
     pub prometheus: Option<Prometheus>,
-    /// Address for pods of other clusters, when the kubeconfig's is not the right one.
+    /// API server address for pods of other clusters; overrides the kubeconfig's.
     pub api_server: Option<ApiServer>,
-    /// Whose certificates are believed there, and for which name, when it is not what goes with the address.
+    /// CA and server name for that address; override the defaults.
     pub ca: Option<Ca>,
     pub tls_server_name: Option<String>,
-    /// Name and UID it had when it was installed; None when the user named it now.
+    /// The cluster as the last install recorded it; None if the user named it by flags.
     pub known: Option<Known>,
 }
 
-/// Whose certificates are believed.
+/// The CA that a server's certificate is verified against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ca {
-    /// Of PEM certificates.
+    /// A file with PEM certificates.
     File(PathBuf),
-    /// Those that every machine knows.
+    /// The CAs of the operating system.
     System,
 }
 
@@ -159,7 +157,7 @@ impl From<PathBuf> for Ca {
     }
 }
 
-/// What an install remembers of a cluster.
+/// A cluster as an install records it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Known {
     pub context: String,
@@ -167,12 +165,12 @@ pub struct Known {
     pub uid: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<PathBuf>,
-    /// Of somebody else, scraped in place of one of ours.
+    /// The user's own Prometheus, scraped instead of one that an install creates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<Address>,
 }
 
-/// A remote that does not answer, or that an install does without.
+/// A remote that is unreachable, or that an install skips.
 #[derive(Debug)]
 pub struct Absent {
     pub name: ClusterName,
@@ -180,7 +178,7 @@ pub struct Absent {
     pub error: anyhow::Error,
 }
 
-/// What `connect` needs to know.
+/// The clusters to connect to.
 #[derive(Clone, Debug)]
 pub struct Members {
     pub kubeconfig: Vec<PathBuf>,
@@ -188,7 +186,7 @@ pub struct Members {
     pub remotes: Vec<Member>,
 }
 
-/// Whether a cluster without istiod is still of use: not for an install, but for a cleanup.
+/// Whether a cluster must have an istiod: an install needs one, a cleanup does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Istiod {
     Required,

@@ -1,5 +1,5 @@
-//! What a user may choose about the objects of an install. They are words by name, so that the record can
-//! keep them for the next run, and a later version's too, which this one does not know.
+//! The user's options for the objects of an install. They are stored as texts by name, so that the record keeps them
+//! for the next run, including those of a later version that this version does not know.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::images::{self, COMPONENTS, Images};
 
-/// Of all images.
+/// Name of the option for the registry of all images.
 pub const REGISTRY: &str = "registry";
-/// What comes before the component whose image it is.
+/// Prefix of the option for the image of a component.
 pub const IMAGE: &str = "image.";
-/// The way back from what was chosen once.
+/// The value that resets an option.
 pub const DEFAULT: &str = "default";
 
-/// Changes when a name gets another meaning; a new name is no change.
+/// Version of the format. It changes if the meaning of a name changes, but not for a new name.
 const FORM: u32 = 1;
 
-/// What a user says now, by the names of the options.
+/// The options given on the command line, by name.
 pub type Asked = BTreeMap<String, String>;
 
-/// Those that are not the default.
+/// The options that differ from the default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "Written")]
 pub struct Options {
@@ -28,14 +28,14 @@ pub struct Options {
     values: BTreeMap<String, String>,
 }
 
-/// As it stands in a record or a file, which others may have written.
+/// Unvalidated options from a record or file, which others may have written.
 #[derive(Deserialize)]
 struct Written {
     version: u32,
     values: BTreeMap<String, String>,
 }
 
-/// More than all options there will be, and shorter than any value that is of use.
+/// Limits for the number of options and the length of a value.
 const MOST: usize = 64;
 const LONGEST: usize = 512;
 
@@ -48,7 +48,7 @@ impl TryFrom<Written> for Options {
         }
         for (name, value) in &values {
             readable(name, value)?;
-            // What a later version means by a name is not known here.
+            // The options of another format version cannot be validated.
             if version == FORM {
                 known(name, value)?;
             }
@@ -67,7 +67,7 @@ fn readable(name: &str, value: &str) -> Result<(), String> {
         .ok_or_else(|| format!("\"{}\" is not a valid option", name.escape_debug()))
 }
 
-/// The same parsers as the flags'.
+/// Validates a value with the parser of its flag.
 fn known(name: &str, value: &str) -> Result<(), String> {
     let component = name.strip_prefix(IMAGE);
     match (name, component) {
@@ -107,12 +107,12 @@ impl Options {
         self.values.is_empty()
     }
 
-    /// Whether what the names mean is known here.
+    /// Whether this version knows the format.
     pub fn is_known(&self) -> bool {
         self.version == FORM
     }
 
-    /// After the user chose these now; the rest stays.
+    /// These options, overridden by those from the command line.
     pub fn with(&self, asked: &Asked) -> Options {
         let mut all = self.clone();
         let asked = asked.iter().map(|(k, v)| (k.clone(), v.clone()));
@@ -121,7 +121,7 @@ impl Options {
         all
     }
 
-    /// Those of these that choose what is run, and that are another than there.
+    /// The image options that differ from `others` and are not given on the command line.
     pub fn of_images_but(&self, others: &Options, asked: &Asked) -> Options {
         let chooses = |name: &String| *name == REGISTRY || name.starts_with(IMAGE);
         let mut these = self.clone();
@@ -131,19 +131,19 @@ impl Options {
         these
     }
 
-    /// As one types that they shall not be.
+    /// The flags that reset these options.
     pub fn flags_back(&self) -> String {
         let flags = self.values.keys().map(|name| flag(name, DEFAULT));
         flags.collect::<Vec<_>>().join(" ")
     }
 
-    /// As they are typed.
+    /// The flags that set these options.
     pub fn flags(&self) -> String {
         let flags = self.values.iter().map(|(name, value)| flag(name, value));
         flags.collect::<Vec<_>>().join(" ")
     }
 
-    /// What became of each that is another one now: "--registry default -> r.example.com".
+    /// The changed options, as in "--registry default -> r.example.com".
     pub fn changes(&self, now: &Options) -> Vec<String> {
         let names = self.values.keys().chain(now.values.keys());
         let names = names.collect::<std::collections::BTreeSet<_>>();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_asked_for_stays_and_default_is_the_way_back() {
+    fn options_are_kept_until_they_are_set_to_default() {
         let first = asked(&[("registry", "r.b"), ("image.kiali", "a/b:1")]);
         let first = Options::default().with(&first);
         assert_eq!(first.flags(), "--image kiali=a/b:1 --registry r.b");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_record_says_passes_the_parsers_of_the_flags() {
+    fn options_of_a_record_are_validated_like_flags() {
         let read = |name: &str, value: &str| {
             let text = serde_json::json!({"version": 1, "values": {name: value}});
             serde_json::from_value::<Options>(text)
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_a_later_version_is_kept_and_a_later_meaning_is_noticed() {
+    fn an_option_of_a_later_version_is_kept_and_a_later_format_is_noticed() {
         let text = r#"{"version":1,"values":{"retention":"6h"}}"#;
         let options: Options = serde_json::from_str(text).unwrap();
         assert!(options.is_known());

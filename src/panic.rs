@@ -1,5 +1,5 @@
-//! A panic is a fault of this program: no input may make one. Where it happens all the same, in a task or
-//! in the command itself, it is told as what it is and ends the program with exit code 1.
+//! Handles panics. A panic is a bug: no input may cause one. If one happens, in a task or in the command, it is
+//! reported as a bug and the program exits with 1.
 
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +9,10 @@ use crate::ui;
 
 static SEEN: AtomicBool = AtomicBool::new(false);
 
-/// From now on, in place of the message of the panic: that may have anything in it, like a token.
+/// Replaces the default message of a panic, which may contain a token.
 pub fn tell() {
     std::panic::set_hook(Box::new(|panic| {
-        // The first one; others follow from it.
+        // Only the first panic counts; others follow from it.
         if !SEEN.swap(true, Ordering::Relaxed) {
             ui::error(&bug(&place(panic)).into());
         }

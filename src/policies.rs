@@ -1,5 +1,5 @@
-//! Policies of the mesh and of the network that would block what an install makes, judged from what they
-//! say: only what surely blocks is told, as nobody here knows whether the data plane enforces them.
+//! Finds AuthorizationPolicies and NetworkPolicies that would block an install. Only policies that block for certain
+//! are reported, because it is unknown whether the data plane enforces them.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::guide::ISTIO_NAMESPACE;
 
 type Labels = &'static [(&'static str, &'static str)];
 
-/// Pods of an install, by what a policy selects them.
+/// Pods of an install and the labels by which a policy selects them.
 pub struct Pods {
     pub what: &'static str,
     labels: Labels,
-    /// Whether anybody comes to them; they ask others all the same.
+    /// Whether the pods accept connections. All of them open connections.
     serve: bool,
 }
 
@@ -74,12 +74,12 @@ const KIALI: Pods = Pods {
     serve: false,
 };
 
-/// What an install makes beside Istio, unless somebody else's Prometheus is scraped.
+/// Pods in Istio's namespace, unless the user's own Prometheus is scraped.
 pub const OF_THE_MESH: &[Pods] = &[GATEWAY, PROMETHEUS];
 pub const ON_HOME: &[Pods] = &[FEDERATING, KIALI, OPERATOR];
 pub const ON_REMOTE: &[Pods] = &[OPERATOR];
 
-/// The AuthorizationPolicy by which the Gateway denies a scrape: `GET /federate` of somebody who has no
+/// The AuthorizationPolicy that makes the Gateway deny a scrape, which is `GET /federate` from a client without an
 /// identity in the mesh.
 pub fn denying(policies: &[DynamicObject]) -> Option<(&DynamicObject, &'static str)> {
     let held = policies
@@ -129,7 +129,7 @@ fn holds_for_the_gateway(policy: &DynamicObject) -> bool {
     labels.all(|(name, value)| value.as_str().is_some_and(|v| has(GATEWAY.labels, name, v)))
 }
 
-/// Whether a scrape may match the rule, as far as can be told.
+/// Whether a scrape may match the rule.
 fn perhaps(rule: &Value) -> bool {
     let any = |list: &Value, test: fn(&Value) -> bool| {
         let list = list.as_array().filter(|list| !list.is_empty());
@@ -147,7 +147,7 @@ fn perhaps(rule: &Value) -> bool {
         && conditions.into_iter().all(condition)
 }
 
-/// Somebody without a certificate or a token may be this source.
+/// Whether a client without a certificate or token may match this source.
 fn anonymous(from: &Value) -> bool {
     let names = [
         "principals",
@@ -185,7 +185,7 @@ fn operation(to: &Value) -> bool {
     meant && !barred
 }
 
-/// Whether every scrape matches the rule.
+/// Whether every scrape matches the rule for certain.
 fn surely(rule: &Value) -> bool {
     let absent = |field: &str| rule[field].as_array().is_none_or(Vec::is_empty);
     let plain = |to: &Value| {
@@ -197,7 +197,7 @@ fn surely(rule: &Value) -> bool {
     absent("from") && absent("when") && to.is_none_or(|to| to.iter().any(plain))
 }
 
-/// `/fed*`, `*ate`, `*`, and templates, which may mean anything.
+/// Matches `/fed*`, `*ate` and `*`. A template may match anything.
 fn matches(pattern: &Value, is: &str) -> bool {
     let pattern = pattern.as_str().unwrap_or_default();
     match (pattern.strip_suffix('*'), pattern.strip_prefix('*')) {
@@ -208,7 +208,7 @@ fn matches(pattern: &Value, is: &str) -> bool {
     }
 }
 
-/// Each NetworkPolicy of a namespace after which nothing comes to pods of ours, or nothing from them.
+/// The NetworkPolicies of a namespace that block all traffic to our pods, or all traffic from them.
 pub fn cut_off(
     policies: &[NetworkPolicy],
     ours: impl IntoIterator<Item = &'static Pods>,
@@ -246,7 +246,7 @@ fn isolates(policy: &NetworkPolicy, pods: &Pods, direction: &str) -> bool {
     };
     let types = spec.policy_types.as_deref().unwrap_or_default();
     let holds = match types.is_empty() {
-        // As the API server defaults it.
+        // The API server's default.
         true => direction == "Ingress" || spec.egress.is_some(),
         false => types.iter().any(|one| one == direction),
     };
@@ -291,7 +291,7 @@ fn has(labels: Labels, name: &str, value: &str) -> bool {
     labels.contains(&(name, value))
 }
 
-/// How people name such a policy.
+/// The name of a policy for messages.
 pub fn name(policy: &DynamicObject) -> String {
     let name = policy.metadata.name.as_deref().unwrap_or_default();
     format!("AuthorizationPolicy {ISTIO_NAMESPACE}/{name}")

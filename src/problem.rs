@@ -1,5 +1,4 @@
-//! Errors that code branches on: which exit code a failure ends with, and the command that fixes
-//! it. Everything else is `anyhow` with a chain of causes.
+//! Errors with an exit code and a fix. All other errors are `anyhow` errors with a chain of causes.
 
 use std::fmt;
 use std::io;
@@ -12,28 +11,28 @@ use crate::visible;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Unexpected = 1,
-    /// What was typed makes no sense with what is remembered.
+    /// The arguments do not match the remembered install.
     Usage = 2,
-    /// Refused before the first write.
+    /// Rejected before the first write.
     Preflight = 3,
-    /// A deadline passed; running again goes on from here.
+    /// The deadline passed; running the command again continues.
     TimedOut = 4,
     NotVerified = 5,
-    /// Something is left after a cleanup, or was left out of an install.
+    /// A cleanup left objects behind, or an install left out a remote.
     Partial = 6,
-    /// A cluster cannot be reached or refuses the credentials.
+    /// A cluster is unreachable or rejects the credentials.
     Unreachable = 8,
-    /// Another manager owns what would be written.
+    /// Another field manager owns a field to be written.
     Conflict = 9,
-    /// A plan has something to write, and the user wanted to know by the exit code.
+    /// Changes are pending, reported with --exit-code.
     Changes = 10,
 }
 
-/// A failure with its exit code, its cause in one sentence and, when known, the next command.
+/// An error with its exit code, its cause in one sentence and, if known, the command that fixes it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct Problem {
     pub exit: Exit,
-    /// What `explain` knows more of.
+    /// The finding that `explain` describes.
     pub code: Option<Code>,
     cause: String,
     pub fix: Option<String>,
@@ -54,7 +53,7 @@ impl Problem {
         self
     }
 
-    /// The same problem, with more said about where it is.
+    /// The same problem with a changed cause.
     pub fn caused(&self, more: impl FnOnce(&str) -> String) -> Problem {
         Problem {
             cause: more(&self.cause),
@@ -74,8 +73,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A fault of this program, whatever led to it. Where it happened is said, and not what it was made of: a
-/// secret may be in that.
+/// The error for a bug in ambikiali. It has the place in the code but no data, which may contain a secret.
 pub fn bug(place: &str) -> Problem {
     Problem::new(
         Exit::Unexpected,
@@ -93,25 +91,25 @@ pub fn find(error: &anyhow::Error) -> Option<&Problem> {
     error.chain().find_map(|cause| cause.downcast_ref())
 }
 
-/// All that an API server says of a kind that it does not serve.
+/// The text of an API server's 404 for a kind that it does not serve.
 pub const UNKNOWN_KIND: &str = "404 page not found";
 
 /// How long a server may take to accept a connection.
 pub const CONNECT: Duration = Duration::from_secs(10);
 
-/// Characters of a server's message: an invalid object is told field by field.
+/// Limit for a server's message, which lists each invalid field of an object.
 const LONGEST: usize = 2000;
 
-/// The reason of a Status that no server sent: there are no credentials to ask it with.
+/// The reason in a Status that we create if there are no credentials for a request.
 pub const NO_CREDENTIALS: &str = "NoCredentials";
 
 pub fn no_answer(waited: Duration) -> String {
-    // What is left of a deadline is always a little less than it was.
+    // The time left of a deadline is always slightly less than the whole, so round up.
     format!("no answer in {:.0} s", waited.as_secs_f64())
 }
 
-/// What an API server or the way to it said, in one line. kube's own text repeats the answer in
-/// debug form, and a load balancer's HTML page is of no use to anybody.
+/// An error of kube in one line. kube's own text repeats the response in debug form, and the HTML page of a load
+/// balancer is useless.
 pub fn kube_text(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status_text(status),
@@ -129,14 +127,14 @@ fn status_text(status: &kube::core::Status) -> String {
         (404, UNKNOWN_KIND) => "the API server does not know this kind".into(),
         (code, _) if html || message.is_empty() => answered(code),
         (_, message) => {
-            // An admission webhook has its own words.
+            // The message of an admission webhook is kept.
             let line = message.lines().next().unwrap_or_default();
             visible::short(line, LONGEST).into_owned()
         }
     }
 }
 
-/// As the server's own text says nothing of the time.
+/// The text for a throttled request, because the server's own text does not include the delay.
 fn throttled(status: &kube::core::Status) -> String {
     let seconds = status.details.as_ref().map_or(0, |d| d.retry_after_seconds);
     match seconds {
@@ -145,7 +143,7 @@ fn throttled(status: &kube::core::Status) -> String {
     }
 }
 
-/// By the number's own name: the reason of such a Status is kube's, which could not read the answer.
+/// The text for a response without a Status: the name of the HTTP status code.
 fn answered(code: u16) -> String {
     let name = http::StatusCode::from_u16(code).ok();
     let name = name.and_then(|code| code.canonical_reason());
@@ -154,7 +152,7 @@ fn answered(code: u16) -> String {
         .into()
 }
 
-/// The innermost cause: the outer ones only say "client error".
+/// The innermost cause. The outer ones only say "client error".
 pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
@@ -165,7 +163,7 @@ pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     }
     let text = cause.to_string();
     match cause.downcast_ref::<io::Error>() {
-        // Not the system's own time limit but ours, which says "deadline has elapsed".
+        // Our own connect timeout, whose text is "deadline has elapsed".
         Some(e) if e.kind() == io::ErrorKind::TimedOut && e.raw_os_error().is_none() => {
             no_answer(CONNECT)
         }
@@ -174,7 +172,7 @@ pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-/// Whether one side refuses the other in a TLS handshake, which no further try changes.
+/// Whether the TLS handshake failed, so that a retry is useless.
 pub fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -195,14 +193,14 @@ fn is_refusal(error: &rustls::Error) -> bool {
 }
 
 fn tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    // Errors of a connection are wrapped in others of the system, which do not name their source.
+    // `io::Error::source` skips the error that it wraps.
     match error.downcast_ref().and_then(io::Error::get_ref) {
         Some(inner) => tls(inner),
         None => error.downcast_ref(),
     }
 }
 
-/// What is wrong in a handshake, in words that say who refuses whom.
+/// Describes a failed handshake, and which side rejected the other.
 fn handshake(error: &rustls::Error) -> String {
     use rustls::AlertDescription as Alert;
     use rustls::Error::*;
@@ -227,10 +225,10 @@ fn handshake(error: &rustls::Error) -> String {
     }
 }
 
-/// Who did not vouch for a certificate, as these texts say it of the kubeconfig that is used.
+/// The CA that did not issue a certificate, as these texts name it.
 pub const NAMED_CA: &str = "the CA in the kubeconfig";
 
-/// What is wrong with a server's certificate, in words that say whose it is.
+/// Describes what is wrong with a server's certificate.
 fn certificate(error: &rustls::CertificateError) -> String {
     use rustls::CertificateError::*;
     match error {

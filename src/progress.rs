@@ -1,4 +1,4 @@
-//! What happens, as values: steps send events, `ui` alone shows them.
+//! Progress events: steps send them, and only `ui` shows them.
 
 mod hop;
 
@@ -11,7 +11,7 @@ use crate::mesh::ClusterName;
 
 pub use hop::{Hop, Verdict};
 
-/// An object as people name it: `Deployment kiali/prometheus`.
+/// The identity of an object, shown as in `Deployment kiali/prometheus`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectId {
     pub kind: String,
@@ -46,7 +46,7 @@ impl fmt::Display for ObjectId {
     }
 }
 
-/// What is under way: a step that changes something, or a hop that is looked at.
+/// What an event is about: a step of an install, or a hop of `verify`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Step(Step),
@@ -71,20 +71,20 @@ impl fmt::Display for Part {
 #[derive(Clone, Debug)]
 pub enum Event {
     Started,
-    /// What is waited for, and why it is not there yet.
+    /// An object that is waited for, and why it is not ready.
     Waiting {
         object: ObjectId,
         reason: String,
     },
-    /// It is as it was waited for; the step may still wait for another.
+    /// The object is ready; the step may still wait for another.
     Arrived(ObjectId),
-    /// Of lasting interest, whatever comes of the step.
+    /// A message that is shown whatever the result of the step.
     Note(String),
     Done(String),
     Failed,
-    /// How a hop is: what was seen, or why not.
+    /// The result of a hop.
     Found(Verdict, String),
-    /// Nothing more comes of it.
+    /// The end of a hop without a result.
     Ended,
 }
 
@@ -95,7 +95,7 @@ pub struct Message {
     pub event: Event,
 }
 
-/// The sending end, scoped to one step on one cluster.
+/// Sends the events of one step on one cluster.
 #[derive(Clone)]
 pub struct Progress {
     sender: UnboundedSender<Message>,
@@ -103,7 +103,7 @@ pub struct Progress {
     cluster: ClusterName,
 }
 
-/// A sender that is not scoped yet, and the end that `ui` reads.
+/// Creates the sender, and the receiver that `ui` reads.
 pub fn channel() -> (Events, UnboundedReceiver<Message>) {
     let (sender, receiver) = unbounded_channel();
     (Events(sender), receiver)
@@ -130,7 +130,7 @@ impl Events {
     }
 }
 
-/// The same of a hop on the way from or to one cluster.
+/// Sends the events of one hop of one cluster.
 #[derive(Clone)]
 pub struct HopProgress {
     sender: UnboundedSender<Message>,
@@ -171,7 +171,7 @@ impl Progress {
     }
 
     fn send(&self, event: Event) {
-        // A reader that is gone only means that nobody looks any more.
+        // Without a receiver, events are dropped.
         let _ = self.sender.send(Message {
             part: Part::Step(self.step),
             cluster: self.cluster.clone(),
@@ -201,7 +201,7 @@ impl HopProgress {
     }
 
     fn send(&self, event: Event) {
-        // As above.
+        // Without a receiver, events are dropped.
         let _ = self.sender.send(Message {
             part: Part::Hop(self.hop),
             cluster: self.cluster.clone(),

@@ -80,7 +80,7 @@ pub async fn choose(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
 /// user says it, or said it at the last install on this machine.
 fn said_here(run: &Run<'_>, before: &Options, asked: &Asked) -> Result<(), Problem> {
     let record = run.on(Step::Namespace, &run.mesh.home).record;
-    let last = last_install::agreed(&record.id);
+    let last = last_install::choices(&record.id);
     let options = before.of_images_but(&last.options, asked);
     let (mut to_use, mut to_reset) = (Vec::new(), Vec::new());
     if !options.is_default() {
@@ -91,7 +91,7 @@ fn said_here(run: &Run<'_>, before: &Options, asked: &Asked) -> Result<(), Probl
         let Some(address) = cluster.prometheus.as_ref() else {
             continue;
         };
-        if !cluster.prometheus_is_said && last.prometheus.get(&cluster.uid) != Some(address) {
+        if !cluster.prometheus_is_set && last.prometheus.get(&cluster.uid) != Some(address) {
             to_use.push(format!("--prometheus{number} {address}"));
             to_reset.push(format!("--prometheus{number} default"));
         }

@@ -1,6 +1,6 @@
-//! `render`: the objects of an install as files, one folder for each cluster, without a cluster. They are
-//! the steps' own, but for the tokens, which only an install has, and they carry no label of an install: to
-//! one that comes later they are somebody else's, which it uses as they are.
+//! `render`: writes the objects of an install to files, one folder for each cluster, without contacting a cluster.
+//! They are the objects of the steps without tokens, which only an install has, and without the labels of an
+//! install: a later install treats them as foreign and uses them unchanged.
 
 mod folder;
 
@@ -21,7 +21,7 @@ use crate::planned::{Place, objects};
 use crate::problem::{Exit, Problem};
 use crate::steps::{ScrapeTarget, remote_secret};
 
-/// Files in the order in which they are to be applied: by their names.
+/// The order of the kinds in file names, which is the order in which to apply them.
 const ORDER: [&str; 13] = [
     "Namespace",
     "CustomResourceDefinition",
@@ -38,37 +38,37 @@ const ORDER: [&str; 13] = [
     "Kiali",
 ];
 
-/// What an administrator must make so that the admin of two namespaces can make the rest.
-const OF_AN_ADMIN: [&str; 4] = [
+/// Kinds that a cluster administrator must create so that a namespace admin can create the rest.
+const ADMIN_KINDS: [&str; 4] = [
     "Namespace",
     "CustomResourceDefinition",
     "ClusterRole",
     "ClusterRoleBinding",
 ];
 
-pub struct Wanted {
+pub struct RenderOptions {
     pub home: ClusterName,
     pub remotes: Vec<ClusterName>,
     pub namespace: String,
     pub images: Images,
-    /// Where the Prometheus of each cluster is exposed.
+    /// The exposed address of each cluster's Prometheus.
     pub targets: BTreeMap<ClusterName, Address>,
     pub kustomize: bool,
-    /// Only what an administrator must make.
+    /// Render only what a cluster administrator must create.
     pub rbac: bool,
-    /// The ClusterSecretStore that has the kubeconfigs; else somebody fills the Secret.
+    /// The ClusterSecretStore with the kubeconfigs; if None, the user or an install fills the Secret.
     pub store: Option<String>,
 }
 
-/// Text by path, the same for the same wishes.
+/// File contents by path. The same input gives the same files.
 pub type Files = BTreeMap<String, String>;
 
-pub fn files(wanted: &Wanted) -> Result<Files> {
-    let targets = targets(wanted)?;
+pub fn files(options: &RenderOptions) -> Result<Files> {
+    let targets = targets(options)?;
     let mut files = Files::new();
-    for cluster in std::iter::once(&wanted.home).chain(&wanted.remotes) {
+    for cluster in std::iter::once(&options.home).chain(&options.remotes) {
         let mut names = BTreeSet::new();
-        for object in of_cluster(wanted, cluster, &targets)? {
+        for object in of_cluster(options, cluster, &targets)? {
             let name = file_name(&object)?;
             files.insert(
                 format!("{}/{name}", cluster.as_folder()),
@@ -76,7 +76,7 @@ pub fn files(wanted: &Wanted) -> Result<Files> {
             );
             names.insert(name);
         }
-        if wanted.kustomize {
+        if options.kustomize {
             let text = manifests::to_yaml(&json!({
                 "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
                 "resources": names,
@@ -87,25 +87,25 @@ pub fn files(wanted: &Wanted) -> Result<Files> {
     Ok(files)
 }
 
-/// Home's first. Who only wants what an administrator makes needs none.
-fn targets(wanted: &Wanted) -> Result<Vec<ScrapeTarget>, Problem> {
-    let all = || std::iter::once(&wanted.home).chain(&wanted.remotes);
+/// The scrape targets, home first. With --rbac, none are needed.
+fn targets(options: &RenderOptions) -> Result<Vec<ScrapeTarget>, Problem> {
+    let all = || std::iter::once(&options.home).chain(&options.remotes);
     let distinct = all().collect::<BTreeSet<_>>();
     let wrong = |cause: String| Problem::new(Exit::Usage, cause);
-    if distinct.len() <= wanted.remotes.len() {
+    if distinct.len() <= options.remotes.len() {
         return Err(wrong("two clusters have the same name".into()).fix(
             "give each cluster once, by its Istio cluster ID (global.multiCluster.clusterName)",
         ));
     }
-    if let Some(unknown) = wanted.targets.keys().find(|name| !distinct.contains(name)) {
+    if let Some(unknown) = options.targets.keys().find(|name| !distinct.contains(name)) {
         return Err(
             wrong(format!("--target {unknown} does not match any cluster"))
                 .fix("use a name given to --home or --remote"),
         );
     }
-    let missing = all().filter(|name| !wanted.targets.contains_key(name));
+    let missing = all().filter(|name| !options.targets.contains_key(name));
     let missing = missing.map(ToString::to_string).collect::<Vec<_>>();
-    if !missing.is_empty() && !wanted.rbac {
+    if !missing.is_empty() && !options.rbac {
         let cause = format!(
             "--target is missing for {}; render contacts no cluster, so it cannot look up the address of a Gateway",
             missing.join(", ")
@@ -118,21 +118,21 @@ fn targets(wanted: &Wanted) -> Result<Vec<ScrapeTarget>, Problem> {
             "add {flags}; to find the address: kubectl -n istio-system get gateway prometheus-gateway"
         )));
     }
-    let known = all().filter_map(|name| Some((name, wanted.targets.get(name)?)));
+    let known = all().filter_map(|name| Some((name, options.targets.get(name)?)));
     let targets = known.map(|(cluster, address)| ScrapeTarget::of(cluster, address));
     Ok(targets.collect())
 }
 
 fn of_cluster(
-    wanted: &Wanted,
+    options: &RenderOptions,
     cluster: &ClusterName,
     targets: &[ScrapeTarget],
 ) -> Result<Vec<Value>> {
     let place = Place {
         cluster,
-        home: *cluster == wanted.home,
-        namespace: &wanted.namespace,
-        images: &wanted.images,
+        home: *cluster == options.home,
+        namespace: &options.namespace,
+        images: &options.images,
         revision: None,
         assigns_users: false,
         targets,
@@ -140,34 +140,34 @@ fn of_cluster(
     let each = objects(&place)?
         .into_iter()
         .map(|(step, object)| match step {
-            Step::RemoteSecret => without_tokens(wanted, object),
+            Step::RemoteSecret => without_tokens(options, object),
             _ => object,
         });
-    if !wanted.rbac {
+    if !options.rbac {
         return Ok(each.collect());
     }
     let mut all = each.collect::<Vec<_>>();
-    all.retain(|object| OF_AN_ADMIN.iter().any(|kind| object["kind"] == *kind));
+    all.retain(|object| ADMIN_KINDS.iter().any(|kind| object["kind"] == *kind));
     all.extend(manifests::render(manifests::NAMESPACE_ADMIN, json!({}))?);
     Ok(all)
 }
 
-/// Applied as it is it gives Kiali no remote, and an install fills it.
-fn without_tokens(wanted: &Wanted, mut secret: Value) -> Value {
-    if let Some(store) = &wanted.store {
-        return remote_secret::external(&wanted.namespace, &wanted.remotes, store);
+/// The Secret without kubeconfigs. Applied unchanged, it gives Kiali no remotes until an install fills it.
+fn without_tokens(options: &RenderOptions, mut secret: Value) -> Value {
+    if let Some(store) = &options.store {
+        return remote_secret::external(&options.namespace, &options.remotes, store);
     }
-    let remotes = wanted.remotes.iter().map(ToString::to_string);
+    let remotes = options.remotes.iter().map(ToString::to_string);
     let missing = remotes.collect::<Vec<_>>().join(", ");
-    let said = format!("add a kubeconfig to data for each of: {missing}");
-    secret["metadata"]["annotations"] = json!({PLACEHOLDER: said});
+    let text = format!("add a kubeconfig to data for each of: {missing}");
+    secret["metadata"]["annotations"] = json!({PLACEHOLDER: text});
     if let Some(secret) = secret.as_object_mut() {
         secret.remove("data");
     }
     secret
 }
 
-/// The same as long as the object is called the same.
+/// The file name, which depends only on the object's kind, namespace and name.
 fn file_name(object: &Value) -> Result<String> {
     let id = kinds::id(object)?;
     let place = ORDER.iter().position(|kind| *kind == id.kind);

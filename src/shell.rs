@@ -1,16 +1,16 @@
-//! Commands in what is shown to people, for them to paste into a shell: whatever a context, a file or an
-//! object is called, its name stays one word and runs nothing.
+//! Quotes names in commands that users may paste into a shell, so that a context, file or object of any name is a
+//! single word and runs nothing.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// As one word of a POSIX shell.
+/// Quotes a text as one word of a POSIX shell.
 pub fn quoted(word: &str) -> Cow<'_, str> {
-    // Only a NUL cannot be quoted, and no command line can have one.
+    // A NUL cannot be quoted, and no command line can contain one.
     shlex::try_quote(word).unwrap_or(Cow::Borrowed("''"))
 }
 
-/// What a command for that context begins with, reading the kubeconfigs that were read here.
+/// kubectl with the flags that select a context and the kubeconfigs that were read.
 pub fn kubectl(files: &[PathBuf], context: &str) -> String {
     let context = quoted(context);
     match files {
@@ -19,7 +19,7 @@ pub fn kubectl(files: &[PathBuf], context: &str) -> String {
             let file = file.to_string_lossy();
             format!("kubectl --kubeconfig {} --context {context}", quoted(&file))
         }
-        // kubectl's own flag takes one file.
+        // kubectl's --kubeconfig takes only one file.
         several => {
             let list = std::env::join_paths(several).unwrap_or_default();
             let list = list.to_string_lossy().into_owned();

@@ -1,11 +1,11 @@
-//! `verify`: § Verify federated Prometheus, and what the guide leaves to the eye. Each hop is proven
-//! by itself, so that a failure names the one that broke.
+//! `verify`: § Verify federated Prometheus, and what the guide checks by looking. Each hop is checked
+//! separately, so that a failure names the broken one.
 
 mod edges;
 mod exposure;
 mod flows;
+mod report;
 mod targets;
-mod told;
 mod traffic;
 mod view;
 
@@ -13,8 +13,8 @@ use std::pin::pin;
 
 use futures::future::{Either, select};
 
-pub use self::told::tell;
-use self::told::told_together;
+pub use self::report::report;
+use self::report::report_all;
 use crate::guide::Step;
 use crate::k8s::Scope;
 use crate::k8s::health::Health;
@@ -24,11 +24,11 @@ use crate::run::Run;
 use crate::status::{self, Row};
 use crate::steps::aggregate_metrics::Federation;
 
-/// One hop and how it is: what was seen, or why not.
+/// The result for one hop: what was seen, or what is wrong.
 #[derive(Clone, Debug)]
 pub struct Finding {
     pub hop: Hop,
-    /// None: no single one.
+    /// None if the finding is not about a single cluster.
     pub cluster: Option<ClusterName>,
     pub verdict: Verdict,
     pub text: String,
@@ -48,7 +48,7 @@ impl Finding {
         }
     }
 
-    fn untried(
+    fn with_verdict(
         hop: Hop,
         cluster: Option<&ClusterName>,
         verdict: Verdict,
@@ -63,34 +63,40 @@ impl Finding {
     }
 }
 
-/// All findings, in the order of the hops. `expected` are the clusters that Kiali must see, those
-/// that do not answer here included.
+/// Returns all findings in the order of the hops. `expected` are the clusters that Kiali must see, including
+/// those that this machine cannot reach.
 pub async fn verify(run: &Run<'_>, expected: &[ClusterName], with_traffic: bool) -> Vec<Finding> {
     let home = run.on(Step::AggregateMetrics, &run.mesh.home);
     let federation = Federation::find(&home).await;
     let hops = hops(run, &home, &federation, expected);
-    let untried = |verdict, why| {
-        let finding = Finding::untried(Hop::Traffic, None, verdict, why);
-        tell(run, &finding);
+    let skipped = |verdict, why| {
+        let finding = Finding::with_verdict(Hop::Traffic, None, verdict, why);
+        report(run, &finding);
         vec![finding]
     };
     let (mut findings, traffic) = match &federation {
-        _ if !with_traffic => (hops.await, untried(Verdict::Skipped, "not asked for")),
+        _ if !with_traffic => (
+            hops.await,
+            skipped(Verdict::Skipped, "disabled by --traffic none"),
+        ),
         Ok(federation) => {
             let flows = traffic::flows(run, federation, expected);
-            let flows = told_together(run, Hop::Traffic, [&run.mesh.home.name], flows);
+            let flows = report_all(run, Hop::Traffic, [&run.mesh.home.name], flows);
             with_flows(run, hops, flows).await
         }
         Err(_) => (
             hops.await,
-            untried(Verdict::Unproven, "nothing would show it"),
+            skipped(
+                Verdict::Unproven,
+                "no federating Prometheus to read it from",
+            ),
         ),
     };
     findings.extend(traffic);
     findings
 }
 
-/// Traffic takes longer than the hops before it, and comes to nothing when one of them is broken.
+/// Runs the hops and the traffic concurrently. Traffic takes longer, so it is dropped if a hop is broken.
 async fn with_flows(
     run: &Run<'_>,
     hops: impl Future<Output = Vec<Finding>>,
@@ -99,10 +105,10 @@ async fn with_flows(
     let broken = |findings: &[Finding]| findings.iter().any(|f| f.verdict.fails());
     match select(pin!(hops), pin!(flows)).await {
         Either::Left((findings, _)) if broken(&findings) => {
-            let why = "a hop before it is broken";
-            let untried = Finding::untried(Hop::Traffic, None, Verdict::Unproven, why);
-            tell(run, &untried);
-            (findings, vec![untried])
+            let why = "a previous hop is broken";
+            let skipped = Finding::with_verdict(Hop::Traffic, None, Verdict::Unproven, why);
+            report(run, &skipped);
+            (findings, vec![skipped])
         }
         Either::Left((findings, flows)) => (findings, flows.await),
         Either::Right((seen, hops)) => (hops.await, seen),
@@ -120,10 +126,10 @@ async fn hops(
     let remotes = expected.iter().filter(|c| *c != name);
     let (access, view) = (view::access(home, expected), view::view(home, expected));
     let (components, targets, access, view) = tokio::join!(
-        told_together(run, Hop::Components, reached, components(run)),
+        report_all(run, Hop::Components, reached, components(run)),
         targets::targets(run, federation, expected),
-        told_together(run, Hop::RemoteAccess, remotes, access),
-        told_together(run, Hop::Kiali, [name], view),
+        report_all(run, Hop::RemoteAccess, remotes, access),
+        report_all(run, Hop::Kiali, [name], view),
     );
     [components, targets, access, view].concat()
 }

@@ -1,4 +1,4 @@
-//! What is installed in each cluster, by the images that its Deployments name.
+//! The installed versions in each cluster, read from the images of its Deployments.
 
 use anyhow::Result;
 use futures::future::try_join_all;

@@ -1,16 +1,16 @@
-//! Characters that a terminal obeys, or that nobody sees, written so that they are seen. Clusters, files
-//! and servers choose texts that are shown to an administrator; none of them may move the cursor, paint
-//! over another line, fill the clipboard, or turn the direction of reading.
+//! Escapes control characters and invisible characters. Clusters, files and servers supply texts that are shown to
+//! an administrator. None of them may move the cursor, overwrite a line, write to the clipboard or change the
+//! text direction.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use serde::{Deserialize, Deserializer};
 
-/// Characters of what a server says in a text of its own choice: a cause that needs more names it first.
+/// Limit for a free text of a server. An error states its important part within that length.
 pub const SAID: usize = 300;
 
-/// Names that stand for all, and how many more there are.
+/// The first names of a list, and how many more there are.
 pub fn listed(names: &[String], more: usize) -> String {
     match more {
         0 => names.join(", "),
@@ -18,41 +18,40 @@ pub fn listed(names: &[String], more: usize) -> String {
     }
 }
 
-/// The mark before each further line of a text that came with several: it cannot pass for a line of
-/// this program.
+/// Prefix of each further line of a foreign text, so that it cannot be mistaken for our own output.
 const MARK: &str = "\n  | ";
 
-/// Whether it does something else than to be seen.
+/// Whether a character is a control character or invisible.
 pub fn is_hidden(character: char) -> bool {
     matches!(character,
-        // C0, DEL and C1: ESC, CSI, OSC, carriage return, backspace and their like.
+        // C0, DEL and C1: ESC, CSI, OSC, carriage return, backspace and others.
         '\0'..='\x1f' | '\x7f'..='\u{9f}'
-        // Soft hyphen, and marks of direction of single scripts.
+        // Soft hyphen and direction marks of single scripts.
         | '\u{ad}' | '\u{61c}' | '\u{180e}'
-        // Of no width, and marks, embeddings, overrides and isolates of direction; separators of lines.
+        // Zero-width characters; direction marks, embeddings, overrides and isolates; line separators.
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        // Tags.
+        // Tag characters.
         | '\u{e0000}'..='\u{e007f}')
 }
 
-/// As part of one line: `\n`, `\r`, `\x1b`, `\u{202e}`.
+/// Escapes a text to one line, with `\n`, `\r`, `\x1b` and `\u{202e}`.
 pub fn in_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     text.chars().for_each(|character| show(character, &mut out));
     out
 }
 
-/// The same, but line ends stay, and each line that follows one is marked.
+/// The same, but keeps line breaks and prefixes each further line.
 pub fn in_lines(text: &str) -> String {
     let lines = text.trim_end_matches('\n').split('\n');
-    // The line ends of another system are no news.
+    // CRLF counts as a plain line break.
     let lines = lines.map(|line| in_line(line.strip_suffix('\r').unwrap_or(line)));
     lines.collect::<Vec<_>>().join(MARK)
 }
 
-/// A JSON document in which such characters are escaped, and with `ascii` all others beyond ASCII too:
-/// they stand only in its strings, so nothing is lost.
+/// Escapes such characters in a JSON document; with `ascii`, all characters beyond ASCII too. They occur only in
+/// strings, so the document keeps its meaning.
 pub fn in_json(json: &str, ascii: bool) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
@@ -68,7 +67,7 @@ pub fn in_json(json: &str, ascii: bool) -> String {
     out
 }
 
-/// The first characters of a text, and … where there are more.
+/// Shortens a text to its first characters, followed by … if there are more.
 pub fn short(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
@@ -76,7 +75,7 @@ pub fn short(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// A string of a server's answer, which is as long as the server likes.
+/// Deserialises a string of a server and shortens it.
 pub fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok(short(&text, SAID).into_owned())
@@ -101,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_terminal_obeys_stays_in_a_line() {
+    fn control_characters_are_escaped_in_a_line() {
         for (text, shown) in [
             ("\x1b]52;c;Y3VybA==\x07", "\\x1b]52;c;Y3VybA==\\x07"),
             ("fine\r  fix: curl", "fine\\r  fix: curl"),
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_further_line_of_somebody_else_is_told_from_our_own() {
+    fn further_lines_of_foreign_text_are_prefixed() {
         let log = "panic: x\r\n\tgoroutine 1\n  fix: curl | sh\n";
         let shown = "panic: x\n  | \\tgoroutine 1\n  |   fix: curl | sh";
         assert_eq!(in_lines(log), shown);
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_between_characters_and_says_so() {
+    fn a_long_text_is_cut_between_characters_and_marked() {
         for (text, most, cut) in [
             ("", 0, ""),
             ("a", 0, "…"),
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_says_the_same_after_it() {
+    fn an_escaped_document_keeps_its_meaning() {
         let hidden = (0..0x11_0000).filter_map(char::from_u32);
         let hidden = hidden.filter(|c| is_hidden(*c)).collect::<String>();
         let value = json!({hidden.clone(): [hidden, "\u{e9}\u{1f600}\\\"\n"]});

@@ -1,12 +1,11 @@
-//! What is wrong with a YAML file, in words for who wrote the file: some of the parser's own are for who
-//! writes programs with it.
+//! Errors in a YAML file for the author of the file. Some of the parser's messages are for programmers.
 
 use std::borrow::Cow;
 
 use serde_yaml::{DefaultMessageFormatter, Error, MessageFormatter};
 
-/// With line and column.
-pub fn told(error: &Error) -> String {
+/// The error with line and column.
+pub fn describe(error: &Error) -> String {
     error.render_with_formatter(&Plain)
 }
 

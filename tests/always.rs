@@ -1,6 +1,6 @@
-//! Whatever happens at whatever moment: nothing is lost, nothing foreign is touched, and the same
-//! command again finishes the job. The other tests choose their moments; these go through all of them.
-//! They take longest, and a test runner goes by the alphabet: first is best.
+//! Whatever happens at any moment, nothing is lost, no foreign object is touched, and repeating the command
+//! finishes the job. Other tests choose their moments; these sweep through all of them. They take longest, and the
+//! test runner goes by the alphabet, so their name sorts first.
 
 mod foreign;
 mod kill;

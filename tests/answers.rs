@@ -1,6 +1,6 @@
-//! What an API server, or what stands before it, does wrong to single requests, and interrupts of
-//! them: rows 1 to 19 and 43 of docs/faults.md. Every test begins with its row and, but for rows 14
-//! and 15, has both clusters behind a proxy.
+//! Faults of an API server, or of a proxy before it, on single requests, and interrupts: rows 1 to 19 and 43 of
+//! docs/faults.md. The name of each test starts with its row. Except for rows 14 and 15, both clusters are behind a
+//! proxy.
 
 pub mod behind;
 mod busy;

@@ -1,4 +1,4 @@
-//! What somebody who means harm, or who holds one small right, may try (SECURITY.md), and what comes of it.
+//! The attacks of SECURITY.md and their outcomes.
 
 mod additions;
 mod clear_text;

@@ -1,4 +1,4 @@
-//! Inputs of people who do this job, each as it came and what is right for it.
+//! Real-world inputs of operators, and the right result for each.
 
 mod addresses;
 mod as_kubectl;

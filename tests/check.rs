@@ -1,4 +1,4 @@
-//! What `check` finds, and that an install which finds it writes nothing.
+//! The findings of `check`, and that an install with such a finding writes nothing.
 
 mod broken;
 mod changed;
@@ -9,7 +9,7 @@ use crate::support::{
     BOTH, Clusters, Kind, Proxy, ambikiali, entry, kubeconfig, masked, on_two_clusters, unwritten,
 };
 
-/// It is of no use to pods, and it is used whatever the server is called.
+/// A kubeconfig's proxy is useless to pods, and is used whatever the server's name.
 async fn through_a_proxy(clusters: &Clusters, check: &[&str]) {
     let file = clusters.state().join("proxied");
     let proxy = Proxy::start(Kind::Connect, None, None).await;

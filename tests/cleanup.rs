@@ -1,4 +1,4 @@
-//! `cleanup`: what install made goes, and nothing else.
+//! `cleanup` removes what install created, and nothing else.
 
 mod forced;
 mod foreign;
@@ -39,7 +39,7 @@ fn a_cleanup_says_what_it_removes_and_a_second_one_finds_nothing() {
 cluster1      aggregate metrics   done     removed 3
 cluster1      cluster prometheus  done     removed 6
 cluster1      expose prometheus   done     removed 2
-cluster1      kiali               done     removed with what the operator made for it
+cluster1      kiali               done     removed with the objects that the operator created for it
 cluster1      kiali operator      done     removed 5
 cluster1      namespace           done     removed kiali
 cluster1      remote secret       done     removed 1
@@ -47,7 +47,7 @@ cluster2      cluster prometheus  done     removed 6
 cluster2      expose prometheus   done     removed 2
 cluster2      kiali operator      done     removed 5
 cluster2      namespace           done     removed kiali
-cluster2      remote cluster      done     removed with what the operator made for it
+cluster2      remote cluster      done     removed with the objects that the operator created for it
 "
         );
         let marks = clusters.marks();

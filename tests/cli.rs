@@ -1,4 +1,4 @@
-//! What is said and refused before any cluster is asked.
+//! Help, and errors before any cluster is contacted.
 
 mod file;
 mod generated;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::support::{Ended, ambikiali};
 
-/// Whoever changes the help on purpose sets this, and reviews the difference.
+/// Set this to rewrite the expected help after an intended change, then review the difference.
 const REWRITE: &str = "AMBIKIALI_REWRITE_HELP";
 
 const HELP: [(&str, &str); 14] = [
@@ -43,7 +43,7 @@ contexts:
     context: {cluster: all}
 ";
 
-/// With a kubeconfig of two contexts that lead nowhere, and nothing remembered.
+/// Runs with a kubeconfig of two unreachable contexts and no remembered install.
 pub async fn run(arguments: &[&str]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("config");
@@ -180,7 +180,7 @@ async fn a_kubeconfig_that_is_not_there_or_not_one_is_named() {
     for (file, cause) in [
         (
             "/nowhere/config",
-            "No such file or directory\n  fix: name a file that is there",
+            "No such file or directory\n  fix: name an existing file",
         ),
         (
             "/proc/self/limits",

@@ -1,4 +1,4 @@
-//! `dashboard`: a local port that leads to Kiali for as long as somebody looks.
+//! `dashboard` forwards a local port to Kiali until it is stopped.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::support::{Clusters, on_two_clusters, remove, text};
 
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// One under way, and the URL that it printed.
+/// A running dashboard, and the URL that it printed.
 struct Dashboard {
     process: Child,
     stdout: BufReader<ChildStdout>,
@@ -38,13 +38,13 @@ impl Dashboard {
         }
     }
 
-    /// The first lines to come on a new connection.
+    /// The first lines of a response on a new connection.
     async fn get(&self, path: &str) -> Option<String> {
         let mut connection = Connection::open(&self.url).await;
         connection.get(path).await
     }
 
-    /// Ctrl-C; what it said besides the URL.
+    /// Sends Ctrl-C and returns the output besides the URL.
     async fn interrupted(mut self) -> String {
         let pid = self.process.id().expect("it runs").to_string();
         let sent = Command::new("kill").args(["-INT", &pid]).status().await;
@@ -67,7 +67,7 @@ impl Connection {
         Connection(TcpStream::connect(address).await.expect("a connection"))
     }
 
-    /// What comes first of the answer; None when the other end closes without one.
+    /// The start of the response; None if the connection is closed without one.
     async fn get(&mut self, path: &str) -> Option<String> {
         let host = self.0.peer_addr().expect("an address");
         let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
@@ -84,7 +84,7 @@ impl Connection {
     }
 }
 
-/// One that was free a moment ago.
+/// A port that was free just now.
 async fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
     listener
@@ -122,7 +122,7 @@ fn a_dashboard_leads_to_kiali_and_outlives_a_restart_of_it() {
     });
 }
 
-/// With a taken port, and a remote that does not answer, of which only Kiali needs to know.
+/// With a port in use, and with an unreachable remote, which only Kiali needs.
 async fn beside_another(clusters: &Clusters, taken: u16) {
     clusters.remote().pause_api_server().expect("paused");
     let second = Dashboard::start(clusters, taken).await;
@@ -137,7 +137,7 @@ async fn beside_another(clusters: &Clusters, taken: u16) {
     );
 }
 
-/// Its pods are gone; the next ones come by themselves.
+/// Deletes Kiali's pods; new ones start by themselves.
 async fn restarted(home: &Cluster) {
     let pods: Api<Pod> = Api::namespaced(home.client(), "kiali");
     let kiali = ListParams::default().labels("app.kubernetes.io/name=kiali");

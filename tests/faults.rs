@@ -1,4 +1,4 @@
-//! `install` where something is in its way: it says what and where, and goes on when it is mended.
+//! `install` in a broken environment: it reports what is wrong and where, and continues after the fix.
 
 mod api_server;
 mod clock;

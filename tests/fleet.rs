@@ -1,4 +1,4 @@
-//! More than two clusters, on real control planes: a home and two remotes.
+//! A home and two remotes on real control planes.
 
 mod down;
 mod leave;
@@ -10,7 +10,7 @@ use crate::support::{Fleet, on_three_clusters};
 const TWO: [&str; 2] = ["cluster1", "cluster2"];
 const THREE: [&str; 3] = ["cluster1", "cluster2", "cluster3"];
 
-/// `install` as a user of local processes types it.
+/// `install` for clusters that run as local processes.
 fn install(clusters: &[&'static str]) -> Vec<&'static str> {
     let remotes = clusters[1..].iter().flat_map(|remote| ["--ctx2", remote]);
     let home = ["install", "--ctx1", clusters[0]];

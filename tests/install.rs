@@ -1,4 +1,4 @@
-//! `install`: the guide's objects, once.
+//! `install` creates the guide's objects, once.
 
 use crate::support::{Clusters, masked, on_two_clusters, progress, unwritten};
 
@@ -39,7 +39,7 @@ cluster2      remote cluster      done     created 1
     });
 }
 
-/// What `version` sees running is what `images` says that an install runs.
+/// `version` shows the same images as `images`.
 async fn every_image_is_listed(clusters: &Clusters) {
     let images = clusters.run(&["images"]).await.succeeded().stdout;
     let version = clusters.run(&["version"]).await.succeeded().stdout;

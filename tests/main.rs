@@ -1,4 +1,4 @@
-//! What the tool promises, through its binary, on real control planes.
+//! Tests of the binary on real control planes.
 
 mod always;
 mod answers;

@@ -1,5 +1,5 @@
-//! Options that shape the objects of an install: another one changes only what follows from it, the next
-//! install goes on with those of the last one, and a newer version brings an older one's install to its own.
+//! Options of an install: a changed option changes only the objects that depend on it, the next install keeps the
+//! options of the last one, and a newer version upgrades an older install.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ fn an_option_changes_what_follows_from_it_and_a_newer_version_does_not_lose_the_
     });
 }
 
-/// An install with these images; what it wrote on home and on the remote.
+/// Installs with these images, and returns what it wrote on home and on the remote.
 async fn changed(clusters: &Clusters, images: &[&str]) -> (Ended, [BTreeSet<String>; 2]) {
     let marks = clusters.marks();
     let flags = images.iter().flat_map(|image| ["--image", image]);
@@ -122,7 +122,7 @@ async fn the_way_back_is_default(clusters: &Clusters) {
     assert_eq!(allowed.expect("a setting")["value"], "false");
 }
 
-/// Its operator, of an older version, has made a Kiali of that version; its record knows no options.
+/// An older operator has created an older Kiali, and the record has no options.
 async fn an_older_install_is_brought_to_this_version(clusters: &Clusters) {
     let home = clusters.home();
     let labels = json!({"metadata": {"labels": {"version": "v2.28.0"}}});
@@ -156,7 +156,7 @@ async fn an_older_install_is_brought_to_this_version(clusters: &Clusters) {
     }
 }
 
-/// As a record was written by a version without options.
+/// Turns the record into one of a version without options.
 async fn forget_options(home: &Cluster) {
     rewritten(home, |content| {
         let options = content.as_object_mut().expect("a map").remove("options");

@@ -1,4 +1,4 @@
-//! `-o json|yaml|jsonl`: documents and events on stdout and nothing else, with the exit code of the text.
+//! `-o json|yaml|jsonl` prints only documents and events to stdout, with the same exit code as text.
 
 mod alone;
 mod events;
@@ -14,7 +14,7 @@ use crate::support::{BOTH, Clusters, Foreign, on_two_clusters, progress};
 pub const FORMS: [&str; 4] = ["text", "json", "yaml", "jsonl"];
 const NAMED: [&str; 4] = ["--ctx1", "cluster1", "--ctx2", "cluster2"];
 
-/// Of somebody else, in the place of an object of ours.
+/// A foreign object with one of our names.
 const TAKEN: &str = "\
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -22,7 +22,7 @@ metadata: {name: kiali-operator}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
 ";
 
-/// Of a command that only looks, or finds nothing to do: the same in each form, side by side.
+/// Runs a command that changes nothing concurrently in each format and checks that the results are equal.
 async fn said(clusters: &Clusters, arguments: &[&str], code: i32) -> Value {
     let in_form = async |form: &&str| {
         let arguments = [arguments, &["-o", form]].concat();

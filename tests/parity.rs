@@ -1,6 +1,5 @@
-//! Parity with the guide: what its commands make is there after an install, with every field that
-//! Kiali, the operator, Istio or Prometheus reads; where it is something else on purpose, the tables
-//! say what, and why.
+//! Parity with the guide: an install creates the objects of the guide, with every field that Kiali, its operator,
+//! Istio or Prometheus reads. The tables list intended differences and their reasons.
 
 mod config;
 mod kiali;

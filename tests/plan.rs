@@ -1,5 +1,4 @@
-//! `plan` and `install --dry-run`: what they list is what the next install writes, by the audit logs of
-//! the API servers, and they write nothing themselves.
+//! `plan` and `install --dry-run` write nothing, and list what the next install writes according to the audit logs.
 
 mod texts;
 
@@ -20,7 +19,7 @@ const ROUTE: (&str, &str, &str) = (
     "istio-system/prometheus",
 );
 
-/// A Prometheus of somebody else, as good as ours.
+/// A foreign Prometheus that meets our needs.
 const PROMETHEUS: &str = "
 apiVersion: apps/v1
 kind: Deployment
@@ -61,7 +60,7 @@ fn what_is_planned_is_what_the_next_install_writes() {
 
         let theirs_now = home_prometheus(clusters).await;
         let option = ["--prometheus2", theirs_now.as_str()];
-        // Addresses, and what is made from them, differ from pair to pair.
+        // Addresses and hashes of them differ from pair to pair.
         let shown = without_fields(&planned(clusters, &option).await);
         assert_eq!(shown, texts::UNEXPOSED);
         installed_as_planned(clusters, &option).await;
@@ -76,7 +75,7 @@ fn what_is_planned_is_what_the_next_install_writes() {
     });
 }
 
-/// Where home's is exposed: it answers for anybody's.
+/// The exposed address of home's Prometheus, used as the user's own.
 async fn home_prometheus(clusters: &Clusters) -> String {
     let name = "istio-system/prometheus-gateway";
     let gateway = get(
@@ -90,7 +89,7 @@ async fn home_prometheus(clusters: &Clusters) -> String {
     format!("{}:9090", address.as_str().expect("an address"))
 }
 
-/// An edit, and an object that is gone.
+/// Edits an object and deletes another one.
 async fn drift(home: &Cluster) {
     let live = get(home, CONFIG.0, CONFIG.1, CONFIG.2).await;
     let text = live.expect("a configuration")["data"]["prometheus.yml"].clone();
@@ -103,7 +102,7 @@ async fn drift(home: &Cluster) {
     remove(home, ROUTE.0, ROUTE.1, ROUTE.2).await;
 }
 
-/// The text of a plan. The dry run of `install` says the same, as does the exit code that was asked for.
+/// The text of a plan, after checking that `install --dry-run` and --exit-code agree with it.
 async fn planned(clusters: &Clusters, more: &[&str]) -> String {
     let marks = clusters.marks();
     let plan = [&["plan"][..], &BOTH, more].concat();
@@ -117,7 +116,7 @@ async fn planned(clusters: &Clusters, more: &[&str]) -> String {
     masked(&shown)
 }
 
-/// The lines of the objects alone.
+/// The lines of objects, without those of their fields.
 fn without_fields(plan: &str) -> String {
     let lines = plan.lines().filter(|line| !line.starts_with("    "));
     lines.map(|line| format!("{line}\n")).collect()
@@ -130,7 +129,7 @@ async fn changes(clusters: &Clusters, more: &[&str]) -> Vec<Value> {
     document["changes"].as_array().expect("changes").clone()
 }
 
-/// Plans, installs, and compares.
+/// Plans, installs and compares.
 async fn installed_as_planned(clusters: &Clusters, more: &[&str]) {
     let planned = names(&changes(clusters, more).await);
     let marks = clusters.marks();
@@ -148,7 +147,7 @@ async fn installed_as_planned(clusters: &Clusters, more: &[&str]) {
 }
 
 fn names(changes: &[Value]) -> BTreeSet<String> {
-    // The audit logs leave Leases out.
+    // Actions without a write.
     let besides = ["hold", "keep", "reuse"].map(Value::from);
     let writes = changes.iter().filter(|c| !besides.contains(&c["action"]));
     let name = |change: &Value| {
@@ -162,7 +161,7 @@ fn names(changes: &[Value]) -> BTreeSet<String> {
 
 fn written(mark: &Mark, cluster: &str) -> Vec<String> {
     let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
-    // A creation that is refused, as somebody's object has the name, is how that is found out.
+    // A rejected creation only shows that the name is in use.
     let done = writes.iter().filter(|r| r.code < 300);
     let name = |r: &Request| match r.namespace.as_str() {
         "" => format!("{cluster} {} {}", r.resource, r.name),

@@ -1,10 +1,9 @@
-//! The README in both languages, and the links of the documentation: what a reader finds before
-//! running anything. No cluster is needed.
+//! Checks the README in both languages and all links in the documentation. Needs no cluster.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Longer ones are not read to the end.
+/// Limit for the lines of the README.
 const LONGEST: usize = 150;
 const PAGES: [&str; 5] = [
     "README.md",
@@ -22,7 +21,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A page without its code, and the code of each block with its language.
+/// Splits a page into its prose and its code blocks with their languages.
 fn parts(text: &str) -> (Vec<&str>, Vec<String>) {
     let (mut prose, mut blocks) = (Vec::new(), Vec::new());
     let mut block: Option<String> = None;
@@ -39,7 +38,7 @@ fn parts(text: &str) -> (Vec<&str>, Vec<String>) {
     (prose, blocks)
 }
 
-/// Level and words of each.
+/// Level and text of each heading.
 fn headings<'a>(prose: &[&'a str]) -> Vec<(usize, &'a str)> {
     let heading = |line: &'a str| {
         let words = line.trim_start_matches('#');
@@ -50,7 +49,7 @@ fn headings<'a>(prose: &[&'a str]) -> Vec<(usize, &'a str)> {
     prose.iter().copied().filter_map(heading).collect()
 }
 
-/// As GitHub makes it of a heading.
+/// The anchor that GitHub derives from a heading.
 fn anchor(words: &str) -> String {
     let kept = words.to_lowercase();
     let kept = kept.chars().filter_map(|c| match c {
@@ -61,7 +60,7 @@ fn anchor(words: &str) -> String {
     kept.collect()
 }
 
-/// What stands in the brackets after `](`, which may begin on one line and end on the next.
+/// The targets of links, which may span two lines.
 fn links(prose: &[&str]) -> Vec<String> {
     let text = prose.join("\n");
     let ends = text.split("](").skip(1);
@@ -69,7 +68,7 @@ fn links(prose: &[&str]) -> Vec<String> {
     targets.collect()
 }
 
-/// The pages by name, and all of the folder of documentation.
+/// The pages in the root folder and all pages in docs.
 fn pages() -> Vec<PathBuf> {
     let folder = fs::read_dir(root().join("docs")).expect("a folder docs");
     let docs = folder.map(|entry| entry.expect("an entry").path());
@@ -78,7 +77,7 @@ fn pages() -> Vec<PathBuf> {
     named.chain(docs).collect()
 }
 
-/// Why a link leads nowhere.
+/// Why a link is broken.
 fn fault(page: &Path, link: &str) -> Option<String> {
     if link.starts_with("https://") {
         return None;

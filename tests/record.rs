@@ -1,5 +1,5 @@
-//! Whose an object is: the record of what an install made, what was there before it, what somebody
-//! changed since, and the Lease that keeps two installers apart.
+//! Ownership: the record of created and adopted objects, changes by others, and the Lease that prevents concurrent
+//! installs.
 
 mod conflict;
 mod drift;
@@ -15,14 +15,14 @@ use crate::support::get;
 
 const RECORD: (&str, &str, &str) = ("v1", "ConfigMap", "kiali/ambikiali-record");
 
-/// What the record of a cluster says; None without one.
+/// The record of a cluster; None if there is none.
 async fn recorded(cluster: &Cluster) -> Option<Value> {
     let map = get(cluster, RECORD.0, RECORD.1, RECORD.2).await?;
     let text = map["data"]["record.json"].as_str().expect("a record");
     Some(serde_json::from_str(text).expect("JSON"))
 }
 
-/// `created ConfigMap kiali/prometheus-config` for each object, sorted.
+/// The entries of a record, sorted, as in `created ConfigMap kiali/prometheus-config`.
 fn named(record: &Value) -> Vec<String> {
     let objects = record["objects"].as_array().expect("objects");
     let mut names = objects

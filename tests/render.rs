@@ -1,4 +1,4 @@
-//! `render`: what its files make of a cluster is what an install makes.
+//! The files of `render` give the same objects as an install.
 
 mod same;
 
@@ -53,7 +53,7 @@ impl Targets {
     }
 }
 
-/// As the federating Prometheus has them.
+/// The scrape targets of the federating Prometheus.
 async fn targets(clusters: &Clusters) -> Targets {
     let map = get(
         clusters.home(),
@@ -82,7 +82,7 @@ async fn targets(clusters: &Clusters) -> Targets {
     Targets(all, flags)
 }
 
-/// Every object that the record names, as it is.
+/// Every live object that the record names.
 async fn made(cluster: &Cluster) -> BTreeMap<String, Value> {
     let record = get(cluster, "v1", "ConfigMap", "kiali/ambikiali-record").await;
     let record = record.expect("a record");
@@ -117,8 +117,7 @@ fn name(object: &Value) -> String {
     format!("{} {} {}", object["kind"], meta["namespace"], meta["name"])
 }
 
-/// As `kubectl apply --server-side -f FOLDER` does it, file by file; a kind that was made a moment ago is
-/// waited for, as kubectl is told to.
+/// Like `kubectl apply --server-side -f FOLDER`, file by file. Waits until a new CRD is established.
 async fn applied<'a>(cluster: &'a Cluster, folder: &Path) -> Foreign<'a> {
     let mut files = fs::read_dir(folder)
         .unwrap()
@@ -132,7 +131,7 @@ async fn applied<'a>(cluster: &'a Cluster, folder: &Path) -> Foreign<'a> {
     Foreign::made(cluster, objects, "kubectl").await
 }
 
-/// The load balancer gives each Gateway the address that it was rendered with.
+/// Makes the load balancer assign the rendered address to each Gateway.
 async fn given(clusters: &Clusters, targets: &Targets) {
     let service = "istio-system/prometheus-gateway-istio";
     for cluster in [clusters.home(), clusters.remote()] {
@@ -189,7 +188,7 @@ async fn the_install_on_top_fills_the_secret(clusters: &Clusters, targets: &Targ
     assert_eq!(written[1], set(&["ambikiali-record"]));
 }
 
-/// It follows its Gateway in the background.
+/// Waits for the garbage collector to delete the Gateway's dependents.
 async fn garbage_of_the_gateway_is_gone(clusters: &Clusters) {
     for cluster in [clusters.home(), clusters.remote()] {
         let service = "istio-system/prometheus-gateway-istio";

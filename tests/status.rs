@@ -1,4 +1,4 @@
-//! `status`: one look at every component, with or without an install, at a whole one and a broken.
+//! `status` without an install, with a complete one, and with a broken one.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::support::{Clusters, Ended, masked, on_two_clusters, remove, scale, unwritten};
 
-/// Home's lines when all is well there.
+/// The lines of a healthy home.
 const HOME: &str = "\
 cluster1      namespace           ready      Namespace kiali
               namespace           ready      ConfigMap kiali/ambikiali-record
@@ -89,7 +89,7 @@ async fn unreachable(clusters: &Clusters) {
     );
 }
 
-/// Within a time that a person would wait.
+/// Runs `status` and checks that it does not hang.
 async fn soon(clusters: &Clusters) -> Ended {
     let ended = timeout(Duration::from_secs(30), clusters.run(&["status"])).await;
     ended.expect("an end")

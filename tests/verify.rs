@@ -1,4 +1,4 @@
-//! `verify`: proves every hop, names the one that broke, and claims nothing that it did not see.
+//! `verify` checks every hop, names the broken one, and claims nothing that it did not see.
 
 mod edges;
 mod metrics;
@@ -7,7 +7,7 @@ mod shown;
 
 use crate::support::{Clusters, masked, on_two_clusters, scale, unwritten};
 
-/// Where the traffic might be seen in time or not.
+/// For cases in which the traffic may or may not be seen in time.
 const WITHOUT_TRAFFIC: [&str; 3] = ["verify", "--traffic", "none"];
 
 #[test]
@@ -48,7 +48,7 @@ async fn without_the_sample(clusters: &Clusters) {
     assert_eq!(
         last_lines(&unproven.stdout, 2),
         "\
-unproven  traffic        all           no cluster has a ready pod with label app=curl in namespace sample to send from; --traffic none goes without
+unproven  traffic        all           no cluster has a ready pod with label app=curl in namespace sample to send requests from; --traffic none skips this
 Not verified in TIME: 1 unproven, 8 ok
 "
     );
@@ -69,7 +69,7 @@ Verified in TIME: 1 skipped, 8 ok
 fn counters_that_stand_still_prove_nothing() {
     on_two_clusters(async |clusters| {
         let traffic = &clusters.sandbox.world().traffic;
-        // One to each version, of a time before the Prometheus servers.
+        // One request to each version, from before the Prometheus servers started.
         for _ in 0..2 {
             traffic.request("cluster1").await.expect("an answer");
         }
@@ -91,7 +91,7 @@ Not verified in TIME: 2 broken, 1 unproven, 9 ok
     });
 }
 
-/// What the lines before it say is shown elsewhere.
+/// The last lines of the output; other tests check the rest.
 fn last_lines(stdout: &str, count: usize) -> String {
     let masked = masked(stdout);
     let lines = masked.lines().collect::<Vec<_>>();

@@ -9,7 +9,7 @@ use super::facts::Facts;
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
 use crate::manifests;
-use crate::mesh::Nowhere;
+use crate::mesh::UnreachableReason;
 use crate::progress::ObjectId;
 
 /// Types of a Service that give no address outside of the cluster.
@@ -27,12 +27,14 @@ pub fn judge(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Vec<Finding
 /// By the user, or by the record of the last install.
 fn named(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Option<Finding> {
     let address = facts.cluster.prometheus.as_ref()?;
-    let why = address.nowhere().filter(|why| match why {
-        Nowhere::Loopback => !allow_loopback,
-        Nowhere::InCluster => !home,
+    let why = address.unreachable_reason().filter(|why| match why {
+        UnreachableReason::Loopback => !allow_loopback,
+        UnreachableReason::InCluster => !home,
         // The user knows what a short name means on home.
-        Nowhere::Short => false,
-        Nowhere::Unroutable | Nowhere::Metadata | Nowhere::NoHost => true,
+        UnreachableReason::ShortName => false,
+        UnreachableReason::Unroutable
+        | UnreachableReason::Metadata
+        | UnreachableReason::InvalidHost => true,
     })?;
     let object = ObjectId::cluster_wide("Prometheus", &format!("at {address}"));
     let number = facts.cluster.number;
@@ -65,7 +67,7 @@ fn defaults(facts: &Facts<'_>) -> Vec<Finding> {
     maps.iter().filter_map(finding).collect()
 }
 
-/// What they set it to, where that leads nowhere.
+/// What they set it to, where another cluster cannot reach it.
 fn service_type(map: &ConfigMap) -> Option<&'static str> {
     let text = map.data.as_ref()?.get("service")?;
     let service: Value = manifests::from_yaml(text).ok()?;

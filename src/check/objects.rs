@@ -10,7 +10,7 @@ use crate::guide::Step;
 use crate::k8s::apply::{self, NEVER};
 use crate::k8s::ownership::labelled;
 use crate::k8s::record::Key;
-use crate::k8s::request::Refusal;
+use crate::k8s::request::RequestError;
 use crate::k8s::seen::Seen;
 use crate::k8s::write::{self, Force, ask};
 use crate::k8s::{Scope, kinds};
@@ -26,7 +26,7 @@ pub struct Looked {
     pub wanted: Value,
     pub live: Live,
     /// What the server says to the write, asked as a dry run.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<RequestError>,
 }
 
 pub enum Live {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::objects::{Live, Looked};
 use super::{AT_ONCE, Finding, taken};
 use crate::code::Code;
-use crate::k8s::request::{Refusal, send, send_opt};
+use crate::k8s::request::{RequestError, send, send_opt};
 use crate::k8s::{FIELD_MANAGER, Scope, advice};
 use crate::progress::ObjectId;
 
@@ -99,7 +99,7 @@ fn pod_of(deployment: &Value, name: &str, account: bool) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 }
 
-async fn judged(scope: &Scope<'_>, id: ObjectId, refusal: Refusal) -> Result<Option<Finding>> {
+async fn judged(scope: &Scope<'_>, id: ObjectId, refusal: RequestError) -> Result<Option<Finding>> {
     let text = refusal.text();
     let finding = |code, cause| Finding::new(code, scope.cluster, id.clone(), cause);
     let refused =
@@ -125,7 +125,7 @@ async fn judged(scope: &Scope<'_>, id: ObjectId, refusal: Refusal) -> Result<Opt
     }
 }
 
-fn look(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> String {
+fn look(scope: &Scope<'_>, id: &ObjectId, refusal: &RequestError) -> String {
     let kubectl = &scope.cluster.kubectl;
     let namespace = id.namespace.as_deref().unwrap_or_default();
     let text = refusal.text();
@@ -140,7 +140,7 @@ fn look(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> String {
     }
 }
 
-async fn refused(scope: &Scope<'_>, refusal: &Refusal) -> Result<Option<Finding>> {
+async fn refused(scope: &Scope<'_>, refusal: &RequestError) -> Result<Option<Finding>> {
     if refusal.is_missing() || refusal.is_terminating() || refusal.is_without_dry_run() {
         return Ok(None);
     }

@@ -1,4 +1,4 @@
-//! What people type, under the help of each command.
+//! The examples in the help of each command.
 
 pub const CHECK: &str = "\
 Examples:

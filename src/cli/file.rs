@@ -1,18 +1,18 @@
-//! `-f FILE`: the clusters of an install, written down. What is not known is refused, with line and
-//! column; docs/schema/fleet.schema.json says the same to editors.
+//! Parses `-f FILE`, which lists the clusters of an install. Unknown fields are rejected with line and column.
+//! docs/schema/fleet.schema.json is the same format for editors.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use super::fleet::{Own, Remote};
+use super::fleet::{ClusterFlags, Remote};
 use super::values;
 use crate::files;
 use crate::mesh::{ApiServer, Ca, ClusterName, Prometheus, server_name};
 use crate::problem::{Exit, Problem};
 use crate::yaml;
 
-/// More would be no view for people.
+/// The highest number of a cluster.
 pub const LAST: usize = 16;
 
 #[derive(Debug, Deserialize)]
@@ -24,7 +24,7 @@ struct Fleet {
     _kind: Kind,
     namespace: Option<Namespace>,
     home: Entry,
-    #[serde(deserialize_with = "some")]
+    #[serde(deserialize_with = "non_empty")]
     remotes: Vec<Entry>,
 }
 
@@ -90,7 +90,7 @@ impl TryFrom<String> for ServerName {
     }
 }
 
-fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
     let remotes = Vec::<Entry>::deserialize(deserializer)?;
     match remotes.len() {
         1..LAST => Ok(remotes),
@@ -98,15 +98,15 @@ fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Err
     }
 }
 
-/// What a file says.
+/// The contents of the file.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct FleetFile {
     pub namespace: Option<String>,
-    pub home: (String, Own),
+    pub home: (String, ClusterFlags),
     pub remotes: Vec<Remote>,
 }
 
-pub fn read(path: &Path) -> Result<Written, Problem> {
+pub fn read(path: &Path) -> Result<FleetFile, Problem> {
     let refuse = |cause: &str| Problem::new(Exit::Usage, format!("{}: {cause}", path.display()));
     let text = files::text(path).map_err(|cause| {
         let refused = refuse(&cause);
@@ -120,14 +120,14 @@ pub fn read(path: &Path) -> Result<Written, Problem> {
     })
 }
 
-fn parse(text: &str, folder: &Path) -> Result<Written, String> {
-    // A number, or a word that other readers take for a boolean, must be quoted to be a name.
+fn parse(text: &str, folder: &Path) -> Result<FleetFile, String> {
+    // A number, or a word that other parsers read as a boolean, must be quoted to be a name.
     let strict =
         serde_yaml::options! { strict_booleans: true, no_schema: true, with_snippet: false };
     let fleet = serde_yaml::from_str_with_options::<Fleet>(text, strict);
-    let fleet = fleet.map_err(|error| yaml::told(&error))?;
+    let fleet = fleet.map_err(|error| yaml::describe(&error))?;
     let own = |entry: Entry| {
-        let own = Own {
+        let own = ClusterFlags {
             kubeconfig: entry
                 .kubeconfig
                 .map(|file| folder.join(PathBuf::from(file.0))),
@@ -150,7 +150,7 @@ fn parse(text: &str, folder: &Path) -> Result<Written, String> {
             own,
         }
     };
-    Ok(Written {
+    Ok(FleetFile {
         namespace: fleet.namespace.map(|namespace| namespace.0),
         remotes: (2..).zip(fleet.remotes).map(remote).collect(),
         home: own(fleet.home),

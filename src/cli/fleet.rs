@@ -1,7 +1,7 @@
-//! The clusters that a command is for: a home and its remotes, by `--ctx1`, `--ctx2` and so on.
+//! The flags that name the clusters of a command: `--ctx1` for home, `--ctx2` and so on for its remotes.
 
 mod flags;
-mod sensible;
+mod validate;
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches, value_parser};
 use clap_complete::engine::ArgValueCandidates;
 
 use flags::FLAGS;
-pub use sensible::sensible;
+pub use validate::validate;
 
 use super::file::LAST;
 use super::{CLUSTERS, scripts};
@@ -39,7 +39,7 @@ pub struct Fleet {
     pub allow_loopback: bool,
 }
 
-/// Those of an install that is there.
+/// The clusters of an existing install.
 #[derive(Args, Debug)]
 #[command(next_help_heading = CLUSTERS)]
 pub struct Clusters {
@@ -56,37 +56,37 @@ pub struct Clusters {
     pub remotes: Remotes<false>,
 }
 
-/// The remotes in the order of their numbers, and what is said of home besides its context.
+/// The remotes in the order of their numbers, and the other flags of home.
 #[derive(Clone, Debug)]
 pub struct Remotes<const NEW: bool> {
-    /// All clusters, instead of flags.
+    /// File that lists all clusters, instead of flags.
     pub file: Option<PathBuf>,
-    pub home: Own,
+    pub home: ClusterFlags,
     pub all: Vec<Remote>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Remote {
-    /// Home is 1.
+    /// Number of the cluster in the flags; home is 1.
     pub number: usize,
     pub context: String,
-    pub own: Own,
+    pub own: ClusterFlags,
 }
 
-/// What may be said of a single cluster.
+/// The flags of a single cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Own {
-    /// Where its context is looked up, and nowhere else.
+pub struct ClusterFlags {
+    /// The only kubeconfig in which its context is looked up.
     pub kubeconfig: Option<PathBuf>,
-    /// What it must be called.
+    /// The Istio cluster id that it must have.
     pub name: Option<ClusterName>,
-    /// Its API server's address for pods of home.
+    /// The address of its API server for pods in the home cluster.
     pub api_server: Option<ApiServer>,
-    /// Whose certificates are believed there.
+    /// The CA of that address.
     pub ca: Option<Ca>,
-    /// What they must be for.
+    /// The server name in the certificate of that address.
     pub tls_server_name: Option<String>,
-    /// Where a Prometheus of its own is scraped.
+    /// The user's own Prometheus, scraped instead of an installed one.
     pub prometheus: Option<Prometheus>,
 }
 
@@ -94,7 +94,7 @@ fn context(number: usize) -> String {
     format!("ctx{number}")
 }
 
-/// From the kubeconfig alone; no cluster is asked while somebody types.
+/// Completes contexts from the kubeconfig, without a request to any cluster.
 fn contexts() -> ArgValueCandidates {
     ArgValueCandidates::new(scripts::contexts)
 }
@@ -166,12 +166,12 @@ impl<const NEW: bool> FromArgMatches for Remotes<NEW> {
         let known = |n: usize| n == 1 || contexts.iter().any(|(number, _)| *number == n);
         for flag in FLAGS.iter().filter(|flag| NEW || !flag.new) {
             let mut numbers = flag.first..=LAST;
-            let of_none = |n: &usize| {
+            let without_cluster = |n: &usize| {
                 matches.contains_id(&format!("{}{n}", flag.name)) && (file.is_some() || !known(*n))
             };
-            if let Some(number) = numbers.find(of_none) {
+            if let Some(number) = numbers.find(without_cluster) {
                 let flag = flag.name;
-                return wrong(&match file {
+                return conflict(&match file {
                     Some(_) => format!("--{flag}{number} cannot be used with --file"),
                     None => format!("--{flag}{number} needs --ctx{number}"),
                 });
@@ -205,28 +205,28 @@ fn named_server(name: &str) -> Result<String, String> {
     server_name(name).map(|()| name.into())
 }
 
-fn wrong<T>(text: &str) -> Result<T, Error> {
+fn conflict<T>(text: &str) -> Result<T, Error> {
     Err(Error::raw(ErrorKind::ArgumentConflict, text))
 }
 
-/// By `--ctx2` again and again, or by numbers.
+/// The remotes, given by a repeated `--ctx2` or by `--ctx2`, `--ctx3` and so on.
 fn remotes(matches: &ArgMatches) -> Result<Vec<(usize, String)>, Error> {
     let repeated = matches.get_many::<String>("ctx2").into_iter().flatten();
     let mut contexts = (2..).zip(repeated.cloned()).collect::<Vec<_>>();
     let one = |n: usize| Some((n, matches.get_one::<String>(&context(n))?.clone()));
     let numbered = (3..=LAST).filter_map(one).collect::<Vec<_>>();
     if contexts.len() > 1 && !numbered.is_empty() {
-        return wrong("repeat --ctx2 or number the remotes (--ctx2, --ctx3, ...), not both");
+        return conflict("repeat --ctx2 or number the remotes (--ctx2, --ctx3, ...), not both");
     }
     contexts.extend(numbered);
     Ok(contexts)
 }
 
-fn own<const NEW: bool>(matches: &ArgMatches, number: usize) -> Result<Own, Error> {
+fn own<const NEW: bool>(matches: &ArgMatches, number: usize) -> Result<ClusterFlags, Error> {
     fn get<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, flag: String) -> Option<T> {
         matches.try_get_one::<T>(&flag).ok().flatten().cloned()
     }
-    // Not as a parser of the flag, whose error would repeat what was typed: it may hold a password.
+    // clap's value_parser is not used, because its error repeats the value, which may contain a password.
     let flag = format!("api-server{number}");
     let api_server = match get::<String>(matches, flag.clone()).map(ApiServer::try_from) {
         Some(Err(fault)) => {
@@ -235,7 +235,7 @@ fn own<const NEW: bool>(matches: &ArgMatches, number: usize) -> Result<Own, Erro
         }
         read => read.and_then(Result::ok),
     };
-    Ok(Own {
+    Ok(ClusterFlags {
         kubeconfig: get(matches, format!("kubeconfig{number}")),
         name: get(matches, format!("name{number}")),
         api_server,

@@ -1,4 +1,4 @@
-//! Which images are run, where it is not those of this version.
+//! Flags that replace the default images.
 
 use clap::Args;
 
@@ -19,7 +19,7 @@ pub struct Images {
 }
 
 impl Images {
-    /// By the names of the options.
+    /// The flags as options by name.
     pub fn asked(self) -> Asked {
         let registry = self.registry.map(|registry| (REGISTRY.into(), registry));
         registry.into_iter().chain(self.image).collect()

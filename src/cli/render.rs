@@ -1,4 +1,4 @@
-//! What `render` is given: names in the place of contexts, as no cluster is asked.
+//! The arguments of `render`, which takes cluster names instead of contexts because it contacts no cluster.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ pub enum Secrets {
 }
 
 impl Render {
-    /// The last word counts.
+    /// If a cluster is given twice, the last address wins.
     pub fn targets(&self) -> BTreeMap<ClusterName, Address> {
         self.target.iter().cloned().collect()
     }

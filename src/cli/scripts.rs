@@ -1,4 +1,4 @@
-//! What is generated from the definition of the command line: completion for shells, man pages.
+//! Parses the command line, and generates shell completion and man pages from its definition.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use crate::folder::Folder;
 use crate::problem::Exit;
 use crate::{limit, mesh, ui, visible};
 
-/// Nobody who presses the tab key waits longer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit for the completion of contexts.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Args, Debug)]
 pub struct Completions {
@@ -53,13 +53,13 @@ pub struct Man {
     pub folder: PathBuf,
 }
 
-/// Set by the script that a shell has: it asks this program for what may come next.
-const ASKED: &str = "COMPLETE";
+/// Variable that the completion script sets when it asks this program for completions.
+const COMPLETE_VAR: &str = "COMPLETE";
 
-/// Or the exit code after a word on what is wrong with it, or after the help that was asked for.
+/// Parses the command line. After printing an error or the help, returns the exit code.
 pub fn parse() -> Result<Cli, u8> {
     let mut command = Cli::command();
-    // As kubectl starts a plugin: the help names what the user typed.
+    // Started as a kubectl plugin: show that name in the help.
     let program = std::env::args_os().next().map(PathBuf::from);
     let name = program
         .as_deref()
@@ -69,15 +69,15 @@ pub fn parse() -> Result<Cli, u8> {
         command = command.bin_name("kubectl ambikiali");
     }
     let matches = command.clone().try_get_matches();
-    let matches = matches.map_err(told)?;
+    let matches = matches.map_err(print_error)?;
     let typed = |m: &ArgMatches| m.value_source("namespace") != Some(ValueSource::DefaultValue);
     let namespace_typed = matches
         .subcommand()
         .is_some_and(|(_, matches)| typed(matches));
-    let sensible = matches
+    let valid = matches
         .subcommand()
-        .map_or(Ok(()), |(_, m)| fleet::sensible(m));
-    let cli = sensible.and_then(|()| Cli::from_arg_matches(&matches));
+        .map_or(Ok(()), |(_, m)| fleet::validate(m));
+    let cli = valid.and_then(|()| Cli::from_arg_matches(&matches));
     let cli = cli.map(|mut cli| {
         cli.global.namespace_typed = namespace_typed;
         cli
@@ -85,15 +85,15 @@ pub fn parse() -> Result<Cli, u8> {
     cli.map_err(|error| {
         command.build();
         let asked = matches.subcommand_name().unwrap_or_default();
-        told(match command.find_subcommand_mut(asked) {
+        print_error(match command.find_subcommand_mut(asked) {
             Some(command) => error.format(command),
             None => error.format(&mut command),
         })
     })
 }
 
-/// Help goes to stdout, all else to stderr, where clap would show what was typed as it is.
-fn told(error: clap::Error) -> u8 {
+/// Prints help to stdout and errors to stderr. Errors with control characters are escaped, which clap does not.
+fn print_error(error: clap::Error) -> u8 {
     let words = error.render().to_string();
     if words.contains(|c| c != '\n' && visible::is_hidden(c)) {
         ui::refused(&words);
@@ -105,23 +105,23 @@ fn told(error: clap::Error) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8)
 }
 
-/// Answers a shell, and ends; else returns.
+/// Answers a request for completions and exits; returns if there is none.
 pub fn complete() {
     CompleteEnv::with_factory(Cli::command)
-        .var(ASKED)
+        .var(COMPLETE_VAR)
         .complete();
 }
 
-/// The script for a shell's own settings.
+/// The completion script of a shell.
 pub fn completions(shell: Shell) -> anyhow::Result<String> {
     let shells = Shells::builtins();
     let shell = shells.completer(shell.name()).context("unknown shell")?;
     let (program, mut script) = ("ambikiali", Vec::new());
-    shell.write_registration(ASKED, program, program, program, &mut script)?;
+    shell.write_registration(COMPLETE_VAR, program, program, program, &mut script)?;
     Ok(String::from_utf8(script)?)
 }
 
-/// Their names: `ambikiali.1`, `ambikiali-check.1` and so on.
+/// Writes the man pages and returns their names: `ambikiali.1`, `ambikiali-check.1` and so on.
 pub fn man(path: &Path) -> anyhow::Result<Vec<String>> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
@@ -143,11 +143,11 @@ pub fn man(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(pages.into_iter().map(|(name, _)| name).collect())
 }
 
-/// None where there is no kubeconfig to read.
+/// The contexts for completion; empty if the kubeconfig cannot be read.
 pub fn contexts() -> Vec<CompletionCandidate> {
-    limit::begin(PATIENCE);
+    limit::begin(TIMEOUT);
     let names = mesh::contexts(&[]).unwrap_or_default();
-    // A shell would write them to the terminal as they are.
+    // A shell writes them to the terminal without escaping.
     let names = names
         .into_iter()
         .filter(|name| !name.contains(visible::is_hidden));

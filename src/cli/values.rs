@@ -1,13 +1,13 @@
-//! Values that are refused before anything is done with them.
+//! Parsers that validate values of flags.
 
 use std::time::Duration;
 
 use crate::code::Code;
 use crate::mesh::{Address, ClusterName, is_dns_label};
 
-/// Istio's own namespace has objects of the same names. Those of the system, and the one that everybody
-/// is given, hold what others run: whoever may run pods there could read the token of each remote, and
-/// none of them can be removed with what is in it.
+/// Rejects namespaces that Kiali must not use. `istio-system` has objects with the same names. `default` and the
+/// system namespaces are shared: anyone who can run pods there could read the token of each remote, and they
+/// cannot be deleted by a cleanup.
 pub fn namespace(text: &str) -> Result<String, String> {
     match text {
         "default" => Err(
@@ -27,7 +27,7 @@ pub fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
-/// `NAME=HOST:PORT`.
+/// Parses `NAME=HOST:PORT`.
 pub fn target(text: &str) -> Result<(ClusterName, Address), String> {
     let (name, address) = text
         .split_once('=')
@@ -38,7 +38,7 @@ pub fn target(text: &str) -> Result<(ClusterName, Address), String> {
     ))
 }
 
-/// The code of a finding that an install can go on in spite of.
+/// Parses the code of a finding that --skip-check accepts.
 pub fn skippable(text: &str) -> Result<Code, String> {
     let code = text.parse::<Code>()?;
     match code.can_be_skipped() {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_is_a_label_and_not_istios() {
+    fn a_namespace_is_a_dns_label_and_not_a_shared_namespace() {
         assert_eq!(namespace("kiali"), Ok("kiali".into()));
         for bad in [
             "",
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_of_a_cluster() {
+    fn a_target_has_a_cluster_name_and_an_address() {
         let (name, address) = target("a=[fd00::1]:9090").unwrap();
         assert_eq!(
             (name.as_str(), address.to_string()),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_a_unit_and_an_end() {
+    fn durations_have_a_unit_and_a_limit() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
         assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));

@@ -40,7 +40,7 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
     let proven = shown(&mesh, global, Choices::default(), work, async |run| {
         findings
             .iter()
-            .for_each(|finding| verify::tell(run, finding));
+            .for_each(|finding| verify::report(run, finding));
         verify::verify(run, &expected, with_traffic).await
     })
     .await;

@@ -6,12 +6,12 @@ use serde_json::json;
 use crate::cli::{self, Global};
 use crate::document::Ended;
 use crate::options::Options;
-use crate::render::{self, Wanted};
+use crate::render::{self, RenderOptions};
 use crate::ui;
 
 pub fn render(args: cli::Render, global: &Global) -> Result<Ended> {
     let (targets, store) = (args.targets(), args.store());
-    let wanted = Wanted {
+    let wanted = RenderOptions {
         home: args.home,
         remotes: args.remote,
         namespace: global.namespace.clone(),

@@ -1,7 +1,7 @@
-//! References to images and registries, by the rules of those who pull.
+//! Parses references to images and registries like a container runtime.
 
-/// The registry, if one is named, and the rest. The first part is a
-/// registry when it cannot be a folder.
+/// Splits an image into its registry, if any, and the rest. The first part is a registry if it cannot be part of a
+/// path.
 pub fn split(image: &str) -> (Option<&str>, &str) {
     match image.split_once('/') {
         Some((first, rest)) if is_host(first) => (Some(first), rest),
@@ -13,20 +13,20 @@ fn is_host(part: &str) -> bool {
     part == "localhost" || part.contains(['.', ':'])
 }
 
-/// Name, tag and digest.
+/// Splits an image into name, tag and digest.
 pub fn parts(image: &str) -> (&str, Option<&str>, Option<&str>) {
     let (tagged, digest) = match image.split_once('@') {
         Some((tagged, digest)) => (tagged, Some(digest)),
         None => (image, None),
     };
-    // A colon before the last slash is a registry's port.
+    // A colon before the last slash belongs to the port of the registry.
     match tagged.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, Some(tag), digest),
         _ => (tagged, None, digest),
     }
 }
 
-/// `HOST[:PORT][/PREFIX]`.
+/// Validates a registry: `HOST[:PORT][/PREFIX]`.
 pub fn registry(text: &str) -> Result<String, String> {
     let (host, folders) = match text.split_once('/') {
         Some((host, folders)) => (host, Some(folders)),
@@ -38,7 +38,7 @@ pub fn registry(text: &str) -> Result<String, String> {
     })
 }
 
-/// A reference that says which image it is.
+/// Validates an image reference, which must have a tag or digest.
 pub fn reference(text: &str) -> Result<String, String> {
     let (name, tag, digest) = parts(text);
     let (host, path) = split(name);

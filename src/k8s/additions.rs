@@ -1,6 +1,6 @@
-//! Fields that somebody added to an object of ours. An apply does not remove what others own, and no
-//! comparison with the manifest shows it: so the whole of an object is compared with what a fresh
-//! apply of the same manifest would give, which the API server itself tells in a dry run.
+//! Fields that others added to our objects. An apply does not remove fields of other managers, and comparing with
+//! the manifest does not reveal them. So the live object is compared with the result of a fresh apply of the
+//! same manifest, which the API server returns in a dry run.
 
 mod defaults;
 mod path;
@@ -17,10 +17,10 @@ use super::{FIELD_MANAGER, Scope, kinds};
 pub use path::Path;
 use path::{differing, extras, merge_patch, reset};
 
-/// As many fields as a line holds.
+/// How many fields a message lists.
 const SHOWN: usize = 3;
 
-/// What a fresh apply would not give, and what it would give.
+/// The added fields, and the result of a fresh apply.
 #[derive(Clone, Debug)]
 pub struct Additions {
     pub paths: Vec<Path>,
@@ -28,7 +28,7 @@ pub struct Additions {
 }
 
 impl Additions {
-    /// `.spec.a, .spec.b`, for a line.
+    /// The fields for a message: `.spec.a, .spec.b`.
     pub fn fields(&self) -> String {
         let shown = self.paths.iter().take(SHOWN).map(ToString::to_string);
         let more = if self.paths.len() > SHOWN {
@@ -39,7 +39,7 @@ impl Additions {
         format!("{}{more}", shown.collect::<Vec<_>>().join(", "))
     }
 
-    /// " by kubectl-edit at 2026-01-02T03:04:05Z": by whom, as far as the server's book tells.
+    /// Who added them according to managedFields: " by kubectl-edit at 2026-01-02T03:04:05Z".
     pub fn by(&self, live: &Value) -> String {
         let meta = ownership::meta(live);
         let of_first = |fields: &Value| self.paths.first().is_some_and(|path| path.is_in(fields));
@@ -61,7 +61,7 @@ impl Additions {
         format!(" by {manager}{at}")
     }
 
-    /// The first one that an object still has.
+    /// The first added field that the object still has.
     pub fn still_in(&self, live: &Value) -> Option<&Path> {
         let left = differing(&comparable(live), &self.fresh);
         self.paths
@@ -78,8 +78,8 @@ impl Additions {
     }
 }
 
-/// What `now` has that a fresh apply would not give. `stored` is what the server holds: the same, but
-/// in a dry run.
+/// Fields of `now` that a fresh apply would not have. `stored` is the object on the server, which differs from
+/// `now` only in a dry run.
 pub async fn find(
     scope: &Scope<'_>,
     object: &Value,
@@ -95,19 +95,19 @@ pub async fn find(
     let patch = with_uid(merge_patch(&stored, &wanted), uid);
     let fresh = match write::ask_merge(scope, object, &patch).await? {
         Ok(fresh) => comparable(&fresh),
-        // A webhook that is not asked in dry runs: what it would add is not known, so nothing is
-        // believed to be somebody's but what it does not add again when it is taken out.
+        // A webhook prevents the dry run, so what it would add is unknown. Fields that it adds again after
+        // their removal are kept.
         Err(_) => trimmed(&wanted, &shown),
     };
     let mut paths = differing(&shown, &fresh);
     if !paths.is_empty()
         && let Some(new) = created(scope, object).await
     {
-        // What is added to new objects only is no somebody's either.
+        // Fields that the server adds only to new objects are not additions either.
         let other = differing(&shown, &comparable(&new));
         paths.retain(|path| other.iter().any(|of_new| of_new.meets(path)));
     }
-    // Those first that somebody set, before what the server made of them.
+    // List fields with a manager first, before fields that the server derived from them.
     let meta = ownership::meta(now);
     let set = |path: &Path| {
         let mut all = ownership::managers(&meta).filter_map(|entry| entry.fields_v1.as_ref());
@@ -117,7 +117,7 @@ pub async fn find(
     Ok((!paths.is_empty()).then_some(Additions { paths, fresh }))
 }
 
-/// Brings these fields to what a fresh apply gives. What comes back at once is left.
+/// Resets these fields to the result of a fresh apply. Fields that come back at once are kept.
 pub async fn take_out(
     scope: &Scope<'_>,
     object: &Value,
@@ -131,14 +131,14 @@ pub async fn take_out(
     if !scope.choices.dry_run {
         return merge(scope, object, &patch).await;
     }
-    // Whether it would be another generation is the server's to say.
+    // Take the generation from the server's dry run.
     if let Ok(asked) = write::ask_merge(scope, object, &patch).await? {
         target["metadata"]["generation"] = asked["metadata"]["generation"].clone();
     }
     Ok(target)
 }
 
-/// The same object made today, under a name that nobody has.
+/// A dry-run creation of the same object under an unused name.
 async fn created(scope: &Scope<'_>, object: &Value) -> Option<Value> {
     if object["kind"] == "CustomResourceDefinition" {
         return None;
@@ -157,7 +157,7 @@ async fn created(scope: &Scope<'_>, object: &Value) -> Option<Value> {
     serde_json::to_value(new).ok()
 }
 
-/// The parts of an object that a manifest decides on.
+/// The parts of an object that a manifest determines.
 fn comparable(object: &Value) -> Value {
     let parts = object.as_object().into_iter().flatten();
     let kind = object["kind"].as_str().unwrap_or_default();
@@ -169,7 +169,7 @@ fn comparable(object: &Value) -> Value {
     Value::Object(parts)
 }
 
-/// Without what is neither wanted nor a default.
+/// Removes fields that are neither wanted nor defaults.
 fn trimmed(wanted: &Value, live: &Value) -> Value {
     let mut trimmed = live.clone();
     for path in extras(wanted, live) {

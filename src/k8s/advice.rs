@@ -1,5 +1,5 @@
-//! What to look at when a server refuses: the command that shows the policy, the webhook, the quota
-//! or the schema that its words are about.
+//! Suggests a fix when the server rejects a request: the command that shows the policy, webhook, quota or schema
+//! that the error is about.
 
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
@@ -9,18 +9,18 @@ use kube::api::ListParams;
 use kube::core::Status;
 
 use super::Scope;
-use super::request::{Refusal, send};
+use super::request::{RequestError, send};
 use crate::mesh::pages;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::shell::quoted;
 
-/// For a refusal that no waiting will change.
+/// The fix for a permanent error.
 pub fn advice(kubectl: &str, object: &ObjectId, status: &Status) -> Option<String> {
     let namespaced = object.namespace.as_deref();
     let of_namespace = namespaced.map(|n| format!(" -n {n}")).unwrap_or_default();
     let message = status.message.as_str();
-    // A policy denies with the code of its own choice, 422 when it chose none.
+    // A policy chooses its status code; the default is 422.
     if let Some(policy) = between(message, "AdmissionPolicy '", "'") {
         let kind = match message.contains("MutatingAdmissionPolicy '") {
             true => "mutatingadmissionpolicy",
@@ -37,17 +37,18 @@ pub fn advice(kubectl: &str, object: &ObjectId, status: &Status) -> Option<Strin
             Some(format!("{kubectl}{of_namespace} describe quota"))
         }
         403 if message.contains("attempting to grant RBAC permissions not currently held") => Some(
-            "install as an administrator, or be granted escalate and bind on clusterroles".into(),
+            "install as an administrator, or get the verbs escalate and bind on clusterroles"
+                .into(),
         ),
-        // An admission plugin says 403 too, but not who may not do what.
+        // Admission plugins return 403 too, but without "cannot".
         403 if message.contains(" cannot ") => Some(format!("{kubectl} auth can-i --list")),
         400 | 422 => Some(format!("{kubectl} explain {}", object.kind.to_lowercase())),
         _ => None,
     }
 }
 
-/// A refusal as an error.
-pub async fn refused(scope: &Scope<'_>, refusal: Refusal) -> anyhow::Error {
+/// Converts a failed request into an error with a fix.
+pub async fn refused(scope: &Scope<'_>, refusal: RequestError) -> anyhow::Error {
     match unanswered(scope, &refusal).await {
         None => refusal.into(),
         Some((whose, look)) => {
@@ -57,14 +58,14 @@ pub async fn refused(scope: &Scope<'_>, refusal: Refusal) -> anyhow::Error {
     }
 }
 
-/// A webhook that does not answer is known to the server by a name of its own, which no command takes:
-/// the configuration that it is in, and the command that shows that.
-pub async fn unanswered(scope: &Scope<'_>, refusal: &Refusal) -> Option<(String, String)> {
+/// For a webhook that does not answer: names its configuration and the command that shows it. The server names
+/// only the webhook, which no kubectl command accepts.
+pub async fn unanswered(scope: &Scope<'_>, refusal: &RequestError) -> Option<(String, String)> {
     let webhook = refusal.status().and_then(silent_webhook)?;
     let (kind, name) = configuration(scope, webhook).await?;
     let kubectl = &scope.cluster.kubectl;
     Some((
-        format!("that webhook is of {kind} {name}"),
+        format!("the webhook is in {kind} {name}"),
         format!(
             "{kubectl} get {} {} -o yaml",
             kind.to_lowercase(),
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_followed_by_what_shows_its_cause() {
+    fn an_error_suggests_the_command_that_shows_its_cause() {
         for (code, message, command) in [
             (
                 422,

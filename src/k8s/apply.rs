@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 use super::additions::{self, Additions};
 use super::change::{self, What, tell};
 use super::conflict;
-use super::difference::difference;
+use super::difference::{difference, stale_field};
 use super::ownership::{self, labelled};
-use super::request::Refusal;
-use super::surplus::surplus;
+use super::request::RequestError;
 use super::write::{Force, read, write};
 use super::{Scope, kinds};
 
@@ -190,7 +189,7 @@ pub fn is_as_wanted(scope: &Scope<'_>, object: &Value, live: &Value) -> bool {
 
 /// The first field in which an object of ours is not what is wanted.
 fn lacking(wanted: &Value, live: &Value) -> Option<String> {
-    let differs = difference(wanted, live).or_else(|| surplus(wanted, live));
+    let differs = difference(wanted, live).or_else(|| stale_field(wanted, live));
     // Somebody emptied the server's book: without our entry in it the object is nobody's.
     differs.or_else(|| is_unbooked(live).then(|| BOOK.into()))
 }
@@ -206,7 +205,7 @@ pub fn keep(scope: &Scope<'_>, object: &Value, live: &Value) -> Result<()> {
 }
 
 /// An edit by hand of what we made is drift, and undone; a tool that applies would come again.
-fn may_take(scope: &Scope<'_>, live: &Value, refusal: &Refusal) -> bool {
+fn may_take(scope: &Scope<'_>, live: &Value, refusal: &RequestError) -> bool {
     scope.choices.force_conflicts || conflict::is_by_hand(live, refusal)
 }
 

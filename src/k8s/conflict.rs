@@ -1,16 +1,16 @@
-//! Objects and fields of another tool, in words that name the tool and how to look at them.
+//! Errors about objects and fields that another tool manages. They name the tool and a command to inspect it.
 
 use serde_json::Value;
 
-use super::request::Refusal;
+use super::request::RequestError;
 use super::{FIELD_MANAGER, Scope, ownership};
 use crate::mesh::Cluster;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::shell::quoted;
 
-/// A conflict names the other managers and the fields, in the server's words.
-pub fn refused(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> anyhow::Error {
+/// The error for a field conflict, with the managers and fields as the server reports them.
+pub fn refused(scope: &Scope<'_>, id: &ObjectId, refusal: &RequestError) -> anyhow::Error {
     let fields = refusal
         .causes()
         .iter()
@@ -29,20 +29,20 @@ pub fn refused(scope: &Scope<'_>, id: &ObjectId, refusal: &Refusal) -> anyhow::E
         .into()
 }
 
-/// An object that is not ours and does not serve as it is.
+/// The error for a foreign object that does not meet our needs.
 pub fn foreign(scope: &Scope<'_>, id: &ObjectId, live: &Value, field: &str) -> Problem {
     let cause = differs(live, field);
     let cause = format!("{}: {id} {cause}; it was left as it is", scope.cluster.name);
     Problem::new(Exit::Conflict, cause).fix(ways_out(scope, id))
 }
 
-/// Whose it is and where it is not what is needed.
+/// Describes who created the object and which field differs.
 pub fn differs(live: &Value, field: &str) -> String {
     let by = others(live);
     format!("is there already, made by {by}, and differs from what is needed at {field}")
 }
 
-/// What is kept under this name is of use to nobody but us: it cannot be shared.
+/// The error for a foreign object whose name we need. Such an object cannot be shared.
 pub fn name_taken(cluster: &Cluster, id: &ObjectId) -> Problem {
     let ObjectId {
         kind,
@@ -57,14 +57,14 @@ pub fn name_taken(cluster: &Cluster, id: &ObjectId) -> Problem {
         ),
     )
     .fix(format!(
-        "choose another namespace with --namespace, or look at it: {} -n {} get {} {name} -o yaml",
+        "choose another namespace with --namespace, or inspect it: {} -n {} get {} {name} -o yaml",
         cluster.kubectl,
         namespace.as_deref().unwrap_or_default(),
         kind.to_lowercase()
     ))
 }
 
-/// Who else set fields, for people.
+/// The other field managers of an object, for messages.
 fn others(live: &Value) -> String {
     let meta = ownership::meta(live);
     let names = ownership::managers(&meta).filter_map(|entry| entry.manager.as_deref());
@@ -79,8 +79,8 @@ fn others(live: &Value) -> String {
     }
 }
 
-/// " by kubectl-edit": who set what is in the way.
-pub fn by(refusal: &Refusal) -> String {
+/// The managers of the conflicting fields, as in " by kubectl-edit".
+pub fn by(refusal: &RequestError) -> String {
     let causes = refusal.causes();
     let mut names = causes
         .iter()
@@ -94,14 +94,14 @@ pub fn by(refusal: &Refusal) -> String {
     }
 }
 
-/// `conflict with "kubectl-edit" using v1 at ...`: the name is what stands in quotes.
+/// The manager in a conflict message, as in `conflict with "kubectl-edit" using v1 at ...`.
 fn named(message: &str) -> Option<&str> {
     message.split('"').nth(1)
 }
 
-/// Whether all that is in the way was set once, by a person with a client; a tool that applies, or a
-/// controller that scales, has a claim of its own.
-pub fn is_by_hand(live: &Value, refusal: &Refusal) -> bool {
+/// Whether all conflicting fields were set by updates of a client, such as kubectl edit. A tool that applies, or a
+/// controller that scales, manages its fields permanently.
+pub fn is_by_hand(live: &Value, refusal: &RequestError) -> bool {
     let causes = refusal.causes();
     let meta = ownership::meta(live);
     let entries = meta.managed_fields.unwrap_or_default();
@@ -119,22 +119,22 @@ pub fn is_by_hand(live: &Value, refusal: &Refusal) -> bool {
             .all(|cause| named(&cause.message).is_some_and(once))
 }
 
-/// How to look at it, and how to have it anyway.
+/// How to inspect the object, and how to take it over.
 pub fn ways_out(scope: &Scope<'_>, id: &ObjectId) -> String {
     if gives_rights(&id.kind) {
         return format!(
-            "look at it: {}; it gives its owner's programs their rights, so ambikiali never changes it: have it renamed or \
-             removed by its owner, or, if it is there for a Prometheus, have that one scraped: --prometheusN HOST:PORT",
+            "inspect it: {}; it grants rights to its owner's programs, so ambikiali never changes it: ask its owner to rename or \
+             remove it, or, if it belongs to a Prometheus, scrape that one: --prometheusN HOST:PORT",
             show(scope, id)
         );
     }
     format!(
-        "look at it: {}; to take these fields all the same, add --force-conflicts to install",
+        "inspect it: {}; to take over these fields, add --force-conflicts to install",
         show(scope, id)
     )
 }
 
-/// Whoever takes a role or a binding over takes rights from somebody else's programs.
+/// Taking over a role or binding would take rights from other programs.
 pub fn gives_rights(kind: &str) -> bool {
     ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"].contains(&kind)
 }

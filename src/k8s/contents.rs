@@ -1,8 +1,8 @@
-//! Walks over every kind the server knows: what a namespace holds that nobody here made, because it
-//! takes all of it along when it goes; what carries our labels when a record is lost; and what is left
-//! of ours after a cleanup, which must not trust the record it worked from.
+//! Lists objects of every kind that the server knows: foreign objects in a namespace, because deleting it would
+//! delete them too; objects with our labels, if the record is lost; and what is left after a cleanup, which
+//! must not trust the record that it worked from.
 
-mod holds;
+mod foreign;
 
 use std::time::Duration;
 
@@ -22,36 +22,36 @@ use crate::mesh::pages;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
-/// Every API server has them in every namespace; a list of kinds without them is not one.
+/// Kinds that every API server has. Discovery without them is incomplete.
 const EVERYWHERE: [&str; 5] = ["ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"];
-/// About other objects, and of no worth without them.
-const PASSING: &str = "Event";
-/// The garbage collector comes to what belonged to something that is gone.
-const COLLECTED: Duration = Duration::from_secs(30);
+/// Events are about other objects and worthless without them.
+const EVENT: &str = "Event";
+/// How long the garbage collector may take to delete dependents.
+const GC_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is in a namespace beside what is ours, as far as it can be known.
+/// The foreign objects in a namespace.
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct ForeignObjects {
     pub foreign: Vec<ObjectId>,
-    /// Kinds that cannot be listed, and why: what there is of them is not known.
-    pub unseen: Vec<String>,
+    /// Kinds that cannot be listed, and why. Whether there are objects of these is unknown.
+    pub unlistable: Vec<String>,
 }
 
-/// Looked at until all that goes by itself is gone.
-pub async fn of_namespace(scope: &Scope<'_>, namespace: &str) -> Result<Held> {
+/// Lists foreign objects, after waiting for the garbage collector to delete dependents.
+pub async fn of_namespace(scope: &Scope<'_>, namespace: &str) -> Result<ForeignObjects> {
     let patience = match scope.choices.dry_run {
         true => Duration::ZERO,
-        false => COLLECTED,
+        false => GC_TIMEOUT,
     };
     let look = async || {
         let found = walk(scope, Some(namespace), ListParams::default()).await?;
-        let stays = holds::staying(scope, &found.objects);
+        let stays = foreign::foreign_objects(scope, &found.objects);
         let foreign = stays.iter().map(|(key, _)| key.id()).collect::<Vec<_>>();
-        // Only what has an owner may go without anybody's doing.
+        // Only objects with an owner may be deleted by the garbage collector.
         let may_go = !stays.is_empty() && stays.iter().all(|(_, meta)| is_owned(meta));
-        let held = Held {
+        let held = ForeignObjects {
             foreign,
-            unseen: found.unseen,
+            unlistable: found.unlistable,
         };
         anyhow::Ok((held, may_go))
     };
@@ -60,14 +60,14 @@ pub async fn of_namespace(scope: &Scope<'_>, namespace: &str) -> Result<Held> {
     Ok(held)
 }
 
-/// Objects of any namespace and kind.
+/// All objects with a label, of any namespace and kind.
 pub async fn with_label(scope: &Scope<'_>, label: &str) -> Result<Vec<(Key, ObjectMeta)>> {
     let found = walk(scope, None, ListParams::default().labels(label)).await?;
     Ok(found.objects)
 }
 
-/// Objects of any namespace that this install made, by what they say of themselves; and those of names of
-/// ours that only carry its labels.
+/// All objects of this install by their labels and field managers, and those with one of our names that only
+/// have its labels.
 pub async fn labelled(scope: &Scope<'_>) -> Result<Vec<(Key, ObjectMeta)>> {
     let record = scope.record;
     let mut found = with_label(scope, &format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)).await?;
@@ -80,16 +80,16 @@ pub async fn labelled(scope: &Scope<'_>) -> Result<Vec<(Key, ObjectMeta)>> {
     Ok(found)
 }
 
-/// What of it is still there, and does not go by itself, and why it was left where that is known. In a dry
-/// run, what would be.
+/// The objects of this install that remain after a cleanup, with the reason if known. In a dry run, those that
+/// would remain.
 pub async fn left(scope: &Scope<'_>) -> Result<Vec<(ObjectId, Option<String>)>> {
     let stays = |(key, meta): &(Key, ObjectMeta)| match scope.choices.dry_run {
         true => {
-            let goes = meta
+            let is_deleted = meta
                 .uid
                 .as_ref()
                 .is_some_and(|uid| scope.record.is_gone(uid));
-            !goes && !holds::is_bookkeeping(key, meta, &scope.record.id)
+            !is_deleted && !foreign::is_bookkeeping(key, meta, &scope.record.id)
         }
         false => {
             let finalizers = meta.finalizers.as_ref();
@@ -97,14 +97,14 @@ pub async fn left(scope: &Scope<'_>) -> Result<Vec<(ObjectId, Option<String>)>> 
         }
     };
     let found = labelled(scope).await?.into_iter().filter(stays);
-    let left = found.map(|(key, meta)| (key.id(), unrecognised(scope, &key, &meta)));
+    let left = found.map(|(key, meta)| (key.id(), why_foreign(scope, &key, &meta)));
     let mut left = left.collect::<Vec<_>>();
     left.sort();
     Ok(left)
 }
 
-/// Why one of a name of ours counts as somebody else's, whatever its labels say.
-fn unrecognised(scope: &Scope<'_>, key: &Key, meta: &ObjectMeta) -> Option<String> {
+/// Why an object with our name and labels counts as foreign.
+fn why_foreign(scope: &Scope<'_>, key: &Key, meta: &ObjectMeta) -> Option<String> {
     let record = scope.record;
     if !record.inventory.has(key) || record.owns(key, meta) {
         return None;
@@ -120,11 +120,11 @@ fn is_owned(meta: &ObjectMeta) -> bool {
     owners.is_some_and(|owners| !owners.is_empty())
 }
 
-/// What a walk came upon.
+/// The result of listing all kinds.
 #[derive(Default)]
 struct Found {
     objects: Vec<(Key, ObjectMeta)>,
-    unseen: Vec<String>,
+    unlistable: Vec<String>,
 }
 
 async fn walk(scope: &Scope<'_>, namespace: Option<&str>, params: ListParams) -> Result<Found> {
@@ -133,24 +133,24 @@ async fn walk(scope: &Scope<'_>, namespace: Option<&str>, params: ListParams) ->
         (namespace.is_none() || can.scope == Reach::Namespaced)
             && can.supports_operation(verbs::LIST)
             && can.supports_operation(verbs::DELETE)
-            && kind.kind != PASSING
+            && kind.kind != EVENT
     });
     let lists = kinds.map(|(kind, _)| listed(scope, namespace, kind, &params));
-    // Few at a time: a server with hundreds of kinds must not be flooded.
+    // Limit concurrency: a server may have hundreds of kinds.
     let lists = futures::stream::iter(lists).buffer_unordered(4);
     let all = lists.try_collect::<Vec<_>>().await?;
     let mut found = Found::default();
     for list in all {
         match list {
             Ok(objects) => found.objects.extend(objects),
-            Err(unseen) => found.unseen.push(unseen),
+            Err(unlistable) => found.unlistable.push(unlistable),
         }
     }
-    found.unseen.sort();
+    found.unlistable.sort();
     Ok(found)
 }
 
-/// An answer that does not name what every server has would make a full namespace look empty.
+/// Discovers all kinds. Fails if the answer is incomplete, because a full namespace would then look empty.
 async fn kinds(scope: &Scope<'_>) -> Result<Vec<(ApiResource, ApiCapabilities)>> {
     let client = &scope.cluster.client;
     let id = ObjectId::cluster_wide("kinds", "of the API server");
@@ -176,19 +176,19 @@ async fn kinds(scope: &Scope<'_>) -> Result<Vec<(ApiResource, ApiCapabilities)>>
         return Ok(kinds);
     }
     let cause = format!(
-        "{}: {id}: its list of kinds does not name {}, which every API server has, so what is in the cluster is not known",
+        "{}: {id}: its list of kinds lacks {}, which every API server has, so the contents of the cluster are unknown",
         scope.cluster.name,
         missing.join(", ")
     );
     Err(Problem::new(Exit::Unexpected, cause)
         .fix(format!(
-            "look at what it answers, and what is between: {} api-resources",
+            "check its answer, and any proxy in between: {} api-resources",
             scope.cluster.kubectl
         ))
         .into())
 }
 
-/// Err: why it cannot be listed.
+/// Lists one kind. The inner error says why it cannot be listed.
 async fn listed(
     scope: &Scope<'_>,
     namespace: Option<&str>,
@@ -203,7 +203,7 @@ async fn listed(
     let list = ObjectId::cluster_wide("list of", &kind.kind);
     let found = match send(scope, &list, || pages::list_metadata(&api, params)).await {
         Ok(found) => found,
-        // Ours, and gone a moment ago.
+        // Our own CRD, deleted since the discovery.
         Err(refusal) if refusal.is_missing() && kind.group == super::kinds::kiali().group => {
             return Ok(Ok(Vec::new()));
         }

@@ -1,8 +1,7 @@
-//! Removing what is ours. One rule for every object, in a dry run as in a run: the closed list has it,
-//! the record names it, and the live object itself carries the label of this install. The record
-//! alone decides nothing, since others may write it; nor do labels alone where the record does not name
-//! the very object. An object that was there before us goes only with
-//! the user's word, and only when it is the very one that was found.
+//! Deletes our objects. One rule applies to every object, in a dry run too: the built-in inventory lists it, the
+//! record names it, and the live object has the label of this install. The record alone does not suffice,
+//! because others can write it; nor do labels alone. An adopted object is deleted only with --adopted, and only if
+//! its UID is the recorded one.
 
 use anyhow::Result;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,11 +17,11 @@ use super::{Scope, kinds, ownership, write};
 pub enum Removed {
     Deleted,
     Missing,
-    /// It was there before us, or somebody else made it again.
+    /// It existed before the install, or another tool recreated it.
     Foreign,
 }
 
-/// Deletes one object if it is ours; does not wait until it is gone.
+/// Deletes one object if it is ours, without waiting until it is gone.
 pub async fn delete(scope: &Scope<'_>, object: &Value) -> Result<Removed> {
     match judge(scope, object).await? {
         Judged::Ours(uid) => gone(scope, &Key::of(object), &uid).await,
@@ -30,19 +29,19 @@ pub async fn delete(scope: &Scope<'_>, object: &Value) -> Result<Removed> {
     }
 }
 
-/// One that was judged.
+/// Deletes an object that was judged to be ours.
 async fn gone(scope: &Scope<'_>, key: &Key, uid: &str) -> Result<Removed> {
     if scope.choices.dry_run || by_uid(scope, key, uid).await? {
         scope.record.removed(scope.progress.step(), key, uid);
         return Ok(Removed::Deleted);
     }
-    // Made again since it was looked at, by somebody else.
+    // Another tool has recreated it since it was read.
     scope.record.forget(key);
     Ok(Removed::Foreign)
 }
 
 enum Judged {
-    /// The live object's UID.
+    /// UID of the live object.
     Ours(String),
     Stays(Removed),
 }
@@ -63,14 +62,14 @@ async fn judge(scope: &Scope<'_>, object: &Value) -> Result<Judged> {
     if may_delete(scope, &entry, &meta) {
         return Ok(Judged::Ours(meta.uid.unwrap_or_default()));
     }
-    // What the record says of it is of no more use, unless it tells whose it was before us.
+    // The entry is useless now, unless it records an adopted object.
     if entry.origin == Origin::Created {
         scope.record.not_ours(&entry, &meta);
     }
     Ok(Judged::Stays(Removed::Foreign))
 }
 
-/// The same for objects that something else may take along that is removed first.
+/// Deletes objects that another deletion, which runs first, may delete too.
 pub async fn delete_after(
     scope: &Scope<'_>,
     objects: &[Value],
@@ -89,7 +88,7 @@ pub async fn delete_after(
     Ok(removed)
 }
 
-/// The rule.
+/// Whether the object may be deleted; see the head of this module.
 fn may_delete(scope: &Scope<'_>, entry: &Entry, live: &ObjectMeta) -> bool {
     let inventory = &scope.record.inventory;
     match entry.origin {
@@ -101,7 +100,7 @@ fn may_delete(scope: &Scope<'_>, entry: &Entry, live: &ObjectMeta) -> bool {
     }
 }
 
-/// Whether it goes, or is gone; not when the name has another UID now.
+/// Deletes by UID. Returns false if the name has another UID now.
 async fn by_uid(scope: &Scope<'_>, key: &Key, uid: &str) -> Result<bool> {
     let (id, object) = (key.id(), key.object());
     let api = kinds::api(&scope.cluster.client, &object)?;
@@ -114,7 +113,7 @@ async fn by_uid(scope: &Scope<'_>, key: &Key, uid: &str) -> Result<bool> {
         Err(refusal) if refusal.is_missing() => Ok(true),
         Err(refusal) if refusal.status().is_some_and(Status::is_conflict) => {
             match write::read(scope, &object, &id).await? {
-                // A namespace that is going already refuses to go once more.
+                // A terminating namespace rejects another deletion.
                 Some(now) if now["metadata"]["deletionTimestamp"].is_string() => Ok(true),
                 Some(now) if now["metadata"]["uid"] == uid => Err(refusal.into()),
                 Some(_) => Ok(false),
@@ -125,8 +124,8 @@ async fn by_uid(scope: &Scope<'_>, key: &Key, uid: &str) -> Result<bool> {
     }
 }
 
-/// One that the operator made and that was just looked at.
-pub async fn in_place_of_operator(scope: &Scope<'_>, key: &Key, meta: &ObjectMeta) -> Result<()> {
+/// Deletes an object that the operator created and that was just read.
+pub async fn delete_for_operator(scope: &Scope<'_>, key: &Key, meta: &ObjectMeta) -> Result<()> {
     if !scope.record.inventory.is_operators(key) {
         return Ok(());
     }
@@ -137,12 +136,12 @@ pub async fn in_place_of_operator(scope: &Scope<'_>, key: &Key, meta: &ObjectMet
     Ok(())
 }
 
-/// All at once.
+/// Deletes several objects concurrently.
 pub async fn delete_all(scope: &Scope<'_>, objects: &[Value]) -> Result<Vec<Removed>> {
     futures::future::try_join_all(objects.iter().map(|object| delete(scope, object))).await
 }
 
-/// "removed 5, kept 1 (not ours)", "nothing there": what a step did, for its line.
+/// Summarises the deletions of a step, as in "removed 5, kept 1 (not ours)".
 pub fn summary(scope: &Scope<'_>, removed: &[Removed]) -> String {
     let count = |what| removed.iter().filter(|r| **r == what).count();
     let would = if scope.choices.dry_run {

@@ -1,5 +1,5 @@
-//! HTTP to a pod through a port-forward of the API server: the one way that works wherever kubectl
-//! does, without exposing anything.
+//! Sends HTTP requests to a pod through a port-forward of the API server, which works wherever kubectl works and
+//! exposes nothing.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::visible;
 
 const LARGEST: usize = 32 << 20;
 
-/// A pod's port.
+/// A port of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     pub namespace: String,
@@ -31,7 +31,7 @@ pub struct Target {
     pub port: u16,
 }
 
-/// A connection to a pod's port, for one question after another.
+/// A connection to a port of a pod, for consecutive requests.
 pub struct Connection {
     sender: SendRequest<Empty<Bytes>>,
     connection: JoinHandle<()>,
@@ -41,7 +41,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// All questions together get `patience`.
+    /// Opens a connection. `patience` limits all its requests together.
     pub async fn open(
         scope: &Scope<'_>,
         target: &Target,
@@ -60,7 +60,7 @@ impl Connection {
         })
     }
 
-    /// A JSON answer with status 200.
+    /// Sends a GET request and parses the JSON response. Any status but 200 is an error.
     pub async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
         let asked = tokio::time::timeout_at(self.end, ask(&mut self.sender, path)).await;
         let (status, body) = asked.map_err(|_| silent(self.patience))??;
@@ -70,10 +70,10 @@ impl Connection {
             bail!("answered {status}: {}", visible::short(line, visible::SAID));
         }
         serde_json::from_slice(&body).map_err(|error| {
-            // It quotes the answer.
+            // The error quotes the response, so shorten it.
             let why = error.to_string();
             let why = visible::short(&why, visible::SAID);
-            anyhow!("answered something that is not the JSON expected: {why}")
+            anyhow!("returned unexpected JSON: {why}")
         })
     }
 }
@@ -89,7 +89,7 @@ fn silent(patience: Duration) -> anyhow::Error {
     anyhow!(problem::no_answer(patience))
 }
 
-/// One question.
+/// Sends a single GET request.
 pub async fn get_json<T: DeserializeOwned>(
     scope: &Scope<'_>,
     target: &Target,
@@ -114,9 +114,9 @@ async fn connect(
         .map_err(|cause| anyhow!("port-forward to pod {}: {}", target.pod, cause.text()))?;
     let stream = forward
         .take_stream(target.port)
-        .context("port-forward without a stream")?;
+        .context("port-forward has no stream")?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Its end is seen by the sender.
+    // The sender notices the end of the connection.
     let connection = tokio::spawn(async move { drop(connection.await) });
     Ok((sender, connection, forward))
 }
@@ -128,7 +128,7 @@ async fn ask(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Result<(Stat
         .body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
-    // By length or chunks, never to the end of the stream: the end may not be shown.
+    // Read by length or chunks: the end of a forwarded stream may never be signalled.
     let body = Limited::new(response.into_body(), LARGEST).collect().await;
     let body = body.map_err(|error| match error.downcast::<LengthLimitError>() {
         Ok(_) => anyhow!(

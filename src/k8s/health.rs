@@ -1,5 +1,5 @@
-//! Pure judgements: an object, as read, is ready, not yet, or cannot become so. A wait asks again
-//! at each change, `status` and `verify` ask once.
+//! Pure health functions: an object is ready, in progress or failed. A wait calls them after each change, `status`
+//! and `verify` once.
 
 mod gateway;
 mod kiali;
@@ -13,10 +13,10 @@ pub use kiali::{Kiali, KialiFence, has_failed, is_behind};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Not there, or not there yet: why.
+    /// Not ready yet, with the reason.
     InProgress(String),
     Ready,
-    /// It will not get there by waiting: why.
+    /// Waiting will not help, with the reason.
     Failed(String),
 }
 
@@ -24,14 +24,14 @@ fn missing() -> Health {
     Health::InProgress("not there".into())
 }
 
-/// Rolled out as of its own generation; kube's predicate passes for the roll-out before.
+/// Rolled out at its current generation. kube's own predicate accepts the previous rollout.
 pub fn deployment(deployment: Option<&Deployment>) -> Health {
     let Some(deployment) = deployment else {
         return missing();
     };
     let status = deployment.status.clone().unwrap_or_default();
     if status.observed_generation < deployment.metadata.generation {
-        return Health::InProgress("the change is not taken up yet".into());
+        return Health::InProgress("the controller has not observed the change yet".into());
     }
     let wanted = deployment.spec.replicas.unwrap_or(1);
     let condition = |name: &str| {
@@ -55,11 +55,9 @@ pub fn deployment(deployment: Option<&Deployment>) -> Health {
     match () {
         () if wanted == 0 => Health::InProgress("scaled to 0".into()),
         () if updated < wanted => {
-            Health::InProgress(format!("{updated} of {wanted} pods are of the new version"))
+            Health::InProgress(format!("{updated} of {wanted} pods are updated"))
         }
-        () if all > updated => {
-            Health::InProgress("pods of the version before are still there".into())
-        }
+        () if all > updated => Health::InProgress("old pods are still terminating".into()),
         () if available < wanted => {
             Health::InProgress(format!("{available} of {wanted} pods are ready"))
         }
@@ -67,7 +65,7 @@ pub fn deployment(deployment: Option<&Deployment>) -> Health {
     }
 }
 
-/// Why no pod may be made: a quota or an admission policy, of which no pod will ever say so.
+/// Why no pod can be created, such as a quota or an admission policy. No pod exists that could report it.
 pub fn refused(deployment: &Deployment) -> Option<String> {
     let status = deployment.status.iter();
     let mut conditions = status.flat_map(|s| s.conditions.iter().flatten());
@@ -92,7 +90,7 @@ pub fn crd(crd: Option<&CustomResourceDefinition>) -> Health {
                     condition
                         .message
                         .clone()
-                        .unwrap_or("its names are taken".into()),
+                        .unwrap_or("its names are used by another CRD".into()),
                 );
             }
             _ => {}
@@ -101,20 +99,20 @@ pub fn crd(crd: Option<&CustomResourceDefinition>) -> Health {
     Health::InProgress("not established".into())
 }
 
-/// A token Secret is filled after it was made; an empty token is refused by every API server, and so
-/// is one of an earlier account of the same name. `account` is the UID of the one there is.
+/// A token Secret is filled after its creation. API servers reject an empty token, and the token of a deleted
+/// ServiceAccount. `account` is the UID of the current ServiceAccount.
 pub fn token(secret: Option<&Secret>, account: Option<&str>) -> Health {
     let Some(secret) = secret else {
         return missing();
     };
     let Some(account) = account else {
-        return Health::InProgress("its ServiceAccount is not there".into());
+        return Health::InProgress("its ServiceAccount does not exist".into());
     };
     let annotations = secret.metadata.annotations.as_ref();
     let of = annotations.and_then(|a| a.get("kubernetes.io/service-account.uid"));
     if of.is_some_and(|uid| uid != account) {
         return Health::InProgress(
-            "it is of a ServiceAccount that was deleted and made again since: run install again"
+            "it belongs to a ServiceAccount that was deleted and recreated: run install again"
                 .into(),
         );
     }
@@ -128,17 +126,17 @@ pub fn token(secret: Option<&Secret>, account: Option<&str>) -> Health {
     match filled("token") && filled("ca.crt") {
         true => Health::Ready,
         false => Health::InProgress(
-            "the token controller of kube-controller-manager has not filled it".into(),
+            "the token controller of kube-controller-manager has not filled it yet".into(),
         ),
     }
 }
 
-/// There is nothing to judge but that it is there.
+/// For objects that only need to exist.
 pub fn present<K>(object: Option<&K>) -> Health {
     object.map_or_else(missing, |_| Health::Ready)
 }
 
-/// Why a pod will not become ready by waiting; None while it still may.
+/// Why a pod will not become ready; None while it still may.
 pub fn pod_failure(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let unschedulable = status.conditions.iter().flatten().find(|c| {

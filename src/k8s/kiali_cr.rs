@@ -1,5 +1,5 @@
-//! A Kiali CR, on home and on a remote alike: when the operator is really done with it, and that it
-//! only goes while an operator is alive to run its finalizer.
+//! Kiali CRs, on home and on remotes: waits until the operator has reconciled a CR, and deletes a CR only while an
+//! operator can run its finalizer.
 
 mod made;
 mod removal;
@@ -12,8 +12,8 @@ use kube::Api;
 use kube::api::Patch;
 use serde_json::{Value, json};
 
-pub use made::{is_for_rights, lacking, missing, told, with_missing};
-pub use removal::{objects_of_operator, remove, said};
+pub use made::{is_for_rights, lacking, missing, report_missing, with_missing};
+pub use removal::{describe_removal, objects_of_operator, remove};
 
 use super::apply::Applied;
 use super::change::{self, What};
@@ -23,14 +23,14 @@ use super::wait::{self, Wait};
 use super::{Scope, as_ourselves, kinds, pods};
 use crate::progress::ObjectId;
 
-/// `Successful` of a run that was under way shows for a few milliseconds before the next one.
+/// Between two runs of the operator, `Successful` of the first one shows for a few milliseconds.
 const QUIET: Duration = Duration::from_secs(1);
-const AGAIN: &str = ".metadata.annotations['kiali.io/reconcile']";
+const RECONCILE_ANNOTATION: &str = ".metadata.annotations['kiali.io/reconcile']";
 const OPERATOR: &str = "kiali-operator";
 const OPERATOR_PODS: &str = "app.kubernetes.io/name=kiali-operator";
 
-/// Until the operator has done what this apply asked for; a `renewed` one, which may do it in another way,
-/// does all of it once more.
+/// Waits until the operator has reconciled this apply. An upgraded operator (`renewed`) reconciles everything
+/// again, because it may do so differently.
 pub async fn settled(
     scope: &Scope<'_>,
     name: &str,
@@ -45,7 +45,7 @@ pub async fn settled(
     let (before, mut seen) = (applied.before.as_ref().and_then(read), read(&applied.live));
     let mut fence = match (&before, stuck(applied, renewed)) {
         (Some(_), Some(stuck)) => {
-            seen = Some(again(scope, name, &stuck).await?);
+            seen = Some(trigger(scope, name, &stuck).await?);
             KialiFence::changed(Some(&stuck))
         }
         (Some(before), None) if is_due(before, seen.as_ref()) => KialiFence::changed(Some(before)),
@@ -67,12 +67,12 @@ pub async fn settled(
     };
     tokio::select! {
         settled = wait::until(scope, wait, |kiali| fence.judge(kiali)) => settled.map(drop),
-        // One that cannot start will never say anything of the CR.
-        broken = pods::hopeless(scope, operator, OPERATOR_PODS) => Err(broken),
+        // An operator that cannot start will never update the CR.
+        broken = pods::until_failed(scope, operator, OPERATOR_PODS) => Err(broken),
     }
 }
 
-/// One that was there, and of which the operator will not do more by itself.
+/// An existing CR that the operator will not reconcile again by itself.
 fn stuck(applied: &Applied, renewed: bool) -> Option<Kiali> {
     let read = |value: &Value| serde_json::from_value::<Kiali>(value.clone()).ok();
     let (before, now) = (read(applied.before.as_ref()?)?, read(&applied.live));
@@ -80,11 +80,11 @@ fn stuck(applied: &Applied, renewed: bool) -> Option<Kiali> {
     now.filter(|now| !is_due(&before, Some(now)) && stuck(now))
 }
 
-/// In a dry run: what `settled` would write.
+/// Predicts in a dry run what `settled` would write.
 fn foreseen(scope: &Scope<'_>, name: &str, applied: &Applied, renewed: bool) {
     if stuck(applied, renewed).is_some() {
         let object = ObjectId::new("Kiali", scope.namespace, name);
-        change::touched(scope, &object, What::Change, AGAIN);
+        change::touched(scope, &object, What::Change, RECONCILE_ANNOTATION);
     }
 }
 
@@ -96,22 +96,22 @@ fn operator_id(scope: &Scope<'_>) -> ObjectId {
     ObjectId::new("Deployment", scope.namespace, OPERATOR)
 }
 
-/// Whether a change makes the operator run: a label, for one, does not.
+/// Whether a change triggers the operator. A label, for example, does not.
 fn is_due(before: &Kiali, now: Option<&Kiali>) -> bool {
     let due = |k: &Kiali| (k.metadata.generation, k.metadata.annotations.clone());
     now.is_some_and(|now| due(now) != due(before))
 }
 
-/// Has the operator run at once: the cause of its failure may be gone, and its own pauses grow to a
-/// quarter of an hour; or a run of before may have left it unclear what the last one was of.
-async fn again(scope: &Scope<'_>, name: &str, stuck: &Kiali) -> Result<Kiali> {
+/// Triggers the operator at once. The cause of its failure may be fixed, and its own backoff grows to a quarter of
+/// an hour; or it may be unclear which change its last run covered.
+async fn trigger(scope: &Scope<'_>, name: &str, stuck: &Kiali) -> Result<Kiali> {
     let any_new_value = &stuck.metadata.resource_version;
-    let touch = json!({"metadata": {"annotations": {"kiali.io/reconcile": any_new_value}}});
+    let patch = json!({"metadata": {"annotations": {"kiali.io/reconcile": any_new_value}}});
     let params = as_ourselves();
     let object = ObjectId::new("Kiali", scope.namespace, name);
-    let (api, touch) = (api(scope), Patch::Merge(touch));
-    change::touched(scope, &object, What::Change, AGAIN);
-    Ok(change(scope, &object, || api.patch(name, &params, &touch)).await??)
+    let (api, patch) = (api(scope), Patch::Merge(patch));
+    change::touched(scope, &object, What::Change, RECONCILE_ANNOTATION);
+    Ok(change(scope, &object, || api.patch(name, &params, &patch)).await??)
 }
 
 fn api(scope: &Scope<'_>) -> Api<Kiali> {

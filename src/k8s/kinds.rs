@@ -1,5 +1,4 @@
-//! The kinds we deal in. A fixed table needs no discovery, which on some clusters is the slowest
-//! request of all.
+//! The kinds that we use. A fixed table avoids discovery, which is the slowest request on some clusters.
 
 use anyhow::{Context, Result};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -13,7 +12,7 @@ pub fn gateway() -> ApiResource {
 }
 
 pub fn gateway_class() -> ApiResource {
-    // "ss" has a plural of its own.
+    // kube derives a wrong plural for names that end with "ss".
     let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "GatewayClass");
     ApiResource::from_gvk_with_plural(&kind, "gatewayclasses")
 }
@@ -35,7 +34,7 @@ fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
 }
 
-/// The name of a manifest's object.
+/// The identity of an object in a manifest.
 pub fn id(object: &Value) -> Result<ObjectId> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
     Ok(ObjectId {
@@ -47,7 +46,7 @@ pub fn id(object: &Value) -> Result<ObjectId> {
     })
 }
 
-/// The resource of a manifest's object.
+/// The resource of an object in a manifest.
 pub fn of(object: &Value) -> Result<ApiResource> {
     let api_version = object["apiVersion"]
         .as_str()
@@ -57,7 +56,7 @@ pub fn of(object: &Value) -> Result<ApiResource> {
     Ok(resource(group, version, kind))
 }
 
-/// The collection that a manifest's object belongs to.
+/// The API for an object in a manifest.
 pub fn api(client: &Client, object: &Value) -> Result<Api<DynamicObject>> {
     let resource = of(object)?;
     Ok(
@@ -77,7 +76,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn plurals_are_the_servers() {
+    fn plurals_match_the_servers() {
         for (api_version, kind, path) in [
             ("v1", "Namespace", "/api/v1/namespaces"),
             ("v1", "ConfigMap", "/api/v1/configmaps"),
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_names_itself() {
+    fn the_identity_is_read_from_a_manifest() {
         let object =
             json!({"kind": "Service", "metadata": {"name": "prometheus", "namespace": "kiali"}});
         assert_eq!(id(&object).unwrap().to_string(), "Service kiali/prometheus");

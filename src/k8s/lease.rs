@@ -1,9 +1,9 @@
-//! One that writes at a time: a Lease on home, taken before the first write of a run and held until
-//! its end. Its age is told by the server's clock alone. A run that finds nothing to write never
-//! takes it.
+//! Only one run writes at a time: it takes a Lease in the home cluster before its first write and holds it
+//! until its end. The age of a Lease is judged by the server's clock. A run that has nothing to write does not
+//! take the Lease.
 
-mod held;
 mod holder;
+mod renewal;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,38 +16,38 @@ use kube::api::{DeleteParams, Patch, PostParams, Preconditions};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use held::Held;
+use renewal::Renewal;
 
 use super::ownership::{INSTALL, MANAGED_BY};
-use super::request::{Refusal, send_to};
+use super::request::{RequestError, send_to};
 use super::{FIELD_MANAGER, as_ourselves, conflict};
 use crate::deadline::Deadline;
-use crate::mesh::{Cluster, Mesh, Moment, NotOurs, Tenure, Transport};
+use crate::mesh::{BootInstant, Cluster, LeaseError, LeaseState, Mesh, Transport};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 pub const NAME: &str = "ambikiali";
-/// Without a sign of life for so long, whoever comes takes it.
-const LIFE: Duration = Duration::from_secs(30);
-/// For how long after a renewal no other run can have come: what is on its way then must be done before
-/// another one takes it.
-const SURE: Duration = Duration::from_secs(20);
-/// How long a write waits for a Lease that was ours and could not be renewed.
+/// A Lease that was not renewed for this long may be taken over.
+const LEASE_DURATION: Duration = Duration::from_secs(30);
+/// How long writes are allowed after a renewal. It is shorter than `LEASE_DURATION`, so that writes in flight finish before
+/// another run can take over.
+const WRITE_WINDOW: Duration = Duration::from_secs(20);
+/// How long a write waits if the Lease could not be renewed.
 const OUTAGE: Duration = Duration::from_secs(60);
 
 pub struct Lease {
     home: Cluster,
     namespace: String,
     install: String,
-    held: OnceCell<Option<Held>>,
-    tenure: Tenure,
-    /// Of all clusters that are written to.
+    held: OnceCell<Option<Renewal>>,
+    state: LeaseState,
+    /// The transports of all clusters that are written to.
     transports: Vec<Transport>,
     name_taken: AtomicBool,
 }
 
 impl Lease {
-    /// What is written to any of these clusters is written under it.
+    /// The Lease that guards writes to all clusters of this mesh.
     pub fn on(mesh: &Mesh, namespace: &str, install: &str) -> Lease {
         let transports = mesh.all().map(|cluster| cluster.transport.clone());
         Lease {
@@ -56,12 +56,12 @@ impl Lease {
             namespace: namespace.into(),
             install: install.into(),
             held: OnceCell::new(),
-            tenure: Tenure::default(),
+            state: LeaseState::default(),
             name_taken: AtomicBool::default(),
         }
     }
 
-    /// As much of it as its name needs.
+    /// Minimal object: apiVersion, kind, name and namespace.
     pub fn object(&self) -> Value {
         let metadata = json!({"name": NAME, "namespace": self.namespace});
         json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata})
@@ -75,34 +75,35 @@ impl Lease {
         ObjectId::new("Lease", &self.namespace, NAME)
     }
 
-    /// Before each write. Without the namespace there is nothing that two could quarrel about yet.
+    /// Takes the Lease if this run does not hold it yet; called before each write. If the namespace does not exist,
+    /// nothing is installed and no Lease is needed.
     pub async fn hold(&self, deadline: Deadline) -> Result<()> {
         self.held.get_or_try_init(|| self.take(deadline)).await?;
-        // One that cannot be renewed now, as in an outage of home, may be so in a moment.
-        let checked = self.tenure.checked(deadline.at_most(OUTAGE)).await;
-        checked.map_err(|refused| {
+        // During an outage of home, wait for the next renewal.
+        let held = self.state.wait_checked(deadline.at_most(OUTAGE)).await;
+        held.map_err(|refused| {
             let (home, id) = (&self.home.name, self.id());
             let problem = match refused {
-                NotOurs::Lost => {
+                LeaseError::Lost => {
                     let cause = format!("{home}: {id} was taken over by another run");
                     Problem::new(Exit::Preflight, cause)
                 }
-                NotOurs::Unsure => {
+                LeaseError::Expired => {
                     let cause = format!(
-                        "{home}: {id} could not be renewed for {} s, so another run may write by now",
-                        SURE.as_secs()
+                        "{home}: {id} could not be renewed for {} s, so another run may already write",
+                        WRITE_WINDOW.as_secs()
                     );
                     Problem::new(Exit::Unreachable, cause)
                 }
             };
             problem
-                .fix("let the other run end, then run the same command again")
+                .fix("wait for the other run to end, then run the same command again")
                 .into()
         })
     }
 
-    /// Before a removal: beside an object of somebody else nobody can install, nor does it keep us from
-    /// taking our own away.
+    /// Like `hold`, for a removal. If a foreign object has the name of the Lease, no install can run, so the removal
+    /// continues without a Lease.
     pub async fn hold_to_remove(&self, deadline: Deadline) -> Result<()> {
         match self.hold(deadline).await {
             Err(_) if self.name_taken.load(Ordering::Relaxed) => {
@@ -113,65 +114,69 @@ impl Lease {
         }
     }
 
-    async fn take(&self, deadline: Deadline) -> Result<Option<Held>> {
+    async fn take(&self, deadline: Deadline) -> Result<Option<Renewal>> {
         let (api, id) = (self.api(), self.id());
-        let by = PostParams {
+        let params = PostParams {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PostParams::default()
         };
-        let begun = Moment::now();
+        let started = BootInstant::now();
         loop {
-            let new = self.wanted(None);
-            let asked = Moment::now();
-            let made = send_to(&self.home, deadline, &id, || api.create(&by, &new)).await;
-            match made {
-                Ok(lease) => return Ok(Some(self.keep(lease, asked))),
-                // Without a namespace, or with one that goes, there is nothing to hold.
+            let new = self.desired(None);
+            let requested = BootInstant::now();
+            let created = send_to(&self.home, deadline, &id, || api.create(&params, &new)).await;
+            match created {
+                Ok(lease) => return Ok(Some(self.start_renewal(lease, requested))),
+                // Without a namespace, or while it is being deleted, no Lease is needed.
                 Err(refusal) if refusal.is_missing() || refusal.is_terminating() => {
                     return Ok(None);
                 }
-                Err(refusal) if is_taken(&refusal) => {}
+                Err(refusal) if is_conflict(&refusal) => {}
                 Err(refusal) => return Err(refusal.into()),
             }
-            if let Some(held) = self.take_over(deadline, begun).await? {
+            if let Some(held) = self.take_over(deadline, started).await? {
                 return Ok(Some(held));
             }
         }
     }
 
-    /// None when it is gone or another one was quicker.
-    async fn take_over(&self, deadline: Deadline, begun: Moment) -> Result<Option<Held>> {
+    /// Returns None if the Lease is gone or another run was faster.
+    async fn take_over(&self, deadline: Deadline, started: BootInstant) -> Result<Option<Renewal>> {
         let (api, id) = (self.api(), self.id());
-        let there = match send_to(&self.home, deadline, &id, || api.get(NAME)).await {
+        let live = match send_to(&self.home, deadline, &id, || api.get(NAME)).await {
             Ok(lease) => lease,
             Err(refusal) if refusal.is_missing() => return Ok(None),
             Err(refusal) => return Err(refusal.into()),
         };
-        if !holder::is_known(&there) {
+        if !holder::is_known(&live) {
             self.name_taken.store(true, Ordering::Relaxed);
             return Err(conflict::name_taken(&self.home, &id).into());
         }
-        // The answer to a first try was lost.
-        if holder::is_this(&there) {
-            return Ok(Some(self.keep(there, begun)));
+        // The response to an earlier request was lost.
+        if holder::is_this(&live) {
+            return Ok(Some(self.start_renewal(live, started)));
         }
-        if !holder::is_dead(&there) && self.age(&there) < LIFE {
-            return Err(self.taken(&there).into());
+        if !holder::has_ended(&live) && self.age(&live) < LEASE_DURATION {
+            return Err(self.held_by_other(&live).into());
         }
-        let by = as_ourselves();
-        // Of what was seen: another one may come to the same conclusion.
-        let mine = self.wanted(there.metadata.resource_version.clone());
+        let params = as_ourselves();
+        // Only for the version that was read: another run may try the same.
+        let mine = self.desired(live.metadata.resource_version.clone());
         let mine = Patch::Merge(&mine);
-        let asked = Moment::now();
-        match send_to(&self.home, deadline, &id, || api.patch(NAME, &by, &mine)).await {
-            Ok(lease) => Ok(Some(self.keep(lease, asked))),
-            Err(refusal) if refusal.is_missing() || is_taken(&refusal) => Ok(None),
+        let requested = BootInstant::now();
+        match send_to(&self.home, deadline, &id, || {
+            api.patch(NAME, &params, &mine)
+        })
+        .await
+        {
+            Ok(lease) => Ok(Some(self.start_renewal(lease, requested))),
+            Err(refusal) if refusal.is_missing() || is_conflict(&refusal) => Ok(None),
             Err(refusal) => Err(refusal.into()),
         }
     }
 
-    fn wanted(&self, resource_version: Option<String>) -> Object {
-        let (holder, process) = holder::this();
+    fn desired(&self, resource_version: Option<String>) -> Object {
+        let (holder, process) = holder::this_process();
         let lease = json!({
             "metadata": {
                 "name": NAME,
@@ -180,23 +185,23 @@ impl Lease {
                 "labels": {MANAGED_BY.0: MANAGED_BY.1, INSTALL: self.install},
                 "annotations": {holder::PROCESS: process},
             },
-            "spec": {"holderIdentity": holder, "leaseDurationSeconds": LIFE.as_secs()},
+            "spec": {"holderIdentity": holder, "leaseDurationSeconds": LEASE_DURATION.as_secs()},
         });
         serde_json::from_value(lease).expect("a Lease")
     }
 
     fn age(&self, lease: &Object) -> Duration {
         let entries = lease.metadata.managed_fields.iter().flatten();
-        let sign = entries
+        let renewed_at = entries
             .filter_map(|entry| entry.time.as_ref().map(|time| time.0))
             .max();
-        match (self.home.server_time(), sign) {
-            (Some(now), Some(sign)) => elapsed(sign, now),
+        match (self.home.server_time(), renewed_at) {
+            (Some(now), Some(renewed_at)) => elapsed(renewed_at, now),
             _ => Duration::ZERO,
         }
     }
 
-    fn taken(&self, lease: &Object) -> Problem {
+    fn held_by_other(&self, lease: &Object) -> Problem {
         let holder = lease
             .spec
             .as_ref()
@@ -213,7 +218,7 @@ impl Lease {
         Problem::new(
             Exit::Preflight,
             format!(
-                "{}: another run is at work: {} since {since} s (last sign {} s ago), by {}",
+                "{}: another run is in progress: {} for {since} s (last renewal {} s ago), according to {}",
                 self.home.name,
                 holder.unwrap_or("somebody"),
                 self.age(lease).as_secs(),
@@ -221,26 +226,26 @@ impl Lease {
             ),
         )
         .fix(format!(
-            "let it end; if it is gone, its Lease is free {} s after its last sign: {} -n {} get lease {NAME} -o yaml",
-            LIFE.as_secs(), self.home.kubectl, self.namespace
+            "wait for it to end; if it was killed, its Lease expires {} s after the last renewal: {} -n {} get lease {NAME} -o yaml",
+            LEASE_DURATION.as_secs(), self.home.kubectl, self.namespace
         ))
     }
 
-    fn keep(&self, lease: Object, asked: Moment) -> Held {
-        self.tenure.held(asked, SURE);
+    fn start_renewal(&self, lease: Object, requested: BootInstant) -> Renewal {
+        self.state.set_held(requested, WRITE_WINDOW);
         for transport in &self.transports {
-            transport.write_under(&self.tenure);
+            transport.write_under(&self.state);
         }
-        Held::begin(self.api(), &self.home, lease, self.tenure.clone())
+        Renewal::begin(self.api(), &self.home, lease, self.state.clone())
     }
 
-    /// At the end of the run; where it went with its namespace there is nothing to do.
+    /// Releases the Lease at the end of the run.
     pub async fn release(&self) {
         let Some(Some(held)) = self.held.get() else {
             return;
         };
         held.end();
-        if self.tenure.is_lost() {
+        if self.state.is_lost() {
             return;
         }
         let params = DeleteParams::background().preconditions(Preconditions {
@@ -248,13 +253,13 @@ impl Lease {
             resource_version: None,
         });
         let (api, id) = (self.api(), self.id());
-        let soon = Deadline::after(Duration::from_secs(5));
-        // One that stays is free after its life.
-        let _ = send_to(&self.home, soon, &id, || api.delete(NAME, &params)).await;
+        let deadline = Deadline::after(Duration::from_secs(5));
+        // If this fails, the Lease expires.
+        let _ = send_to(&self.home, deadline, &id, || api.delete(NAME, &params)).await;
     }
 }
 
-fn is_taken(refusal: &Refusal) -> bool {
+fn is_conflict(refusal: &RequestError) -> bool {
     refusal.status().is_some_and(|status| status.code == 409)
 }
 

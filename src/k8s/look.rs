@@ -1,4 +1,4 @@
-//! One look at one object, for `status` and `verify`: the same judgement as a wait, asked once.
+//! Reads one object for `status` and `verify`, with the same health functions as the waits.
 
 use kube::Api;
 use kube::core::Resource;
@@ -9,12 +9,12 @@ use super::health::Health;
 use super::request::send_opt;
 use crate::progress::ObjectId;
 
-/// An object and how it is.
+/// An object and its health.
 #[derive(Clone, Debug)]
 pub struct Component {
     pub object: ObjectId,
     pub health: Health,
-    /// What else is worth to be known of it.
+    /// Additional information for the user.
     pub note: Option<String>,
 }
 

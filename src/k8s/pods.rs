@@ -1,4 +1,4 @@
-//! Pods behind a Deployment: which one serves, why one does not, a command in it, its last words.
+//! The pods of a Deployment: which one is ready, why one fails, its last log line, and commands in it.
 
 mod exec;
 mod foreseen;
@@ -27,14 +27,16 @@ use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 use crate::visible;
 
-/// How often a roll-out that does not end is asked for its pods.
-const LOOK: Duration = Duration::from_secs(2);
-/// How long a refusal from before is not believed after another try.
-const RETRY: Duration = Duration::from_secs(10);
+/// How often the pods of a rollout are checked for failures.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// How long an old ReplicaFailure is ignored after a retry.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-const RETRIED: &str = ".metadata.annotations['ambikiali.dev/retry']";
-const RESTARTED: &str = ".spec.template.metadata.annotations['kubectl.kubernetes.io/restartedAt']";
-const ROLLED: &str = ".spec.template.metadata.annotations['ambikiali.dev/config-version']";
+const RETRY_ANNOTATION: &str = ".metadata.annotations['ambikiali.dev/retry']";
+const RESTART_ANNOTATION: &str =
+    ".spec.template.metadata.annotations['kubectl.kubernetes.io/restartedAt']";
+const CONFIG_ANNOTATION: &str =
+    ".spec.template.metadata.annotations['ambikiali.dev/config-version']";
 
 pub async fn labelled(scope: &Scope<'_>, namespace: &str, labels: &str) -> Result<Vec<Pod>> {
     let api = Api::<Pod>::namespaced(scope.cluster.client.clone(), namespace);
@@ -46,7 +48,7 @@ pub async fn labelled(scope: &Scope<'_>, namespace: &str, labels: &str) -> Resul
     Ok(pods)
 }
 
-/// The newest ready pod's name.
+/// The name of the newest ready pod.
 pub async fn ready(scope: &Scope<'_>, namespace: &str, labels: &str) -> Result<Option<String>> {
     let pods = labelled(scope, namespace, labels).await?;
     let ready = pods.into_iter().rev().find(is_ready);
@@ -64,7 +66,7 @@ pub fn is_ready(pod: &Pod) -> bool {
         .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
-/// The Deployment as it was rolled out; pods that cannot be made or cannot start end the wait at once.
+/// Waits until the Deployment is rolled out. Fails at once if its pods cannot be created or cannot start.
 pub async fn rolled_out(
     scope: &Scope<'_>,
     mut wait: Wait<'_, Deployment>,
@@ -82,7 +84,7 @@ pub async fn rolled_out(
         .as_ref()
         .is_some_and(|d| health::refused(d).is_some())
     {
-        retried(scope, &object).await?;
+        retry_creation(scope, &object).await?;
         wait.seen = None;
     }
     let describe = |what| {
@@ -105,9 +107,9 @@ pub async fn rolled_out(
     }
 }
 
-/// Ends only when the pods of a Deployment cannot be made or cannot start, for who waits for something
-/// that they do.
-pub async fn hopeless(
+/// Returns only if the pods of a Deployment cannot be created or cannot start. For use beside a wait for
+/// something that these pods do.
+pub async fn until_failed(
     scope: &Scope<'_>,
     wait: Wait<'_, Deployment>,
     labels: &str,
@@ -118,18 +120,18 @@ pub async fn hopeless(
     }
 }
 
-/// Made after the configuration was last written.
-fn all_since(pods: &[Pod], config: &Value) -> bool {
+/// Whether all pods were created after the configuration was last written.
+fn all_newer(pods: &[Pod], config: &Value) -> bool {
     let written = ownership::written_at(config);
     let mut pods = pods.iter();
     pods.all(|pod| pod.metadata.creation_timestamp >= written)
 }
 
-/// Has the controller try again at once to make pods that were refused before this run: the cause may
-/// be gone, and its own pauses grow to a quarter of an hour. It copies the annotation to the ReplicaSet,
-/// and every change of that is looked at.
-pub async fn retried(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
-    change::touched(scope, object, What::Change, RETRIED);
+/// Makes the controller retry at once to create pods that were refused before this run. The cause may be fixed,
+/// and the controller's own backoff grows to a quarter of an hour. The controller copies the annotation to the
+/// ReplicaSet, which is a change and triggers a sync.
+pub async fn retry_creation(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
+    change::touched(scope, object, What::Change, RETRY_ANNOTATION);
     if scope.choices.dry_run {
         return Ok(());
     }
@@ -138,14 +140,14 @@ pub async fn retried(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
     let params = as_ourselves();
     let live = send(scope, object, || api.get(&object.name)).await?;
     let any_new_value = live.metadata.resource_version;
-    let touch = json!({"metadata": {"annotations": {"ambikiali.dev/retry": any_new_value}}});
-    let touch = Patch::Merge(touch);
-    change(scope, object, || api.patch(&object.name, &params, &touch)).await??;
-    // Whether it still is refused is for the wait to judge.
-    let _ = wait::poll(scope, object, RETRY, async || {
+    let patch = json!({"metadata": {"annotations": {"ambikiali.dev/retry": any_new_value}}});
+    let patch = Patch::Merge(patch);
+    change(scope, object, || api.patch(&object.name, &params, &patch)).await??;
+    // If the pods are still refused, the following wait reports it.
+    let _ = wait::poll(scope, object, RETRY_TIMEOUT, async || {
         let live = send_opt(scope, object, || api.get(&object.name)).await;
         match live.ok().flatten().as_ref().and_then(health::refused) {
-            Some(cause) => Health::InProgress(format!("tried again: {cause}")),
+            Some(cause) => Health::InProgress(format!("retried: {cause}")),
             None => Health::Ready,
         }
     })
@@ -153,8 +155,8 @@ pub async fn retried(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
     Ok(())
 }
 
-/// Rolled out, with pods that were made after `config` was last written: one that was made before runs
-/// with what it said then, as after an edit that was undone.
+/// Waits until the Deployment is rolled out with pods that were created after its ConfigMap was last written.
+/// Older pods may run with an older configuration, for example after an edit was reverted.
 pub async fn rolled_out_with(
     scope: &Scope<'_>,
     api: &Api<Deployment>,
@@ -180,29 +182,29 @@ pub async fn rolled_out_with(
         };
         rolled_out(scope, wait, labels, health::deployment).await?;
         let namespace = id.namespace.as_deref().unwrap_or_default();
-        if all_since(&labelled(scope, namespace, labels).await?, config) {
+        if all_newer(&labelled(scope, namespace, labels).await?, config) {
             return Ok(());
         }
-        seen = Some(rolled(scope, api, &id, config).await?);
+        seen = Some(trigger_rollout(scope, api, &id, config).await?);
     }
 }
 
-/// Has new pods made, once for each time that the configuration was written.
-async fn rolled(
+/// Triggers a rollout, once for each version of the configuration.
+async fn trigger_rollout(
     scope: &Scope<'_>,
     api: &Api<Deployment>,
     id: &ObjectId,
     config: &Value,
 ) -> Result<Deployment> {
     let version = json!({"ambikiali.dev/config-version": config["metadata"]["resourceVersion"]});
-    let touch = json!({"spec": {"template": {"metadata": {"annotations": version}}}});
+    let patch = json!({"spec": {"template": {"metadata": {"annotations": version}}}});
     let params = as_ourselves();
-    let touch = Patch::Merge(touch);
-    change::touched(scope, id, What::Change, ROLLED);
-    Ok(change(scope, id, || api.patch(&id.name, &params, &touch)).await??)
+    let patch = Patch::Merge(patch);
+    change::touched(scope, id, What::Change, CONFIG_ANNOTATION);
+    Ok(change(scope, id, || api.patch(&id.name, &params, &patch)).await??)
 }
 
-/// As `kubectl rollout restart`. None without such a Deployment.
+/// Restarts the Deployment like `kubectl rollout restart`. Returns None if it does not exist.
 pub async fn restart(
     scope: &Scope<'_>,
     api: &Api<Deployment>,
@@ -211,35 +213,35 @@ pub async fn restart(
     if scope.choices.dry_run {
         let live = send_opt(scope, id, || api.get(&id.name)).await?;
         if live.is_some() {
-            change::touched(scope, id, What::Change, RESTARTED);
+            change::touched(scope, id, What::Change, RESTART_ANNOTATION);
         }
         return Ok(live);
     }
     let now = k8s_openapi::jiff::Timestamp::now().to_string();
     let at = json!({"kubectl.kubernetes.io/restartedAt": now});
-    let touch = Patch::Merge(json!({"spec": {"template": {"metadata": {"annotations": at}}}}));
+    let patch = Patch::Merge(json!({"spec": {"template": {"metadata": {"annotations": at}}}}));
     let params = as_ourselves();
-    match change(scope, id, || api.patch(&id.name, &params, &touch)).await? {
+    match change(scope, id, || api.patch(&id.name, &params, &patch)).await? {
         Err(refusal) if refusal.is_missing() => Ok(None),
         Err(refusal) => Err(refusal.into()),
         Ok(restarted) => {
-            change::touched(scope, id, What::Change, RESTARTED);
+            change::touched(scope, id, What::Change, RESTART_ANNOTATION);
             Ok(Some(restarted))
         }
     }
 }
 
-/// Only the newest pod counts: an older one may fail for what was just mended.
+/// Only the newest pod counts: an older one may fail for a reason that was just fixed.
 async fn first_failure(scope: &Scope<'_>, namespace: &str, labels: &str) -> Result<String> {
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let Ok(pods) = labelled(scope, namespace, labels).await else {
             continue;
         };
         let Some(pod) = pods.last() else { continue };
         if let Some(cause) = health::pod_failure(pod) {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
-            let said = last_words(scope, namespace, name).await;
+            let said = last_log_line(scope, namespace, name).await;
             return Ok(match said {
                 Some(line) => format!("pod {name}: {cause}; its last log line: {line}"),
                 None => format!("pod {name}: {cause}"),
@@ -248,14 +250,14 @@ async fn first_failure(scope: &Scope<'_>, namespace: &str, labels: &str) -> Resu
     }
 }
 
-/// The last line of the container that ended, or of the one that runs.
-async fn last_words(scope: &Scope<'_>, namespace: &str, pod: &str) -> Option<String> {
+/// The last log line of the previous container, or of the current one.
+async fn last_log_line(scope: &Scope<'_>, namespace: &str, pod: &str) -> Option<String> {
     let api = Api::<Pod>::namespaced(scope.cluster.client.clone(), namespace);
     for previous in [true, false] {
         let params = LogParams {
             previous,
             tail_lines: Some(1),
-            // A line may have no end.
+            // A line may be endless.
             limit_bytes: Some(64 << 10),
             ..LogParams::default()
         };
@@ -279,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_is_the_last_that_says_something_and_no_longer_than_a_line() {
+    fn the_last_line_is_the_last_non_empty_one_and_is_shortened() {
         assert_eq!(last_line("first\nlast \r\n\n \n").as_deref(), Some("last"));
         assert_eq!(last_line(" \n"), None);
         let line = last_line(&"x".repeat(64 << 10)).unwrap();

@@ -1,5 +1,4 @@
-//! One request to one cluster: sent by the policy of `retry`, and refused in words that name the
-//! cluster and the object.
+//! Sends one request to one cluster with retries. The error names the cluster and the object.
 
 use std::future::Future;
 
@@ -15,9 +14,9 @@ use crate::mesh::retry::{Cause, Stop, persist};
 use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 
-/// Why a request did not do what it should. Turned into an error with `?`.
+/// Why a request failed. Converted into an error with `?`.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct RequestError {
     cluster: String,
     server: String,
     kubectl: String,
@@ -25,7 +24,7 @@ pub struct Refusal {
     cause: Cause,
 }
 
-impl Refusal {
+impl RequestError {
     pub fn status(&self) -> Option<&Status> {
         self.cause.status()
     }
@@ -34,36 +33,36 @@ impl Refusal {
         &self.object
     }
 
-    /// What the server names one by one.
+    /// The causes in the server's status.
     pub fn causes(&self) -> &[StatusCause] {
         let details = self.status().and_then(|status| status.details.as_ref());
         details.map_or(&[], |details| &details.causes)
     }
 
-    /// No such object, or no such kind: then the server answers a page, not a Status.
+    /// The object or its kind does not exist.
     pub fn is_missing(&self) -> bool {
         self.status().is_some_and(|status| status.code == 404)
     }
 
-    /// A kind that the server does not serve, or not yet.
+    /// The server does not serve this kind, or not yet. It then responds with plain text instead of a Status.
     pub fn is_unknown_kind(&self) -> bool {
         let page = |status: &Status| status.message.trim() == problem::UNKNOWN_KIND;
         self.is_missing() && self.status().is_some_and(page)
     }
 
-    /// Of an object in a namespace that is being deleted.
+    /// The object's namespace is being deleted.
     pub fn is_terminating(&self) -> bool {
         let mut causes = self.causes().iter();
         causes.any(|cause| cause.reason == "NamespaceTerminating")
     }
 
-    /// A webhook in the way says that it may have effects, so that the server asks it nothing.
+    /// A webhook with side effects prevents a dry run.
     pub fn is_without_dry_run(&self) -> bool {
         let said = |status: &Status| status.message.contains("does not support dry run");
         self.status().is_some_and(said)
     }
 
-    /// Of all that a server forbids: what the user may not do, or not give to others.
+    /// The user lacks a right, or may not grant one. Other 403 errors do not count.
     pub fn is_for_rights(&self) -> bool {
         let rights = [" cannot ", "attempting to grant RBAC permissions"];
         let said = |status: &Status| rights.iter().any(|words| status.message.contains(words));
@@ -71,17 +70,17 @@ impl Refusal {
     }
 
     pub fn is_unreachable(&self) -> bool {
-        self.cause.is_passing()
+        self.cause.is_transient()
     }
 
     pub fn text(&self) -> String {
         match &self.cause {
             Cause::Api(_) => self.cause.text(),
-            Cause::Broken(cause) => format!("{} does not answer: {cause}", self.server),
-            Cause::Untrusted(cause) => format!("{}: {cause}", self.server),
-            Cause::Silent(_) => format!("{}: {}", self.server, self.cause.text()),
+            Cause::Connection(cause) => format!("{} does not answer: {cause}", self.server),
+            Cause::Tls(cause) => format!("{}: {cause}", self.server),
+            Cause::TimedOut(_) => format!("{}: {}", self.server, self.cause.text()),
             Cause::Stopped(Stop::TooLarge(_)) => format!("{}: {}", self.server, self.cause.text()),
-            Cause::Stopped(Stop::NotOurs(_)) => self.cause.text(),
+            Cause::Stopped(Stop::LeaseError(_)) => self.cause.text(),
         }
     }
 
@@ -93,18 +92,19 @@ impl Refusal {
             )
         };
         match &self.cause {
-            Cause::Api(status) if status.code == 429 => problem(Exit::Unreachable)
-                .fix("run the same command again later; it goes on from here"),
+            Cause::Api(status) if status.code == 429 => {
+                problem(Exit::Unreachable).fix("run the same command again later to continue")
+            }
             Cause::Api(status) if status.code == 401 => {
                 problem(Exit::Unreachable).fix(format!("{} auth whoami", self.kubectl))
             }
-            cause if cause.is_passing() => {
+            cause if cause.is_transient() => {
                 problem(Exit::Unreachable).fix(format!("{} get --raw /readyz", self.kubectl))
             }
-            Cause::Stopped(Stop::NotOurs(_)) => problem(Exit::Preflight)
-                .fix("let the other run end, then run the same command again"),
+            Cause::Stopped(Stop::LeaseError(_)) => problem(Exit::Preflight)
+                .fix("wait for the other run to end, then run the same command again"),
             Cause::Stopped(Stop::TooLarge(_)) => problem(Exit::Unreachable).fix(format!(
-                "see what answers there in place of an API server: {} version",
+                "check what answers there instead of an API server: {} version",
                 self.kubectl
             )),
             cause => {
@@ -121,8 +121,8 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for anyhow::Error {
-    fn from(refusal: Refusal) -> anyhow::Error {
+impl From<RequestError> for anyhow::Error {
+    fn from(refusal: RequestError) -> anyhow::Error {
         refusal.problem().into()
     }
 }
@@ -131,38 +131,40 @@ pub async fn send<T, F>(
     scope: &Scope<'_>,
     object: &ObjectId,
     request: impl Fn() -> F,
-) -> Result<T, Refusal>
+) -> Result<T, RequestError>
 where
     F: Future<Output = kube::Result<T>>,
 {
     send_to(scope.cluster, scope.deadline, object, request).await
 }
 
-/// Outside of any step.
+/// Like `send`, outside of a step.
 pub async fn send_to<T, F>(
     cluster: &Cluster,
     deadline: Deadline,
     object: &ObjectId,
     request: impl Fn() -> F,
-) -> Result<T, Refusal>
+) -> Result<T, RequestError>
 where
     F: Future<Output = kube::Result<T>>,
 {
-    persist(deadline, request).await.map_err(|cause| Refusal {
-        cluster: cluster.name.to_string(),
-        server: cluster.server.clone(),
-        kubectl: cluster.kubectl.clone(),
-        object: object.clone(),
-        cause,
-    })
+    persist(deadline, request)
+        .await
+        .map_err(|cause| RequestError {
+            cluster: cluster.name.to_string(),
+            server: cluster.server.clone(),
+            kubectl: cluster.kubectl.clone(),
+            object: object.clone(),
+            cause,
+        })
 }
 
-/// Like `send`; what is not there is None.
+/// Like `send`, but returns None if the object does not exist.
 pub async fn send_opt<T, F>(
     scope: &Scope<'_>,
     object: &ObjectId,
     request: impl Fn() -> F,
-) -> Result<Option<T>, Refusal>
+) -> Result<Option<T>, RequestError>
 where
     F: Future<Output = kube::Result<T>>,
 {
@@ -173,12 +175,12 @@ where
     }
 }
 
-/// A write: not before this run holds the Lease.
+/// Sends a write, after taking the Lease.
 pub async fn change<T, F>(
     scope: &Scope<'_>,
     object: &ObjectId,
     request: impl Fn() -> F,
-) -> Anyhow<Result<T, Refusal>>
+) -> Anyhow<Result<T, RequestError>>
 where
     F: Future<Output = kube::Result<T>>,
 {

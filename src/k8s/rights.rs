@@ -1,6 +1,5 @@
-//! What the user may do, known before the first write. One review tells all rights that hold in the
-//! whole cluster, which is all there is to ask of an administrator; only what it does not cover is
-//! asked one by one.
+//! Checks the user's rights before the first write. One SelfSubjectRulesReview returns all cluster-wide rights,
+//! which suffices for an administrator. Only rights that it does not cover are checked one by one.
 
 use futures::StreamExt;
 use k8s_openapi::api::authorization::v1::{
@@ -15,18 +14,18 @@ use super::Scope;
 use super::request::send;
 use crate::progress::ObjectId;
 
-/// The rights in a namespace that cannot exist are those that hold in all.
+/// A namespace that cannot exist: rights in it are those that hold in all namespaces.
 const EVERYWHERE: &str = "no.namespace";
 const RBAC: &str = "rbac.authorization.k8s.io";
-/// Few at a time, as a server must not be flooded.
+/// Limit for concurrent requests.
 const AT_ONCE: usize = 8;
 
 /// One verb on one kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
-    /// None: in the whole cluster.
+    /// None for the whole cluster.
     pub namespace: Option<String>,
-    /// With its subresource: `pods/exec`.
+    /// With its subresource, as in `pods/exec`.
     pub resource: String,
     pub group: String,
     pub verb: String,
@@ -43,8 +42,8 @@ impl Right {
     }
 }
 
-/// Those of the needed rights that the user does not have. Nobody may make a role with more rights
-/// than they have, unless they may escalate; the same holds for binding it.
+/// The needed rights that the user lacks. A user cannot create or bind a role with more rights than their own
+/// without the verbs escalate and bind.
 pub async fn missing(
     scope: &Scope<'_>,
     mut needed: Vec<Right>,
@@ -68,7 +67,7 @@ pub async fn missing(
     Ok(denied.map(|(_, right)| right).collect())
 }
 
-/// What the user may do everywhere; nothing when the server does not tell.
+/// The user's cluster-wide rights; empty if the server does not answer.
 async fn held(scope: &Scope<'_>) -> Vec<ResourceRule> {
     let reviews = Api::<SelfSubjectRulesReview>::all(scope.cluster.client.clone());
     let review = SelfSubjectRulesReview {
@@ -84,7 +83,7 @@ async fn held(scope: &Scope<'_>) -> Vec<ResourceRule> {
     status.map(|s| s.resource_rules).unwrap_or_default()
 }
 
-/// When the server does not tell, the write itself will.
+/// Whether the user has a right. If the server does not answer, assume so: the write will fail otherwise.
 async fn allowed(scope: &Scope<'_>, right: &Right) -> bool {
     let reviews = Api::<SelfSubjectAccessReview>::all(scope.cluster.client.clone());
     let (resource, sub) = match right.resource.split_once('/') {
@@ -128,7 +127,7 @@ fn has(list: &[String], wanted: &str) -> bool {
     list.iter().any(|item| item == "*" || item == wanted)
 }
 
-/// The rights that these ClusterRoles give.
+/// The rights that these ClusterRoles grant.
 fn granted(roles: &[Value]) -> Vec<Right> {
     let words = |value: &Value| -> Vec<String> {
         let words = value.as_array().into_iter().flatten();
@@ -148,7 +147,7 @@ fn granted(roles: &[Value]) -> Vec<Right> {
     rights
 }
 
-/// "get, patch deployments.apps in kiali": a line for each kind and namespace.
+/// One line for each kind and namespace, as in "get, patch deployments.apps in kiali".
 pub fn lines(rights: &[Right]) -> Vec<String> {
     let same = |a: &Right, b: &Right| {
         (&a.namespace, &a.resource, &a.group) == (&b.namespace, &b.resource, &b.group)
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_covers_what_it_names_and_stars_cover_all() {
+    fn a_rule_covers_its_resources_and_a_star_covers_all() {
         let exec = Right::new(Some("kiali"), "", "pods/exec", "get");
         let all = json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]});
         assert!(covered(&rule(all), &exec));
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_is_one_line() {
+    fn each_kind_is_one_line() {
         let right = |verb| Right::new(Some("kiali"), "apps", "deployments", verb);
         let rights = [
             Right::new(None, "", "namespaces", "get"),

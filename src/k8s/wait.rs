@@ -1,11 +1,10 @@
-//! The only place that waits for an object: look, then watch from there, until a pure health
-//! function is satisfied. A watch that breaks, ends or falls silent is taken up again by a new look, and
-//! one that goes on is not believed to tell all: the object is looked at every few seconds. The
-//! deadline's error carries the last reason seen.
+//! The only place that waits for an object: get it, then watch it, until a pure health function returns ready.
+//! After a watch breaks, ends or falls silent, the object is read again. It is also read every few seconds
+//! beside a working watch, which may miss events. The error at the deadline has the last reason seen.
 
 mod follow;
-mod look;
 mod poll;
+mod read;
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -28,31 +27,31 @@ use follow::{Judge, follow};
 /// How long the server keeps a watch; a little after that, silence means a dead connection.
 const WATCH: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(25);
-/// How often the object is looked at whatever its watch says; always a little later.
-const LOOK: Duration = Duration::from_secs(5);
-/// How long a cluster may be out of reach in the middle of a wait.
+/// How often the object is read beside its watch, plus jitter.
+const READ_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a cluster may be unreachable during a wait.
 const OUTAGE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What the object shall become.
+/// The state to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
     Ready,
     Gone,
 }
 
-/// What is waited for.
+/// The object to wait for, and how.
 pub struct Wait<'a, K> {
     pub api: Api<K>,
     pub object: ObjectId,
-    /// As the last write left it: saves the first look.
+    /// The object as the last write returned it; saves the first read.
     pub seen: Option<K>,
-    /// Nothing is there to look at yet, most likely: watch first.
+    /// The object most likely does not exist yet: start with the watch.
     pub absent: bool,
-    /// How long it must stay ready: for conditions that flicker.
+    /// How long the object must stay ready, for conditions that flicker.
     pub quiet: Duration,
     pub goal: Goal,
-    /// What usually lacks, or tells more, when this is never reached.
+    /// The fix to suggest if the goal is not reached.
     pub advice: &'a str,
 }
 
@@ -75,7 +74,7 @@ impl<K> Wait<'_, K> {
             .timeout(WATCH.as_secs() as u32)
     }
 
-    /// A watch is asked for one object, and may answer with any.
+    /// Whether an event is about this object: a server may send events of others.
     fn is_of(&self, meta: &ObjectMeta) -> bool {
         let namespace = self.object.namespace.as_ref();
         meta.name.as_ref() == Some(&self.object.name)
@@ -83,7 +82,7 @@ impl<K> Wait<'_, K> {
     }
 }
 
-/// Until the object is ready; fails at once when it cannot become so.
+/// Waits until the object is ready. Fails at once if it cannot become ready.
 pub async fn until<K>(
     scope: &Scope<'_>,
     mut wait: Wait<'_, K>,
@@ -92,40 +91,40 @@ pub async fn until<K>(
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let mut out_since: Option<Instant> = None;
-    let reason = RefCell::new("not looked at yet".to_string());
+    let mut unreachable_since: Option<Instant> = None;
+    let reason = RefCell::new("not checked yet".to_string());
     let mut judge = Judge {
         health,
         ready_since: None,
     };
     loop {
-        let looked = match wait.seen.take() {
+        let read = match wait.seen.take() {
             Some(seen) => Ok(Some(seen)),
             None if std::mem::take(&mut wait.absent) => Ok(None),
-            None => look::look(scope, &wait, &reason).await,
+            None => read::read(scope, &wait, &reason).await,
         };
-        match looked {
+        match read {
             Ok(object) => {
-                out_since = None;
+                unreachable_since = None;
                 if let Some(object) = follow(scope, &wait, object, &mut judge, &reason).await? {
                     scope.progress.arrived(&wait.object);
                     return Ok(object);
                 }
             }
-            Err(refusal) if refusal.is_unreachable() && out(&mut out_since) < OUTAGE => {
+            Err(refusal) if refusal.is_unreachable() && outage(&mut unreachable_since) < OUTAGE => {
                 judge.ready_since = None;
-                look::tell(scope, &wait.object, &reason, refusal.text());
+                read::report(scope, &wait.object, &reason, refusal.text());
                 tokio::time::sleep(scope.deadline.at_most(PAUSE)).await;
             }
             Err(refusal) => return Err(refusal.into()),
         }
         if scope.deadline.left().is_zero() {
-            return Err(too_late(scope, &wait, &reason.borrow()).into());
+            return Err(timed_out(scope, &wait, &reason.borrow()).into());
         }
     }
 }
 
-fn out(since: &mut Option<Instant>) -> Duration {
+fn outage(since: &mut Option<Instant>) -> Duration {
     since.get_or_insert_with(Instant::now).elapsed()
 }
 
@@ -140,7 +139,7 @@ fn failed<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, cause: &str) -> Problem {
     }
 }
 
-fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
+fn timed_out<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
     let whole = scope.deadline.whole.as_secs();
     let problem = Problem::new(
         Exit::TimedOut,
@@ -155,12 +154,12 @@ fn too_late<K>(scope: &Scope<'_>, wait: &Wait<'_, K>, reason: &str) -> Problem {
         ),
     );
     match wait.advice {
-        "" => problem.fix("run the same command again; it goes on from here"),
+        "" => problem.fix("run the same command again to continue"),
         advice => problem.fix(advice),
     }
 }
 
-/// Until the object is gone.
+/// Waits until the object is deleted.
 pub async fn until_gone(scope: &Scope<'_>, resource: &ApiResource, object: ObjectId) -> Result<()> {
     if scope.choices.dry_run {
         return Ok(());
@@ -187,10 +186,10 @@ pub async fn until_gone(scope: &Scope<'_>, resource: &ApiResource, object: Objec
 
 fn terminating(meta: &ObjectMeta) -> String {
     match (&meta.deletion_timestamp, meta.finalizers.as_deref()) {
-        (None, _) => "its owner is gone; the garbage collector has not come to it".into(),
+        (None, _) => "its owner is deleted; waiting for the garbage collector".into(),
         (Some(_), Some(finalizers)) if !finalizers.is_empty() => {
-            format!("going; finalizer {} is not done", finalizers.join(", "))
+            format!("deleting; waiting for finalizer {}", finalizers.join(", "))
         }
-        (Some(_), _) => "going".into(),
+        (Some(_), _) => "deleting".into(),
     }
 }

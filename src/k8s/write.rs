@@ -5,7 +5,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::Value;
 
 use super::ownership::labelled;
-use super::request::{Refusal, send, send_opt};
+use super::request::{RequestError, send, send_opt};
 use super::{FIELD_MANAGER, Scope, advice, as_ourselves, kinds, record, wait};
 use crate::progress::ObjectId;
 
@@ -34,7 +34,7 @@ pub async fn write(
     scope: &Scope<'_>,
     wanted: &Value,
     force: Force,
-) -> Result<Result<Value, Refusal>> {
+) -> Result<Result<Value, RequestError>> {
     if scope.choices.dry_run {
         return rehearse(scope, wanted, force).await;
     }
@@ -58,7 +58,7 @@ async fn rehearse(
     scope: &Scope<'_>,
     wanted: &Value,
     force: Force,
-) -> Result<Result<Value, Refusal>> {
+) -> Result<Result<Value, RequestError>> {
     match ask(scope, wanted, force).await? {
         Ok(live) => Ok(Ok(live)),
         Err(refusal) if refusal.is_missing() || refusal.is_terminating() => Ok(Ok(wanted.clone())),
@@ -76,7 +76,7 @@ pub async fn ask(
     scope: &Scope<'_>,
     wanted: &Value,
     force: Force,
-) -> Result<Result<Value, Refusal>> {
+) -> Result<Result<Value, RequestError>> {
     let id = kinds::id(wanted)?;
     let api = kinds::api(&scope.cluster.client, wanted)?;
     let params = PatchParams {
@@ -95,7 +95,7 @@ pub async fn ask_merge(
     scope: &Scope<'_>,
     object: &Value,
     change: &Value,
-) -> Result<Result<Value, Refusal>> {
+) -> Result<Result<Value, RequestError>> {
     let params = PatchParams {
         dry_run: true,
         ..as_ourselves()
@@ -118,7 +118,7 @@ async fn send_merge(
     object: &Value,
     change: &Value,
     params: &PatchParams,
-) -> Result<Result<Value, Refusal>> {
+) -> Result<Result<Value, RequestError>> {
     let id = kinds::id(object)?;
     let api = kinds::api(&scope.cluster.client, object)?;
     let change = Patch::Merge(change);
@@ -150,14 +150,21 @@ fn params(force: Force) -> PatchParams {
 }
 
 /// A conflict is for the caller to judge.
-async fn not_written(scope: &Scope<'_>, refusal: Refusal) -> Result<Result<Value, Refusal>> {
+async fn not_written(
+    scope: &Scope<'_>,
+    refusal: RequestError,
+) -> Result<Result<Value, RequestError>> {
     match refusal.status().is_some_and(|status| status.code == 409) {
         true => Ok(Err(refusal)),
         false => Err(advice::refused(scope, refusal).await),
     }
 }
 
-async fn patch(scope: &Scope<'_>, wanted: &Value, force: Force) -> Result<Result<Value, Refusal>> {
+async fn patch(
+    scope: &Scope<'_>,
+    wanted: &Value,
+    force: Force,
+) -> Result<Result<Value, RequestError>> {
     let id = kinds::id(wanted)?;
     let api = kinds::api(&scope.cluster.client, wanted)?;
     let (params, patch) = (params(force), Patch::Apply(wanted));

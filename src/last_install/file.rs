@@ -1,17 +1,17 @@
-//! One small file of the user's own: nobody else reads it, and whatever stands in its place is neither
-//! waited for nor followed.
+//! Reads and writes a small private file of the user. Anything else in its place, such as a pipe or a link, is
+//! rejected.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// A thousand clusters with long names are less.
+/// More than a thousand clusters with long names take.
 const LARGEST: u64 = 2 << 20;
 
-/// `InvalidData`: it is there, and no file that was written here.
+/// Reads the file. Returns `InvalidData` if the path is not such a file.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe without a writer would be waited for, and a link leads anywhere.
+    // Do not block on a pipe without a writer, and do not follow a link.
     let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = opened.map_err(|error| match error.raw_os_error() {
@@ -33,18 +33,19 @@ fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// To one side and renamed, readable by the user alone whatever the umask.
+/// Writes a temporary file and renames it, so that readers never see half of it. Only the user can read it,
+/// whatever the umask.
 pub fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(folder)?;
-        // One of an earlier version may be open to others.
+        // An earlier version may have created it readable for others.
         let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
     }
     let side = path.with_extension(format!("{}.tmp", std::process::id()));
-    // Of a process that had this number and was killed.
+    // Left by a killed process with the same id.
     let _ = fs::remove_file(&side);
     let written = OpenOptions::new()
         .write(true)
@@ -53,6 +54,6 @@ pub fn write(path: &Path, text: &[u8]) -> io::Result<()> {
         .open(&side)
         .and_then(|mut file| file.write_all(text))
         .and_then(|()| fs::rename(&side, path));
-    // What a full disk took of it is of use to nobody.
+    // Remove an incomplete file, for example of a full disk.
     written.inspect_err(|_| drop(fs::remove_file(&side)))
 }

@@ -1,11 +1,11 @@
-//! Where a Prometheus is scraped: an address that is typed, or that a cluster says of itself.
+//! Scrape addresses, given by the user or reported by a cluster.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// `HOST:PORT`; an IPv6 address has its brackets.
+/// `HOST:PORT`, with an IPv6 address in brackets.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 pub struct Address(String);
@@ -24,11 +24,11 @@ impl TryFrom<String> for Address {
     }
 }
 
-/// What the user wants scraped in a cluster.
+/// Which Prometheus of a cluster to scrape.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Prometheus {
-    /// One that an install makes, whatever was scraped before.
+    /// The one that an install creates, whatever was scraped before.
     Ours,
     At(Address),
 }
@@ -54,57 +54,57 @@ impl Address {
         self.0.rsplit_once(':').map_or("", |(host, _)| host)
     }
 
-    /// Why no pod of another cluster reaches it.
-    pub fn nowhere(&self) -> Option<Nowhere> {
-        nowhere(self.host())
+    /// Why pods of another cluster cannot reach the address.
+    pub fn unreachable_reason(&self) -> Option<UnreachableReason> {
+        unreachable_reason(self.host())
     }
 }
 
-/// Why an address of one cluster means nothing, or something else, in another.
+/// Why an address of one cluster cannot be used from another cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nowhere {
-    /// There it is the pod that asks.
+pub enum UnreachableReason {
+    /// A loopback address, which is the calling pod itself.
     Loopback,
-    /// By the cluster's own DNS.
+    /// A name in the cluster's own DNS.
     InCluster,
-    /// What no network passes on, or what is no single host.
+    /// An address that is not routed, or not that of a single host.
     Unroutable,
-    /// Where machines of a cloud ask who they are, and get credentials.
+    /// The metadata service of a cloud, which hands out credentials.
     Metadata,
-    /// Completed by the search list of the pod that asks: `prometheus.kiali` is a Service there.
-    Short,
-    /// Nothing that a pod could look up or connect to.
-    NoHost,
+    /// A short name, completed by the search list of the calling pod: `prometheus.kiali` is a Service there.
+    ShortName,
+    /// Neither an IP address nor a host name.
+    InvalidHost,
 }
 
-impl fmt::Display for Nowhere {
+impl fmt::Display for UnreachableReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Nowhere::Loopback => "is the pod itself, wherever it is used",
-            Nowhere::InCluster => {
-                "is a name of a cluster's own DNS, which each cluster reads as one of its own"
+            UnreachableReason::Loopback => "is a loopback address: in a pod, it is the pod itself",
+            UnreachableReason::InCluster => {
+                "is a cluster-internal DNS name, which each cluster resolves to a Service of its own"
             }
-            Nowhere::Unroutable => "is no address that another network can reach",
-            Nowhere::Metadata => "is the metadata service of a cloud, which gives out credentials",
-            Nowhere::Short => {
-                "is a short name, which a pod completes to a Service of its own cluster"
+            UnreachableReason::Unroutable => "is not reachable from another network",
+            UnreachableReason::Metadata => "is a cloud's metadata service, which hands out credentials",
+            UnreachableReason::ShortName => {
+                "is a short name, which a pod resolves to a Service of its own cluster"
             }
-            Nowhere::NoHost => "is neither an IP address nor a host name",
+            UnreachableReason::InvalidHost => "is neither an IP address nor a host name",
         })
     }
 }
 
-/// A host as one cluster says it to another: nobody has looked at it, and what a load balancer is called
-/// has a domain.
-pub fn nowhere_of_cluster(host: &str) -> Option<Nowhere> {
+/// For a load balancer's host as a cluster reports it. Nobody has reviewed it, so short names are rejected
+/// too: the name of a load balancer has a domain.
+pub fn unreachable_reason_of_load_balancer(host: &str) -> Option<UnreachableReason> {
     let name = host.strip_suffix('.').unwrap_or(host);
     let is_ip = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     let short = !is_ip && name.split('.').count() < 3;
-    nowhere(host).or(short.then_some(Nowhere::Short))
+    unreachable_reason(host).or(short.then_some(UnreachableReason::ShortName))
 }
 
-/// A host as a user types it.
-fn nowhere(host: &str) -> Option<Nowhere> {
+/// For a host that the user typed.
+fn unreachable_reason(host: &str) -> Option<UnreachableReason> {
     let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     if let Ok(ip) = inside.unwrap_or(host).parse::<IpAddr>() {
         return of_ip(ip.to_canonical());
@@ -112,23 +112,27 @@ fn nowhere(host: &str) -> Option<Nowhere> {
     let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     let labels = name.split('.').collect::<Vec<_>>();
     let last = labels.last().copied().unwrap_or_default();
-    // 127.1, 0x7f000001 and 2130706433 are addresses to some and names to others.
+    // Some resolvers read 127.1, 0x7f000001 and 2130706433 as addresses, others as names.
     let number = last.starts_with("0x") || last.chars().all(|c| c.is_ascii_digit());
     match () {
-        () if !is_host(&name) || number || labels.contains(&"") => Some(Nowhere::NoHost),
-        () if last == "localhost" || name == "localhost.localdomain" => Some(Nowhere::Loopback),
+        () if !is_host(&name) || number || labels.contains(&"") => {
+            Some(UnreachableReason::InvalidHost)
+        }
+        () if last == "localhost" || name == "localhost.localdomain" => {
+            Some(UnreachableReason::Loopback)
+        }
         () if last == "svc"
             || labels.get(2) == Some(&"svc")
             || name.ends_with(".cluster.local") =>
         {
-            Some(Nowhere::InCluster)
+            Some(UnreachableReason::InCluster)
         }
-        () if METADATA_NAMES.contains(&name.as_str()) => Some(Nowhere::Metadata),
+        () if METADATA_NAMES.contains(&name.as_str()) => Some(UnreachableReason::Metadata),
         () => None,
     }
 }
 
-/// Of Google, Amazon and OpenStack.
+/// Metadata services of Google, Amazon and OpenStack.
 const METADATA_NAMES: [&str; 4] = [
     "metadata",
     "metadata.google.internal",
@@ -136,7 +140,7 @@ const METADATA_NAMES: [&str; 4] = [
     "instance-data.ec2.internal",
 ];
 
-/// Besides the link-local 169.254.169.254 of most: Amazon's by IPv6, and those of Alibaba, Oracle and Azure.
+/// Metadata services besides the common 169.254.169.254: Amazon's for IPv6, Alibaba, Oracle and Azure.
 const METADATA_ADDRESSES: [IpAddr; 4] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
@@ -144,7 +148,7 @@ const METADATA_ADDRESSES: [IpAddr; 4] = [
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
 ];
 
-/// An address of IPv4 as a translator to it is asked for it, or the address itself.
+/// The IPv4 address inside a NAT64 address, or the address itself.
 fn translated(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(v6) => match v6.segments() {
@@ -157,16 +161,18 @@ fn translated(ip: IpAddr) -> IpAddr {
     }
 }
 
-fn of_ip(ip: IpAddr) -> Option<Nowhere> {
+fn of_ip(ip: IpAddr) -> Option<UnreachableReason> {
     let ip = translated(ip);
     let unroutable = match ip {
         IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast() || ip.octets()[0] == 0,
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
     match () {
-        () if METADATA_ADDRESSES.contains(&ip) => Some(Nowhere::Metadata),
-        () if ip.is_loopback() => Some(Nowhere::Loopback),
-        () if unroutable || ip.is_unspecified() || ip.is_multicast() => Some(Nowhere::Unroutable),
+        () if METADATA_ADDRESSES.contains(&ip) => Some(UnreachableReason::Metadata),
+        () if ip.is_loopback() => Some(UnreachableReason::Loopback),
+        () if unroutable || ip.is_unspecified() || ip.is_multicast() => {
+            Some(UnreachableReason::Unroutable)
+        }
         () => None,
     }
 }
@@ -193,8 +199,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_means_nothing_elsewhere_is_known() {
-        use Nowhere::*;
+    fn addresses_that_another_cluster_cannot_reach_are_found() {
+        use UnreachableReason::*;
         for (host, why) in [
             ("127.0.0.1", Loopback),
             ("127.9.9.9", Loopback),
@@ -226,17 +232,17 @@ mod tests {
             ("p.istio-system.svc.corp.example", InCluster),
             ("a.b.c.svc", InCluster),
             ("10-1-2-3.default.pod.cluster.local", InCluster),
-            ("127.1", NoHost),
-            ("2130706433", NoHost),
-            ("0x7f000001", NoHost),
-            ("", NoHost),
-            ("a..b", NoHost),
-            ("a/b", NoHost),
-            ("a b", NoHost),
-            ("a:1@b", NoHost),
-            ("fe80::1%eth0", NoHost),
+            ("127.1", InvalidHost),
+            ("2130706433", InvalidHost),
+            ("0x7f000001", InvalidHost),
+            ("", InvalidHost),
+            ("a..b", InvalidHost),
+            ("a/b", InvalidHost),
+            ("a b", InvalidHost),
+            ("a:1@b", InvalidHost),
+            ("fe80::1%eth0", InvalidHost),
         ] {
-            assert_eq!(nowhere(host), Some(why), "{host}");
+            assert_eq!(unreachable_reason(host), Some(why), "{host}");
         }
         for host in [
             "203.0.113.7",
@@ -249,24 +255,28 @@ mod tests {
             "cluster2-control-plane",
             "lb.cluster.local.example.com",
         ] {
-            assert_eq!(nowhere(host), None, "{host}");
+            assert_eq!(unreachable_reason(host), None, "{host}");
         }
     }
 
     #[test]
-    fn a_name_that_a_cluster_says_has_a_domain() {
+    fn the_name_of_a_load_balancer_needs_a_domain() {
         for host in ["prometheus", "prometheus.kiali", "prometheus.kiali.", "a.b"] {
-            assert_eq!(nowhere_of_cluster(host), Some(Nowhere::Short), "{host}");
+            assert_eq!(
+                unreachable_reason_of_load_balancer(host),
+                Some(UnreachableReason::ShortName),
+                "{host}"
+            );
         }
-        let known = nowhere_of_cluster("prometheus.kiali.svc");
-        assert_eq!(known, Some(Nowhere::InCluster));
+        let known = unreachable_reason_of_load_balancer("prometheus.kiali.svc");
+        assert_eq!(known, Some(UnreachableReason::InCluster));
         for host in [
             "lb.example.com",
             "203.0.113.7",
             "2001:db8::1",
             "[2001:db8::1]",
         ] {
-            assert_eq!(nowhere_of_cluster(host), None, "{host}");
+            assert_eq!(unreachable_reason_of_load_balancer(host), None, "{host}");
         }
     }
 

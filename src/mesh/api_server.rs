@@ -1,5 +1,5 @@
-//! The address of an API server that Kiali is given, with a token that never expires: https, a host,
-//! and nothing in it that is no address.
+//! The API server address that Kiali gets, together with a token that never expires. Only https with a
+//! host, and an optional port and path, is accepted.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use serde::Deserialize;
 
 use super::address::{is_host, is_port};
 
-/// `https://HOST[:PORT][/PATH]`, without a slash at its end.
+/// `https://HOST[:PORT][/PATH]` without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ApiServer(String);
 
-/// Longer than any address that somebody means.
+/// Longer input is not an address.
 const LONGEST: usize = 2048;
 const FORM: &str = "the address must be https://HOST[:PORT][/PATH]";
 
 impl TryFrom<String> for ApiServer {
     type Error = String;
 
-    /// The error never repeats the text: a password may be in it.
+    /// The error never repeats the text, which may contain a password.
     fn try_from(text: String) -> Result<ApiServer, String> {
         match fault(&text) {
             None => Ok(ApiServer(text.trim_end_matches('/').into())),
@@ -28,10 +28,10 @@ impl TryFrom<String> for ApiServer {
     }
 }
 
-/// What keeps it from being one.
+/// Why the text is not such an address.
 fn fault(text: &str) -> Option<&'static str> {
     let Some(rest) = text.strip_prefix("https://") else {
-        return Some("it does not begin with https://, and a token is sent there");
+        return Some("it must start with https://, because a token is sent to it");
     };
     if text.len() > LONGEST {
         return Some("it is too long");
@@ -47,7 +47,7 @@ fn fault(text: &str) -> Option<&'static str> {
         return Some("it has a user or a password");
     }
     let (host, port) = match authority.rsplit_once(':') {
-        // Within an IPv6 address.
+        // The last colon is part of an IPv6 address.
         Some(_) if authority.ends_with(']') => (authority, None),
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
@@ -59,7 +59,7 @@ fn fault(text: &str) -> Option<&'static str> {
         return Some("its port is not a number from 1 to 65535");
     }
     let known = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:%/".contains(c);
-    (!path.chars().all(known)).then_some("its path has a character that no path has")
+    (!path.chars().all(known)).then_some("its path has an invalid character")
 }
 
 impl ApiServer {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_taken_and_no_password_is_repeated() {
+    fn other_addresses_are_rejected_without_repeating_a_password() {
         for (bad, why) in [
             ("", "https"),
             ("10.0.0.2:6443", "https"),

@@ -1,6 +1,6 @@
-//! The body of an answer, in bounds: a server, or whoever is on the way to it, may send without an end.
-//! Bytes are bounded in one answer, in a line of a stream, and in all that is under way at once; so are
-//! the objects in an answer, because a few bytes of JSON make a large thing in memory.
+//! Limits on response bodies: a server, or a proxy on the way to it, may send an endless response. There are
+//! limits for the bytes of one response, of one line of a stream and of all responses in flight, and for the
+//! number of objects in a response, because a few bytes of JSON can take much memory.
 
 use std::error::Error;
 use std::io;
@@ -14,12 +14,12 @@ use hyper::body::{Body, Frame, SizeHint};
 use kube::client::Body as Answer;
 
 const LARGEST: usize = 64 << 20;
-/// An event is an object and some words; etcd keeps none beyond a few megabytes.
+/// A watch event holds one object, and etcd stores none larger than a few megabytes.
 const LONGEST_LINE: usize = 8 << 20;
-/// Of all answers that are under way; small ones have room all the same.
+/// Limit for all responses in flight; responses below `SMALL` are always accepted.
 const ALL: usize = 160 << 20;
 const SMALL: usize = 4 << 20;
-/// A page of five hundred pods with sidecars has a tenth of it.
+/// A page of 500 pods with sidecars has a tenth of this.
 const MOST_OBJECTS: usize = 500_000;
 
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
@@ -30,20 +30,20 @@ pub enum TooLarge {
     Answer(String),
     #[error("its answer to {0} has a line longer than {mib} MiB", mib = LONGEST_LINE >> 20)]
     Line(String),
-    #[error("its answers are larger than {mib} MiB together, that to {0} among them", mib = ALL >> 20)]
+    #[error("its answers together exceed {mib} MiB, including the one to {0}", mib = ALL >> 20)]
     All(String),
-    #[error("its answer to {0} has more than {MOST_OBJECTS} objects in it")]
+    #[error("its answer to {0} has more than {MOST_OBJECTS} objects")]
     Objects(String),
 }
 
-/// The error of that kind which another one is, or came from.
+/// Finds an error of type `E` in the chain of an error.
 pub fn found<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         let wrapped = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);
-        // An error of the system names the source of what is in it, and not that itself.
+        // `io::Error::source` skips the error that it wraps, so look at that one too.
         let inner = wrapped.and_then(|inner| inner.downcast_ref());
         if let Some(found) = error.downcast_ref().or(inner) {
             return Some(found);
@@ -53,15 +53,15 @@ pub fn found<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option
     None
 }
 
-/// How an answer is read.
+/// How a response is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     Whole,
-    /// A line at a time, for as long as it goes on.
+    /// A stream of lines without a limit on their number.
     Lines,
 }
 
-/// The question, for the words of an error, and how its answer is read.
+/// A request as errors describe it, and how its response is read.
 #[derive(Clone, Debug)]
 pub struct Question {
     text: String,
@@ -83,11 +83,11 @@ impl Question {
     }
 }
 
-/// An answer's body that ends with an error where it is too large.
+/// A response body that fails as soon as it exceeds a limit.
 pub struct Bounded {
     body: Answer,
     question: Question,
-    /// Of the answer, or of the line.
+    /// Bytes of the response so far, or of the current line.
     length: usize,
     objects: Objects,
     failed: bool,
@@ -177,7 +177,7 @@ impl Body for Bounded {
     }
 }
 
-/// How many objects and lists, and every eighth value besides, a JSON text has so far.
+/// Counts the objects and lists of a JSON text, and every eighth of its other values.
 #[derive(Default)]
 struct Objects {
     seen: usize,
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_and_a_line_have_an_end() {
+    fn the_length_of_a_response_and_of_a_line_is_limited() {
         let mebibyte = vec![b' '; 1 << 20];
         assert_eq!(read("/api/v1/pods?limit=500", &mebibyte, 64), Ok(()));
         assert_eq!(
@@ -235,11 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_has_no_end_of_objects() {
+    fn the_number_of_objects_in_a_response_is_limited() {
         let error = read("/api/v1/pods", b"[{},{},{},{},{},{},{},{}]", 100_000).unwrap_err();
         assert_eq!(
             error,
-            "its answer to GET /api/v1/pods has more than 500000 objects in it"
+            "its answer to GET /api/v1/pods has more than 500000 objects"
         );
         let error = read("/api/v1/pods", b"0,0,0,0,0,0,0,0,", 1_000_000).unwrap_err();
         assert!(error.contains("objects"), "{error}");

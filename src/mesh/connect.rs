@@ -1,4 +1,4 @@
-//! From contexts to clusters that answer, are named, and are not the same one.
+//! Connects to the clusters of the given contexts, and checks that they are distinct.
 
 use std::path::PathBuf;
 
@@ -11,16 +11,16 @@ use crate::code::Code;
 use crate::files;
 use crate::problem::{self, Exit, Problem};
 
-/// The contexts that a kubeconfig has.
+/// The names of all contexts in the kubeconfig.
 pub fn contexts(files: &[PathBuf]) -> Result<Vec<String>> {
     let source = kubeconfig::read(files)?;
     Ok(source.contexts().map(String::from).collect())
 }
 
-/// Each cluster, home first, with the kubeconfig that its context is looked up in: its own, or that of all.
+/// Each member, home first, with the kubeconfig of its context: its own, or the shared one.
 async fn read(members: &Members) -> Result<Vec<(Source, &Member)>> {
     let own = members.clone();
-    let sources = files::aside(move || sources(&own)).await?;
+    let sources = files::run_blocking(move || sources(&own)).await?;
     Ok(sources.into_iter().zip(each(members)).collect())
 }
 
@@ -32,7 +32,7 @@ fn sources(members: &Members) -> Result<Vec<Source>> {
     let mut shared: Option<Source> = None;
     let mut all = Vec::new();
     for member in each(members) {
-        // What the user named and is not there is known before anything is asked.
+        // Report a missing CA file before any request is sent.
         if let Some(Ca::File(file)) = &member.ca {
             endpoint::certificates(file, member.number)?;
         }
@@ -47,7 +47,7 @@ fn sources(members: &Members) -> Result<Vec<Source>> {
     Ok(all)
 }
 
-/// Whether the kubeconfigs can be read and have the contexts; no cluster is asked.
+/// Checks that the kubeconfigs are readable and have the contexts, without a request to any cluster.
 pub async fn look_up(members: &Members) -> Result<()> {
     for (source, member) in read(members).await? {
         source.entry(member)?;
@@ -55,7 +55,7 @@ pub async fn look_up(members: &Members) -> Result<()> {
     Ok(())
 }
 
-/// Connects to all clusters at once; they are named, and no two of them are the same one.
+/// Connects to all clusters concurrently. Fails on the first error, or if two of them are the same cluster.
 pub async fn connect(members: &Members, istiod: Istiod) -> Result<Mesh> {
     let all = read(members).await?;
     let joined = all
@@ -65,7 +65,7 @@ pub async fn connect(members: &Members, istiod: Istiod) -> Result<Mesh> {
     Ok(of(clusters)?)
 }
 
-/// The first one is home.
+/// The first cluster is home.
 fn of(mut clusters: Vec<Cluster>) -> Result<Mesh, Problem> {
     distinct(&clusters)?;
     let remotes = clusters.split_off(1);
@@ -73,10 +73,10 @@ fn of(mut clusters: Vec<Cluster>) -> Result<Mesh, Problem> {
     Ok(Mesh { home, remotes })
 }
 
-/// Like `connect`, but with all that keeps any of them from it.
+/// Like `connect`, but returns the errors of all clusters.
 pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>> {
     let all = read(members).await.map_err(|error| vec![error])?;
-    // A name that is mistyped is no cluster's fault.
+    // Report a mistyped context before any request is sent.
     for (source, member) in &all {
         source
             .entry(member)
@@ -98,8 +98,8 @@ pub async fn connect_each(members: &Members) -> Result<Mesh, Vec<anyhow::Error>>
     of(clusters).map_err(|problem| vec![problem.into()])
 }
 
-/// Like `connect`, but a remote that does not answer, or has no istiod where one is required, is
-/// reported and no error: for commands that only look, and for who can do without. Home must answer.
+/// Like `connect`, but returns unreachable remotes, and remotes without a usable cluster id, instead of
+/// failing. For commands that only read, and for those that can skip remotes. Home must be reachable.
 pub async fn connect_reachable(members: &Members, istiod: Istiod) -> Result<(Mesh, Vec<Absent>)> {
     let all = read(members).await?;
     let mut asked = all
@@ -134,7 +134,7 @@ fn unreachable(error: &anyhow::Error) -> bool {
     problem::find(error).is_some_and(|p| p.exit == Exit::Unreachable)
 }
 
-/// It answers, and says no name that it could have in the view.
+/// The cluster is reachable, but has no usable cluster id.
 fn is_nameless(error: &anyhow::Error, istiod: Istiod) -> bool {
     let nameless = [
         Code::NoIstiod,
@@ -176,5 +176,5 @@ fn same_id(a: &Cluster, b: &Cluster) -> Problem {
         ),
     )
     .code(Code::SameClusterId)
-    .fix("set values.global.multiCluster.clusterName on one of them and install its istiod again")
+    .fix("set values.global.multiCluster.clusterName on one of them and reinstall its istiod")
 }

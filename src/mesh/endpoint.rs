@@ -1,6 +1,6 @@
-//! The address and CA by which pods of *another* cluster reach an API server: what ends up in
-//! Kiali's Secret. A kubeconfig often says 127.0.0.1, which is somebody else inside a pod. CA and
-//! server name belong to an address: those of the kubeconfig say nothing of one that the user names.
+//! How pods of another cluster reach an API server: the address and CA that end up in Kiali's Secret. A
+//! kubeconfig often has 127.0.0.1, which is useless in a pod. The kubeconfig's CA and server name belong to its
+//! own address, so they are not used for an address that the user sets.
 
 use std::io::Read;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::server::Server;
 use super::{Ca, Member, kubeconfig};
 use crate::problem::{self, Exit, Problem};
 
-/// Of a file with certificates.
+/// Limit for a file with certificates.
 const LARGEST: u64 = 256 << 10;
 
 #[derive(Clone, Debug)]
@@ -20,31 +20,31 @@ pub struct Endpoint {
     pub server: String,
     pub trust: Trust,
     pub tls_server_name: Option<String>,
-    /// The flag that names another address.
+    /// The flag that overrides the address.
     pub flag: String,
-    /// The flag that names the CA, with what the user gave it; None: not given.
+    /// The flag that sets the CA, with the user's value; None if it was not given.
     pub ca_flag: Option<String>,
-    /// The user named this one, so that nothing of the kubeconfig goes with it.
+    /// Whether the user set the address, so that CA and server name of the kubeconfig do not apply.
     pub named: bool,
-    /// Whether the address cannot mean the same machine inside a pod.
+    /// Whether the address is local to this machine and thus useless in a pod.
     pub local_only: bool,
-    /// This machine needs the kubeconfig's proxy for it, of which pods know nothing.
+    /// Whether this machine needs the kubeconfig's proxy to reach it, which pods do not use.
     pub behind_proxy: bool,
 }
 
-/// Whose certificates Kiali believes there.
+/// The CA that Kiali uses to verify the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// PEM.
+    /// These certificates in PEM.
     Of(String),
-    /// Of the cluster's own root CA, which every ServiceAccount's token comes with.
+    /// The cluster's root CA, which is part of each ServiceAccount token Secret.
     Own,
-    /// Those that its pod knows by itself.
+    /// The CAs in Kiali's image.
     System,
 }
 
 impl Endpoint {
-    /// The error is of the kubeconfig's cluster entry.
+    /// An error is about the kubeconfig's cluster entry.
     pub fn new(member: &Member, entry: &kube::config::Cluster) -> Result<Endpoint, String> {
         let named = member.api_server.is_some();
         let server = match &member.api_server {
@@ -58,7 +58,7 @@ impl Endpoint {
                 Trust::Of(certificates.map_err(|problem| problem.to_string())?)
             }
             None if named => Trust::Own,
-            // One without any is a machine's own business; Kiali is given the cluster's.
+            // Without a CA, this machine's CAs apply to it, but Kiali needs the cluster's own.
             None => {
                 kubeconfig::authorities(entry)?.map_or(Trust::Own, |all| Trust::Of(pem::text(&all)))
             }
@@ -80,7 +80,7 @@ impl Endpoint {
     }
 }
 
-/// Those of a file alone: what else is in it, like a key, is given to nobody.
+/// The certificates of a file. Anything else in it, such as a key, is dropped.
 pub fn certificates(path: &Path, number: usize) -> Result<String, Problem> {
     let refuse = |cause: String| {
         Problem::new(
@@ -88,7 +88,7 @@ pub fn certificates(path: &Path, number: usize) -> Result<String, Problem> {
             format!("--ca{number} {}: {cause}", path.display()),
         )
         .fix(format!(
-            "name a file with PEM certificates, or the word system: --ca{number} FILE"
+            "pass a file with PEM certificates, or system: --ca{number} FILE"
         ))
     };
     let mut bytes = Vec::new();
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_named_brings_its_own_trust() {
+    fn an_address_from_the_user_does_not_use_the_kubeconfigs_ca() {
         let front = serde_json::from_value(serde_json::json!({
             "server": "https://front.example.com",
             "certificate-authority-data": STANDARD.encode(ONE),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_file_only_the_certificates_are_taken() {
+    fn only_the_certificates_of_a_file_are_used() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ca.pem");
         let one = ONE;

@@ -1,4 +1,4 @@
-//! Which cluster a context leads to: asked from the cluster, not from its name in a file.
+//! Finds out which cluster a context points to. The cluster itself is asked; names in a kubeconfig do not count.
 
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ use crate::problem::{Exit, Problem};
 use crate::{files, limit, visible};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Where Istio's control plane is.
+/// Namespace of Istio's control plane.
 const ISTIO_NAMESPACE: &str = "istio-system";
-/// As many as a message holds.
+/// How many istiods an error lists.
 const NAMED: usize = 5;
-/// On each namespace of a cluster that gives its pods their users.
+/// Annotation of each namespace on a platform that assigns users to pods.
 const USERS: &str = "openshift.io/sa.scc.uid-range";
 
 pub async fn join(source: &Source, member: &Member, istiod: Istiod) -> Result<Cluster> {
     let entry = source.entry(member)?;
     let kubectl = source.kubectl(&member.context);
     let (own, cluster) = (member.clone(), entry.cluster.clone());
-    let endpoint = files::aside(move || Endpoint::new(&own, &cluster)).await;
+    let endpoint = files::run_blocking(move || Endpoint::new(&own, &cluster)).await;
     let endpoint = endpoint.map_err(|cause| {
         Problem::new(
             Exit::Preflight,
@@ -69,7 +69,7 @@ pub async fn join(source: &Source, member: &Member, istiod: Istiod) -> Result<Cl
             Some(Prometheus::At(address)) => Some(address.clone()),
             Some(Prometheus::Ours) | None => None,
         },
-        prometheus_is_said: member.prometheus.is_some(),
+        prometheus_is_set: member.prometheus.is_some(),
     })
 }
 
@@ -79,8 +79,8 @@ async fn system(client: &Client) -> kube::Result<Namespace> {
         .await
 }
 
-/// Tags are only asked for where there is an istiod of a revision. What may not be read is as if it
-/// were not there: then a label names the revision, which serves with a tag too.
+/// Reads revision tags, only if an istiod has a revision. Tags that may not be read count as missing: the
+/// Gateway is then labelled with the revision, which works with tags too.
 async fn revision(client: &Client, deadline: Deadline, istiods: &[Deployment]) -> Revision {
     if revisions(istiods)
         .iter()
@@ -117,7 +117,7 @@ fn unreachable(member: &Member, server: &str, cause: &Cause) -> Problem {
     let code = match cause.status().map(|status| status.code) {
         Some(401) => Code::CredentialsRefused,
         Some(403) => Code::RightsMissing,
-        _ if matches!(cause, Cause::Untrusted(_)) => Code::TlsRefused,
+        _ if matches!(cause, Cause::Tls(_)) => Code::TlsRefused,
         _ => Code::Unreachable,
     };
     Problem::new(
@@ -132,7 +132,7 @@ fn check_uid(member: &Member, uid: &str) -> Result<(), Problem> {
         Some(Known { uid: expected, .. }) if expected != uid => Err(Problem::new(
             Exit::Preflight,
             format!(
-                "context {} leads to another cluster than at the last install (kube-system {uid}, then {expected})",
+                "context {} points to a different cluster than at the last install (UID of kube-system: now {uid}, then {expected})",
                 member.context
             ),
         )
@@ -141,7 +141,7 @@ fn check_uid(member: &Member, uid: &str) -> Result<(), Problem> {
     }
 }
 
-/// Kiali asks the same Deployment for the same variable, so both arrive at the same name.
+/// Reads the cluster id from the istiod Deployment. Kiali reads the same variable, so both get the same name.
 fn name(
     member: &Member,
     kubectl: &str,
@@ -150,7 +150,7 @@ fn name(
 ) -> Result<ClusterName> {
     let counting = counting(istiods, ISTIO_NAMESPACE);
     let is_elsewhere = within(&counting, ISTIO_NAMESPACE).is_empty();
-    // What is called so elsewhere keeps nobody from clearing a cluster that lost its istiod.
+    // An istiod in another namespace must not block the cleanup of a cluster that lost its own.
     if is_elsewhere && required == Istiod::Optional && member.known.is_some() {
         return Ok(remembered(member));
     }
@@ -167,7 +167,7 @@ fn name(
     };
     match (ids.as_slice(), required) {
         ([id], _) => Ok(ClusterName::new(id).map_err(|cause| {
-            refuse(cause).code(Code::ClusterIdUnusable).fix("set values.global.multiCluster.clusterName to a name of letters, digits, - and _ and install istiod again")
+            refuse(cause).code(Code::ClusterIdUnusable).fix("set values.global.multiCluster.clusterName to a name of letters, digits, - and _ and reinstall istiod")
         })?),
         ([], Istiod::Required) => Err(refuse("no Deployment with label app=istiod has an environment variable CLUSTER_ID".into())
             .code(Code::NoIstiod)
@@ -177,7 +177,7 @@ fn name(
         (_, Istiod::Optional) if is_elsewhere => Ok(remembered(member)),
         _ => Err(refuse(disagreeing(&named))
             .code(Code::ClusterIdsDisagree)
-            .fix("give all revisions the same values.global.multiCluster.clusterName, and remove a Deployment that is no istiod")
+            .fix("give all revisions the same values.global.multiCluster.clusterName, and remove any Deployment that is not an istiod")
             .into()),
     }
 }
@@ -192,18 +192,18 @@ fn disagreeing(named: &[(String, &Deployment)]) -> String {
     format!("its istiods disagree about the cluster id: Deployment {shown}")
 }
 
-/// Another name than the mesh's own would be a second name for one thing.
+/// Rejects a name from the user that differs from the Istio cluster id.
 fn as_named(member: &Member, name: ClusterName) -> Result<ClusterName, Problem> {
     match &member.name {
         Some(wanted) if *wanted != name => Err(Problem::new(
             Exit::Preflight,
             format!(
-                "context {} is to be cluster {wanted}, but its Istio cluster id is {name}",
+                "context {} should be cluster {wanted}, but its Istio cluster id is {name}",
                 member.context
             ),
         )
         .fix(format!(
-            "name it {name}, or set values.global.multiCluster.clusterName={wanted} and install its istiod again"
+            "name it {name}, or set values.global.multiCluster.clusterName={wanted} and reinstall its istiod"
         ))),
         _ => Ok(name),
     }
@@ -219,14 +219,14 @@ fn cluster_id(istiod: &Deployment) -> Option<String> {
         .filter(|v| !v.is_empty())
 }
 
-/// The name of a cluster that cannot be asked.
+/// The recorded name of a cluster, for when it cannot be read from istiod.
 pub fn remembered(member: &Member) -> ClusterName {
     let known = member.known.as_ref().map(|known| known.name.clone());
     let said = known.or_else(|| member.name.clone());
     said.unwrap_or_else(|| nameless(&member.context))
 }
 
-/// A cluster that lost its istiod can still be cleaned; its context stands in for the name.
+/// A name made from the context, so that a cluster without istiod can still be cleaned up.
 fn nameless(context: &str) -> ClusterName {
     let label: String = context
         .to_lowercase()
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_istiods() {
+    fn the_name_is_read_from_istiod() {
         let named = |list: &[Deployment], required| {
             name(&member(), "kubectl", list, required).map(|n| n.to_string())
         };
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_istiod_in_other_namespaces_counts_only_where_there_is_no_istiod() {
+    fn istiods_in_other_namespaces_count_only_without_one_in_istio_system() {
         let named = |list: &[Deployment], required| {
             name(&member(), "kubectl", list, required).map(|n| n.to_string())
         };

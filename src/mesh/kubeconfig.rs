@@ -1,5 +1,5 @@
-//! Kubeconfig files to clients, as kubectl does it: files are merged, a listed file that is
-//! missing is skipped, and every context is named, never the current one.
+//! Builds clients from kubeconfig files as kubectl does: files are merged, and a missing file in KUBECONFIG is
+//! skipped. Unlike in kubectl, the current context is never used; each context is named.
 
 mod entry;
 mod file;
@@ -26,11 +26,11 @@ use crate::files;
 use crate::problem::{self, Exit, Problem};
 use crate::shell;
 
-/// Kubeconfigs merged into one.
+/// Merged kubeconfigs.
 #[derive(Clone, Default)]
 pub struct Source {
     config: Kubeconfig,
-    /// Named on the command line: what commands that are shown must name too.
+    /// Files from the command line. Commands that are shown to the user name them too.
     named: Vec<PathBuf>,
 }
 
@@ -52,12 +52,12 @@ pub fn read(files: &[PathBuf]) -> Result<Source> {
             let name = file.to_string_lossy();
             let fix = match file.exists() {
                 true => format!("kubectl --kubeconfig {} config view", shell::quoted(&name)),
-                false => "name a file that is there".into(),
+                false => "name an existing file".into(),
             };
             let problem = Problem::new(Exit::Preflight, cause).fix(fix);
             problem.code(Code::KubeconfigUnusable)
         };
-        // What the first file says stays.
+        // As in kubectl, the first file wins.
         let one = file::read(file).map_err(unusable)?;
         config = config
             .merge(one)
@@ -93,18 +93,18 @@ fn default_files() -> Vec<PathBuf> {
 }
 
 impl Source {
-    /// Those that have a name.
+    /// The names of all contexts; contexts without a name are skipped.
     pub fn contexts(&self) -> impl Iterator<Item = &str> {
         let names = self.config.contexts.iter().map(|c| c.name.as_str());
         names.filter(|name| !name.is_empty())
     }
 
-    /// What a command for that context begins with.
+    /// kubectl with the flags that select this context.
     pub fn kubectl(&self, context: &str) -> String {
         shell::kubectl(&self.named, context)
     }
 
-    /// Cluster and user of a context, with relative paths made absolute.
+    /// Cluster and user of a context, with absolute paths.
     pub fn entry(&self, member: &Member) -> Result<Entry, Problem> {
         let context = member.context.as_str();
         let found = entry::find(&self.config, context);
@@ -112,7 +112,7 @@ impl Source {
         found.map_err(|cause| self.unusable(context, &cause))
     }
 
-    /// Something in the kubeconfig keeps a context from being used.
+    /// The error for a context that the kubeconfig makes unusable.
     fn unusable(&self, context: &str, cause: &str) -> Problem {
         Problem::new(Exit::Preflight, format!("context {context}: {cause}"))
             .code(Code::KubeconfigUnusable)
@@ -142,12 +142,12 @@ impl Source {
         ))
     }
 
-    /// A client for one context.
+    /// Creates a client for one context.
     pub async fn client(&self, member: &Member) -> Result<(Client, Transport), Problem> {
         let context = member.context.as_str();
         let entry = self.entry(member)?;
         let read = entry.clone();
-        let config = files::aside(move || config(&read)).await;
+        let config = files::run_blocking(move || config(&read)).await;
         let config = config.map_err(|cause| self.unusable(context, &cause))?;
         open(config).await.map_err(|problem| {
             let look = match problem.code {
@@ -155,7 +155,7 @@ impl Source {
                 _ => "version",
             };
             let named = problem.caused(|cause| match problem.code {
-                // It is what the user's entry says.
+                // The cause is in the user entry, so name that too.
                 Some(Code::KubeconfigUnusable) => {
                     format!("context {context}: {}: {cause}", entry.user_is)
                 }
@@ -169,7 +169,7 @@ impl Source {
     }
 }
 
-/// With our own bounds in place of kube's: its retries take minutes.
+/// Opens a client with our own timeouts. kube's retries would take minutes.
 pub async fn open(mut config: Config) -> Result<(Client, Transport), Problem> {
     config.default_retry = false;
     config.connect_timeout = Some(problem::CONNECT);
@@ -179,8 +179,8 @@ pub async fn open(mut config: Config) -> Result<(Client, Transport), Problem> {
     Transport::open(config).await
 }
 
-/// What a client is made of; kube's own way there heeds NO_PROXY for the proxy, not for the server, and
-/// refuses files that others read.
+/// Builds the client configuration. kube's own code applies NO_PROXY to the proxy instead of the server, and
+/// rejects files that kubectl accepts.
 fn config(entry: &Entry) -> Result<Config, String> {
     let of_cluster = |cause: String| format!("{}: {cause}", entry.cluster_is);
     let cluster = &entry.cluster;
@@ -197,7 +197,7 @@ fn config(entry: &Entry) -> Result<Config, String> {
         exec.cluster = Some(info.map_err(of_cluster)?);
     }
     if let Some((user, password)) = &server.login {
-        // Instead of what else would be sent in that header; a certificate is shown besides.
+        // A login in the URL replaces all other credentials of the Authorization header, but not a client certificate.
         config.auth_info = kube::config::AuthInfo {
             username: Some(user.clone()),
             password: Some(password.clone().into()),
@@ -222,21 +222,21 @@ fn config(entry: &Entry) -> Result<Config, String> {
     Ok(config)
 }
 
-/// The name that the certificate must be for, where that is not the host as it is written.
+/// The name that the server certificate must have, if that is not the host in the URL.
 fn certified(cluster: &Cluster, server: &Uri) -> Option<String> {
     if let Some(name) = &cluster.tls_server_name {
-        // Where nothing is checked, anything may stand there.
+        // Without verification, the name may be anything.
         let unchecked = cluster.insecure_skip_tls_verify == Some(true);
         let usable = !unchecked || ServerName::try_from(name.as_str()).is_ok();
         return usable.then(|| name.clone());
     }
-    // To Go's programs, an IPv4 address within IPv6 is that IPv4 address.
+    // Go treats an IPv4-mapped IPv6 address as the IPv4 address.
     let host = server.host()?.trim_matches(['[', ']']);
     let mapped = host.parse::<Ipv6Addr>().ok()?.to_ipv4_mapped()?;
     Some(mapped.to_string())
 }
 
-/// The CAs that a cluster entry names; None where it names none.
+/// The CAs of a cluster entry; None if it has none.
 pub fn authorities(cluster: &Cluster) -> Result<Option<Vec<CertificateDer<'static>>>, String> {
     let (what, bytes) = match (
         &cluster.certificate_authority_data,
@@ -250,13 +250,13 @@ pub fn authorities(cluster: &Cluster) -> Result<Option<Vec<CertificateDer<'stati
     found.map(Some).map_err(|why| format!("{what} {why}"))
 }
 
-/// A client certificate and its key, in PEM.
+/// A client certificate and its key in PEM.
 pub struct Identity {
     pub certificate: Vec<u8>,
     pub key: Vec<u8>,
 }
 
-/// The user's own; None where there is none.
+/// The client certificate of a user; None if it has none.
 pub fn certificate(user: &kube::config::AuthInfo) -> Result<Option<Identity>, String> {
     use secrecy::ExposeSecret;
     let either = |data: Option<&str>, path: Option<&String>| match (data, path) {

@@ -1,24 +1,24 @@
-//! What a cluster is called.
+//! Cluster names.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Of a key in a Secret.
+/// Limit for a key of a Secret.
 const LONGEST: usize = 253;
-/// The chart's default.
+/// Default of Istio's chart.
 const NOT_SET: &str = "Kubernetes";
 
-/// What a namespace may be called.
+/// Whether a name is a DNS label, as names of namespaces are.
 pub fn is_dns_label(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let outer = |c: char| inner(c) && c != '-';
     name.len() <= 63 && name.chars().all(inner) && name.starts_with(outer) && name.ends_with(outer)
 }
 
-/// Istio's cluster id: Kiali, Prometheus' `cluster` label and the key in Kiali's Secret must all
-/// carry this one string, so it is taken from istiod and never typed.
+/// Istio's cluster id. Kiali, the `cluster` label in Prometheus and the key in Kiali's Secret must all use
+/// the same string, so it is read from istiod and never typed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 pub struct ClusterName(pub(super) String);
@@ -32,15 +32,15 @@ impl TryFrom<String> for ClusterName {
 }
 
 impl ClusterName {
-    /// Refuses what cannot be a key in Kiali's Secret, which is the one place that needs the name as it is.
+    /// Rejects a name that cannot be a key of Kiali's Secret, the one place that needs it unchanged.
     pub fn new(name: &str) -> Result<ClusterName, String> {
         if name == NOT_SET {
             return Err(format!(
-                "cluster id \"{NOT_SET}\" is what Istio says when none is set, for every cluster"
+                "cluster id \"{NOT_SET}\" is Istio's default for every cluster; set one"
             ));
         }
         let known = |c: char| c.is_ascii_alphanumeric() || ['-', '.', '_'].contains(&c);
-        // The file of a key that begins so would be the kubelet's own.
+        // The kubelet reserves these file names in a mounted Secret.
         let is_path = name == "." || name.starts_with("..");
         match (1..=LONGEST).contains(&name.len()) && name.chars().all(known) && !is_path {
             true => Ok(ClusterName(name.into())),
@@ -50,7 +50,7 @@ impl ClusterName {
         }
     }
 
-    /// A folder's name: one cluster's and no other's, also where case makes no difference.
+    /// A folder name that is unique for this cluster, also on case-insensitive file systems.
     pub fn as_folder(&self) -> String {
         if is_dns_label(&self.0) {
             return self.0.clone();

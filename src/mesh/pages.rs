@@ -1,13 +1,13 @@
-//! Lists, a page at a time, so that one that is long is no answer without a measure; and not for ever.
+//! Lists objects page by page, up to a limit.
 
 use kube::Api;
 use kube::api::ListParams;
 use kube::core::{ObjectList, PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
-/// Objects of a page. An API server cuts there; others may answer with all at once.
+/// Objects per page.
 const PAGE: u32 = 500;
-/// More of what is looked for by a label, a name or a namespace is no mesh.
+/// More objects than any mesh has for a label, name or namespace.
 const MOST: usize = 20_000;
 
 pub async fn list<K>(api: &Api<K>, params: &ListParams) -> kube::Result<Vec<K>>
@@ -17,7 +17,7 @@ where
     all(params, async |page| api.list(&page).await).await
 }
 
-/// Without what the objects are made of.
+/// Lists only the metadata.
 pub async fn list_metadata<K>(
     api: &Api<K>,
     params: &ListParams,
@@ -34,7 +34,7 @@ async fn all<T: Clone>(
 ) -> kube::Result<Vec<T>> {
     let mut page = params.clone().limit(PAGE);
     let mut all = Vec::new();
-    // A page may be empty and not the last one, but not each.
+    // A page may be empty without being the last, so limit the number of pages too.
     for _ in 0..=MOST / PAGE as usize {
         let found = ask(page.clone()).await?;
         all.extend(found.items);
@@ -49,7 +49,7 @@ async fn all<T: Clone>(
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("its list has more than {MOST} objects, or no end")]
+#[error("its list has more than {MOST} objects, or does not end")]
 pub struct TooLong;
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_follow_each_other_and_have_an_end() {
+    async fn pages_are_followed_up_to_a_limit() {
         assert_eq!(pages(500, 0).await, Ok(500));
         assert_eq!(pages(3, 2).await, Ok(9));
         for (of, last) in [(0, 1_000_000), (500, 1_000_000), (30_000, 1)] {

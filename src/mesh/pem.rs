@@ -1,4 +1,4 @@
-//! Certificates and keys in PEM, found as Go finds them: with any other text around, in any letters.
+//! Parses certificates and keys in PEM as Go does: any other text around the blocks is ignored.
 
 use rustls::pki_types::pem::{Error, SectionKind, SliceIter};
 use rustls::pki_types::{
@@ -7,22 +7,22 @@ use rustls::pki_types::{
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 
-/// What becomes of a block that cannot be read.
+/// How to handle a block that cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// As Go does with a file of the user's.
+    /// Skip it, as Go does. For files of the user.
     Skipped,
-    /// Nothing that a cluster says is half believed.
+    /// Fail. For data from a cluster, which is accepted as a whole or not at all.
     Refused,
 }
 
-/// All blocks, and why one cannot be read.
+/// All blocks; an error for each that cannot be parsed.
 fn blocks(bytes: &[u8]) -> Vec<Result<(SectionKind, Vec<u8>), Error>> {
     let mut blocks = Vec::new();
     let mut rest = bytes;
     while let Some(start) = position(rest, BEGIN) {
         let block = &rest[start..];
-        // Up to the next one: a broken block must not take others with it.
+        // Parse only up to the next block, so that a broken block does not swallow it.
         let end = position(&block[BEGIN.len()..], BEGIN).map_or(block.len(), |p| p + BEGIN.len());
         let found = SliceIter::<(SectionKind, Vec<u8>)>::new(&block[..end]).next();
         blocks.extend(found);
@@ -35,7 +35,7 @@ fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|part| part == wanted)
 }
 
-/// All certificates; at least one.
+/// All certificates. Fails if there are none.
 pub fn certificates(
     bytes: &[u8],
     broken: Broken,
@@ -44,17 +44,17 @@ pub fn certificates(
     for block in blocks(bytes) {
         match block {
             Ok((SectionKind::Certificate, der)) => certificates.push(der.into()),
-            Err(_) if broken == Broken::Refused => return Err("has a broken block of PEM"),
+            Err(_) if broken == Broken::Refused => return Err("has an invalid PEM block"),
             _ => {}
         }
     }
     match certificates.is_empty() {
-        true => Err("has no certificate in PEM"),
+        true => Err("has no PEM certificate"),
         false => Ok(certificates),
     }
 }
 
-/// The first key, in each of the forms that it may have, whatever its heading says.
+/// The first key in each encoding that it may have, whatever its heading says.
 pub fn key(bytes: &[u8]) -> Option<[PrivateKeyDer<'static>; 3]> {
     use SectionKind::{EcPrivateKey, PrivateKey, RsaPrivateKey};
     let mut all = blocks(bytes).into_iter().flatten();
@@ -67,13 +67,13 @@ pub fn key(bytes: &[u8]) -> Option<[PrivateKeyDer<'static>; 3]> {
     ])
 }
 
-/// A key that only its owner's password opens.
+/// Whether the key is encrypted with a password.
 pub fn is_locked(bytes: &[u8]) -> bool {
     let said = |words: &[u8]| position(bytes, words).is_some();
     said(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || said(b"Proc-Type: 4,ENCRYPTED")
 }
 
-/// PEM of nothing but these.
+/// Encodes certificates as PEM.
 pub fn text(certificates: &[CertificateDer]) -> String {
     use base64::Engine;
     let block = |der: &CertificateDer| {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn certificates_are_found_between_other_things() {
+    fn certificates_are_found_between_other_text() {
         let ders = [CertificateDer::from(vec![1; 70]), vec![2; 5].into()];
         let [one, two] = ders.each_ref().map(|der| text(std::slice::from_ref(der)));
         let mut bytes = b"Aussteller: M\xfcller\r\n".to_vec();
@@ -99,12 +99,12 @@ mod tests {
         bytes.extend(b"-----BEGIN CERTIFICATE-----\nAAAA\n");
         bytes.extend(two.bytes());
         bytes.extend(b"-----BEGIN ");
-        let none = Err("has no certificate in PEM");
+        let none = Err("has no PEM certificate");
         for (bytes, skipped, refused) in [
             (
                 &bytes[..],
                 Ok(ders.to_vec()),
-                Err("has a broken block of PEM"),
+                Err("has an invalid PEM block"),
             ),
             (
                 one.as_bytes(),

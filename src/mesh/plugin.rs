@@ -1,5 +1,5 @@
-//! Credential plugins of a kubeconfig, run here and not by kube: kube waits for one without an end,
-//! shows what it says, which may be a token, and judges by this machine's clock when to ask again.
+//! Runs the credential plugins of a kubeconfig instead of kube, which waits for a plugin without a timeout,
+//! shows its output, which may contain a token, and uses this machine's clock to decide when to run it again.
 
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::PermissionsExt;
@@ -22,19 +22,18 @@ use crate::problem::{Exit, Problem};
 use crate::shell::quoted;
 use crate::{limit, ui};
 
-/// A credential is some kilobytes.
+/// A credential takes a few kilobytes.
 const LARGEST: u64 = 1 << 20;
-/// Of what a plugin that is waited for says to people.
-const MOST_SAID: usize = 64 << 10;
-/// For its last words: what it leaves behind may hold the pipe for ever.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// Limit for the stderr of a plugin that is shown to the user.
+const MAX_SHOWN: usize = 64 << 10;
+/// Time to drain stderr after the plugin has ended: a child of it may keep the pipe open forever.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Of what the kubeconfig says to people without the program.
-const HINT: usize = 400;
+/// Limit for the installHint of the kubeconfig.
+const MAX_HINT: usize = 400;
 
-/// A plugin may say what it must not be heard saying.
-const HELD_BACK: &str =
-    "its own words are held back, as a token may be in them; kubectl shows them";
+/// Replaces the plugin's output in errors.
+const OUTPUT_HIDDEN: &str = "its output is hidden because it may contain a token; kubectl shows it";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,13 +49,13 @@ struct Status {
     token: Option<String>,
     client_certificate_data: Option<String>,
     client_key_data: Option<String>,
-    /// Of no use by this machine's clock, but it must be a time.
+    /// Not used, because this machine's clock may be wrong, but it must be a valid time.
     #[serde(rename = "expirationTimestamp")]
     _until: Option<Time>,
 }
 
-/// The same user with what its plugin gives in place of the plugin. The error never has a word of
-/// the plugin's own.
+/// Runs the user's plugin and returns the user with its credentials instead of the plugin. The error never
+/// contains output of the plugin.
 pub async fn run(user: &AuthInfo) -> Result<AuthInfo, Problem> {
     let mut user = user.clone();
     let Some(exec) = user.exec.take() else {
@@ -67,14 +66,14 @@ pub async fn run(user: &AuthInfo) -> Result<AuthInfo, Problem> {
         let cause = format!("credential plugin {name} {cause}");
         Problem::new(Exit::Unreachable, cause).code(Code::NoCredentials)
     };
-    let (ended, stdout) = output(&exec)
+    let (exit, stdout) = output(&exec)
         .await
         .map_err(|Failed { cause, fix }| match fix {
             Some(fix) => failed(cause).fix(fix),
             None => failed(cause),
         })?;
-    if !ended.success() {
-        return Err(failed(format!("failed ({ended}); {HELD_BACK}")));
+    if !exit.success() {
+        return Err(failed(format!("failed ({exit}); {OUTPUT_HIDDEN}")));
     }
     let status = printed(&exec, &stdout).map_err(|cause| failed(cause.into()))?;
     if let (Some(certificate), Some(key)) = (status.client_certificate_data, status.client_key_data)
@@ -84,15 +83,15 @@ pub async fn run(user: &AuthInfo) -> Result<AuthInfo, Problem> {
     }
     user.token = status.token.map(Into::into);
     token_is_sound(&user)
-        .map_err(|cause| failed(format!("gave credentials of no use: {cause}")))?;
+        .map_err(|cause| failed(format!("returned unusable credentials: {cause}")))?;
     Ok(user)
 }
 
-/// As kubectl takes it. Not the parser's error: it quotes the text.
+/// Parses the output as kubectl does. The parser's error is dropped, because it quotes the text.
 fn printed(exec: &ExecConfig, stdout: &[u8]) -> Result<Status, &'static str> {
     let none = "printed no ExecCredential";
     let text = std::str::from_utf8(stdout).map_err(|_| none)?;
-    // Through a value, in which the last one of two equal keys counts.
+    // Parse into a value first, so that the last of two equal keys wins, as in kubectl.
     let options = serde_yaml::options! {
         duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::LastWins,
     };
@@ -106,7 +105,7 @@ fn printed(exec: &ExecConfig, stdout: &[u8]) -> Result<Status, &'static str> {
         return Err(none);
     }
     if credential.api_version != exec.api_version {
-        return Err("printed an ExecCredential of another apiVersion than the kubeconfig's");
+        return Err("printed an ExecCredential whose apiVersion is not the kubeconfig's");
     }
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let status = credential
@@ -143,32 +142,32 @@ impl Failed {
     }
 }
 
-/// What the kubeconfig says of a program that is not there, in one line and not for ever.
+/// The installHint of the kubeconfig, in one line and truncated.
 fn hint(exec: &ExecConfig) -> Option<String> {
     let hint = exec.install_hint.as_deref()?;
     let words = hint.split_whitespace().collect::<Vec<_>>().join(" ");
     let plain = words.chars().filter(|c| !c.is_control());
-    let hint: String = plain.take(HINT).collect();
+    let hint: String = plain.take(MAX_HINT).collect();
     (!hint.is_empty()).then_some(hint)
 }
 
 async fn output(exec: &ExecConfig) -> Result<(ExitStatus, Vec<u8>), Failed> {
     let name = exec.command.as_deref().unwrap_or_default();
-    let started = started(exec)?;
-    match tokio::time::timeout(limit::left(), ended(name, started)).await {
-        Ok(ended) => ended,
+    let child = spawn(exec)?;
+    match tokio::time::timeout(limit::left(), wait_for_output(name, child)).await {
+        Ok(output) => output,
         Err(_) => Err(Failed::by(format!(
-            "gave no answer in {} s",
+            "did not answer within {} s",
             limit::whole().as_secs()
         ))),
     }
 }
 
-/// What it printed; what it says to people is passed on meanwhile.
-async fn ended(name: &str, mut plugin: Child) -> Result<(ExitStatus, Vec<u8>), Failed> {
-    let broke = |error: io::Error| Failed::by(format!("broke: {error}"));
+/// Waits for the plugin and returns its stdout. Meanwhile, passes its stderr on to the user.
+async fn wait_for_output(name: &str, mut plugin: Child) -> Result<(ExitStatus, Vec<u8>), Failed> {
+    let broke = |error: io::Error| Failed::by(format!("failed: {error}"));
     let (stdout, stderr) = (plugin.stdout.take(), plugin.stderr.take());
-    let mut told = std::pin::pin!(pass_on(name, stderr));
+    let mut passing = std::pin::pin!(pass_on(name, stderr));
     let printing = async {
         let mut printed = Vec::new();
         if let Some(stdout) = stdout {
@@ -185,27 +184,27 @@ async fn ended(name: &str, mut plugin: Child) -> Result<(ExitStatus, Vec<u8>), F
     let begun = tokio::time::Instant::now();
     let printed = tokio::select! {
         printed = &mut printing => printed,
-        () = &mut told => return printing.await,
+        () = &mut passing => return printing.await,
     };
-    if begun.elapsed() > limit::TELL {
-        let _ = tokio::time::timeout(LAST_WORDS, told).await;
+    if begun.elapsed() > limit::NOTICE_AFTER {
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, passing).await;
     }
     printed
 }
 
-/// One that answers at once has nothing to say that matters. One that is waited for may be telling what
-/// it waits for: a page to open, and a code to type there.
+/// Shows the stderr of a plugin that takes long. It may say what it is waiting for, such as a page to open
+/// and a code to enter there. A plugin that answers at once has nothing to say.
 async fn pass_on(name: &str, stderr: Option<impl AsyncRead + Unpin>) {
-    tokio::time::sleep(limit::TELL).await;
+    tokio::time::sleep(limit::NOTICE_AFTER).await;
     ui::note(&format!("waiting for credential plugin {name}"));
     let Some(mut stderr) = stderr else {
         return;
     };
-    let (mut chunk, mut said) = ([0; 8192], 0);
+    let (mut chunk, mut shown) = ([0; 8192], 0);
     while let Ok(length @ 1..) = stderr.read(&mut chunk).await {
-        said += length;
-        // It is read on all the same: a full pipe would hold it up.
-        if said <= MOST_SAID {
+        shown += length;
+        // Keep reading: a full pipe would block the plugin.
+        if shown <= MAX_SHOWN {
             let text = String::from_utf8_lossy(&chunk[..length]);
             let lines = text.lines().filter(|line| !line.trim().is_empty());
             lines.for_each(|line| ui::note(&format!("{name}: {line}")));
@@ -213,8 +212,8 @@ async fn pass_on(name: &str, stderr: Option<impl AsyncRead + Unpin>) {
     }
 }
 
-/// As Go looks for it: by the PATH of this process, not by the one that the plugin is given, and in no
-/// folder that depends on where the user happens to be.
+/// Finds the program as Go does: in the PATH of this process, not in the PATH that the plugin gets, and never
+/// relative to the current directory.
 fn program(command: &str) -> Option<PathBuf> {
     if command.contains('/') {
         return Some(command.into());
@@ -228,11 +227,11 @@ fn program(command: &str) -> Option<PathBuf> {
     all.find(is_program).filter(|path| path.is_absolute())
 }
 
-fn started(exec: &ExecConfig) -> Result<Child, Failed> {
+fn spawn(exec: &ExecConfig) -> Result<Child, Failed> {
     let command = exec.command.as_deref().unwrap_or_default();
     let terminal = std::io::stdin().is_terminal();
     if exec.interactive_mode == Some(ExecInteractiveMode::Always) && !terminal {
-        return Err(Failed::by("asks for a terminal, and there is none"));
+        return Err(Failed::by("needs a terminal, and there is none"));
     }
     let asks = may_ask(exec, terminal);
     let (stdin, stderr) = match asks {
@@ -247,7 +246,10 @@ fn started(exec: &ExecConfig) -> Result<Child, Failed> {
         "spec": {"interactive": asks, "cluster": exec.cluster},
     });
     let failed = |error: io::Error| Failed {
-        cause: format!("does not start: {}", crate::problem::root_cause(&error)),
+        cause: format!(
+            "could not be started: {}",
+            crate::problem::root_cause(&error)
+        ),
         fix: hint(exec).or_else(|| Some(format!("install {}", quoted(command)))),
     };
     let absent = || failed(io::Error::from_raw_os_error(libc::ENOENT));
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_plugin_prints_takes_its_place() {
+    async fn the_credentials_of_a_plugin_replace_it() {
         let given = run(&user(
             "printf 'apiVersion: v\nkind: ExecCredential\nstatus: {token: \"%s\"}' \"$(echo $KUBERNETES_EXEC_INFO | wc -l)\"",
         ))
@@ -286,16 +288,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_plugin_that_fails_is_named_and_not_repeated() {
+    async fn a_failing_plugin_is_named_without_its_output() {
         for (script, error) in [
             (
                 "echo s3cret >&2; exit 3",
-                "failed (exit status: 3); its own words are held back, as a token may be in them; kubectl shows them",
+                "failed (exit status: 3); its output is hidden because it may contain a token; kubectl shows it",
             ),
             ("echo '{\"status\": \"s3cret'", "printed no ExecCredential"),
             (
                 r#"echo '{"kind": "ExecCredential", "apiVersion": "w", "status": {"token": "s3cret"}}'"#,
-                "printed an ExecCredential of another apiVersion than the kubeconfig's",
+                "printed an ExecCredential whose apiVersion is not the kubeconfig's",
             ),
             (
                 "printf 'kind: ExecCredential\napiVersion: v'",
@@ -311,24 +313,24 @@ mod tests {
             ),
             (
                 r#"printf '%s' '{"kind": "ExecCredential", "apiVersion": "v", "status": {"token": "s3\ncret"}}'"#,
-                "gave credentials of no use: the token has a line end or another control character in it",
+                "returned unusable credentials: the token contains a line break or another control character",
             ),
         ] {
-            let said = run(&user(script)).await.unwrap_err().to_string();
-            assert_eq!(said, format!("credential plugin /bin/sh {error}"));
+            let shown = run(&user(script)).await.unwrap_err().to_string();
+            assert_eq!(shown, format!("credential plugin /bin/sh {error}"));
         }
         let mut missing = user("");
         missing.exec.as_mut().unwrap().command = Some("/nowhere/plugin".into());
         let problem = run(&missing).await.unwrap_err();
         assert_eq!(
             problem.to_string(),
-            "credential plugin /nowhere/plugin does not start: No such file or directory"
+            "credential plugin /nowhere/plugin could not be started: No such file or directory"
         );
         assert_eq!(problem.fix.as_deref(), Some("install /nowhere/plugin"));
         let hint = format!("install it\n\u{1b}[31m with: {}", "x".repeat(9000));
         missing.exec.as_mut().unwrap().install_hint = Some(hint);
         let fix = run(&missing).await.unwrap_err().fix.unwrap();
         assert!(fix.starts_with("install it [31m with: xx"), "{fix}");
-        assert_eq!(fix.len(), HINT);
+        assert_eq!(fix.len(), MAX_HINT);
     }
 }

@@ -1,5 +1,5 @@
-//! The proxy between here and an API server: the kubeconfig's own, whatever the server is called, else
-//! that of the environment by the rules of Go's programs, so that kubectl and this program go the same way.
+//! The proxy for an API server: the kubeconfig's `proxy-url`, else the environment's by Go's rules, so that
+//! ambikiali takes the same route as kubectl.
 
 use std::env;
 use std::net::IpAddr;
@@ -8,9 +8,9 @@ use http::Uri;
 use http::uri::Scheme;
 use ipnet::IpNet;
 
-/// As kubectl refuses it; the error has no word of the address, which may hold a password.
+/// Parses `proxy-url` as kubectl does. The error never repeats the address, which may contain a password.
 pub fn own(url: &str) -> Result<Uri, String> {
-    let unusable = "proxy-url is not http://, https:// or socks5:// and a host";
+    let unusable = "proxy-url must be http://HOST, https://HOST or socks5://HOST";
     let uri: Uri = url.parse().map_err(|_| unusable)?;
     match (uri.scheme_str(), uri.host()) {
         (Some("http" | "https" | "socks5"), Some(host)) if !host.is_empty() => Ok(uri),
@@ -18,7 +18,7 @@ pub fn own(url: &str) -> Result<Uri, String> {
     }
 }
 
-/// For a server whose kubeconfig names none.
+/// The proxy from the environment, for a server without a `proxy-url`.
 pub fn of_environment(server: &Uri) -> Result<Option<Uri>, String> {
     let names: [&str; 2] = match server.scheme() == Some(&Scheme::HTTPS) {
         true => ["HTTPS_PROXY", "https_proxy"],
@@ -34,7 +34,7 @@ pub fn of_environment(server: &Uri) -> Result<Option<Uri>, String> {
     match address(&said) {
         Some(uri) => Ok(Some(uri)),
         None => Err(format!(
-            "{name} in the environment is no address of a proxy"
+            "environment variable {name} is not a proxy address"
         )),
     }
 }
@@ -46,7 +46,7 @@ fn first(names: &[&'static str]) -> Option<(&'static str, String)> {
     set.find(|(_, value)| !value.is_empty())
 }
 
-/// One without a scheme is http.
+/// Parses a proxy address; without a scheme, http is assumed.
 fn address(said: &str) -> Option<Uri> {
     let sound = |text: &str| {
         let uri: Uri = text.parse().ok()?;
@@ -56,7 +56,7 @@ fn address(said: &str) -> Option<Uri> {
     sound(said).or_else(|| (!said.contains("://")).then(|| sound(&format!("http://{said}")))?)
 }
 
-/// NO_PROXY: what is none of its forms matches nothing.
+/// The entries of NO_PROXY. An entry in none of its forms matches nothing.
 #[derive(Debug, Default, PartialEq)]
 struct Exceptions {
     all: bool,
@@ -67,10 +67,10 @@ struct Exceptions {
 
 #[derive(Debug, PartialEq)]
 struct Domain {
-    /// With a dot before it.
+    /// Domain with a leading dot.
     suffix: String,
     port: Option<String>,
-    /// Not only what is below it.
+    /// Matches the domain itself too, not only its subdomains.
     itself: bool,
 }
 
@@ -96,7 +96,7 @@ impl Exceptions {
             self.addresses.push((address.to_canonical(), port));
             return;
         }
-        // "*.corp.example" is what is below it, as ".corp.example" is.
+        // "*.corp.example" and ".corp.example" both match subdomains only.
         let host = match host.starts_with("*.") {
             true => &host[1..],
             false => host,
@@ -114,7 +114,7 @@ impl Exceptions {
         self.domains.push(domain);
     }
 
-    /// Whether the proxy is used. This machine itself is never asked for through one.
+    /// Whether requests to this server use the proxy. Loopback addresses never do.
     fn lets_through(&self, server: &Uri) -> bool {
         let host = server.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -147,7 +147,7 @@ impl Exceptions {
     }
 }
 
-/// Host and port; None where there is no host.
+/// Host and port of an entry; None without a host.
 fn parts(entry: &str) -> Option<(&str, Option<&str>)> {
     let (host, port) = match entry
         .strip_prefix('[')
@@ -156,7 +156,7 @@ fn parts(entry: &str) -> Option<(&str, Option<&str>)> {
         Some((host, "")) => (host, None),
         Some((host, rest)) => (host, rest.strip_prefix(':')),
         None => match entry.split_once(':') {
-            // An IPv6 address without brackets has no port.
+            // A bare IPv6 address has no port.
             Some((host, port)) if !port.contains(':') => (host, Some(port)),
             _ => (entry, None),
         },
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_no_proxy_is_what_go_makes_of_it() {
+    fn every_form_of_no_proxy_is_read_as_go_reads_it() {
         let api = "https://api.corp.example:6443";
         for (server, list) in [
             ("https://10.20.0.1:6443", "10.0.0.0/8"),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_without_a_scheme_is_http_and_one_of_another_is_none() {
+    fn a_proxy_without_a_scheme_is_http_and_an_unknown_scheme_is_rejected() {
         let address = |said: &str| address(said).map(|uri| uri.to_string());
         assert_eq!(address("proxy:3128").as_deref(), Some("http://proxy:3128/"));
         assert_eq!(
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kubeconfigs_own_is_of_kubectls_schemes() {
+    fn proxy_url_takes_the_schemes_that_kubectl_takes() {
         for url in ["http://p:1", "https://p:1", "socks5://127.0.0.1:1080"] {
             assert!(own(url).is_ok(), "{url}");
         }

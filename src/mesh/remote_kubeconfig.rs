@@ -1,6 +1,6 @@
-//! A kubeconfig that comes from a cluster. It is the text of whoever may write Secrets there, so four
-//! things are taken from it, and anything else is refused by its name: read by the library as a
-//! user's own, it could start programs of this machine and send files of it anywhere.
+//! A kubeconfig that was read from a cluster. Anyone who can write Secrets there controls its text, so only four
+//! fields are accepted and any other field is rejected by name. Parsed like a user's kubeconfig, it could
+//! run programs on this machine and send its files anywhere.
 
 use std::net::IpAddr;
 
@@ -16,13 +16,12 @@ use super::ApiServer;
 use super::pem::{self, Broken};
 use super::{kubeconfig, proxy};
 
-/// A CA bundle of a hundred certificates and a token; Kiali's whole Secret holds a megabyte.
+/// Enough for a CA bundle of a hundred certificates and a token; a whole Secret holds at most a megabyte.
 const LARGEST: usize = 256 << 10;
 const LONGEST_TOKEN: usize = 16 << 10;
-const TAKEN: &str =
-    "only server, certificate-authority-data, tls-server-name and token are taken from a cluster";
+const TAKEN: &str = "a kubeconfig from a cluster may only have server, certificate-authority-data, tls-server-name and token";
 
-/// What kubectl would take besides.
+/// Fields that kubectl accepts and this parser rejects.
 const REFUSED: [&str; 22] = [
     "as",
     "as-groups",
@@ -48,11 +47,11 @@ const REFUSED: [&str; 22] = [
     "username",
 ];
 
-/// A way into a cluster, and nothing besides.
+/// Address, CA and token of an API server.
 #[derive(Clone, Debug)]
 pub struct RemoteKubeconfig {
     server: ApiServer,
-    /// None: the system's own.
+    /// None for the CAs of the operating system.
     ca: Option<Vec<Vec<u8>>>,
     tls_server_name: Option<String>,
     token: SecretString,
@@ -85,7 +84,7 @@ enum Kind {
     Config,
 }
 
-/// What kubectl writes in its place, and no more.
+/// The empty `preferences` that kubectl writes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
@@ -133,7 +132,7 @@ struct Context {
 }
 
 impl RemoteKubeconfig {
-    /// The error has names of fields, and never a value.
+    /// The error may name fields, but never contains a value.
     pub fn read(text: &[u8]) -> Result<RemoteKubeconfig, String> {
         if text.len() > LARGEST {
             return Err(format!("it is larger than {} KiB", LARGEST >> 10));
@@ -154,7 +153,7 @@ impl RemoteKubeconfig {
         })
     }
 
-    /// By these and nothing of this machine but its way out.
+    /// Creates a client that uses only these fields and this machine's proxy.
     pub async fn client(&self) -> Result<Client, String> {
         let uri: Uri = self.server.as_str().parse().map_err(|_| "no address")?;
         let mut config = Config::new(uri);
@@ -173,24 +172,24 @@ fn refused(error: &serde_yaml::Error) -> String {
     use serde_yaml::Error;
     match error.without_snippet() {
         Error::SerdeUnknownField { field, .. } => {
-            // Any other name may be a token that slipped out of its place.
+            // Do not repeat any other name: it may be a misplaced token.
             match REFUSED.contains(&field.as_str()) {
                 true => format!("it has \"{field}\"; {TAKEN}"),
-                false => format!("it has a field that is none of a kubeconfig; {TAKEN}"),
+                false => format!("it has an unknown field; {TAKEN}"),
             }
         }
         Error::SerdeMissingField { field, .. } => format!("it has no {field}"),
         Error::DuplicateMappingKey { .. } => "it has a field twice".into(),
-        // The parser's own words quote the text, in which there is a token.
-        _ => "it is not a kubeconfig as Kiali is given one".into(),
+        // The parser's error is dropped, because it quotes the text with the token.
+        _ => "it is not a kubeconfig for Kiali".into(),
     }
 }
 
-/// Kiali takes the first user and the only cluster, whatever the contexts say.
+/// Kiali uses the first user and the only cluster, whatever the contexts say.
 fn parts(file: File) -> Result<(Cluster, User), String> {
     let one = |what: &str, count: usize| match count {
         1 => Ok(()),
-        _ => Err(format!("it has {count} {what} in place of one; {TAKEN}")),
+        _ => Err(format!("it has {count} {what} instead of one; {TAKEN}")),
     };
     one("clusters", file.clusters.len())?;
     one("users", file.users.len())?;
@@ -205,22 +204,22 @@ fn parts(file: File) -> Result<(Cluster, User), String> {
         for NamedContext { name, context } in contexts {
             let is_current = file.current_context.as_ref().is_none_or(|c| *c == name);
             if !is_current || context.cluster != cluster.name || context.user != user.name {
-                return Err("its context is of another cluster or user than it has".into());
+                return Err("its context names a cluster or user that it does not have".into());
             }
         }
     }
     Ok((cluster.cluster, user.user))
 }
 
-/// That goes into a header: a line end would begin another one.
+/// The token becomes a header value, so it must not contain line breaks.
 fn token(token: SecretString) -> Result<SecretString, String> {
     let text = token.expose_secret();
     let fault = match text.len() {
         0 => "is empty",
         LONGEST_TOKEN.. => "is too long",
-        _ if text.contains(char::is_whitespace) => "has blanks or line ends in it",
+        _ if text.contains(char::is_whitespace) => "contains whitespace",
         _ if HeaderValue::from_str(text).is_err() || !text.is_ascii() => {
-            "has characters that no header may have"
+            "has characters that are not allowed in a header"
         }
         _ => return Ok(token),
     };
@@ -235,7 +234,7 @@ fn certificates(data: &str) -> Result<Vec<Vec<u8>>, String> {
     Ok(all.iter().map(|one| one.to_vec()).collect())
 }
 
-/// What a certificate may be for.
+/// Checks that a name can be verified in a certificate.
 pub fn server_name(name: &str) -> Result<(), String> {
     let known = ServerName::try_from(name).is_ok() || name.parse::<IpAddr>().is_ok();
     match known {

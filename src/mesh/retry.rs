@@ -1,5 +1,5 @@
-//! The one policy of sending again. Every request here may be sent twice: reads, server-side applies
-//! by name, and deletes by UID. kube's own retry is off: it pauses for minutes and knows no deadline.
+//! The retry policy of all requests. Every request can be repeated safely: reads, server-side applies, and
+//! deletes by UID. kube's own retry is off, because it pauses for minutes and ignores the deadline.
 
 use std::collections::hash_map::RandomState;
 use std::future::Future;
@@ -10,31 +10,31 @@ use kube::core::Status;
 use kube::core::response::StatusDetails;
 
 use super::pages::TooLong;
-use super::{NotOurs, TooLarge, found};
+use super::{LeaseError, TooLarge, found};
 use crate::deadline::Deadline;
 use crate::problem::{is_tls, kube_text, no_answer};
 
-/// kube sets no read timeout: a server that accepts and never answers would hang the run.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of one request. kube sets none, so a server that accepts and never answers would hang the run.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why there is no answer worth having.
+/// Why a request failed.
 #[derive(Debug)]
 pub enum Cause {
     Api(Box<Status>),
-    /// No connection, or one that broke, or what came over it is not an answer.
-    Broken(String),
-    /// One side refuses the other's certificate, or they have no TLS in common.
-    Untrusted(String),
-    Silent(Duration),
-    /// What is read or written no further, by rules of our own.
+    /// The connection failed, or the response is not valid.
+    Connection(String),
+    /// The TLS handshake failed.
+    Tls(String),
+    TimedOut(Duration),
+    /// Stopped by our own limits.
     Stopped(Stop),
 }
 
 #[derive(Clone, Debug)]
 pub enum Stop {
     TooLarge(String),
-    /// Another run may be the one that writes.
-    NotOurs(NotOurs),
+    /// This run does not hold the Lease any more.
+    LeaseError(LeaseError),
 }
 
 impl Cause {
@@ -48,29 +48,29 @@ impl Cause {
         if let Some(bound) = found::<TooLong>(&error) {
             return Cause::Stopped(Stop::TooLarge(bound.to_string()));
         }
-        match found::<NotOurs>(&error) {
-            Some(refused) => Cause::Stopped(Stop::NotOurs(*refused)),
-            None if is_tls(&error) => Cause::Untrusted(kube_text(&error)),
-            None => Cause::Broken(kube_text(&error)),
+        match found::<LeaseError>(&error) {
+            Some(refused) => Cause::Stopped(Stop::LeaseError(*refused)),
+            None if is_tls(&error) => Cause::Tls(kube_text(&error)),
+            None => Cause::Connection(kube_text(&error)),
         }
     }
 
     pub fn status(&self) -> Option<&Status> {
         match self {
             Cause::Api(status) => Some(status),
-            Cause::Broken(_) | Cause::Untrusted(_) | Cause::Silent(_) | Cause::Stopped(_) => None,
+            Cause::Connection(_) | Cause::Tls(_) | Cause::TimedOut(_) | Cause::Stopped(_) => None,
         }
     }
 
-    /// A moment may change it.
-    pub fn is_passing(&self) -> bool {
+    /// Whether the error may be temporary.
+    pub fn is_transient(&self) -> bool {
         match self {
             Cause::Api(status) => {
                 let is_busy = matches!(status.code, 429 | 500 | 502 | 503 | 504);
-                (is_busy && !is_of_schema(status)) || is_quota_race(status)
+                (is_busy && !is_schema_error(status)) || is_quota_race(status)
             }
-            // A wait may see the server change; a request alone does not.
-            Cause::Broken(_) | Cause::Untrusted(_) | Cause::Silent(_) => true,
+            // A wait may outlast a wrong certificate; a single request is not retried, see `pauses`.
+            Cause::Connection(_) | Cause::Tls(_) | Cause::TimedOut(_) => true,
             Cause::Stopped(_) => false,
         }
     }
@@ -78,68 +78,67 @@ impl Cause {
     pub fn text(&self) -> String {
         match self {
             Cause::Api(status) => kube_text(&kube::Error::Api(status.clone())),
-            Cause::Broken(cause) | Cause::Untrusted(cause) => cause.clone(),
-            Cause::Silent(waited) => no_answer(*waited),
+            Cause::Connection(cause) | Cause::Tls(cause) => cause.clone(),
+            Cause::TimedOut(waited) => no_answer(*waited),
             Cause::Stopped(Stop::TooLarge(text)) => text.clone(),
-            Cause::Stopped(Stop::NotOurs(refused)) => refused.to_string(),
+            Cause::Stopped(Stop::LeaseError(refused)) => refused.to_string(),
         }
     }
 
-    /// In milliseconds, one for each further try. A busy server gets ten seconds to recover, a
-    /// connection two, and silence costs patience enough.
+    /// Pauses before each retry, in milliseconds. A busy server gets ten seconds to recover and a connection two;
+    /// a request that timed out has waited enough already.
     fn pauses(&self) -> &'static [u64] {
         match self {
-            _ if !self.is_passing() => &[],
+            _ if !self.is_transient() => &[],
             Cause::Api(_) => &[200, 500, 1500, 3000, 5000],
-            Cause::Broken(_) => &[200, 500, 1500],
-            Cause::Untrusted(_) => &[],
-            Cause::Silent(_) => &[200, 500],
+            Cause::Connection(_) => &[200, 500, 1500],
+            Cause::Tls(_) => &[],
+            Cause::TimedOut(_) => &[200, 500],
             Cause::Stopped(_) => &[],
         }
     }
 
-    /// Before the next try after so many; None: no further one. A server that names a time gets it.
+    /// The pause after this many tries; None if there is no further try. Honours Retry-After.
     fn pause(&self, tries: usize) -> Option<Duration> {
         let pause = Duration::from_millis(*self.pauses().get(tries - 1)?);
-        let asked = match self {
-            Cause::Api(status) => asked(status),
+        let retry_after = match self {
+            Cause::Api(status) => retry_after(status),
             _ => 0,
         };
-        Some(pause.max(Duration::from_secs(asked.into())))
+        Some(pause.max(Duration::from_secs(retry_after.into())))
     }
 }
 
-/// The seconds that a server asks to be left alone.
-pub fn asked(status: &Status) -> u32 {
+/// The delay that the server asks for, in seconds.
+pub fn retry_after(status: &Status) -> u32 {
     status.details.as_ref().map_or(0, |d| d.retry_after_seconds)
 }
 
-/// An apply that its kind's schema does not allow, which the server calls an internal error.
-fn is_of_schema(status: &Status) -> bool {
+/// An apply that violates the schema of its kind, which the server reports as an internal error.
+fn is_schema_error(status: &Status) -> bool {
     status.code == 500
         && status
             .message
             .contains("failed to create typed patch object")
 }
 
-/// Two writes counted by one quota at once, of which one lost: nothing about the object itself.
+/// A conflict of two concurrent writes on a ResourceQuota, not on the object itself.
 pub fn is_quota_race(status: &Status) -> bool {
     let quota = |details: &StatusDetails| details.kind == "resourcequotas";
     status.code == 409 && status.details.as_ref().is_some_and(quota)
 }
 
-/// Sends until there is an answer worth having, the pauses are used up, or the next one would go
-/// past the deadline.
+/// Sends the request until it succeeds, fails for good, or runs out of retries or time.
 pub async fn persist<T, F>(deadline: Deadline, request: impl Fn() -> F) -> Result<T, Cause>
 where
     F: Future<Output = kube::Result<T>>,
 {
     for tries in 1.. {
-        let patience = deadline.at_most(PATIENCE);
+        let patience = deadline.at_most(REQUEST_TIMEOUT);
         let cause = match tokio::time::timeout(patience, request()).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => Cause::of(error),
-            Err(_) => Cause::Silent(patience),
+            Err(_) => Cause::TimedOut(patience),
         };
         let pause = cause.pause(tries).map(jittered);
         match pause.filter(|pause| *pause < deadline.left()) {
@@ -150,7 +149,7 @@ where
     unreachable!("there is no last number")
 }
 
-/// Up to a quarter longer: what failed together must not come back together.
+/// Adds up to a quarter, so that requests that failed together are not retried together.
 pub fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().build_hasher().finish();
     pause + pause.mul_f64((random % 1000) as f64 / 4000.0)
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_tried_again() {
+    fn only_temporary_errors_are_retried() {
         for code in [429, 500, 502, 503, 504] {
             assert_eq!(tries(&answered(code, 0)), 6, "{code}");
         }
@@ -187,13 +186,13 @@ mod tests {
         let status = json!({"code": 409, "details": {"kind": "resourcequotas"}});
         let race = Cause::Api(serde_json::from_value(status).unwrap());
         assert_eq!(tries(&race), 6);
-        assert_eq!(tries(&Cause::Broken("reset".into())), 4);
-        assert_eq!(tries(&Cause::Untrusted("of another CA".into())), 1);
-        assert_eq!(tries(&Cause::Silent(PATIENCE)), 3);
+        assert_eq!(tries(&Cause::Connection("reset".into())), 4);
+        assert_eq!(tries(&Cause::Tls("of another CA".into())), 1);
+        assert_eq!(tries(&Cause::TimedOut(REQUEST_TIMEOUT)), 3);
     }
 
     #[test]
-    fn a_server_that_names_a_time_gets_it() {
+    fn retry_after_is_honoured() {
         let pause = |after| answered(429, after).pause(1).unwrap();
         assert_eq!(pause(0), Duration::from_millis(200));
         assert_eq!(pause(1), Duration::from_secs(1));

@@ -1,5 +1,5 @@
-//! Which istiod looks at a Gateway. One of a revision looks only at what is labelled `istio.io/rev` with
-//! that revision, or with a tag of it; only the tag `default` makes it look at what has no label.
+//! Which istiod handles a Gateway. An istiod with a revision handles only objects whose label `istio.io/rev`
+//! is its revision or one of its tags. Only the tag `default` makes it handle objects without the label.
 
 use std::collections::BTreeSet;
 
@@ -14,25 +14,25 @@ const DEFAULT: &str = "default";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Revision {
-    /// It looks at all that has no label.
+    /// The default istiod, which handles objects without the label.
     #[default]
     Default,
-    /// So does this one, by the tag `default`.
+    /// This revision has the tag `default`, so it handles objects without the label.
     Tagged(String),
-    /// Nobody looks at what has no label, and this one looks at what has its name.
+    /// No istiod handles objects without the label, so Gateways are labelled with this revision.
     Labelled(String),
-    /// Nobody looks at what has no label, and it is not known whose name to take.
+    /// No istiod handles objects without the label, and several revisions could be used.
     Unclear(Vec<String>),
 }
 
-/// A revision tag, by the webhook that stands for it.
+/// A revision tag, read from its webhook.
 pub struct Tag {
     pub name: String,
     pub revision: String,
 }
 
 impl Revision {
-    /// Of the istiods in one namespace. `namespace` is that one's own label.
+    /// Chooses among the istiods of one namespace. `namespace` is the label of that namespace.
     pub fn of(istiods: &[Deployment], tags: &[Tag], namespace: Option<&str>) -> Revision {
         let all = revisions(istiods);
         let wanted = namespace.unwrap_or(DEFAULT);
@@ -51,7 +51,7 @@ impl Revision {
         }
     }
 
-    /// What a Gateway has to be labelled with.
+    /// The revision label that a Gateway needs, if any.
     pub fn label(&self) -> Option<&str> {
         match self {
             Revision::Labelled(revision) => Some(revision),
@@ -59,7 +59,7 @@ impl Revision {
         }
     }
 
-    /// The ConfigMap of that istiod's configuration.
+    /// Name of the ConfigMap with this istiod's mesh configuration.
     pub fn config_map(&self) -> String {
         match self {
             Revision::Tagged(revision) | Revision::Labelled(revision) if revision != DEFAULT => {
@@ -70,7 +70,7 @@ impl Revision {
     }
 }
 
-/// Of the chart's label on each istiod; one of before there were revisions has none.
+/// The revisions of all istiods, from the chart's label. Old istiods have no label.
 pub fn revisions(istiods: &[Deployment]) -> BTreeSet<&str> {
     istiods.iter().map(revision).collect()
 }
@@ -87,14 +87,14 @@ fn revision(istiod: &Deployment) -> &str {
         .map_or(DEFAULT, |name| name)
 }
 
-/// Those in that namespace.
+/// The istiods in a namespace.
 pub fn within(istiods: &[Deployment], namespace: &str) -> Vec<Deployment> {
     let inside = |d: &&Deployment| d.namespace().as_deref() == Some(namespace);
     istiods.iter().filter(inside).cloned().collect()
 }
 
-/// Those where Istio is, whatever carries their label elsewhere: whoever has a namespace may make one there.
-/// Only without any, those elsewhere.
+/// The istiods in Istio's namespace; if there are none, those in all namespaces. Anyone with a namespace can
+/// create a Deployment with istiod's label, so those do not count beside a real istiod.
 pub fn counting(istiods: &[Deployment], namespace: &str) -> Vec<Deployment> {
     let inside = within(istiods, namespace);
     match inside.is_empty() {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_istiod_that_looks_at_a_gateway_is_known() {
+    fn the_istiod_that_handles_a_gateway_is_found() {
         let tagged = |r: &str| Revision::Tagged(r.into());
         let labelled = |r: &str| Revision::Labelled(r.into());
         let unclear = |all: &[&str]| Revision::Unclear(all.iter().map(|r| (*r).into()).collect());
@@ -150,7 +150,7 @@ mod tests {
                 tagged("1-28"),
             ),
             (&["1-27", "1-28"], &[], None, unclear(&["1-27", "1-28"])),
-            // A tag of a revision that is gone helps nobody.
+            // A tag of a removed revision does not count.
             (&["1-28"], &[("default", "1-27")], None, labelled("1-28")),
             (
                 &["1-27", "1-28"],
@@ -158,7 +158,7 @@ mod tests {
                 None,
                 unclear(&["1-27", "1-28"]),
             ),
-            // The namespace's own label counts for what is in it.
+            // The label of the namespace applies to objects in it.
             (&["1-27", "1-28"], &[], Some("1-28"), tagged("1-28")),
             (
                 &["1-27", "1-28"],

@@ -1,6 +1,5 @@
-//! Who a server must be, and who the user is, in a TLS handshake: what Go's programs take, and no more.
-//! rustls alone takes less: no certificate that the kubeconfig names itself in place of its CA, and no
-//! client certificate of X.509 version 1.
+//! TLS with the certificates that Go accepts, and no others. rustls alone rejects two kinds that kubectl
+//! accepts: a server certificate given as the CA in the kubeconfig, and an X.509 version 1 client certificate.
 
 use std::sync::Arc;
 
@@ -19,18 +18,18 @@ use super::pem::{self, Broken};
 use super::x509;
 use crate::problem::Untrusted;
 
-/// What a server's certificate is measured by.
+/// What a server's certificate is verified against.
 pub enum Trust {
-    /// The CAs of this machine: the kubeconfig names none.
+    /// The CAs of this machine, because the kubeconfig has none.
     Machine,
-    /// These, and nothing else.
+    /// Only these certificates.
     Named(Vec<CertificateDer<'static>>),
-    /// The kubeconfig says insecure-skip-tls-verify.
+    /// The kubeconfig sets insecure-skip-tls-verify.
     Anything,
 }
 
-/// Of a certificate that this machine's CAs do not know, which were asked for want of others.
-pub const NAMES_NONE: &str = "the kubeconfig names no CA, and this machine's CAs do not know its certificate; put certificate-authority into the kubeconfig";
+/// Message for a certificate that this machine does not trust, if the kubeconfig has no CA.
+pub const NO_CA: &str = "the kubeconfig has no CA, and this machine does not trust the server's certificate; set certificate-authority in the kubeconfig";
 
 fn untrusted(cause: &'static str) -> Error {
     CertificateError::Other(OtherError(Arc::new(Untrusted(cause)))).into()
@@ -53,14 +52,14 @@ pub fn config(trust: Trust, identity: Option<CertifiedKey>) -> Result<ClientConf
     })
 }
 
-/// The user's certificate with its key, both in PEM.
+/// Parses the user's client certificate and key from PEM.
 pub fn identity(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
     let chain = pem::certificates(certificate, Broken::Skipped);
     let chain = chain.map_err(|why| format!("client-certificate {why}"))?;
     let first = &chain[0];
     let signing = signing_key(key)?;
     let fits = signing.public_key().is_none_or(|public| {
-        // Also in one that webpki does not read.
+        // This also works for certificates that webpki cannot parse.
         first
             .windows(public.len())
             .any(|part| part == public.as_ref())
@@ -68,9 +67,9 @@ pub fn identity(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, String> 
     let certified = CertifiedKey::new(chain, signing);
     match certified.keys_match() {
         Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            Err("client-key is not the key of client-certificate".into())
+            Err("client-key does not match client-certificate".into())
         }
-        _ if !fits => Err("client-key is not the key of client-certificate".into()),
+        _ if !fits => Err("client-key does not match client-certificate".into()),
         _ => Ok(certified),
     }
 }
@@ -79,7 +78,7 @@ fn signing_key(bytes: &[u8]) -> Result<Arc<dyn SigningKey>, String> {
     if pem::is_locked(bytes) {
         return Err("client-key is encrypted with a password; decrypt it (openssl pkey)".into());
     }
-    let forms = pem::key(bytes).ok_or("client-key has no private key in PEM")?;
+    let forms = pem::key(bytes).ok_or("client-key has no PEM private key")?;
     let loaded = forms.iter().find_map(|der| {
         let provider = CryptoProvider::get_default()?;
         provider.key_provider.load_private_key(der.clone_key()).ok()
@@ -92,21 +91,21 @@ fn unusable(key: &PrivateKeyDer) -> &'static str {
     const P521: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
     match key.secret_der() {
         der if der.windows(P521.len()).any(|part| part == P521) => {
-            "client-key is of the curve P-521, which this program cannot use; have it issued with P-256, P-384, Ed25519 or RSA"
+            "client-key uses curve P-521, which ambikiali does not support; issue it with P-256, P-384, Ed25519 or RSA"
         }
         _ => {
-            "client-key is neither RSA of 2048 to 8192 bits, nor P-256, P-384 or Ed25519, or it is damaged"
+            "client-key must be RSA (2048 to 8192 bits), P-256, P-384 or Ed25519, or it is damaged"
         }
     }
 }
 
 #[derive(Debug)]
 struct Verifier {
-    /// None: there is no CA to be measured by.
+    /// None if there is no usable CA.
     chain: Option<Arc<dyn ServerCertVerifier>>,
-    named: Vec<CertificateDer<'static>>,
-    names_none: bool,
-    /// A CA that the kubeconfig names has expired.
+    pinned: Vec<CertificateDer<'static>>,
+    no_ca: bool,
+    /// Whether a CA in the kubeconfig has expired.
     expired: bool,
     anything: bool,
     provider: Arc<CryptoProvider>,
@@ -116,8 +115,8 @@ impl Verifier {
     fn new(trust: Trust, provider: Arc<CryptoProvider>) -> Verifier {
         let mut verifier = Verifier {
             chain: None,
-            named: Vec::new(),
-            names_none: false,
+            pinned: Vec::new(),
+            no_ca: false,
             expired: false,
             anything: false,
             provider: provider.clone(),
@@ -125,14 +124,14 @@ impl Verifier {
         match trust {
             Trust::Anything => verifier.anything = true,
             Trust::Machine => {
-                verifier.names_none = true;
+                verifier.no_ca = true;
                 let machine = rustls_platform_verifier::Verifier::new(provider).ok();
                 verifier.chain = machine.map(|verifier| Arc::new(verifier) as _);
             }
-            Trust::Named(named) => {
+            Trust::Named(pinned) => {
                 let mut store = RootCertStore::empty();
-                for certificate in &named {
-                    // Go looks at the dates of a CA too; webpki does not.
+                for certificate in &pinned {
+                    // Go checks the validity dates of a CA; webpki does not.
                     match x509::valid(certificate, UnixTime::now()) {
                         Some(Err(_)) => verifier.expired = true,
                         _ => drop(store.add(certificate.clone())),
@@ -140,15 +139,15 @@ impl Verifier {
                 }
                 let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider);
                 verifier.chain = chain.build().ok().map(|chain| chain as _);
-                verifier.named = named;
+                verifier.pinned = pinned;
             }
         }
         verifier
     }
 
-    /// The very certificate that the kubeconfig names: nobody needs to vouch for it, but its dates, its
-    /// use and its name must be right.
-    fn itself(
+    /// Verifies a server certificate that the kubeconfig itself lists as a CA. It needs no issuer, but its
+    /// dates, key usage and name must be valid.
+    fn verify_pinned(
         &self,
         certificate: &CertificateDer<'_>,
         name: &ServerName<'_>,
@@ -160,7 +159,7 @@ impl Verifier {
         }
         if !x509::is_for_servers(certificate) {
             return Err(untrusted(
-                "its certificate is not for servers (extended key usage)",
+                "its certificate is not valid for servers (extended key usage)",
             ));
         }
         let parsed = ParsedCertificate::try_from(certificate)
@@ -169,24 +168,24 @@ impl Verifier {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn explained(&self, error: Error) -> Error {
+    fn explain(&self, error: Error) -> Error {
         let unknown = matches!(
             error,
             Error::InvalidCertificate(CertificateError::UnknownIssuer)
         );
         match error {
-            _ if unknown && self.names_none => untrusted(NAMES_NONE),
+            _ if unknown && self.no_ca => untrusted(NO_CA),
             _ if unknown && self.expired => {
-                untrusted("the CA that the kubeconfig names has expired, by this machine's clock")
+                untrusted("the CA in the kubeconfig has expired by this machine's clock")
             }
             Error::InvalidCertificate(CertificateError::Other(other)) => {
                 let text = format!("{other:?}");
                 match text {
                     text if text.contains("CaUsedAsEndEntity") => untrusted(
-                        "its certificate is a CA's own (CA:TRUE); put that very certificate into certificate-authority",
+                        "its certificate is a CA certificate (CA:TRUE); set certificate-authority to this certificate",
                     ),
                     text if text.contains("UnsupportedCertVersion") => untrusted(
-                        "its certificate is of X.509 version 1, without the name of the server in it; have it issued again",
+                        "its certificate is X.509 version 1 and cannot name the server; reissue it",
                     ),
                     _ => Error::InvalidCertificate(CertificateError::Other(other)),
                 }
@@ -208,8 +207,8 @@ impl ServerCertVerifier for Verifier {
         if self.anything {
             return Ok(ServerCertVerified::assertion());
         }
-        if self.named.contains(end_entity) {
-            return self.itself(end_entity, server_name, now);
+        if self.pinned.contains(end_entity) {
+            return self.verify_pinned(end_entity, server_name, now);
         }
         let verified = match &self.chain {
             Some(chain) => {
@@ -217,7 +216,7 @@ impl ServerCertVerifier for Verifier {
             }
             None => Err(CertificateError::UnknownIssuer.into()),
         };
-        verified.map_err(|error| self.explained(error))
+        verified.map_err(|error| self.explain(error))
     }
 
     fn verify_tls12_signature(

@@ -1,6 +1,6 @@
-//! What every request to a cluster passes through. It keeps the server's clock, reads the header
-//! Retry-After, which kube drops, spares a server that is busy, and stops writes at an interrupt. No
-//! write begins unless this run is known to be the one that writes, and no answer is without bounds.
+//! Every request to a cluster passes through this transport. It tracks the server's clock, reads the header
+//! Retry-After, limits the load on a server that throttles, and blocks writes after an interrupt. It sends a
+//! write only while this run holds the Lease, and it limits the size of every response.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,20 +12,19 @@ use kube::client::Body;
 use kube::{Client, Config, Error};
 use tokio::sync::Notify;
 
+use super::auth::AuthClient;
 use super::bounded::{Bounded, Question};
-use super::busy;
-use super::change::Change;
-use super::heard::Asked;
-use super::session::Session;
-use super::tenure::Tenure;
-use super::without_user::without_user;
+use super::lease_state::LeaseState;
+use super::request::{Effect, PendingLog};
+use super::retry_after;
+use super::server::without_user;
 use crate::problem::Problem;
 
-/// How many requests a server gets at once that said it is busy.
-const SPARED: usize = 4;
+/// How many concurrent requests a server gets after it has throttled one.
+const MAX_IN_FLIGHT_WHEN_THROTTLED: usize = 4;
 
-/// How long a write waits for a renewal of the Lease that is under way.
-const RENEWAL: Duration = Duration::from_secs(5);
+/// How long a write waits for a pending renewal of the Lease.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Clones share one state.
 #[derive(Clone)]
@@ -35,10 +34,10 @@ pub struct Transport {
 
 struct Shared {
     server: String,
-    session: Session,
-    tenure: Mutex<Tenure>,
+    client: AuthClient,
+    lease: Mutex<LeaseState>,
     state: Mutex<State>,
-    /// A request ended.
+    /// Notified when a request ends.
     ended: Notify,
 }
 
@@ -47,36 +46,36 @@ struct State {
     in_flight: usize,
     writing: usize,
     stopped: bool,
-    written: Written,
-    put_off: PutOff,
+    written: WriteCounts,
+    throttled: Throttled,
     clock: Option<(Timestamp, Instant)>,
 }
 
-/// What was done to a cluster.
+/// The changes made in a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct WriteCounts {
     pub writes: usize,
     pub deletes: usize,
-    /// Sent; nobody knows what became of them.
+    /// Sent, with an unknown result.
     pub unanswered: usize,
 }
 
-/// How often a busy server asked to come back later, and the time it named, in all.
+/// How many requests the server throttled, and the sum of the delays that it asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PutOff {
+pub struct Throttled {
     pub times: usize,
     pub time: Duration,
 }
 
 impl Transport {
-    /// A client whose requests pass through here.
+    /// Creates a client and the transport that its requests pass through.
     pub async fn open(config: Config) -> Result<(Client, Transport), Problem> {
         let url = config.cluster_url.to_string();
         let namespace = config.default_namespace.clone();
         let shared = Shared {
             server: without_user(&url).trim_end_matches('/').into(),
-            session: Session::open(config).await?,
-            tenure: Mutex::default(),
+            client: AuthClient::open(config).await?,
+            lease: Mutex::default(),
             state: Mutex::default(),
             ended: Notify::new(),
         };
@@ -99,27 +98,27 @@ impl Transport {
         &self.shared.server
     }
 
-    /// From now on writes begin only while this says that they may.
-    pub fn write_under(&self, tenure: &Tenure) {
-        *self.tenure() = tenure.clone();
+    /// From now on, sends writes only while this Lease is held.
+    pub fn write_under(&self, lease: &LeaseState) {
+        *self.lease() = lease.clone();
     }
 
-    fn tenure(&self) -> MutexGuard<'_, Tenure> {
-        let tenure = self.shared.tenure.lock();
-        tenure.unwrap_or_else(PoisonError::into_inner)
+    fn lease(&self) -> MutexGuard<'_, LeaseState> {
+        let lease = self.shared.lease.lock();
+        lease.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on no write begins; those that want to wait for ever.
+    /// From now on, sends no write. A write that is not sent yet never completes.
     pub fn stop(&self) {
         self.state().stopped = true;
     }
 
-    /// Until no write is under way.
+    /// Waits until no write is in flight.
     pub async fn idle(&self) {
         loop {
             let ended = self.shared.ended.notified();
             tokio::pin!(ended);
-            // Before the look: a write that ends between the two must be heard of.
+            // Register before checking, so that a write that ends in between is noticed.
             ended.as_mut().enable();
             if self.state().writing == 0 {
                 return;
@@ -128,24 +127,24 @@ impl Transport {
         }
     }
 
-    pub fn written(&self) -> Written {
+    pub fn written(&self) -> WriteCounts {
         let state = self.state();
-        Written {
+        WriteCounts {
             unanswered: state.writing,
             ..state.written
         }
     }
 
-    pub fn put_off(&self) -> PutOff {
-        self.state().put_off
+    pub fn throttled(&self) -> Throttled {
+        self.state().throttled
     }
 
-    /// The server's own time, to a second; None before its first answer. This machine's clock may
+    /// The time of the server's clock, to the second; None before its first response. This machine's clock may
     /// be wrong by days.
     pub fn server_time(&self) -> Option<Timestamp> {
         let (said, at) = self.state().clock?;
         let since = SignedDuration::try_from(at.elapsed()).ok()?;
-        // What a server says may be the end of all times.
+        // The server may send the latest date there is.
         said.checked_add(since).ok()
     }
 
@@ -155,88 +154,88 @@ impl Transport {
     }
 
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        let change = Change::of(&request);
-        let _place = self.place(change).await;
-        if change != Change::None {
-            let tenure = self.tenure().clone();
-            let checked = tenure.checked(RENEWAL).await;
-            checked.map_err(|refused| Error::Service(refused.into()))?;
+        let effect = Effect::of(&request);
+        let _in_flight = self.admit(effect).await;
+        if effect != Effect::None {
+            let lease = self.lease().clone();
+            let held = lease.wait_checked(RENEWAL_TIMEOUT).await;
+            held.map_err(|refused| Error::Service(refused.into()))?;
         }
-        let asked = Asked::now(&request);
-        let answer = self.shared.session.send(request).await;
-        if let Some(asked) = asked {
-            asked.answered(self.server(), &answer);
+        let pending = PendingLog::start(&request);
+        let answer = self.shared.client.send(request).await;
+        if let Some(pending) = pending {
+            pending.finished(self.server(), &answer);
         }
         let response = answer?;
         let status = response.status();
-        self.heard(change, status, response.headers());
+        self.record(effect, status, response.headers());
         let busy = matches!(
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         );
-        match busy::retry_after(response.headers()) {
-            Some(seconds) if busy => Err(busy::later(response, seconds).await),
+        match retry_after::seconds(response.headers()) {
+            Some(seconds) if busy => Err(retry_after::error(response, seconds).await),
             _ => Ok(response),
         }
     }
 
-    /// Until there is one for this request.
-    async fn place(&self, change: Change) -> Place {
+    /// Waits until this request may be sent.
+    async fn admit(&self, effect: Effect) -> InFlight {
         loop {
             let ended = self.shared.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if self.state().enter(change) {
+            if self.state().try_admit(effect) {
                 let transport = self.clone();
-                return Place { transport, change };
+                return InFlight { transport, effect };
             }
             ended.await;
         }
     }
 
-    fn heard(&self, change: Change, status: StatusCode, headers: &HeaderMap) {
+    fn record(&self, effect: Effect, status: StatusCode, headers: &HeaderMap) {
         let mut state = self.state();
         let said = headers.get(DATE).and_then(|date| date.to_str().ok());
         if let Some(time) = said.and_then(|date| rfc2822::parse(date).ok()) {
             state.clock = Some((time.timestamp(), Instant::now()));
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
-            let seconds = busy::retry_after(headers).unwrap_or(0);
-            state.put_off.times += 1;
-            state.put_off.time += Duration::from_secs(seconds.into());
+            let seconds = retry_after::seconds(headers).unwrap_or(0);
+            state.throttled.times += 1;
+            state.throttled.time += Duration::from_secs(seconds.into());
         }
-        match change {
+        match effect {
             _ if !status.is_success() => {}
-            Change::Write => state.written.writes += 1,
-            Change::Delete => state.written.deletes += 1,
-            Change::None => {}
+            Effect::Write => state.written.writes += 1,
+            Effect::Delete => state.written.deletes += 1,
+            Effect::None => {}
         }
     }
 }
 
 impl State {
-    fn enter(&mut self, change: Change) -> bool {
-        let full = self.put_off.times > 0 && self.in_flight >= SPARED;
-        if full || (self.stopped && change != Change::None) {
+    fn try_admit(&mut self, effect: Effect) -> bool {
+        let full = self.throttled.times > 0 && self.in_flight >= MAX_IN_FLIGHT_WHEN_THROTTLED;
+        if full || (self.stopped && effect != Effect::None) {
             return false;
         }
         self.in_flight += 1;
-        self.writing += usize::from(change != Change::None);
+        self.writing += usize::from(effect != Effect::None);
         true
     }
 }
 
-/// One request under way, until the head of its answer or until nobody waits for it any more.
-struct Place {
+/// A request in flight, until the head of its response arrives or its future is dropped.
+struct InFlight {
     transport: Transport,
-    change: Change,
+    effect: Effect,
 }
 
-impl Drop for Place {
+impl Drop for InFlight {
     fn drop(&mut self) {
         let mut state = self.transport.state();
         state.in_flight -= 1;
-        state.writing -= usize::from(self.change != Change::None);
+        state.writing -= usize::from(self.effect != Effect::None);
         drop(state);
         self.transport.shared.ended.notify_waiters();
     }

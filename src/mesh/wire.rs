@@ -1,4 +1,4 @@
-//! The connection under kube's client, layer by layer as kube stacks them, over our own TLS and proxy.
+//! Builds a kube client with the same layers as kube's own, on top of our TLS and proxy connectors.
 
 use http::{HeaderValue, Uri};
 use hyper::rt::{Read, Write};
@@ -35,7 +35,7 @@ pub fn client(config: &Config, tls: ClientConfig) -> Result<Client, String> {
             }
             over(socks, config, tls)
         }
-        // Go too asks the proxy itself for a certificate of the same CA.
+        // As in Go, the proxy's own certificate is verified with the same CA.
         Some("https") => over(
             tunnel(proxy, https(direct, config, tls.clone())?, login),
             config,
@@ -68,7 +68,7 @@ fn https<C>(connector: C, config: &Config, tls: ClientConfig) -> Result<HttpsCon
         .https_or_http();
     if let Some(name) = &config.tls_server_name {
         let name = ServerName::try_from(name.clone());
-        let name = name.map_err(|_| "tls-server-name is no name of a server")?;
+        let name = name.map_err(|_| "tls-server-name is not a valid server name")?;
         builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
     Ok(builder.enable_http1().wrap_connector(connector))

@@ -1,4 +1,4 @@
-//! What rustls does not say of a certificate.
+//! Fields of a certificate that rustls does not expose.
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, Error};
@@ -10,7 +10,7 @@ use x509_cert::ext::pkix::ExtendedKeyUsage;
 const SERVER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const ANY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
-/// Whether it is in its time; None where it cannot be read.
+/// Checks the validity dates; None if the certificate cannot be parsed.
 pub fn valid(certificate: &CertificateDer, now: UnixTime) -> Option<Result<(), Error>> {
     let certificate = Certificate::from_der(certificate).ok()?;
     let validity = certificate.tbs_certificate().validity();
@@ -26,7 +26,7 @@ pub fn valid(certificate: &CertificateDer, now: UnixTime) -> Option<Result<(), E
     })
 }
 
-/// One that names no use is for all.
+/// Whether the extended key usage allows servers. A certificate without this extension is allowed.
 pub fn is_for_servers(certificate: &CertificateDer) -> bool {
     let Ok(certificate) = Certificate::from_der(certificate) else {
         return false;

@@ -87,7 +87,7 @@ fn a_network_policy_that_allows_nothing_is_found() {
         said(&[json!({"podSelector": {}})]),
         std::slice::from_ref(&into)
     );
-    // What another one allows is allowed.
+    // Traffic that another policy allows is allowed.
     let open = json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]});
     assert_eq!(said(&[all.clone(), open]), [into]);
     let of_prometheus = json!({

@@ -1,5 +1,5 @@
-//! The folder that rendered files are in. A list in it says which files are ours, so that a file that is
-//! rendered no more goes, and nobody else's is written over.
+//! The folder of rendered files. A list in it names the files that render wrote, so that stale ones are removed
+//! and no other file is overwritten.
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
@@ -13,7 +13,7 @@ use crate::problem::{self, Exit, Problem};
 use crate::visible;
 
 const LIST: &str = ".ambikiali-rendered";
-/// A render of 16 clusters is 30 kB of names.
+/// For comparison: the names of 16 clusters take 30 kB.
 const LONGEST: u64 = 1 << 20;
 
 pub fn write(path: &Path, files: &Files, force: bool) -> Result<()> {
@@ -34,7 +34,7 @@ pub fn write(path: &Path, files: &Files, force: bool) -> Result<()> {
     replace(&folder.map_err(failed)?, &before, files).map_err(failed)
 }
 
-/// What was rendered into it.
+/// The files of the previous render.
 fn before(path: &Path, folder: &Folder, force: bool) -> Result<BTreeSet<String>> {
     let failed = |error: io::Error| anyhow!("{}: {}", path.display(), problem::root_cause(&error));
     folder.check(LIST)?;
@@ -53,7 +53,8 @@ fn before(path: &Path, folder: &Folder, force: bool) -> Result<BTreeSet<String>>
     Ok(BTreeSet::new())
 }
 
-/// Whoever may write into the folder may edit the list: only what a render can have made is taken.
+/// Parses the list. Anyone who can write to the folder can edit it, so only names that render can write are
+/// accepted.
 fn listed(path: &Path, text: &str) -> Result<BTreeSet<String>> {
     let lines = (1..).zip(text.lines()).map(|(number, line)| {
         if is_rendered(line) {
@@ -73,7 +74,7 @@ fn listed(path: &Path, text: &str) -> Result<BTreeSet<String>> {
     lines.collect()
 }
 
-/// `CLUSTER/FILE.yaml`, and nothing that leads elsewhere.
+/// Whether a line has the form `CLUSTER/FILE.yaml`, which cannot point outside of the folder.
 fn is_rendered(line: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
     let parts = line.split_once('/');
@@ -84,7 +85,7 @@ fn is_rendered(line: &str) -> bool {
 
 fn replace(folder: &Folder, before: &BTreeSet<String>, files: &Files) -> io::Result<()> {
     let now = files.keys().cloned().collect::<BTreeSet<_>>();
-    // Who is interrupted in between finds all that may be there.
+    // After an interrupt, the list must contain every file that may exist.
     list(folder, &(before | &now))?;
     for (path, text) in files {
         folder.write(path, text)?;
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rendered_no_more_goes_and_what_is_not_ours_stays() {
+    fn stale_files_are_removed_and_other_files_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
         write(&out, &files(&["a/1.yaml", "b/1.yaml", "b/2.yaml"]), false).unwrap();
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_somebody_edited_is_refused_before_anything_is_written() {
+    fn an_edited_list_is_rejected_before_anything_is_written() {
         for line in [
             "../outside.yaml",
             "/etc/passwd",
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_refused_wherever_a_file_or_a_folder_of_ours_is_to_be() {
+    fn a_symbolic_link_in_place_of_a_file_or_folder_is_rejected() {
         for (link, target) in [
             ("a", "../outside"),
             ("a/1.yaml", "../../outside/x"),

@@ -1,12 +1,12 @@
 use super::*;
 
-fn wanted() -> Wanted {
+fn options() -> RenderOptions {
     let name = |name: &str| ClusterName::new(name).unwrap();
     let target = |cluster: &str, host: &str| {
         let address = Address::try_from(format!("{host}:9090")).unwrap();
         (name(cluster), address)
     };
-    Wanted {
+    RenderOptions {
         home: name("east"),
         remotes: vec![name("west"), name("south")],
         namespace: "kiali".into(),
@@ -30,9 +30,9 @@ fn parsed(files: &Files) -> impl Iterator<Item = (&String, Value)> {
 }
 
 #[test]
-fn every_kind_has_its_place_and_no_object_hides_another() {
-    let wanted = wanted();
-    let files = files(&wanted).unwrap();
+fn every_kind_is_ordered_and_no_file_overwrites_another() {
+    let options = options();
+    let files = files(&options).unwrap();
     let count = |cluster: &str| {
         files
             .keys()
@@ -53,9 +53,9 @@ fn every_kind_has_its_place_and_no_object_hides_another() {
     }
 }
 
-/// kubectl reads the words of YAML 1.1, where more of them are no text.
+/// kubectl reads YAML 1.1, in which words such as `on` are booleans.
 #[test]
-fn no_text_is_a_word_of_another_type_to_kubectl() {
+fn no_text_is_a_boolean_to_kubectl() {
     fn texts(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::String(text) => found.push(text.clone()),
@@ -68,23 +68,23 @@ fn no_text_is_a_word_of_another_type_to_kubectl() {
         }
     }
     let mut found = Vec::new();
-    parsed(&files(&wanted()).unwrap()).for_each(|(_, object)| texts(&object, &mut found));
+    parsed(&files(&options()).unwrap()).for_each(|(_, object)| texts(&object, &mut found));
     let words = ["y", "n", "yes", "no", "on", "off"];
     found.retain(|text| words.contains(&text.to_lowercase().as_str()));
     assert_eq!(found, Vec::<String>::new());
 }
 
 #[test]
-fn no_token_is_written_and_what_lacks_is_said() {
-    let files = files(&wanted()).unwrap();
+fn no_token_is_written_and_an_annotation_says_what_is_missing() {
+    let files = files(&options()).unwrap();
     let text = &files["east/06-secret-kiali-kiali-multi-cluster-secret.yaml"];
     let secret: Value = manifests::from_yaml(text).unwrap();
     assert_eq!(secret.get("data"), None);
-    let said = &secret["metadata"]["annotations"][PLACEHOLDER];
-    assert_eq!(said, "add a kubeconfig to data for each of: west, south");
-    let external = Wanted {
+    let text = &secret["metadata"]["annotations"][PLACEHOLDER];
+    assert_eq!(text, "add a kubeconfig to data for each of: west, south");
+    let external = RenderOptions {
         store: Some("vault".into()),
-        ..wanted()
+        ..options()
     };
     let files = super::files(&external).unwrap();
     let text = &files["east/07-externalsecret-kiali-kiali-multi-cluster-secret.yaml"];
@@ -102,11 +102,11 @@ fn no_token_is_written_and_what_lacks_is_said() {
 }
 
 #[test]
-fn what_an_administrator_makes_is_only_what_others_may_not() {
-    let rbac = Wanted {
+fn rbac_renders_only_what_a_namespace_admin_may_not_create() {
+    let rbac = RenderOptions {
         rbac: true,
         targets: BTreeMap::new(),
-        ..wanted()
+        ..options()
     };
     let files = files(&rbac).unwrap();
     let of_west = files.keys().filter_map(|path| path.strip_prefix("west/"));
@@ -125,10 +125,10 @@ fn what_an_administrator_makes_is_only_what_others_may_not() {
 }
 
 #[test]
-fn a_kustomization_names_every_file() {
-    let kustomize = Wanted {
+fn a_kustomization_lists_every_file() {
+    let kustomize = RenderOptions {
         kustomize: true,
-        ..wanted()
+        ..options()
     };
     let files = files(&kustomize).unwrap();
     let all: Value = manifests::from_yaml(&files["west/kustomization.yaml"]).unwrap();
@@ -139,17 +139,17 @@ fn a_kustomization_names_every_file() {
 
 #[test]
 fn each_cluster_needs_a_target_and_a_name_of_its_own() {
-    let said = |wanted: &Wanted| files(wanted).unwrap_err().to_string();
-    let mut without = wanted();
-    without.targets.remove(&wanted().remotes[0]);
+    let text = |options: &RenderOptions| files(options).unwrap_err().to_string();
+    let mut without = options();
+    without.targets.remove(&options().remotes[0]);
     assert_eq!(
-        said(&without),
+        text(&without),
         "--target is missing for west; render contacts no cluster, so it cannot look up the address of a Gateway"
     );
-    let mut same = wanted();
+    let mut same = options();
     same.remotes[1] = same.home.clone();
-    assert_eq!(said(&same), "two clusters have the same name");
-    let mut unknown = wanted();
+    assert_eq!(text(&same), "two clusters have the same name");
+    let mut unknown = options();
     unknown.remotes.truncate(1);
-    assert_eq!(said(&unknown), "--target south does not match any cluster");
+    assert_eq!(text(&unknown), "--target south does not match any cluster");
 }

@@ -21,7 +21,7 @@ use crate::k8s::apply::{self, Before, Outcome};
 use crate::k8s::forward::Connection;
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
-use crate::k8s::request::{Refusal, send_opt};
+use crate::k8s::request::{RequestError, send_opt};
 use crate::k8s::{Scope, delete, kinds, pods, wait, write};
 use crate::manifests;
 use crate::mesh::{Cluster, ClusterName};
@@ -222,7 +222,7 @@ pub async fn status(
 }
 
 /// What is in the ConfigMap, or nothing.
-async fn config(scope: &Scope<'_>) -> Result<String, Refusal> {
+async fn config(scope: &Scope<'_>) -> Result<String, RequestError> {
     let api = Api::<ConfigMap>::namespaced(scope.cluster.client.clone(), scope.namespace);
     let id = ObjectId::new("ConfigMap", scope.namespace, CONFIG);
     let map = send_opt(scope, &id, || api.get(CONFIG)).await?;

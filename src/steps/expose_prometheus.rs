@@ -17,7 +17,7 @@ use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
 use crate::k8s::{Scope, delete, kinds, pods};
 use crate::manifests;
-use crate::mesh::{Cluster, Nowhere, nowhere_of_cluster};
+use crate::mesh::{Cluster, UnreachableReason, unreachable_reason_of_load_balancer};
 use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -73,7 +73,7 @@ pub async fn install(
     let (gateway, _) = tokio::select! {
         ready = ready => ready?,
         // The Gateway itself would only say that it has no address.
-        broken = pods::hopeless(scope, server, PODS) => return Err(broken),
+        broken = pods::until_failed(scope, server, PODS) => return Err(broken),
     };
     let gateway = gateway.context("a ready Gateway is there")?;
     let service = own_service(scope, applied[0].outcome, &advice).await?;
@@ -140,11 +140,13 @@ fn usable(
 }
 
 fn useless(home: bool, host: &str, service: Option<&Service>, loopback: bool) -> Option<String> {
-    let why = nowhere_of_cluster(host).filter(|why| match why {
-        Nowhere::Loopback => !loopback,
+    let why = unreachable_reason_of_load_balancer(host).filter(|why| match why {
+        UnreachableReason::Loopback => !loopback,
         // Home's own names are read on home.
-        Nowhere::InCluster | Nowhere::Short => !home,
-        Nowhere::Unroutable | Nowhere::Metadata | Nowhere::NoHost => true,
+        UnreachableReason::InCluster | UnreachableReason::ShortName => !home,
+        UnreachableReason::Unroutable
+        | UnreachableReason::Metadata
+        | UnreachableReason::InvalidHost => true,
     });
     let own = |service: &Service| {
         let spec = service.spec.as_ref();

@@ -60,7 +60,7 @@ pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Resul
 /// Until the operator is done with the CR; whether Kiali had no rights for a while.
 pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<bool> {
     let lacking = kiali_cr::lacking(scope, cr).await?;
-    kiali_cr::told(scope, &lacking);
+    kiali_cr::report_missing(scope, &lacking);
     kiali_cr::settled(scope, NAME, cr, renewed || !lacking.is_empty()).await?;
     Ok(kiali_cr::is_for_rights(&lacking))
 }
@@ -186,6 +186,8 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let cr = object(scope.namespace, &scope.cluster.name, "", scope.images)?;
     let removed = kiali_cr::remove(scope, &cr).await?;
-    scope.progress.done(kiali_cr::said(scope, removed));
+    scope
+        .progress
+        .done(kiali_cr::describe_removal(scope, removed));
     Ok(())
 }

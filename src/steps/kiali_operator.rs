@@ -79,7 +79,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<bool> {
         };
         pods::rolled_out(scope, wait, PODS, health::deployment).await?;
     } else if health::refused(&serde_json::from_value(operator.live.clone())?).is_some() {
-        pods::retried(scope, &id).await?;
+        pods::retry_creation(scope, &id).await?;
     }
     scope.progress.done(apply::summary(&applied));
     Ok(renewed)

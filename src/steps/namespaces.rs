@@ -161,7 +161,7 @@ async fn stays(scope: &Scope<'_>, object: &Value) -> Result<Option<Stays>> {
     }))
 }
 
-fn kept_because(held: &contents::Held) -> Option<String> {
+fn kept_because(held: &contents::ForeignObjects) -> Option<String> {
     let mut reasons = Vec::new();
     if !held.foreign.is_empty() {
         let named = held.foreign.iter().take(NAMED).map(ToString::to_string);
@@ -169,8 +169,8 @@ fn kept_because(held: &contents::Held) -> Option<String> {
         let named = visible::listed(&named.collect::<Vec<_>>(), more);
         reasons.push(format!("it holds {named}"));
     }
-    if !held.unseen.is_empty() {
-        let unseen = held.unseen.join("; ");
+    if !held.unlistable.is_empty() {
+        let unseen = held.unlistable.join("; ");
         reasons.push(format!(
             "what it holds is not known, as these cannot be listed: {unseen}"
         ));

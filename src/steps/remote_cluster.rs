@@ -65,7 +65,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
         .nth(2)
         .context("the manifest has three objects")?;
     let lacking = kiali_cr::lacking(scope, &cr).await?;
-    kiali_cr::told(scope, &lacking);
+    kiali_cr::report_missing(scope, &lacking);
     access.was_cut_off = kiali_cr::is_for_rights(&lacking);
     Ok(Remote {
         access,
@@ -251,7 +251,9 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let objects = objects(scope.namespace)?;
     let cr = kiali_cr::remove(scope, &objects[2]);
     let removed = delete::delete_after(scope, &objects[..2], cr).await?;
-    scope.progress.done(kiali_cr::said(scope, removed));
+    scope
+        .progress
+        .done(kiali_cr::describe_removal(scope, removed));
     Ok(())
 }
 

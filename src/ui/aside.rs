@@ -6,7 +6,7 @@ use super::out;
 use super::report::{BAD, DIM};
 use super::text::Text;
 use crate::document;
-use crate::mesh::{Absent, Heard, Mesh};
+use crate::mesh::{Absent, Mesh, RequestLog};
 use crate::problem;
 
 /// One line to people, beside the result.
@@ -22,8 +22,8 @@ pub fn remark(text: &str) {
 }
 
 /// One request to an API server.
-pub fn request(heard: &Heard<'_>) {
-    let Heard {
+pub fn request(heard: &RequestLog<'_>) {
+    let RequestLog {
         server,
         method,
         path,
@@ -79,7 +79,7 @@ fn told(word: &str, error: &anyhow::Error, whose: &str) {
 /// What servers that were busy cost.
 pub fn put_off(mesh: &Mesh) {
     for cluster in mesh.all() {
-        let put_off = cluster.transport.put_off();
+        let put_off = cluster.transport.throttled();
         if put_off.times > 0 {
             let plural = if put_off.times == 1 { "" } else { "s" };
             remark(&format!(

@@ -11,7 +11,7 @@ use crate::cleanup::{Left, Report};
 use crate::document;
 use crate::guide::Step;
 use crate::k8s::health::Health;
-use crate::mesh::{Absent, ClusterName, Mesh, Written};
+use crate::mesh::{Absent, ClusterName, Mesh, WriteCounts};
 use crate::progress::{Event, Message, Part};
 use crate::shell::quoted;
 use crate::status::Row;
@@ -26,7 +26,7 @@ pub fn interrupted(mesh: Option<&Mesh>, has_way_back: bool) {
     let clusters = mesh.into_iter().flat_map(Mesh::all);
     let all = clusters.map(|c| (&c.name, c.transport.written()));
     let (clusters, written): (Vec<_>, Vec<_>) =
-        all.filter(|(_, w)| *w != Written::default()).unzip();
+        all.filter(|(_, w)| *w != WriteCounts::default()).unzip();
     if written.is_empty() {
         return note("interrupted; nothing was written");
     }
@@ -40,7 +40,7 @@ pub fn interrupted(mesh: Option<&Mesh>, has_way_back: bool) {
     }
 }
 
-fn done(written: &Written) -> String {
+fn done(written: &WriteCounts) -> String {
     let counts = [
         (written.writes, "written"),
         (written.deletes, "removed"),

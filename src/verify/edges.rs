@@ -1,6 +1,6 @@
-//! Whether the metrics show the sample's traffic from one cluster to another as Kiali draws it: by the
-//! clusters that the series themselves name. A ztunnel that does not know the other end says
-//! "unknown", or "Kubernetes" when all that it knows is the gateway of another network.
+//! Checks that the metrics have the edges that Kiali draws between clusters. Kiali goes by the clusters that
+//! the series name. A ztunnel that does not know the other end reports "unknown", or "Kubernetes" if it knows
+//! only the gateway of another network.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use super::{Finding, Hop, Verdict};
 use crate::mesh::ClusterName;
 use crate::visible;
 
-/// What a ztunnel of before 1.29 calls the cluster behind a gateway.
+/// The cluster name that ztunnel before 1.29 reports for a gateway.
 const GATEWAY: &str = "Kubernetes";
 const DENIED: &str = "DENY";
 
-/// From the sender's cluster to another one, as each end reports it.
+/// An edge from the sender's cluster to another one, as each end reports it.
 struct Edge<'a> {
     from: &'a str,
     to: &'a str,
@@ -33,8 +33,8 @@ impl Edge<'_> {
         self.flows.grown(Counter::Bytes, cluster, reporter, between)
     }
 
-    /// With both ends named.
-    fn right(&self, reporter: Reporter) -> f64 {
+    /// Bytes in series that name both clusters.
+    fn grown_exactly(&self, reporter: Reporter) -> f64 {
         self.grown(reporter, |from, to| from == self.from && to == self.to)
     }
 
@@ -59,10 +59,11 @@ impl Edge<'_> {
         })
     }
 
-    /// Both ends have reported since, whatever they know of each other.
+    /// Whether both ends have reported traffic, even if they do not know each other.
     fn is_reported(&self) -> bool {
-        let source = self.right(Reporter::Source) + self.sent_to_unknown() + self.sent_to_gateway();
-        let destination = self.right(Reporter::Destination) + self.received_from_unknown();
+        let source =
+            self.grown_exactly(Reporter::Source) + self.sent_to_unknown() + self.sent_to_gateway();
+        let destination = self.grown_exactly(Reporter::Destination) + self.received_from_unknown();
         source > 0.0 && destination > 0.0
     }
 
@@ -72,7 +73,7 @@ impl Edge<'_> {
         flags.contains(&DENIED)
     }
 
-    /// On the way to any other cluster: of one that fails it is not known to which.
+    /// Failures on the way to any other cluster: a failed connection does not name its destination.
     fn failures(&self) -> Vec<&str> {
         let from = |source: &str, to: &str| source == self.from && to != self.from;
         self.flows.flags(self.from, Reporter::Source, from)
@@ -81,8 +82,8 @@ impl Edge<'_> {
     fn judge(&self, patience: Duration) -> (Verdict, String) {
         let Edge { from, to, .. } = self;
         let (source, destination) = (
-            self.right(Reporter::Source),
-            self.right(Reporter::Destination),
+            self.grown_exactly(Reporter::Source),
+            self.grown_exactly(Reporter::Destination),
         );
         if self.is_denied() {
             let what = format!(
@@ -90,7 +91,7 @@ impl Edge<'_> {
             );
             return (Verdict::Broken, what);
         }
-        // What both report is counted once.
+        // Both ends report the same bytes, so count them once.
         let grown = if destination > 0.0 {
             destination
         } else {
@@ -98,10 +99,10 @@ impl Edge<'_> {
         };
         if grown > 0.0 {
             let grown = bytes(grown);
-            let besides = self.besides();
+            let extra_edge = self.extra_edge();
             return (
                 Verdict::Holds,
-                format!("received bytes from {from} grew by {grown}{besides}"),
+                format!("received bytes from {from} grew by {grown}{extra_edge}"),
             );
         }
         if self.received_from_unknown() > 0.0 {
@@ -115,7 +116,7 @@ impl Edge<'_> {
             let flags = failures.join(", ");
             let flags = visible::short(&flags, 60);
             let what = format!(
-                "connections from {from} to another cluster fail (response_flags {flags}): the east-west gateway or ztunnel of {to} is not reached, or refuses them"
+                "connections from {from} to another cluster fail (response_flags {flags}): the east-west gateway or ztunnel of {to} is unreachable or refuses them"
             );
             return (Verdict::Broken, what);
         }
@@ -130,10 +131,10 @@ impl Edge<'_> {
         (Verdict::Broken, what)
     }
 
-    /// An edge that Kiali draws beside the right one, as one end does not know the other.
-    fn besides(&self) -> String {
+    /// Describes the extra edge that Kiali draws if one end does not know the other.
+    fn extra_edge(&self) -> String {
         let Edge { from, to, .. } = self;
-        if self.right(Reporter::Source) > 0.0 {
+        if self.grown_exactly(Reporter::Source) > 0.0 {
             return String::new();
         }
         match (self.sent_to_gateway() > 0.0, self.sent_to_unknown() > 0.0) {
@@ -148,7 +149,7 @@ impl Edge<'_> {
     }
 }
 
-/// One finding for each cluster that is not the sender's.
+/// Returns one finding for each cluster except the sender's.
 pub fn judge(
     from: &ClusterName,
     clusters: &[ClusterName],
@@ -157,24 +158,24 @@ pub fn judge(
 ) -> Vec<Finding> {
     let edges = clusters.iter().filter(|to| *to != from).map(|to| {
         let (verdict, text) = edge(from, to, flows).judge(patience);
-        Finding::untried(Hop::Edge, Some(to), verdict, text)
+        Finding::with_verdict(Hop::Edge, Some(to), verdict, text)
     });
     edges.collect()
 }
 
-/// Nothing more will be told of any.
+/// Whether both ends of every edge have reported.
 pub fn are_reported(from: &ClusterName, clusters: &[ClusterName], flows: &Flows) -> bool {
     let mut others = clusters.iter().filter(|to| *to != from);
     others.all(|to| edge(from, to, flows).is_reported())
 }
 
-/// Why connections fail is known for good: a receiver's own word is not followed by another.
+/// Whether a receiver reports that it denies connections, which is the final reason of a failure.
 pub fn is_denied(from: &ClusterName, clusters: &[ClusterName], flows: &Flows) -> bool {
     let mut others = clusters.iter().filter(|to| *to != from);
     others.any(|to| edge(from, to, flows).is_denied())
 }
 
-/// The sender's end has counted a connection that failed.
+/// Whether the sender's end has counted a failed connection.
 pub fn have_failed(from: &ClusterName, flows: &Flows) -> bool {
     let flags = flows.flags(from.as_str(), Reporter::Source, |source, _| {
         source == from.as_str()

@@ -1,17 +1,17 @@
-//! What the exposed address lets through to somebody who is not the federating Prometheus: asked from
-//! this machine, by plain HTTP, as anybody might.
+//! Checks from this machine, by plain HTTP, that the exposed address of a cluster's Prometheus allows nothing
+//! but federation.
 
 use std::time::Duration;
 
 use reqwest::{Client, redirect};
 
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Shows the whole configuration; the guide's route answers it.
+/// Returns the whole configuration of Prometheus; the guide's route allows it.
 const PRIVATE: &str = "/api/v1/status/config";
 
-/// Whether the address of a cluster's Prometheus keeps its own counsel.
+/// Checks that the address exposes only /federate.
 pub async fn closed(address: &str) -> Result<String, String> {
-    // An address of the cluster's network is not for this machine's proxy.
+    // Addresses in the cluster's network are not reached through this machine's proxy.
     let client = Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
@@ -23,12 +23,14 @@ pub async fn closed(address: &str) -> Result<String, String> {
         .await
     {
         Ok(answer) if answer.status().is_success() => Err(format!(
-            "http://{address}{PRIVATE} answers anybody: a route lets more through than GET /federate"
+            "http://{address}{PRIVATE} is open to anyone: a route allows more than GET /federate"
         )),
         Ok(answer) => Ok(format!(
             "http://{address} refuses {PRIVATE} with {}",
             answer.status().as_u16()
         )),
-        Err(_) => Ok(format!("http://{address} does not answer this machine")),
+        Err(_) => Ok(format!(
+            "http://{address} is not reachable from this machine"
+        )),
     }
 }

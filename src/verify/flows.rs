@@ -1,5 +1,5 @@
-//! What the federating Prometheus counts of the sample, by who reports it and between which clusters,
-//! and how much of it is new. Only growth counts: a counter of yesterday proves nothing.
+//! Counters of the sample's traffic in the federating Prometheus, by reporter and by pair of clusters. Only
+//! their growth counts: an old counter proves nothing.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use crate::steps::aggregate_metrics::Sample;
 
 const RECEIVED: &str = "istio_tcp_received_bytes_total";
 const FAILED: &str = "istio_tcp_connections_failed_total";
-/// The Service's own labels: both ends know them, whatever they know of each other.
+/// Selects by the Service's labels, which both ends know even if they do not know each other.
 pub const QUERY: &str = r#"sum by (__name__, cluster, reporter, source_cluster, destination_cluster, response_flags) ({__name__=~"istio_tcp_received_bytes_total|istio_tcp_connections_failed_total", destination_service_name="helloworld", destination_service_namespace="sample"})"#;
-/// Far more than any mesh has.
+/// Far more series than any mesh has.
 const MOST: usize = 10_000;
-/// Above it the numbers of Prometheus are not whole ones.
+/// Above this value, numbers in Prometheus are no longer exact integers.
 const EXACT: f64 = 9e15;
 
-/// One sum of the query.
+/// One series of the query.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Flow {
     counter: Counter,
-    /// Whose Prometheus has it.
+    /// The cluster whose Prometheus has the series.
     cluster: String,
     reporter: Reporter,
     source: String,
@@ -34,21 +34,21 @@ pub enum Counter {
     Failures,
 }
 
-/// Which end of a connection reports it.
+/// The end of a connection that reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reporter {
     Source,
     Destination,
 }
 
-/// The value when it was first seen, and last.
+/// The first and the last value of each series.
 #[derive(Default)]
 pub struct Flows {
     seen: BTreeMap<Flow, (f64, f64)>,
 }
 
 impl Flow {
-    /// None: not what was asked for.
+    /// Returns None for a series that the query did not ask for.
     fn of(sample: &mut Sample) -> Option<Flow> {
         let mut label = |name: &str| sample.metric.remove(name).unwrap_or_default();
         let counter = match label("__name__").as_str() {
@@ -74,7 +74,7 @@ impl Flow {
 
 impl Flows {
     pub fn add(&mut self, samples: Vec<Sample>) -> Result<()> {
-        // Two flags of one connection are one flow of bytes; no flag is kept of those.
+        // Bytes are summed over all response flags.
         let mut now = BTreeMap::<Flow, f64>::new();
         for mut sample in samples {
             let Some(value) = sample.count() else {
@@ -93,13 +93,13 @@ impl Flows {
                 "the federating Prometheus has more than {MOST} pairs of clusters in its metrics"
             );
             let (first, last) = self.seen.entry(flow).or_insert((value, value));
-            // A ztunnel that starts again counts from 0.
+            // The counters of a restarted ztunnel start at 0.
             (*first, *last) = (first.min(value), value);
         }
         Ok(())
     }
 
-    /// What was added to a counter since it was first seen, as one end reports it.
+    /// The growth of a counter since it was first seen, as one end reports it.
     pub fn grown(
         &self,
         counter: Counter,
@@ -112,14 +112,14 @@ impl Flows {
         between.map(|(_, first, last)| last - first).sum()
     }
 
-    /// The last value of all bytes that one end reports. None: nothing was ever seen.
+    /// The last sum of bytes that one end reports; None if there is no series.
     pub fn last(&self, cluster: &str, reporter: Reporter) -> Option<f64> {
         let last = self.of(Counter::Bytes, cluster, reporter);
         last.map(|(_, _, last)| last)
             .fold(None, |sum, last| Some(sum.unwrap_or(0.0) + last))
     }
 
-    /// The flags under which connections failed since, as one end reports them.
+    /// The response flags of connections that failed since the start, as one end reports them.
     pub fn flags(
         &self,
         cluster: &str,
@@ -149,7 +149,7 @@ impl Flows {
     }
 }
 
-/// `1764 B`, and never three hundred digits.
+/// Formats a number of bytes, as in `1764 B`.
 pub fn bytes(count: f64) -> String {
     match count < EXACT {
         true => format!("{count:.0} B"),

@@ -1,5 +1,5 @@
-//! The hop from each cluster's Prometheus to the federating one: scraped where it is exposed now, and
-//! nothing else let through there.
+//! Checks the hop from each cluster's Prometheus to the federating one: the scrape target is the currently
+//! exposed address and is up, and the address exposes nothing else.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use kube::api::ListParams;
 use kube::core::DynamicObject;
 use tokio::time::{Instant, sleep};
 
-use super::told::{Waits, told};
+use super::report::{WaitReporter, report_one};
 use super::{Finding, Hop, Verdict, exposure};
 use crate::guide::{ISTIO_NAMESPACE, Step};
 use crate::k8s::kinds;
@@ -23,13 +23,13 @@ use crate::run::Run;
 use crate::steps::aggregate_metrics::{self, ActiveTarget, Federation};
 use crate::steps::expose_prometheus;
 
-/// Two scrapes of the federating Prometheus, and some air.
+/// Two scrapes by the federating Prometheus, with some margin.
 const SCRAPED: Duration = Duration::from_secs(40);
-/// Prometheus shows its jobs up to 5 s after it says that it is ready.
+/// Prometheus lists its jobs up to 5 s after it is ready.
 const SHOWN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Two findings for each cluster.
+/// Returns two findings for each cluster: scrape target and exposure.
 pub async fn targets(
     run: &Run<'_>,
     federation: &Result<Federation<'_>>,
@@ -60,26 +60,26 @@ async fn of_cluster(
     let exposure = async {
         match &address {
             _ if theirs => {
-                let why = "its Prometheus is not ambikiali's";
-                Finding::untried(Hop::Exposure, Some(cluster), Verdict::Skipped, why)
+                let why = "its Prometheus is not managed by ambikiali";
+                Finding::with_verdict(Hop::Exposure, Some(cluster), Verdict::Skipped, why)
             }
             Ok(Some(address)) => {
                 Finding::on(Hop::Exposure, cluster, exposure::closed(address).await)
             }
             _ => {
-                let why = "its Gateway's address is not known";
-                Finding::untried(Hop::Exposure, Some(cluster), Verdict::Unproven, why)
+                let why = "the address of its Gateway is unknown";
+                Finding::with_verdict(Hop::Exposure, Some(cluster), Verdict::Unproven, why)
             }
         }
     };
     let scraped = async { Finding::on(Hop::ScrapeTarget, cluster, scraped.await) };
     tokio::join!(
-        told(run, Hop::ScrapeTarget, cluster, scraped),
-        told(run, Hop::Exposure, cluster, exposure),
+        report_one(run, Hop::ScrapeTarget, cluster, scraped),
+        report_one(run, Hop::Exposure, cluster, exposure),
     )
 }
 
-/// Whose 403 that may be.
+/// Explains a 403: names the AuthorizationPolicy that may cause it.
 async fn denied(run: &Run<'_>, cluster: &ClusterName) -> String {
     let Some(cluster) = run.mesh.all().find(|c| c.name == *cluster) else {
         return "an AuthorizationPolicy there may deny it".into();
@@ -106,7 +106,7 @@ async fn denied(run: &Run<'_>, cluster: &ClusterName) -> String {
     }
 }
 
-/// Where a cluster says that its Prometheus is; None when it cannot say.
+/// The exposed address of a cluster's Prometheus; None for an unreachable cluster.
 async fn exposed(run: &Run<'_>, cluster: &ClusterName) -> Result<Option<String>> {
     let Some(cluster) = run.mesh.all().find(|c| c.name == *cluster) else {
         return Ok(None);
@@ -115,13 +115,13 @@ async fn exposed(run: &Run<'_>, cluster: &ClusterName) -> Result<Option<String>>
     Ok(target.map(|target| target.address))
 }
 
-/// Whether its Prometheus is one that the user named.
+/// Whether the user supplied the Prometheus of this cluster.
 fn is_theirs(run: &Run<'_>, cluster: &ClusterName) -> bool {
     let mut all = run.mesh.all();
     all.any(|c| c.name == *cluster && c.prometheus.is_some())
 }
 
-/// What is scraped there, in words.
+/// Describes the Prometheus of a cluster for messages.
 fn server(run: &Run<'_>, cluster: &ClusterName) -> String {
     match is_theirs(run, cluster) {
         true => format!("the Prometheus of {cluster}"),
@@ -129,7 +129,7 @@ fn server(run: &Run<'_>, cluster: &ClusterName) -> String {
     }
 }
 
-/// Waits for a scrape that is newer than this question: the last one may be of before it broke.
+/// Waits for a new scrape, because the last one may be older than the failure.
 async fn up(
     run: &Run<'_>,
     federation: &Federation<'_>,
@@ -139,7 +139,7 @@ async fn up(
     let job = aggregate_metrics::job(cluster);
     let (begin, patience) = (Instant::now(), run.deadline.at_most(SCRAPED));
     let object = ObjectId::cluster_wide("scrape job", &job);
-    let mut waits = Waits::of(run, Hop::ScrapeTarget, cluster, object);
+    let mut waits = WaitReporter::of(run, Hop::ScrapeTarget, cluster, object);
     let mut first: Option<String> = None;
     let server = server(run, cluster);
     loop {
@@ -151,7 +151,7 @@ async fn up(
                     "the federating Prometheus has no scrape job {job}: run install again"
                 ));
             }
-            None => waits.says("the federating Prometheus does not show it yet".into()),
+            None => waits.update("the federating Prometheus does not list it yet".into()),
             Some(target) => {
                 at(&target, address)?;
                 let since = first.get_or_insert_with(|| target.last_scrape.clone());
@@ -164,14 +164,14 @@ async fn up(
                 }
                 if begin.elapsed() > patience {
                     return Err(match scraped {
-                        true => empty(&target, cluster),
-                        false => unscraped(&target, patience),
+                        true => no_series(&target, cluster),
+                        false => not_scraped(&target, patience),
                     });
                 }
                 let url = target.url();
-                waits.says(match scraped {
-                    true => format!("{url} is up, but sent no series yet"),
-                    false => format!("the next scrape of {url} is still to come"),
+                waits.update(match scraped {
+                    true => format!("{url} is up, but has sent no series yet"),
+                    false => format!("waiting for the next scrape of {url}"),
                 });
             }
         }
@@ -195,33 +195,32 @@ fn judge(target: &ActiveTarget, server: &str) -> Result<(), String> {
         "up" => Ok(()),
         health => Err(format!(
             "{url} is {health}: {why}{}",
-            relief(&target.last_error, server)
+            hint(&target.last_error, server)
         )),
     }
 }
 
-/// What helps when the way is fine and only too much comes over it.
-fn relief(error: &str, server: &str) -> String {
+/// A hint for errors that are not about the connection.
+fn hint(error: &str, server: &str) -> String {
     match () {
         () if error.contains("deadline exceeded") => {
             format!("; {server} needs more CPU, or fewer series to keep")
         }
         () if error.contains("label_") && error.contains("limit exceeded") => format!(
-            "; a series of {server} has more or longer labels than ConfigMap prometheus-config lets through"
+            "; a series of {server} has more or longer labels than ConfigMap prometheus-config allows"
         ),
-        () if error.contains("limit exceeded") => format!(
-            "; {server} keeps more series than the limit in ConfigMap prometheus-config lets through"
-        ),
+        () if error.contains("limit exceeded") => {
+            format!("; {server} keeps more series than ConfigMap prometheus-config allows")
+        }
         () if error.contains("HTTP status 30") => {
-            "; no redirect is followed: what answers there is not a Prometheus that can be scraped"
-                .into()
+            "; redirects are not followed: the address is not that of a Prometheus".into()
         }
         () => String::new(),
     }
 }
 
-/// An answer without a series is `up` too. It is right only while the cluster's own Prometheus is too
-/// young to have scraped anything.
+/// Whether the target sends any series. A target is `up` without any, which is fine only until the cluster's
+/// own Prometheus has scraped something.
 async fn has_samples(federation: &Federation<'_>, cluster: &ClusterName) -> Result<bool, String> {
     let job = aggregate_metrics::job(cluster);
     let query = format!("scrape_samples_scraped{{job=\"{job}\"}}");
@@ -230,15 +229,15 @@ async fn has_samples(federation: &Federation<'_>, cluster: &ClusterName) -> Resu
     Ok(samples.get(cluster.as_str()).is_some_and(|n| *n > 0.0))
 }
 
-fn empty(target: &ActiveTarget, cluster: &ClusterName) -> String {
+fn no_series(target: &ActiveTarget, cluster: &ClusterName) -> String {
     format!(
-        "{} is up but sends no series: the Prometheus of {cluster} has none of job kubernetes-pods, by which it \
+        "{} is up but sends no series: the Prometheus of {cluster} has none from job kubernetes-pods, which \
          must scrape ztunnels and waypoints",
         target.url()
     )
 }
 
-fn unscraped(target: &ActiveTarget, patience: Duration) -> String {
+fn not_scraped(target: &ActiveTarget, patience: Duration) -> String {
     let waited = patience.as_secs();
     format!("{} was not scraped within {waited} s", target.url())
 }

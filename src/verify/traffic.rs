@@ -1,4 +1,4 @@
-//! Traffic as the guide makes it, and what the federating Prometheus shows of it: bytes in the metrics
+//! Sends traffic as the guide does, and checks that the federating Prometheus shows it: bytes in the metrics
 //! of each cluster, and edges between the clusters.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use anyhow::Result;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::flows::{Counter, Flows, QUERY, Reporter, bytes};
-use super::told::Waits;
+use super::report::WaitReporter;
 use super::{Finding, Hop, Verdict, edges};
 use crate::guide::Step;
 use crate::k8s::{Scope, pods};
@@ -22,20 +22,20 @@ const NAMESPACE: &str = "sample";
 const PODS: &str = "app=curl";
 const CONTAINER: &str = "curl";
 const URL: &str = "helloworld.sample:5000/hello";
-/// One scrape of a cluster's own Prometheus and two of the federating one, 15 s each, and some air.
+/// One scrape by a cluster's own Prometheus and two by the federating one, 15 s each, with some margin.
 const PATIENCE: Duration = Duration::from_secs(75);
-/// What the sender's cluster tells of a failure may come before what the receiver's does.
+/// How long the receiver's metrics may lag behind the sender's after a failure.
 const OTHER_END: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_secs(1);
-/// What curl ends with when ztunnel took the connection, and closed it.
+/// How curl's error starts if ztunnel accepted the connection and closed it.
 const CLOSED: [&str; 2] = ["curl: (52)", "curl: (56)"];
-/// Of what a pod says, that much is shown.
+/// How many characters of a pod's output are shown.
 const SHOWN: usize = 200;
-/// And of its versions that many.
+/// How many versions are shown.
 const VERSIONS: usize = 20;
 
-/// The sample's client.
+/// The pod of the sample that sends requests.
 struct Sender<'a> {
     scope: Scope<'a>,
     pod: String,
@@ -44,22 +44,22 @@ struct Sender<'a> {
 #[derive(Default)]
 struct Seen {
     requests: usize,
-    /// The versions that answered.
+    /// The versions of helloworld that answered.
     answers: BTreeSet<String>,
-    /// How many requests were not answered, and what curl said of the last one.
+    /// How many requests failed, and curl's error for the last one.
     failed: (usize, String),
     flows: Flows,
 }
 
-/// How a request ended.
-enum Ended {
+/// The result of a request.
+enum RequestResult {
     Answered(String),
-    /// By ztunnel, which counts it.
+    /// Closed by ztunnel, which counts it in the metrics.
     Closed(String),
     Failed(String),
 }
 
-/// Makes traffic until the counters of every cluster grow, or the patience is used up.
+/// Sends requests until the counters of every cluster grow, or the timeout expires.
 pub async fn flows(
     run: &Run<'_>,
     federation: &Federation<'_>,
@@ -73,7 +73,7 @@ pub async fn flows(
     let patience = run.deadline.at_most(PATIENCE);
     let mut seen = Seen::default();
     let pod = ObjectId::new("Pod", NAMESPACE, &sender.pod);
-    let waits = Waits::of(run, Hop::Traffic, &run.mesh.home.name, pod);
+    let waits = WaitReporter::of(run, Hop::Traffic, &run.mesh.home.name, pod);
     let watching = watch(&sender, federation, clusters, &mut seen, waits);
     if let Ok(Err(broken)) = timeout(patience, watching).await {
         return vec![broken];
@@ -89,9 +89,9 @@ pub async fn flows(
 
 fn nobody() -> Finding {
     let why = format!(
-        "no cluster has a ready pod with label {PODS} in namespace {NAMESPACE} to send from; --traffic none goes without"
+        "no cluster has a ready pod with label {PODS} in namespace {NAMESPACE} to send requests from; --traffic none skips this"
     );
-    Finding::untried(Hop::Traffic, None, Verdict::Unproven, why)
+    Finding::with_verdict(Hop::Traffic, None, Verdict::Unproven, why)
 }
 
 async fn sender<'a>(run: &Run<'a>) -> Result<Option<Sender<'a>>, Finding> {
@@ -114,24 +114,24 @@ async fn watch(
     federation: &Federation<'_>,
     clusters: &[ClusterName],
     seen: &mut Seen,
-    mut waits: Waits,
+    mut waits: WaitReporter,
 ) -> Result<(), Finding> {
     let from = &sender.scope.cluster.name;
     let broken = |hop, why| Finding::on(hop, from, Err(why));
     let unread = |error: anyhow::Error| broken(Hop::Metrics, format!("{error:#}"));
-    let mut told = None;
+    let mut failed_since = None;
     loop {
         let (ended, samples) = tokio::join!(request(sender), federation.samples(QUERY));
         let ended = ended.map_err(|e| broken(Hop::Traffic, format!("{e:#}")))?;
         seen.requests += 1;
         match ended {
-            Ended::Answered(version) if seen.answers.len() < VERSIONS => {
+            RequestResult::Answered(version) if seen.answers.len() < VERSIONS => {
                 seen.answers.insert(version);
             }
-            Ended::Answered(_) => {}
-            // Why, the metrics tell a little later.
-            Ended::Closed(why) => seen.failed = (seen.failed.0 + 1, why),
-            Ended::Failed(why) => return Err(broken(Hop::Traffic, why)),
+            RequestResult::Answered(_) => {}
+            // The metrics show the reason a little later.
+            RequestResult::Closed(why) => seen.failed = (seen.failed.0 + 1, why),
+            RequestResult::Failed(why) => return Err(broken(Hop::Traffic, why)),
         }
         seen.flows.add(samples.map_err(unread)?).map_err(unread)?;
         let missing = seen.missing(from, clusters);
@@ -139,9 +139,9 @@ async fn watch(
         else {
             return Ok(());
         };
-        waits.says(missing);
+        waits.update(missing);
         if edges::have_failed(from, &seen.flows)
-            && told.get_or_insert_with(Instant::now).elapsed() > OTHER_END
+            && failed_since.get_or_insert_with(Instant::now).elapsed() > OTHER_END
         {
             return Ok(());
         }
@@ -150,10 +150,10 @@ async fn watch(
 }
 
 impl Seen {
-    /// What has not come yet, in words. None: nothing failed, and all that is waited for is there.
+    /// What is still missing in the metrics; None if no request failed and nothing is missing.
     fn missing(&self, from: &ClusterName, clusters: &[ClusterName]) -> Option<String> {
         if self.failed.0 > 0 {
-            let what = "requests fail; waits for the reason in the metrics";
+            let what = "requests fail; waiting for the reason in the metrics";
             return Some(what.into());
         }
         let silent = clusters.iter().filter(|c| self.grown(c).is_none());
@@ -161,17 +161,17 @@ impl Seen {
         if !silent.is_empty() {
             let silent = silent.join(", ");
             return Some(format!(
-                "sends requests; received bytes of {silent} do not grow yet"
+                "sending requests; received bytes of {silent} do not grow yet"
             ));
         }
         let whole = edges::are_reported(from, clusters, &self.flows);
         (!whole).then(|| {
-            format!("sends requests; not both ends of those from {from} are in the metrics yet")
+            format!("sending requests; the metrics do not show both ends of those from {from} yet")
         })
     }
 
-    /// What a cluster received; else what was sent from there. Both ends report what stays inside a
-    /// cluster: it is counted once.
+    /// The bytes that a cluster received, else those that it sent. Both ends report traffic inside a cluster, so
+    /// only one end is counted.
     fn grown(&self, cluster: &ClusterName) -> Option<(f64, Reporter)> {
         let grown = |reporter| {
             let all = |_: &str, _: &str| true;
@@ -216,15 +216,15 @@ impl Seen {
                 Ok(format!("received bytes grew by {}", bytes(grown)))
             }
             (Some((grown, Reporter::Source)), _) => Ok(format!(
-                "bytes of requests from there grew by {}",
+                "bytes of its own requests grew by {}",
                 bytes(grown)
             )),
             (None, _) if self.counts_failures(cluster) => {
-                Ok("no bytes moved, but connections that failed are counted".into())
+                Ok("no bytes were received, but failed connections are counted".into())
             }
             (None, _) if self.failed.0 > 0 && cluster != from => {
-                let why = "no request got there";
-                return Finding::untried(Hop::Metrics, Some(cluster), Verdict::Unproven, why);
+                let why = "no request reached it";
+                return Finding::with_verdict(Hop::Metrics, Some(cluster), Verdict::Unproven, why);
             }
             (None, None) => Err(format!("no received bytes {within}")),
             (None, Some(last)) => Err(format!("received bytes stayed at {} {within}", bytes(last))),
@@ -233,21 +233,21 @@ impl Seen {
     }
 }
 
-/// One request from the sample's client; its answer is without the pod's name.
-async fn request(Sender { scope, pod }: &Sender<'_>) -> Result<Ended> {
+/// Sends one request from the sample's client. The result omits the pod's name.
+async fn request(Sender { scope, pod }: &Sender<'_>) -> Result<RequestResult> {
     let command = ["curl", "-sS", URL];
     let output = pods::exec(scope, NAMESPACE, pod, CONTAINER, &command, ANSWER).await?;
     let short = |line| visible::short(line, SHOWN);
     if !output.success {
         let cause = output.stderr.lines().next();
-        let cause = cause.unwrap_or("curl failed without a word");
+        let cause = cause.unwrap_or("curl failed without output");
         let why = format!("curl {URL} in Pod {NAMESPACE}/{pod}: {}", short(cause));
         return Ok(match CLOSED.iter().any(|code| cause.starts_with(code)) {
-            true => Ended::Closed(why),
-            false => Ended::Failed(why),
+            true => RequestResult::Closed(why),
+            false => RequestResult::Failed(why),
         });
     }
     let line = output.stdout.lines().next().unwrap_or_default();
     let version = line.split(',').next().unwrap_or_default();
-    Ok(Ended::Answered(short(version.trim()).into_owned()))
+    Ok(RequestResult::Answered(short(version.trim()).into_owned()))
 }

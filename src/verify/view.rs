@@ -1,4 +1,4 @@
-//! The remotes as Kiali reaches them, and the clusters as Kiali shows them.
+//! Checks that Kiali can reach each remote, and that it shows each cluster.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::k8s::Scope;
 use crate::mesh::ClusterName;
 use crate::steps::{kiali, remote_secret};
 
-/// A remote that hangs makes Kiali hang with it, for a minute and more.
+/// Kiali hangs for a minute or more if a remote hangs, so wait for less.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Each kubeconfig that Kiali was given, used.
+/// Uses each kubeconfig in Kiali's Secret.
 pub async fn access(home: &Scope<'_>, expected: &[ClusterName]) -> Vec<Finding> {
     let name = &home.cluster.name;
     let said = match remote_secret::answers(home, expected, ANSWER).await {
@@ -52,7 +52,7 @@ pub async fn view(home: &Scope<'_>, expected: &[ClusterName]) -> Vec<Finding> {
 
 async fn sees(home: &Scope<'_>, expected: &[ClusterName]) -> Result<String, String> {
     let target = kiali::target(home).await.map_err(|e| format!("{e:#}"))?;
-    let target = target.ok_or("no pod of Kiali is ready")?;
+    let target = target.ok_or("no Kiali pod is ready")?;
     match kiali::server::blind_spot(home, &target, expected, ANSWER).await {
         Some(spot) => Err(spot),
         None => {

@@ -1,5 +1,5 @@
-//! Objects of others that are there before us, of our kinds and under our names, at random: an
-//! install, whether it succeeds or refuses, and a cleanup change none of them.
+//! Random foreign objects of our kinds and names exist before an install. Neither an install, whether it succeeds or
+//! fails, nor a cleanup changes any of them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::seeds::{Random, seeds};
 use crate::support::{Clusters, Foreign, INSTALL, get, on_two_clusters};
 
 const CRD: &str = include_str!("../../manifests/kiali-crd.yaml");
-/// The first one serves as it is.
+/// The first one meets our needs unchanged.
 const CLUSTER: [(&str, &str); 11] = [
     (
         "apiextensions.k8s.io/v1 CustomResourceDefinition",
@@ -45,7 +45,7 @@ const HARMLESS: [(&str, &str); 2] = [
     ("v1 ConfigMap", "kiali/notes"),
     ("v1 Secret", "kiali/notes"),
 ];
-/// Only where the namespace is somebody's too.
+/// Used only if the namespace is foreign too.
 const NAMESPACE: [(&str, &str); 12] = [
     ("v1 ConfigMap", "kiali/ambikiali-record"),
     ("coordination.k8s.io/v1 Lease", "kiali/ambikiali"),
@@ -80,9 +80,9 @@ fn fault_22_objects_of_others_under_our_names_are_never_changed() {
     });
 }
 
-/// How the install ended.
+/// Returns the exit code of the install.
 async fn untouched(clusters: &Clusters, random: &mut Random) -> i32 {
-    // What one would be given, if it were ours.
+    // The label value that our own objects have.
     let ours = install_of(clusters).await;
     let mut foreign = Vec::new();
     for cluster in [clusters.home(), clusters.remote()] {
@@ -95,12 +95,12 @@ async fn untouched(clusters: &Clusters, random: &mut Random) -> i32 {
     let install = clusters
         .run(&[&INSTALL[..6], &["--timeout", "30s"]].concat())
         .await;
-    // Succeeded, or refused, or never got ready with what is there.
+    // It succeeded, was refused, or timed out because of the foreign objects.
     assert!([0, 1, 3, 4, 9].contains(&install.code), "{install:#?}");
-    // By name, as one that was refused is not remembered.
+    // With contexts, because a refused install is not remembered.
     let cleanup = [&["cleanup"], &INSTALL[1..5], &["--timeout", "120s"]];
     let cleanup = clusters.run(&cleanup.concat()).await;
-    // One that carries the labels of an install is named, and stays.
+    // A foreign object with the labels of the install is named and kept.
     let named = "it carries the labels of this install, but ";
     let left = cleanup.stdout.lines().filter(|l| l.starts_with("left "));
     let left = left.collect::<Vec<_>>();
@@ -118,7 +118,7 @@ async fn untouched(clusters: &Clusters, random: &mut Random) -> i32 {
     install.code
 }
 
-/// Snapshots leave Leases out, as they are renewed all the time; nobody renews these.
+/// Snapshots skip Leases, because controllers renew them. Nobody renews these, so compare them here.
 async fn leases(foreign: &[Foreign<'_>]) -> Vec<Value> {
     let mut all = Vec::new();
     for foreign in foreign {
@@ -128,7 +128,7 @@ async fn leases(foreign: &[Foreign<'_>]) -> Vec<Value> {
     all
 }
 
-/// The label of an install of these clusters: a copy of it does not make an object ours.
+/// The label of an install of these clusters. A copy of it does not make an object ours.
 async fn install_of(clusters: &Clusters) -> String {
     use sha2::Digest;
     let system = get(clusters.home(), "v1", "Namespace", "kube-system").await;
@@ -138,7 +138,7 @@ async fn install_of(clusters: &Clusters) -> String {
     hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Every other time only what an install can live with.
+/// Every other time, only objects that do not prevent an install.
 fn objects(random: &mut Random, install: &str) -> Vec<Value> {
     let mut wanted = Vec::new();
     let harmless = random.one_in(2);
@@ -189,7 +189,7 @@ fn object(random: &mut Random, kind: &str, name: &str, install: &str) -> Value {
     object
 }
 
-/// A Gateway of a class that nobody serves, Deployments without pods.
+/// Content without effect: a Gateway of an unknown class, Deployments without pods.
 fn content(random: &mut Random, kind: &str) -> Value {
     let word = format!("word-{}", random.below(1000));
     let role =

@@ -1,5 +1,5 @@
-//! Row 44, as a sweep: killed without a warning before and after each request of an install and of a
-//! cleanup. `AMBIKIALI_SWEEP=all` tries every request, else every write.
+//! Row 44, as a sweep: install and cleanup are killed before and after each of their requests.
+//! `AMBIKIALI_SWEEP=all` tries every request, otherwise only writes.
 
 use ambikiali_sandbox::fault::Proxy;
 use ambikiali_sandbox::snapshot::Snapshot;
@@ -23,10 +23,10 @@ fn fault_44_sweep_killed_at_any_request_to_the_remote_nothing_is_lost_or_made_tw
     on_two_clusters(async |clusters| Sweep::of("remote", clusters).await.run().await);
 }
 
-/// Of so many installs that were killed one is cleaned up as it is, the others go on.
+/// One in this many killed installs is cleaned up at once; the others are resumed.
 const CLEANED_AT_ONCE: usize = 5;
 
-/// What is tried on one of the clusters, and what came of it.
+/// The kills tried on one cluster, and their results.
 struct Sweep<'a> {
     name: &'static str,
     behind: Behind<'a>,
@@ -52,13 +52,13 @@ impl Harm {
     }
 }
 
-/// Tries every request, not only the writes.
+/// Whether to try every request, not only writes.
 fn all() -> bool {
     std::env::var("AMBIKIALI_SWEEP").is_ok_and(|value| value == "all")
 }
 
 impl<'a> Sweep<'a> {
-    /// With the points of one undisturbed install and cleanup.
+    /// Collects the points of one undisturbed install and cleanup.
     async fn of(name: &'static str, clusters: &'a Clusters) -> Sweep<'a> {
         let clean = clusters.snapshots().await;
         let behind = Behind::proxies(clusters).await;
@@ -87,7 +87,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Stops at the first harm: what comes after would only be its echo.
+    /// Stops at the first failure, because later ones would only follow from it.
     async fn run(mut self) {
         for point in self.installs.every(CLEANED_AT_ONCE) {
             if self.harm.is_none() {
@@ -124,7 +124,7 @@ impl<'a> Sweep<'a> {
         self.cleaned().await;
     }
 
-    /// Installs that are killed, until one is not; then the same with cleanups.
+    /// Kills installs until one completes, then does the same with cleanups.
     async fn gone_on_with(&mut self) {
         let marks = self.behind.clusters.marks();
         self.installs = self.chain(&INSTALL, self.installs.clone(), CHAIN).await;
@@ -142,7 +142,7 @@ impl<'a> Sweep<'a> {
             let Some(point) = points.next() else { break };
             match self.killed(command, &point).await {
                 true => points.tried(),
-                // The runs before it went past it, and this one to its end.
+                // Earlier runs had already passed this point, so this run completed.
                 false if nth > 0 => {
                     points.again(point);
                     break;
@@ -162,7 +162,7 @@ impl<'a> Sweep<'a> {
         self.harm.left.extend(left);
     }
 
-    /// Whether it came to that. Then everything of ours is named.
+    /// Returns whether the command was killed. If so, the record must name every object of ours.
     async fn killed(&mut self, arguments: &[&str], point: &Point) -> bool {
         println!("{} killed {point}", arguments[0]);
         let gate = point.set(self.proxy());

@@ -1,5 +1,5 @@
-//! The promise that everything else rests on: what we made is named in the record of its cluster, at
-//! every moment. Looked for among all kinds that the server has, by label and by field manager.
+//! The basic promise: at every moment, the record of a cluster names every object that we created there. Objects are
+//! searched in all kinds of the server, by label and by field manager.
 
 use std::collections::BTreeSet;
 
@@ -12,24 +12,24 @@ use serde_json::Value;
 
 use crate::support::{Clusters, get, until};
 
-/// Come before the record, or are it.
+/// Objects that are created before the record, and the record itself.
 const FIRST: [&str; 3] = [
     "Namespace kiali",
     "Lease kiali/ambikiali",
     "ConfigMap kiali/ambikiali-record",
 ];
-/// Mirror a Service, or tell of other objects.
+/// Kinds that mirror a Service or describe other objects.
 const MIRRORS: [&str; 2] = ["Endpoints", "Event"];
 /// How the sandbox tells kwok what to play.
 const SANDBOX: &str = "kwok.x-k8s.io";
 
-/// What is ours in either cluster and not named.
+/// Objects of ours in both clusters that no record names.
 pub async fn lost(clusters: &Clusters) -> Vec<String> {
     let (home, remote) = tokio::join!(lost_in(clusters.home()), lost_in(clusters.remote()));
     [home, remote].concat()
 }
 
-/// A namespace that is going takes its record and all the rest along.
+/// A terminating namespace deletes its record and everything else in it.
 async fn lost_in(cluster: &Cluster) -> Vec<String> {
     until("kiali is not on its way out", async || {
         let namespace = get(cluster, "v1", "Namespace", "kiali").await;
@@ -37,7 +37,7 @@ async fn lost_in(cluster: &Cluster) -> Vec<String> {
     })
     .await;
     let ours = ours(cluster).await;
-    // Looked at last: what is written now can only have been named before.
+    // Read the record last: objects that exist now must have been named before.
     let named = named(cluster).await;
     let lost = ours.into_iter().filter(|object| !named.contains(object));
     lost.map(|object| format!("{}: {object}", cluster.name()))
@@ -68,13 +68,13 @@ async fn list(cluster: &Cluster, kind: ApiResource) -> kube::Result<Vec<String>>
             let ours = ours.filter(is_ours);
             Ok(ours.map(|meta| name(&kind, &meta)).collect())
         }
-        // The kind went since discovery.
+        // The kind was deleted since the discovery.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
-/// We never make an object that another one owns: those carry a copy of our labels and go with it.
+/// We never create an owned object. Owned objects may have a copy of our labels.
 fn is_ours(meta: &ObjectMeta) -> bool {
     let mut labels = meta.labels.iter().flatten();
     let labelled = labels.any(|(label, value)| {

@@ -1,43 +1,42 @@
-//! The moments at which a command can be killed: before and after each of its requests, as they are
-//! in the journal of a run that was not disturbed.
+//! The moments at which a command can be killed: before and after each of its requests, as recorded in the journal of
+//! an undisturbed run.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use ambikiali_sandbox::fault::{Action, Entry, Fault, Gate, Proxy, Verb, When};
 
-/// So many kills after each other, at both moments of each request, before a command is let through
-/// to its end.
+/// How many consecutive kills, before a command is allowed to complete.
 pub const CHAIN: usize = 6;
 
-/// A request, by what it is and not by when it came: requests run side by side, in another order in
+/// Identifies a request by its content and not by its time, because concurrent requests come in a different order in
 /// each run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
     verb: Verb,
     method: String,
     path: String,
-    /// Of those with this verb and path.
+    /// Index among the requests with this verb and path.
     nth: usize,
     moment: Moment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
-    /// It is at the server's door.
+    /// The request has not reached the server.
     Before,
-    /// It was stored, and nobody has heard of it.
+    /// The server has stored it but not responded.
     After,
 }
 
 impl Point {
-    /// Holds that request of the next run. The gate opens when it is so far.
+    /// Holds this request in the next run. The gate opens when the request arrives.
     pub fn set(&self, proxy: &Proxy) -> Gate {
         let gate = Gate::closed();
         let held = gate.clone();
         proxy.add(Fault {
             verbs: alone(self.verb),
-            // As long as the tests run; there are a few hundred.
+            // Leaked on purpose: there are only a few hundred.
             path: self.path.clone().leak(),
             when: When::Nth(self.nth),
             action: match self.moment {
@@ -59,22 +58,22 @@ impl fmt::Display for Point {
     }
 }
 
-/// Those of one command that are to be tried.
+/// The points of one command that are still to be tried.
 #[derive(Clone, Default)]
 pub struct Points {
     all: Vec<Point>,
-    /// The next one last.
+    /// In reverse order: the next point is the last.
     waiting: Vec<Point>,
     tried: usize,
     missed: usize,
 }
 
 impl Points {
-    /// Both moments of each request, or of each write: between two writes nothing changes, and a
-    /// kill there finds the clusters as after the first of them.
+    /// Both moments of each request, or only of each write: between two writes nothing changes, so a kill there finds
+    /// the same state.
     pub fn of(journal: &[Entry], all: bool) -> Points {
         let all = points(journal, all);
-        // Two that were let through would be no sweep.
+        // Fewer points would not be a sweep.
         assert!(all.len() > 30, "{} points", all.len());
         Points {
             waiting: apart(&all),
@@ -95,7 +94,7 @@ impl Points {
         self.waiting.pop()
     }
 
-    /// As the first one of a chain.
+    /// Puts a point back as the first of a chain.
     pub fn again(&mut self, point: Point) {
         self.waiting.push(point);
     }
@@ -104,7 +103,7 @@ impl Points {
         self.tried += 1;
     }
 
-    /// Nothing came to it: a request that depends on time.
+    /// Drops a point whose request never came, because it depends on timing.
     pub fn missed(&mut self) {
         self.missed += 1;
     }
@@ -120,8 +119,8 @@ impl fmt::Display for Points {
     }
 }
 
-/// Requests that are far apart beside each other, as a chain of kills goes through them: what comes
-/// next must not have been done by the way. The next one last.
+/// Orders the points so that consecutive ones are far apart. In a chain of kills, a later point must not have been
+/// passed already. The next point is the last.
 fn apart(points: &[Point]) -> Vec<Point> {
     let requests = points.chunk_by(|a, b| a.path == b.path && a.nth == b.nth && a.verb == b.verb);
     let requests = requests.collect::<Vec<_>>();
@@ -149,7 +148,7 @@ fn points(journal: &[Entry], all: bool) -> Vec<Point> {
             continue;
         }
         points.push(point(Moment::Before));
-        // The answer of a watch or a stream has no end to wait for.
+        // The response of a watch or stream never ends.
         if !matches!(entry.verb, Verb::Watch | Verb::Stream) {
             points.push(point(Moment::After));
         }
@@ -157,8 +156,7 @@ fn points(journal: &[Entry], all: bool) -> Vec<Point> {
     points
 }
 
-/// The reviews of rights are questions; a sign of life in the Lease comes by the clock, and only to
-/// runs that last.
+/// Access reviews only read. Renewals of the Lease depend on the clock.
 fn is_change(entry: &Entry, path: &str) -> bool {
     let review = path.starts_with("/apis/authorization.k8s.io/");
     let sign = entry.method == "PATCH" && path.ends_with("/leases/ambikiali");

@@ -1,5 +1,5 @@
-//! All that answers and watches can suffer, at random: an install ends converged, or with an error
-//! after which it can be gone on with. A seed says what happens to which requests.
+//! Random disturbances of responses and watches: an install converges, or ends with an error after which it can be
+//! resumed. A seed determines what happens to which requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::writes::{duplicated, written};
 use crate::answers::behind::Behind;
 use crate::support::{Ended, INSTALL, on_two_clusters};
 
-/// Shorter than the worst weather: an end by the clock is one of those to go on from.
+/// Short enough that some runs time out, which is one of the errors to resume from.
 const DISTURBED: [&str; 2] = ["--timeout", "60s"];
 
 #[test]
@@ -40,7 +40,7 @@ fn whatever_happens_to_requests_an_install_converges_or_can_be_gone_on_with() {
     });
 }
 
-/// How the disturbed install and the disturbed cleanup ended.
+/// Returns the exit codes of the disturbed install and cleanup.
 async fn weathered(behind: &Behind<'_>, clean: &[Snapshot; 2], random: &mut Random) -> [i32; 2] {
     let clusters = behind.clusters;
     let marks = clusters.marks();
@@ -68,14 +68,14 @@ async fn weathered(behind: &Behind<'_>, clean: &[Snapshot; 2], random: &mut Rand
     [installed, cleaned]
 }
 
-/// In success or in an error of a known class, without a page of somebody else's.
+/// Checks that the run succeeded or failed with a known exit code, and that no foreign page is quoted.
 fn ended(run: &Ended, known: &[i32]) -> i32 {
     assert!(run.code == 0 || known.contains(&run.code), "{run:#?}");
     assert!(!run.stderr.contains("<html>"), "{run:#?}");
     run.code
 }
 
-/// 5 to 20 % of the requests to each cluster, as several kinds of trouble as the seed says.
+/// Disturbs 5 to 20 % of the requests to each cluster, in ways that the seed determines.
 fn weather(behind: &Behind<'_>, random: &mut Random) {
     for proxy in [&behind.home, &behind.remote] {
         let kinds = kinds();

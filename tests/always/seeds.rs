@@ -1,4 +1,4 @@
-//! Chance that can be repeated: a seed always gives the same numbers.
+//! Repeatable random numbers: a seed always gives the same sequence.
 
 use std::ops::RangeInclusive;
 

@@ -1,10 +1,10 @@
-//! What the binary wrote, from the API servers' own logs.
+//! The writes of the binary, from the API servers' audit logs.
 
 use std::collections::BTreeMap;
 
 use ambikiali_sandbox::audit::Mark;
 
-/// Objects that were created more than once since then. The Lease is: each run takes a new one.
+/// Objects created more than once since the marks, except the Lease, which each run creates.
 pub fn duplicated(marks: &[Mark; 2]) -> Vec<String> {
     let mut counts = BTreeMap::new();
     for (cluster, mark) in marks.iter().enumerate() {
@@ -22,7 +22,7 @@ pub fn duplicated(marks: &[Mark; 2]) -> Vec<String> {
         .collect()
 }
 
-/// All writes since then, as they are in the log.
+/// All writes since the marks, as logged.
 pub fn written(marks: &[Mark; 2]) -> Vec<String> {
     let writes = marks.iter().map(|mark| {
         let writes = mark.requests().unwrap().by_agent("ambikiali").writes();

@@ -1,4 +1,4 @@
-//! The binary with a proxy in front of each cluster, and the proof that a disturbed install ended as
+//! Runs the binary with a proxy in front of each cluster, and proves that a disturbed install has the same result as
 //! an undisturbed one.
 
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ impl Behind<'_> {
         }
     }
 
-    /// To both clusters.
+    /// Adds a fault for both clusters.
     pub fn both(&self, verbs: &'static [Verb], when: When, action: Action) {
         for proxy in [&self.home, &self.remote] {
             let action = action.clone();
@@ -58,14 +58,14 @@ impl Behind<'_> {
         output(self.start(timeout)).await
     }
 
-    /// An install under way.
+    /// Starts an install.
     pub fn start(&self, timeout: &str) -> Child {
         let [home, remote] = [["--ctx1", "cluster1"], ["--ctx2", "cluster2"]];
         let more = ["--allow-loopback", "--timeout", timeout];
         self.begin(&[&["install"][..], &home, &remote, &more].concat())
     }
 
-    /// Any command under way.
+    /// Starts any command.
     pub fn begin(&self, arguments: &[&str]) -> Child {
         let mut command = command(arguments, &self.kubeconfig, self.clusters.state());
         command.spawn().expect("the binary starts")
@@ -79,14 +79,14 @@ impl Behind<'_> {
         ambikiali(arguments, &self.kubeconfig, self.clusters.state()).await
     }
 
-    /// Other credentials for a context.
+    /// Sets other credentials for a context.
     pub fn user(&self, context: &str, user: Value) {
         kubeconfig(&self.kubeconfig, self.kubeconfig.clone(), |config| {
             *entry(config, "user", context) = user;
         });
     }
 
-    /// Nothing was created twice, and an undisturbed install finds nothing to write.
+    /// Checks that nothing was created twice and that an undisturbed install writes nothing.
     pub async fn converged(&self) {
         self.heal();
         for mark in &self.marks {
@@ -104,7 +104,7 @@ impl Behind<'_> {
         unwritten(&marks);
     }
 
-    /// What was disturbed on each cluster: at least one such request on both.
+    /// The disturbed requests on each cluster; at least one on both.
     pub fn disturbed(&self, verb: Verb) -> [Vec<Entry>; 2] {
         [&self.home, &self.remote].map(|proxy| {
             let mut entries = proxy.disturbed();

@@ -1,4 +1,4 @@
-//! Rows 1, 2, 3 and 10: a server that has more to do than it can, or is far away.
+//! Rows 1, 2, 3 and 10: an overloaded or slow server.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn fault_01_a_busy_server_gets_the_time_that_it_asks_for() {
     });
 }
 
-/// Each write that was put off. Other requests may be made by two waits at once.
+/// Each throttled write. Other requests may come from two concurrent waits.
 #[track_caller]
 fn came_back_after_a_second(journal: &[Entry]) {
     for (index, entry) in journal.iter().enumerate() {
@@ -60,7 +60,7 @@ fn fault_02_a_time_beyond_the_deadline_is_not_waited_for() {
             ended.error(),
             "\
 kiali operator: cluster2: Deployment kiali/kiali-operator: throttled: asked to wait 3600 s (429 Too Many Requests)
-  fix: run the same command again later; it goes on from here
+  fix: run the same command again later to continue
 "
         );
         assert_eq!(behind.remote.disturbed().len(), 1, "and not asked again");
@@ -71,9 +71,8 @@ kiali operator: cluster2: Deployment kiali/kiali-operator: throttled: asked to w
     });
 }
 
-/// A user of the remote whose requests priority and fairness gives the smallest share there is: one
-/// at once, one that waits, and the next one is refused. The share is so small because another
-/// level, which nobody uses, takes most of the 600 that there are.
+/// A user of the remote with the smallest share of API priority and fairness: one request runs, one waits, and the
+/// next one is rejected. The share is so small because another, unused level takes most of the 600 seats.
 const SMALL_SHARE: &str = r"
 apiVersion: v1
 kind: ServiceAccount
@@ -133,7 +132,7 @@ fn fault_03_a_server_whose_queue_is_full_gets_four_requests_at_once() {
     });
 }
 
-/// From the moment that a refused request is made again, the refusal is known for certain.
+/// Once a throttled request is retried, the binary certainly knows that it was throttled.
 #[track_caller]
 fn spared(journal: &[Entry]) {
     let mut refused = HashSet::new();
@@ -147,7 +146,7 @@ fn spared(journal: &[Entry]) {
     });
     let known = known.expect("a request that the server refused and that was made again");
     for (index, entry) in journal.iter().enumerate().skip(known) {
-        // Those that were given up a moment ago, of which the proxy may not have heard yet.
+        // Requests that were cancelled recently, which the proxy may not have noticed yet.
         let given_up = journal[..index].iter().rev();
         let given_up = given_up
             .take_while(|before| entry.at.duration_since(before.at) < Duration::from_secs(1))

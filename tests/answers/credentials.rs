@@ -1,4 +1,4 @@
-//! Rows 13 to 15: credentials that end, that are not to be had, and that were never good.
+//! Rows 13 to 15: credentials that expire, cannot be loaded, or never worked.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -25,10 +25,10 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-
 subjects: [{kind: ServiceAccount, name: runner, namespace: default}]
 ";
 
-/// What plugins here say on stderr.
+/// What the plugins print to stderr.
 const SECRET: &str = "s3cret";
 
-/// A program that a kubeconfig names for its credentials: a shell by another name.
+/// A credential plugin: a shell under another name.
 struct Plugin {
     program: PathBuf,
     script: String,
@@ -58,7 +58,7 @@ impl Plugin {
         }})
     }
 
-    /// The process of each time that it was run.
+    /// The process id of each run.
     fn runs(&self) -> Vec<String> {
         let runs = fs::read_to_string(self.program.with_file_name("runs")).expect("a run");
         runs.lines().map(String::from).collect()
@@ -81,7 +81,7 @@ fn fault_13_credentials_that_expire_are_fetched_once_and_fixed_ones_are_named() 
             });
         };
         refuse(When::Always);
-        // A client certificate is what it is.
+        // A client certificate cannot be refreshed.
         stopped(&behind.install("90s").await.exited(8));
         assert_eq!(behind.remote.disturbed().len(), 1);
 
@@ -121,7 +121,7 @@ kiali operator: cluster2: Deployment kiali/kiali-operator: the credentials expir
     );
 }
 
-/// The error of an install with another entry for cluster2, which must not write anything.
+/// The error of an install with another kubeconfig entry for cluster2, which must write nothing.
 async fn refused(clusters: &Clusters, what: &str, value: &Value) -> String {
     let copy = clusters.state().join("kubeconfig");
     let original = clusters.sandbox.kubeconfig();
@@ -132,7 +132,7 @@ async fn refused(clusters: &Clusters, what: &str, value: &Value) -> String {
     let install = [&INSTALL[..7], &["20s"]].concat();
     let ended = ambikiali(&install, &copy, clusters.state()).await.exited(8);
     assert_eq!(ended.stdout, "");
-    // What a plugin that is waited for says is passed on as it says it, and nowhere else.
+    // The stderr of a slow plugin is passed on immediately, and appears nowhere else.
     let mut own = ended
         .stderr
         .lines()
@@ -147,10 +147,10 @@ fn fault_14_a_plugin_that_hangs_or_fails_is_named_and_not_repeated() {
     on_two_clusters(async |clusters| {
         let half = format!("echo '{{\"status\": {{\"token\": [\"{SECRET}'");
         for (script, cause) in [
-            ("exec sleep 600", "gave no answer in 20 s"),
+            ("exec sleep 600", "did not answer within 20 s"),
             (
                 "exit 3",
-                "failed (exit status: 3); its own words are held back, as a token may be in them; kubectl shows them",
+                "failed (exit status: 3); its output is hidden because it may contain a token; kubectl shows it",
             ),
             (&half, "printed no ExecCredential"),
         ] {
@@ -165,7 +165,7 @@ fn fault_14_a_plugin_that_hangs_or_fails_is_named_and_not_repeated() {
             let runs = plugin.runs();
             assert_eq!(runs.len(), 1);
             until("the plugin has ended", async || {
-                // Of a process that nobody fetched, nothing but this is left.
+                // An ended process that was not reaped has an empty command line.
                 let command = fs::read(format!("/proc/{}/cmdline", runs[0]));
                 command.unwrap_or_default().is_empty()
             })

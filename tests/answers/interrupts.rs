@@ -1,5 +1,5 @@
-//! Row 43: Ctrl-C and SIGTERM at requests all over an install and a cleanup. The server hangs on each
-//! of these, so that an end is the program's own.
+//! Row 43: Ctrl-C and SIGTERM at requests throughout an install and a cleanup. The server hangs on each of these, so
+//! that only the signal can end the command.
 
 use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::fault::{Action, Entry, Fault, Proxy, Verb, When};
@@ -8,9 +8,9 @@ use tokio::process::Command;
 use super::behind::Behind;
 use crate::support::{Ended, INSTALL, get, on_two_clusters, output, until};
 
-/// Of the requests to each cluster.
+/// How many requests to each cluster are tried.
 const POINTS: usize = 6;
-/// From an install; a cleanup has no way back.
+/// Printed for an install only; a cleanup cannot be undone.
 const BACK: &str = "  to undo:    ambikiali cleanup";
 
 #[test]
@@ -24,7 +24,7 @@ fn fault_43_an_interrupt_at_any_request_is_gone_on_with_or_cleaned_up() {
         let mut released = 0;
         for point in 0..2 * POINTS {
             let (proxy, all) = (proxies[point % 2], all[point % 2]);
-            // Whether the last few are made depends on how the waits before them go.
+            // The last few requests depend on the timing of the waits, so skip them.
             let nth = 1 + (point / 2) * (all * 8 / 10) / (POINTS - 1);
             let (signal, code) = [("INT", 130), ("TERM", 143)][point / 2 % 2];
             let action = [Action::Silence, Action::SilenceAfter][point / 3 % 2].clone();
@@ -41,10 +41,10 @@ fn fault_43_an_interrupt_at_any_request_is_gone_on_with_or_cleaned_up() {
             }
             behind.cleanup().await.succeeded();
         }
-        // Not where a write hangs, nor on a machine that is too slow for it.
+        // It cannot be released if a write hangs or if the machine is too slow.
         assert!(released > 0, "the next run has to wait for the Lease");
         let remote = &behind.remote;
-        // The first one is a review of rights; whatever only looks ends with the first signal.
+        // The first request is an access review. Read-only work ends with the first signal.
         let fault = hang(Verb::WRITES, 5, Action::Silence);
         let both = ["INT", "TERM"];
         let (_, ended) = interrupted(&behind, remote, fault, &INSTALL, &both).await;
@@ -59,8 +59,7 @@ fn fault_43_an_interrupted_cleanup_is_gone_on_with() {
     on_two_clusters(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         for point in 0..POINTS {
-            // How far a cleanup comes before it is interrupted is a matter of the machine: each one
-            // begins with all there is. It is gone on with by an install, or by another cleanup.
+            // How far a cleanup gets depends on the machine, so each one starts with a whole install.
             behind.install("90s").await.succeeded();
             let proxy = [&behind.home, &behind.remote][point % 2];
             let (signal, code) = [("INT", 130), ("TERM", 143)][point / 2 % 2];
@@ -86,7 +85,7 @@ fn hang(verbs: &'static [Verb], nth: usize, action: Action) -> Fault {
     }
 }
 
-/// A command one of whose requests to one cluster hangs, and is interrupted there.
+/// Runs a command, lets one of its requests hang, and interrupts it there.
 async fn interrupted(
     behind: &Behind<'_>,
     proxy: &Proxy,
@@ -114,8 +113,8 @@ async fn interrupted(
     (held, ended)
 }
 
-/// What was written to each cluster is told, and how to go on and back. A write without an answer is
-/// in the audit log or not: the one that hangs, and any that a slow server had not answered in time.
+/// The summary counts the writes to each cluster and says how to resume and undo. Writes without a response may or
+/// may not be in the audit log.
 #[track_caller]
 fn told(ended: &Ended, point: usize, held: &Entry, marks: &[Mark; 2], back: Option<&'static str>) {
     assert_eq!(ended.stdout, "");
@@ -147,7 +146,7 @@ fn told(ended: &Ended, point: usize, held: &Entry, marks: &[Mark; 2], back: Opti
     assert_eq!(told.lines().collect::<Vec<_>>(), lines);
 }
 
-/// What stands before a word.
+/// The number before a word.
 #[track_caller]
 fn count(line: Option<&str>, word: &str) -> usize {
     let line = line.unwrap_or_default();
@@ -161,13 +160,13 @@ fn is_change(entry: &Entry) -> bool {
     [Verb::Write, Verb::Delete].contains(&entry.verb) && !is_beside(entry)
 }
 
-/// A question that is sent as a write, or the Lease: neither is told.
+/// Access reviews, dry runs and the Lease, which the summary does not count.
 fn is_beside(entry: &Entry) -> bool {
     let groups = ["authorization.k8s.io", "coordination.k8s.io"];
     groups.iter().any(|group| entry.uri.contains(group))
 }
 
-/// Writes that the server did.
+/// The writes that the server executed.
 fn done(mark: &Mark) -> usize {
     let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
     let done = writes.iter().filter(|write| write.code < 300);

@@ -1,4 +1,4 @@
-//! Row 11: half an answer is no answer.
+//! Row 11: a truncated response is an error.
 
 use ambikiali_sandbox::fault::{Action, Fault, Verb, When};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};

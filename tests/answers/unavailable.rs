@@ -1,4 +1,4 @@
-//! Rows 4, 5, 6 and 9: a server that is there, but not to be had.
+//! Rows 4, 5, 6 and 9: a server that is reachable but unavailable.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::behind::Behind;
 use crate::support::{masked, on_two_clusters, patch};
 
-/// The write of the operator on the remote, each time.
+/// A fault on each write of the operator's Deployment on the remote.
 fn operator_of_remote(action: Action) -> Fault {
     Fault {
         verbs: Verb::WRITES,
@@ -97,7 +97,7 @@ error: kiali operator: cluster2: Deployment kiali/kiali-operator: answered 502 B
 fn fault_09_a_server_that_never_answers_is_given_up_by_name() {
     on_two_clusters(async |clusters| {
         let behind = Behind::proxies(clusters).await;
-        // All else is there: nothing but this write may come to the deadline.
+        // Everything else exists, so that only this write can reach the deadline.
         behind.install("90s").await.succeeded();
         let edit = json!({"spec": {"replicas": 0}});
         let operator = "kiali/kiali-operator";
@@ -122,7 +122,7 @@ fn fault_09_a_server_that_never_answers_is_given_up_by_name() {
     });
 }
 
-/// From the error to the end.
+/// The output from the error to the end.
 fn error(stderr: &str) -> String {
     let begin = stderr.find("error: ").expect("an error");
     masked(&stderr[begin..])

@@ -1,4 +1,4 @@
-//! Rows 16 to 19: watches that end, lie, fall silent or open late.
+//! Rows 16 to 19: watches that end, send wrong events, fall silent or open late.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn fault_18_a_watch_that_falls_silent_is_left_for_a_new_look() {
             when: When::First(1),
             action: Action::HalfOpen,
         });
-        // A wait that only ended with the command would fail it.
+        // A wait that ends only at the deadline would fail the command.
         behind.install("60s").await.succeeded();
         assert_eq!(behind.remote.disturbed().len(), 1);
         looked_again(&behind.remote);
@@ -112,7 +112,7 @@ fn fault_19_what_happens_before_a_watch_opens_is_seen_by_that_watch() {
     });
 }
 
-/// After the last disturbed watch of each object there was one more look at it.
+/// Checks that each object was read again after its last disturbed watch.
 #[track_caller]
 fn looked_again(proxy: &Proxy) {
     let journal = proxy.journal();
@@ -130,7 +130,7 @@ fn path(entry: &Entry) -> &str {
     entry.uri.split('?').next().unwrap_or_default()
 }
 
-/// Of the one object that is watched.
+/// The name of the watched object.
 fn name(watch: &Entry) -> &str {
     let (_, after) = watch.uri.split_once("metadata.name%3D").expect("a name");
     after.split('&').next().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Rows 7 and 8: the server does what it is told, and nobody hears of it.
+//! Rows 7 and 8: the server executes a write, but its response is lost.
 
 use ambikiali_sandbox::fault::{Action, Answer, Verb, When};
 
@@ -17,7 +17,7 @@ fn fault_08_a_write_that_was_stored_and_cut_off_is_not_made_twice() {
     answers_are_lost(Action::DropAfter);
 }
 
-/// Of the first try of each write and each delete, on both clusters.
+/// Loses the response to the first try of each write and delete on both clusters.
 fn answers_are_lost(how: Action) {
     on_two_clusters(async |clusters| {
         let behind = Behind::proxies(clusters).await;

@@ -1,4 +1,4 @@
-//! Fields that somebody added to our objects are seen, named and taken out again.
+//! Fields that others added to our objects are detected, named and removed.
 
 use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ async fn merged(cluster: &Cluster, (api_version, kind, name): Name, change: &Val
     merge(cluster, api_version, kind, name, change).await;
 }
 
-/// All that a manifest decides on.
+/// The contents that our manifests determine.
 async fn contents(cluster: &Cluster) -> Vec<Value> {
     let mut all = Vec::new();
     for name in ALL {
@@ -60,7 +60,7 @@ async fn contents(cluster: &Cluster) -> Vec<Value> {
     all
 }
 
-/// Something to each kind of object, by somebody who may change them.
+/// Adds a field to each kind of object.
 async fn edited(home: &Cluster) {
     let operator = json!({"spec": {"template": {"spec": {
         "hostPID": true,
@@ -92,7 +92,7 @@ async fn edited(home: &Cluster) {
     merged(home, BINDING, &json!({"subjects": subjects})).await;
 }
 
-/// As `status` says it, without the columns before the object.
+/// The lines of `status`, without the columns before the object.
 const DRIFTED: [&str; 9] = [
     "Gateway istio-system/prometheus-gateway: added by somebody at TIME: .spec.listeners[open]",
     "ConfigMap kiali/prometheus-config: added by somebody at TIME: .data['other.yml']",
@@ -145,14 +145,14 @@ fn attack_07_what_somebody_added_is_named_planned_and_taken_out() {
     });
 }
 
-/// A further install has nothing to do.
+/// Checks that another install has nothing to do.
 async fn whole(clusters: &Clusters) {
     let marks = clusters.marks();
     clusters.installed().await;
     unwritten(&marks);
 }
 
-/// An edit by whoever calls himself as we do, or empties the server's book of who set what.
+/// Edits an object with our field manager, or with emptied managedFields.
 async fn disguised(home: &Cluster, name: &str, change: &Value) {
     let api = Api::<Deployment>::namespaced(home.client(), "kiali");
     let params = PatchParams {
@@ -189,7 +189,7 @@ fn attack_07_an_edit_under_our_own_name_or_with_the_servers_book_emptied_is_seen
         assert_eq!(contents(home).await, before);
         clusters.run(&["status"]).await.succeeded();
         whole(clusters).await;
-        // It is still ours, and goes with the rest.
+        // The object is still ours and is removed with the rest.
         clusters.cleaned().await;
     });
 }

@@ -1,4 +1,4 @@
-//! The remote's token never goes over a connection without TLS.
+//! The remote's token is never sent over a connection without TLS.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -14,8 +14,8 @@ use crate::support::{
     BOTH, INSTALL, ambikiali, entry, kubeconfig, masked, on_two_clusters, unwritten,
 };
 
-/// As `kubectl proxy`: an API server without TLS, by the credentials of whoever runs it. It writes down
-/// what it is asked, and with which token.
+/// Like `kubectl proxy`: an API server without TLS that uses its owner's credentials. It logs each request and its
+/// token.
 async fn plain(cluster: &Cluster) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -69,7 +69,7 @@ fn attack_05_the_token_of_a_remote_is_never_sent_in_clear_text() {
             }
         }
         assert_eq!(heard(), Vec::<String>::new());
-        // The kubeconfig itself may say so, as for kubectl; Kiali is not given it.
+        // As in kubectl, the kubeconfig may use http, but Kiali does not get such an address.
         let file = clusters.state().join("plain");
         let file = kubeconfig(clusters.sandbox.kubeconfig(), file, |config| {
             *entry(config, "cluster", "cluster2") = serde_json::json!({"server": http});
@@ -77,7 +77,7 @@ fn attack_05_the_token_of_a_remote_is_never_sent_in_clear_text() {
         let ended = ambikiali(&INSTALL, &file, clusters.state()).await.exited(3);
         let refused = "\
 [AK1020] cluster2: API server of the kubeconfig: cannot be given to Kiali: the address must be \
-https://HOST[:PORT][/PATH]: it does not begin with https://, and a token is sent there
+https://HOST[:PORT][/PATH]: it must start with https://, because a token is sent to it
   fix: name the address that pods of home reach: --api-server2 https://HOST:PORT
 ";
         let error = masked(&ended.error());
@@ -88,7 +88,7 @@ https://HOST[:PORT][/PATH]: it does not begin with https://, and a token is sent
         let asked = heard();
         assert!(!asked.is_empty(), "it was not asked at all");
         assert!(asked.iter().all(|line| line.ends_with(' ')), "{asked:#?}");
-        // One that is named serves Kiali.
+        // An address from the user works for Kiali.
         let named = [&INSTALL[..], &["--api-server2", clusters.remote().server()]].concat();
         ambikiali(&named, &file, clusters.state()).await.succeeded();
         let asked = heard();

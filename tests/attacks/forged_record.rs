@@ -1,4 +1,4 @@
-//! A record is a ConfigMap that others may write: it never chooses what is deleted or run.
+//! The record is a ConfigMap that others may write, so it alone never decides what is deleted or run.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::support::{
     recorded_as, remove, rewritten, unwritten, widgets,
 };
 
-/// What others have, in a namespace of theirs and in the whole cluster.
+/// Foreign objects, namespaced and cluster-wide.
 const THEIRS: &str = "
 apiVersion: v1
 kind: Namespace
@@ -57,9 +57,9 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: promethe
 subjects: [{kind: ServiceAccount, name: robot, namespace: team}]
 ";
 
-/// The documents, with a copy of our labels where one asks for them.
+/// Applies the documents, with a copy of our labels where they ask for it.
 async fn theirs(clusters: &Clusters) -> Foreign<'_> {
-    // The install is called after its home and namespace; it is there after a first one.
+    // The id of an install depends only on its home and namespace, so a first install shows it.
     clusters.installed().await;
     let record = get(clusters.home(), "v1", "ConfigMap", "kiali/ambikiali-record").await;
     let labels = record.expect("a record")["metadata"]["labels"].clone();
@@ -81,14 +81,14 @@ async fn entries(theirs: &Foreign<'_>, origin: &str) -> Vec<Value> {
         .map(|live| recorded_as(origin, &live))
         .collect::<Vec<_>>();
     assert_eq!(entries.len(), 10);
-    // A kind that no server spells so, of which the client makes the same address.
+    // A misspelt kind for which the client builds the same URL.
     let mut namespace = entries[0].clone();
     namespace["kind"] = json!("namespace");
     entries.push(namespace);
     entries
 }
 
-/// What a cleanup says that it removed, or would.
+/// The objects that a cleanup reports as removed, or to be removed.
 fn removed(document: &str) -> BTreeSet<String> {
     let document: Value = serde_json::from_str(document).expect("JSON");
     let removed = document["removed"].as_array().expect("a list").iter();
@@ -97,7 +97,7 @@ fn removed(document: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Of an object of others with a name of ours and the labels of this install.
+/// The message for a foreign object with our name and the labels of this install.
 const NOT_MADE_BY_US: &str = "it carries the labels of this install, but somebody set fields of it";
 
 #[test]
@@ -120,7 +120,7 @@ fn attack_02_a_forged_record_deletes_nothing_that_is_not_ours() {
         let ended = clusters.run(&json).await.exited(6);
         assert_eq!(removed(&dry.stdout), removed(&ended.stdout));
         let document: Value = serde_json::from_str(&ended.stdout).expect("JSON");
-        // One of them has a name of ours and our labels, and is somebody's by the server's book.
+        // One of them has our name and labels, but belongs to others according to managedFields.
         let left = json!({
             "cluster": "cluster1", "object": "ClusterRole prometheus", "reason": NOT_MADE_BY_US,
         });
@@ -131,7 +131,7 @@ fn attack_02_a_forged_record_deletes_nothing_that_is_not_ours() {
         }
         clusters.assert_unchanged(&before).await;
 
-        // The forged record went with the namespace: nothing spoils a cleanup for good.
+        // The forged record was deleted with the namespace, so it does not block later cleanups.
         let again = clusters.run(&["cleanup"]).await.exited(6);
         let left = format!("left  cluster1      ClusterRole prometheus: {NOT_MADE_BY_US}\n");
         assert_eq!(again.stdout, left);
@@ -185,7 +185,7 @@ fn attack_02_a_name_of_ours_without_our_label_is_left_and_told() {
     });
 }
 
-/// With all that makes it look ours, even the field manager: the list does not have it.
+/// The object looks like ours, even by its field manager, but the built-in inventory does not list it.
 #[test]
 fn attack_02_our_labels_on_an_object_of_others_delete_it_neither_with_nor_without_a_record() {
     on_two_clusters(async |clusters| {
@@ -203,7 +203,7 @@ fn attack_02_our_labels_on_an_object_of_others_delete_it_neither_with_nor_withou
         let ended = clusters.run(&["cleanup"]).await.exited(6);
         let left = "left  cluster1      ConfigMap default/copy\n";
         assert!(ended.stdout.contains(left), "{}", ended.stdout);
-        // Without a record all labels are searched for.
+        // Without a record, all objects with our labels are searched.
         let again = clusters.run(&["cleanup"]).await.exited(6);
         assert!(again.stdout.contains(left), "{}", again.stdout);
         assert_eq!(copy.all().await, before);
@@ -212,7 +212,7 @@ fn attack_02_our_labels_on_an_object_of_others_delete_it_neither_with_nor_withou
     });
 }
 
-/// Of the name that Istio's sample has too.
+/// A Deployment with the name of Istio's sample.
 fn sample(labels: &Value, replicas: u8) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
@@ -227,7 +227,7 @@ fn sample(labels: &Value, replicas: u8) -> Value {
     })
 }
 
-/// By somebody who may change it and not delete it, in the name of our field manager.
+/// A user who may change the object but not delete it applies it with our field manager.
 #[test]
 fn attack_02_our_labels_and_manager_on_a_name_of_ours_delete_nothing_that_others_made() {
     on_two_clusters(async |clusters| {
@@ -245,7 +245,7 @@ fn attack_02_our_labels_and_manager_on_a_name_of_ours_delete_nothing_that_others
         let made = Foreign::made(clusters.remote(), made, "kubectl-create").await;
         let dressed = sample(&labels, 0);
         Foreign::made(clusters.remote(), vec![dressed], "ambikiali").await;
-        // Its controller goes on to write its status.
+        // Its controller continues to update the status.
         let uid = async || {
             made.all().await[0]
                 .as_ref()
@@ -380,7 +380,7 @@ fn attack_03_a_value_that_no_flag_takes_makes_the_record_an_edited_one() {
     });
 }
 
-/// The same record from another machine: what is said there is taken, and kept there.
+/// The same record from another machine: its options are used and kept.
 #[test]
 fn attack_03_what_was_said_on_another_machine_is_said_once_more() {
     on_two_clusters(async |clusters| {

@@ -1,4 +1,4 @@
-//! Answers without an end, and lists without a measure.
+//! Endless responses and huge lists.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio::process::Child;
 use crate::answers::behind::Behind;
 use crate::support::{BOTH, Ended, masked, on_two_clusters, output};
 
-/// Of a whole run, in MiB.
+/// Memory limit of a run, in MiB.
 const MEMORY: usize = 400;
 
-/// The end of a run, and the most memory that it ever had, in MiB.
+/// The result of a run and its peak memory in MiB.
 async fn measured(child: Child) -> (Ended, usize) {
     let status = format!("/proc/{}/status", child.id().expect("a process"));
     let most = std::cell::Cell::new(0);
@@ -66,15 +66,15 @@ fn attack_12_answers_without_a_measure_are_refused_by_name_and_cost_no_memory() 
             ),
             (
                 flood(list, "{},", endless),
-                format!("{answer} has more than 500000 objects in it"),
+                format!("{answer} has more than 500000 objects"),
             ),
             (
                 flood(list, "[[],[]],", endless),
-                format!("{answer} has more than 500000 objects in it"),
+                format!("{answer} has more than 500000 objects"),
             ),
             (
                 flood("", "[", endless),
-                format!("{answer} has more than 500000 objects in it"),
+                format!("{answer} has more than 500000 objects"),
             ),
             (
                 flood(&again, "", 0),
@@ -111,7 +111,7 @@ fn attack_12_all_answers_at_once_and_a_line_without_an_end_cost_no_memory() {
         }
         behind.heal();
         behind.cleanup().await.succeeded();
-        // As fast as a network is, and not as this machine: the clusters live on it too.
+        // At network speed: full speed would starve the clusters on this machine.
         let line = Flood {
             head: "{\"type\":\"".into(),
             piece: "x".repeat(64 << 10),

@@ -1,4 +1,4 @@
-//! Rendering stays inside its folder.
+//! Rendering never writes outside of its folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::support::{Ended, ambikiali};
 
 const LIST: &str = ".ambikiali-rendered";
-/// One that every render writes.
+/// A file that every render writes.
 const FILE: &str = "home/05-configmap-kiali-prometheus-config.yaml";
 
-/// What is beside the folder, and must stay as it is.
+/// A folder next to the output folder, which must stay unchanged.
 struct Place {
     root: tempfile::TempDir,
     before: BTreeMap<PathBuf, String>,
@@ -50,7 +50,7 @@ impl Place {
         ambikiali(&arguments, Path::new("/nonexistent"), self.root.path()).await
     }
 
-    /// Refused, with the cause, with nothing outside changed and nothing inside.
+    /// Checks that render fails with this cause and changes nothing inside or outside of the folder.
     async fn refuses(&self, cause: &str) {
         let inside = all(&self.out());
         for more in [&[][..], &["--force"]] {
@@ -70,7 +70,7 @@ impl Place {
     }
 }
 
-/// Every file below, by its text; of what is no file, what it is.
+/// All entries below a folder, with their text or type.
 fn all(folder: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -100,8 +100,7 @@ fn linked(at: &Path, to: &str) {
 #[tokio::test]
 async fn attack_11_a_link_in_the_folder_leads_nowhere() {
     for (at, to) in [
-        // A file of ours, one of ours that is rendered no more, a folder, the list; what is there and
-        // what is not; relative and absolute.
+        // A rendered file, a stale file, a folder and the list; existing and missing targets; relative and absolute.
         (FILE, "../../outside/secret"),
         (FILE, "../../outside/new"),
         (FILE, "/dev/null"),
@@ -125,7 +124,7 @@ async fn attack_11_a_link_in_the_folder_leads_nowhere() {
 #[tokio::test]
 async fn attack_11_a_file_that_is_to_go_is_no_way_out_either() {
     let place = Place::new().await;
-    // Rendered once, now replaced by a link to what somebody wants removed.
+    // A rendered file, replaced by a link to a file that the attacker wants removed.
     let list = fs::read_to_string(place.out().join(LIST)).expect("a list");
     let old = place.out().join("old");
     fs::write(place.out().join(LIST), format!("{list}old/secret.yaml\n")).expect("a list");

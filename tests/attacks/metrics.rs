@@ -1,5 +1,5 @@
-//! What whoever reaches the Gateway in front of a Prometheus gets of it, and what a remote that means harm
-//! sends to home in place of metrics.
+//! What a client can read through the Gateway in front of a Prometheus, and what a malicious remote can send to home
+//! instead of metrics.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,14 +9,14 @@ use crate::support::web_server::{WebServer, page};
 use crate::support::{Clusters, get, masked, on_two_clusters, until};
 
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
-/// In src/steps/aggregate_metrics/config.rs.
+/// As in src/steps/aggregate_metrics/config.rs.
 const SAMPLES: usize = 180_000;
 
 fn series(count: usize) -> String {
     (0..count).map(|i| format!("a{{i=\"{i}\"}} 1\n")).collect()
 }
 
-/// With a Prometheus of the remote's own choice, which is well-behaved for now.
+/// An install with the remote's own Prometheus, which behaves well for now.
 async fn scraping(clusters: &Clusters) -> WebServer {
     let server = WebServer::start(page(&series(3))).await;
     let at = server.address.to_string();
@@ -24,7 +24,7 @@ async fn scraping(clusters: &Clusters) -> WebServer {
     server
 }
 
-/// The lines of a verify about scrape targets.
+/// The lines of `verify` about scrape targets.
 async fn targets(clusters: &Clusters) -> String {
     let ended = clusters.run(&VERIFY).await.exited(5);
     let masked = masked(&ended.stdout);
@@ -36,7 +36,7 @@ const HOME: &str = "ok        scrape target  cluster1      http://ADDRESS:9090/f
 
 async fn federated(address: &str, selector: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("the Gateway");
-    // As of old: an answer in chunks would break lines.
+    // With HTTP/1.0, because a chunked response would break lines.
     let request = format!("GET /federate?match[]={selector} HTTP/1.0\r\nhost: x\r\n\r\n");
     stream
         .write_all(request.as_bytes())
@@ -59,7 +59,7 @@ fn attack_08_federate_serves_the_job_of_the_mesh_alone_and_each_of_our_pods_is_b
             let gateway = get(cluster, "gateway.networking.k8s.io/v1", "Gateway", gateway).await;
             let address = &gateway.expect("a Gateway")["status"]["addresses"][0]["value"];
             let address = format!("{}:9090", address.as_str().expect("an address"));
-            // Of all that it scrapes something is there only when each of its pods had its turn.
+            // Wait until each of its pods was scraped.
             until("series of ztunnels", async || {
                 let answer = federated(&address, "{__name__=~%22.%2B%22}").await;
                 let lines = answer.lines().filter(|line| line.contains('{'));
@@ -93,7 +93,7 @@ fn attack_08_federate_serves_the_job_of_the_mesh_alone_and_each_of_our_pods_is_b
 #[test]
 fn attack_08_a_page_of_too_many_series_or_labels_stops_one_target_and_no_other() {
     on_two_clusters(async |clusters| {
-        // A page of that size takes its time, and a scrape must end before the next one.
+        // A response of that size takes long, and a scrape must end before the next one.
         clusters.scraped_as_configured(true);
         let server = scraping(clusters).await;
         clusters.scraped_as_configured(false);
@@ -102,7 +102,7 @@ fn attack_08_a_page_of_too_many_series_or_labels_stops_one_target_and_no_other()
         for (body, why) in [
             (
                 series(SAMPLES + 1),
-                "sample limit exceeded; the Prometheus of cluster2 keeps more series than the limit in ConfigMap prometheus-config lets through",
+                "sample limit exceeded; the Prometheus of cluster2 keeps more series than ConfigMap prometheus-config allows",
             ),
             (
                 format!(
@@ -152,7 +152,7 @@ fn attack_09_a_remote_that_answers_with_a_redirect_sends_home_nowhere() {
             let (home, remote) = said.split_at(HOME.len());
             assert_eq!(home, HOME);
             let named = format!(
-                "/federate is down: server returned HTTP status {code}; no redirect is followed: what answers there is not a Prometheus that can be scraped\n"
+                "/federate is down: server returned HTTP status {code}; redirects are not followed: the address is not that of a Prometheus\n"
             );
             assert!(remote.ends_with(&named), "{remote}");
             assert!(server.asked() > before);

@@ -1,4 +1,4 @@
-//! Namespace kiali goes only when nothing of others is in it, and when that is known.
+//! Namespace kiali is deleted only if it has no foreign objects and if that is certain.
 
 use ambikiali_sandbox::fault::{Action, Answer, Fault, Verb, When};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::support::{
     widgets,
 };
 
-/// Owned by what is in the whole cluster and stays, by nobody that is there, and by nothing.
+/// Objects owned by a cluster-wide object that stays, by a missing owner, and by nothing.
 const THEIRS: &str = "
 apiVersion: v1
 kind: ConfigMap
@@ -68,7 +68,7 @@ fn attack_04_owned_objects_leases_and_slices_of_others_keep_the_namespace() {
     });
 }
 
-/// All that is served but the kind of the widgets.
+/// Rights for all kinds except the widgets.
 async fn rights(clusters: &Clusters) -> Foreign<'_> {
     let groups = clusters.remote().client().list_api_groups().await;
     let groups = groups
@@ -175,7 +175,7 @@ fn attack_04_a_list_of_kinds_that_names_too_little_keeps_the_namespace() {
             assert_eq!(notes.all().await, before);
             behind.heal();
         }
-        // With the whole list it is seen for what it is.
+        // With a complete list of kinds, the object is found.
         let ended = clusters.run(&["cleanup"]).await.exited(6);
         kept(&ended, "it holds ConfigMap kiali/notes\n");
         notes.removed().await;

@@ -1,4 +1,4 @@
-//! No input makes a panic.
+//! No input causes a panic.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -9,7 +9,7 @@ use ambikiali_sandbox::fault::{Action, Answer, Verb, When};
 use crate::answers::behind::Behind;
 use crate::support::{BOTH, Ended, command, on_two_clusters, output, text};
 
-/// Without any cluster.
+/// Commands that need no cluster.
 const TALKATIVE: [&[&str]; 9] = [
     &["--help"],
     &["--version"],
@@ -37,7 +37,7 @@ async fn attack_15_a_full_device_is_an_error_in_one_line() {
         let said = "error: stdout: No space left on device\n";
         assert_eq!((code, stderr.as_str()), (Some(1), said), "{arguments:?}");
     }
-    // An exit code that says more stays.
+    // A more specific exit code is kept.
     let wrong = ["status", "--nonsense"];
     let mut command = command(&wrong, Path::new("/nowhere"), Path::new("/nowhere"));
     let child = command.stdout(full()).stderr(full()).spawn();
@@ -57,7 +57,7 @@ async fn attack_15_a_reader_that_leaves_is_no_error() {
     }
 }
 
-/// It ended by itself, with an exit code of its own and words of its own.
+/// Checks that the run ended by itself with a documented exit code and without a panic.
 #[track_caller]
 fn no_panic(what: &str, ended: &Ended) {
     assert!(
@@ -106,7 +106,7 @@ fn attack_15_no_answer_of_an_api_server_makes_a_panic() {
             for (code, retry_after) in
                 [(200, None), (429, Some(u32::MAX)), (500, None), (999, None)]
             {
-                // What is tried again would take the time of all.
+                // Skip responses that are retried: they would take too long.
                 if code != 200 && body.len() > 100 {
                     continue;
                 }

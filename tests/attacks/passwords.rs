@@ -1,4 +1,4 @@
-//! A password in the address of a server is shown nowhere.
+//! A password in a server's address is never shown.
 
 use std::path::PathBuf;
 
@@ -21,8 +21,7 @@ fn hides(what: &str, ended: &Ended) {
     }
 }
 
-/// The kubeconfig with that in front of the addresses of both servers, which take it: the real ones know no
-/// passwords.
+/// The kubeconfig with a login in the addresses of both servers, which are proxies that accept it.
 fn with_user(clusters: &Clusters, servers: &[Proxy; 2], user: &str) -> PathBuf {
     let [one, two, both] = ["one", "two", "both"].map(|name| clusters.state().join(name));
     let one = servers[0].kubeconfig(clusters.sandbox.kubeconfig(), one);
@@ -82,7 +81,7 @@ fn attack_18_a_password_in_an_address_is_never_shown_nor_handed_on() {
 #[tokio::test]
 async fn attack_18_a_password_in_an_address_is_not_in_errors_either() {
     for server in [
-        // Nobody listens; not well-formed in the password, the port, the host; no scheme.
+        // Nothing listens; malformed password, port and host; no scheme.
         "https://user:hunter2@127.0.0.1:1",
         "https://user:hunter2@127.0.0.1:1/k8s/clusters/c-1",
         "https://user:hun%2Fhunter2@127.0.0.1:1",

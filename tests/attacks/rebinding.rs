@@ -1,4 +1,4 @@
-//! The dashboard's local port answers the local browser only.
+//! The dashboard's local port answers only requests of the local browser for its own page.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Dashboard {
         BufReader::new(stream.expect("a connection"))
     }
 
-    /// The status line of the answer to a head, on a connection of its own.
+    /// Sends a request head on a new connection and returns the status line.
     async fn asked(&self, head: &str) -> String {
         let mut stream = self.open().await;
         ask(&mut stream, head).await.0
@@ -100,7 +100,7 @@ fn attack_14_a_page_by_another_name_gets_nothing_from_the_dashboard() {
             let refused = status.contains(" 421 ") || status.contains(" 400 ");
             assert!(refused, "{head}: {status}");
         }
-        // Nor does one by its own name have anything changed by a visitor's browser.
+        // Nor can a foreign page in the browser change anything under the right name.
         for (origin, answer) in [
             (format!("http://localhost:{port}"), "HTTP/1.1 200 OK"),
             ("http://evil.example".into(), "HTTP/1.1 403 Forbidden"),
@@ -119,7 +119,7 @@ fn attack_14_a_page_by_another_name_gets_nothing_from_the_dashboard() {
     });
 }
 
-/// A page may follow on a connection that a browser keeps for a name that it had before.
+/// A foreign page may reuse a connection that a browser opened for another name.
 async fn each_request_of_a_connection(dashboard: &Dashboard, path: &str) {
     let port = dashboard.port;
     let mut kept = dashboard.open().await;
@@ -134,7 +134,7 @@ async fn each_request_of_a_connection(dashboard: &Dashboard, path: &str) {
         let only = format!("This port serves only http://localhost:{port}.\n");
         assert_eq!(body, only);
     }
-    // Two at once, of which the second one is of another name.
+    // Two pipelined requests, the second one with another name.
     let both = format!("{good}\r\n\r\n{evil}");
     let (status, _) = ask(&mut kept, &both).await;
     assert_eq!(status, "HTTP/1.1 200 OK");

@@ -1,4 +1,4 @@
-//! What whoever reaches Kiali may do with its rights: not mended, but told as it is.
+//! What anyone who can reach Kiali may do with its rights. This is not prevented but documented.
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,

@@ -1,4 +1,4 @@
-//! Quoting, passwords in addresses, namespaces of the system, files of the user.
+//! Quoting, passwords in addresses, system namespaces, and files of the user.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -38,7 +38,7 @@ async fn attack_18_a_namespace_of_the_system_is_no_place_for_kiali() {
     }
 }
 
-/// A command that needs what is remembered, with something else in its place.
+/// Runs a command that needs the remembered install, with something else in place of its file.
 async fn with(place: impl FnOnce(&Path)) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("config");
@@ -78,7 +78,7 @@ async fn attack_18_what_stands_in_for_the_memory_is_neither_waited_for_nor_follo
         let told = said.iter().all(|said| ended.stderr.contains(said));
         assert!(told, "{ended:#?}");
     }
-    // A file of that content is one.
+    // A regular file with that content is accepted.
     let ended = with(|path| fs::write(path, good).unwrap()).await.exited(8);
     assert!(ended.stderr.contains("context east"), "{ended:#?}");
 }

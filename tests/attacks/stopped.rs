@@ -1,4 +1,4 @@
-//! A run that was stopped writes nothing under a Lease that it may have lost.
+//! A suspended run writes nothing after it may have lost its Lease.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn lease(home: &Cluster) -> Value {
     get(home, LEASE.0, LEASE.1, LEASE.2).await.expect("a Lease")
 }
 
-/// Whether its holder has given no sign for its whole life.
+/// Whether the Lease has expired.
 fn is_free(lease: &Value) -> bool {
     let signs = lease["metadata"]["managedFields"]
         .as_array()
@@ -35,7 +35,7 @@ fn is_free(lease: &Value) -> bool {
     Timestamp::now().duration_since(last).as_secs() > 30
 }
 
-/// An install that waits for its load balancers, stopped until its Lease is anybody's.
+/// An install that waits for its load balancers, suspended until its Lease has expired.
 async fn stopped(clusters: &Clusters) -> Child {
     clusters.sandbox.world().load_balancers.hold_back(true);
     let install = [&["install"], &BOTH[..], &["--timeout", "200s"]].concat();
@@ -100,7 +100,7 @@ fn attack_17_a_run_that_was_stopped_goes_on_when_nobody_came() {
 fn attack_17_a_lease_that_is_gone_is_not_made_again() {
     on_two_clusters(async |clusters| {
         let first = stopped(clusters).await;
-        // As another run leaves it that came and went.
+        // As if another run had taken over the Lease and released it.
         remove(clusters.home(), LEASE.0, LEASE.1, LEASE.2).await;
         let marks = clusters.marks();
         clusters.sandbox.world().load_balancers.hold_back(false);

@@ -1,4 +1,4 @@
-//! A wait does not depend on what its watch says.
+//! A wait does not depend on its watch.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::answers::behind::Behind;
 use crate::support::{on_two_clusters, output, says};
 
-/// Lines for as long as the watch is open.
+/// Sends a line repeatedly for as long as the watch is open.
 fn lines(line: &str, pause: Duration) -> Action {
     Action::Flood(Flood {
         head: String::new(),
@@ -32,7 +32,7 @@ fn attack_16_a_wait_ends_when_its_object_is_ready_whatever_its_watch_says() {
         for (on_home, on_remote) in [
             (
                 lines("{]\u{1b}[2J garbage", Duration::from_millis(1)),
-                // Half of an event, again and again.
+                // Half an event, repeatedly.
                 lines("{\"type\":", often),
             ),
             (lines("", often), lines(&event("BOOKMARK", ""), often)),
@@ -54,7 +54,7 @@ fn attack_16_a_wait_ends_when_its_object_is_ready_whatever_its_watch_says() {
                     action: action.clone(),
                 });
             }
-            // Its deadline is far off: a wait that only ends there would be seen.
+            // The deadline is far away, so a wait that ends only there is noticed.
             let ended = behind.install("150s").await;
             assert_eq!(ended.code, 0, "{on_home:?} {on_remote:?}: {ended:#?}");
             behind.disturbed(Verb::Watch);
@@ -70,7 +70,7 @@ fn attack_16_a_cluster_that_falls_silent_in_a_wait_is_told_within_seconds() {
         let behind = Behind::proxies(clusters).await;
         clusters.sandbox.world().load_balancers.hold_back(true);
         let mut install = behind.start("120s");
-        // Only the wait is left on the remote: whatever else is asked there ends by its own time limit.
+        // On the remote, only the wait remains: other requests end by their own timeout.
         let proven =
             |line: &str| line.contains("cluster2      remote cluster") && line.contains("  done");
         says(&mut install, |said| {

@@ -1,4 +1,4 @@
-//! Addresses that a user names for a remote's API server.
+//! Addresses that a user sets for a remote's API server.
 
 use std::path::Path;
 
@@ -12,23 +12,23 @@ use crate::support::{
     Clusters, INSTALL, ambikiali, entry, get, kubeconfig, masked, on_two_clusters, unwritten,
 };
 
-/// What is no address for Kiali, and why.
+/// Invalid addresses for Kiali, and why.
 const WRONG: [(&str, &str); 12] = [
     (
         "10.0.0.2:6443",
-        "it does not begin with https://, and a token is sent there",
+        "it must start with https://, because a token is sent to it",
     ),
     (
         "http://10.0.0.2:6443",
-        "it does not begin with https://, and a token is sent there",
+        "it must start with https://, because a token is sent to it",
     ),
     (
         "HTTP://10.0.0.2",
-        "it does not begin with https://, and a token is sent there",
+        "it must start with https://, because a token is sent to it",
     ),
     (
         "ftp://10.0.0.2",
-        "it does not begin with https://, and a token is sent there",
+        "it must start with https://, because a token is sent to it",
     ),
     ("https://", "its host is neither a name nor an IP address"),
     (
@@ -58,7 +58,7 @@ const WRONG: [(&str, &str); 12] = [
     ("https://10.0.0.2/#s3cret", "it has a query or a fragment"),
 ];
 
-/// `one` and `two`, both there.
+/// Writes a kubeconfig with contexts `one` and `two`.
 fn written(at: &Path, server: &str) {
     let clusters = ["one", "two"].map(|name| json!({"name": name, "cluster": {"server": server}}));
     let contexts = ["one", "two"]
@@ -119,7 +119,7 @@ async fn case_21_a_ca_and_a_name_that_are_none_are_wrong_usage_too() {
     let key = key.to_str().expect("text");
     let home = folder.path().to_str().expect("text");
     for (flag, value, why) in [
-        ("--ca2", key, "it has no certificate in PEM"),
+        ("--ca2", key, "it has no PEM certificate"),
         ("--ca2", "/nowhere/ca.pem", "No such file or directory"),
         ("--ca2", home, "not a file"),
         ("--ca2", "/dev/zero", "not a file"),
@@ -143,7 +143,7 @@ async fn case_21_a_ca_and_a_name_that_are_none_are_wrong_usage_too() {
     assert!(asked.is_err(), "a cluster was asked");
 }
 
-/// What Kiali was given for the remote.
+/// Kiali's kubeconfig for the remote.
 async fn given(clusters: &Clusters) -> Value {
     let secret = get(
         clusters.home(),
@@ -161,7 +161,7 @@ async fn given(clusters: &Clusters) -> Value {
 #[test]
 fn case_19_an_address_that_is_named_brings_its_own_ca_and_name() {
     on_two_clusters(async |clusters| {
-        // People reach the remote by a front with a CA, a name and tokens of its own.
+        // Users reach the remote through a proxy with its own CA, name and tokens.
         let front = Proxy::start(clusters.remote(), "ambikiali/")
             .await
             .expect("a proxy");
@@ -211,7 +211,7 @@ of the cluster; it was not given to Kiali
     });
 }
 
-/// Those that the user names go with the address that the user names.
+/// CA and server name from the user apply to the address from the user.
 async fn another_ca_and_name(
     clusters: &Clusters,
     front: &Proxy,

@@ -1,5 +1,5 @@
-//! Kubeconfigs from a table, each given to kubectl and to the binary: the same class of outcome, and the
-//! same way through a proxy. What is not the same has a row in docs/kubeconfigs.md.
+//! A table of kubeconfigs, each given to kubectl and to the binary. Both must have the same class of result and the
+//! same use of a proxy. Differences have a row in docs/kubeconfigs.md.
 
 pub mod certificates;
 mod table;
@@ -25,11 +25,11 @@ use crate::support::{Kind, Proxy, TlsServer, acceptor};
 const DOCUMENT: &str = include_str!("../../docs/kubeconfigs.md");
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// All that the kubeconfigs lead to.
+/// The servers and proxies that the kubeconfigs refer to.
 pub struct World {
     pub folder: Folder,
     servers: HashMap<String, TlsServer>,
-    /// Of openssl, with certificates that rustls cannot serve.
+    /// openssl servers, for certificates that rustls cannot serve.
     strange: HashMap<String, (u16, Child)>,
     pub plain: TlsServer,
     /// http, https, socks5, http with a password, socks5 with a password.
@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// A program for plugins; its path.
+    /// Writes a plugin program and returns its path.
     pub fn script(&self, text: &str) -> String {
         let number = self.scripts.fetch_add(1, Ordering::Relaxed);
         let path = self.root.path().join(format!("plugin-{number}"));
@@ -109,7 +109,7 @@ impl World {
     }
 }
 
-/// A server that answers everything with a page.
+/// A server that answers every request with a page.
 async fn openssl(folder: &Folder, name: &str, more: &[&str]) -> (u16, Child) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = free.local_addr().expect("a port").port();
@@ -149,7 +149,7 @@ async fn openssl(folder: &Folder, name: &str, more: &[&str]) -> (u16, Child) {
     (port, child)
 }
 
-/// How it ended, and whether a proxy was asked.
+/// The class of the result, and whether the proxy was used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Class {
     Works,
@@ -157,7 +157,7 @@ enum Class {
     Tls,
     Unreadable,
     Unreachable,
-    /// A word that this test does not know.
+    /// An error that this test does not know.
     Unknown,
 }
 
@@ -167,7 +167,7 @@ struct Outcome {
     said: String,
 }
 
-/// Both programs on one row, one after the other: they share its proxy.
+/// Runs both programs on one row, consecutively, because they share its proxy.
 async fn outcomes(world: &World, row: &Row, kubectl: &Path) -> [Outcome; 2] {
     let folder = tempfile::tempdir().expect("a folder");
     let mut list = Vec::new();
@@ -253,7 +253,7 @@ async fn outcomes(world: &World, row: &Row, kubectl: &Path) -> [Outcome; 2] {
     ]
 }
 
-/// By its words; it has no codes.
+/// Classifies by text, because kubectl has no codes.
 fn of_kubectl(said: &str) -> Class {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if has(&[
@@ -321,14 +321,14 @@ fn of_kubectl(said: &str) -> Class {
     }
 }
 
-/// By the code of the finding that is not about the other context.
+/// Classifies by the code of the finding about the right context.
 fn of_ambikiali(said: &str) -> Class {
     let own = said
         .lines()
         .filter(|line| line.contains("error") && !line.contains("context other"));
     for line in own {
         for (code, class) in [
-            // It was asked, and has no istiod.
+            // The server was reached and has no istiod.
             ("[AK1201]", Class::Works),
             ("[AK1002]", Class::Refused),
             ("[AK1013]", Class::Refused),
@@ -355,7 +355,7 @@ fn kubeconfigs_of_a_table_end_as_with_kubectl_or_are_documented_as_kubectl_does_
             .kubectl;
         let world = World::made().await;
         let rows = table::rows(&world);
-        // Those that count a proxy's connections go alone: the others would be counted too.
+        // Rows that count a proxy's connections run alone, so that no others are counted.
         let (counted, free): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.proxy.is_some());
         let (world, kubectl) = (&world, &kubectl);
         let mut ended = stream::iter(free)

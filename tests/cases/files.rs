@@ -1,4 +1,4 @@
-//! Files of the user that nobody writes to, or that have no end; and pipes, which are as good as files.
+//! Files of the user that are pipes without a writer, or endless; and pipes with content, which work like files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ impl Person {
 
 const BOTH: [&str; 3] = ["check", "--ctx1=one", "--ctx2=one"];
 
-/// What is said of each way to name that file.
+/// The errors of all commands that take this file.
 async fn named(person: &Person, file: &Path, more: &str) -> Vec<String> {
     let path = file.display().to_string();
     let of = |what: &str| format!("{what}: {path}");
@@ -138,7 +138,7 @@ async fn files_04_a_pipe_that_is_written_to_is_as_good_as_a_file() {
         let to = PathBuf::from(&pipe);
         let writer = std::thread::spawn(move || fs::write(to, text).expect("a pipe"));
         let ended = person.run(&arguments, Path::new("/nowhere")).await;
-        // It came as far as the server.
+        // The file was read and the server was contacted.
         let said = &ended.stderr;
         assert!(
             said.contains("error[AK1001]: context one at https://127.0.0.1:1"),

@@ -1,4 +1,4 @@
-//! Gateways whose address means nothing on home.
+//! Gateways whose address is useless on home.
 
 use serde_json::{Value, json};
 
@@ -47,18 +47,18 @@ nothing was written
 "
                 )
             );
-            // Who goes on all the same gets no view in which home's series carry the remote's name.
+            // Even with --skip-check, home's series never get the remote's name.
             let in_spite = ["--skip-check", "AK1218"];
             let ended = clusters.install(&in_spite).await.exited(1);
             let said = format!(
-                "[AK1218] expose prometheus: cluster2: Gateway istio-system/prometheus-gateway: its address {NAME} is a name of a cluster's own DNS, which each cluster reads as one of its own; home would not reach the Prometheus of cluster2 by it\n"
+                "[AK1218] expose prometheus: cluster2: Gateway istio-system/prometheus-gateway: its address {NAME} is a cluster-internal DNS name, which each cluster resolves to a Service of its own; home would not reach the Prometheus of cluster2 by it\n"
             );
             assert!(ended.error().starts_with(&said), "{}", ended.error());
             assert_eq!(configuration(clusters).await, None);
             clusters.cleaned().await;
             foreign.removed().await;
         }
-        // Home reads its own names.
+        // Home can resolve its own names.
         let defaults = DEFAULTS.replace("TYPE", "ClusterIP");
         let foreign = Foreign::apply(clusters.home(), &defaults).await;
         let check = [&["check"], &BOTH[..], &["--strict"]].concat();
@@ -92,7 +92,7 @@ fn case_28_what_a_user_or_a_status_says_is_refused_when_it_means_nothing_on_home
             assert!(error.starts_with(&said), "{host}: {error}");
             assert!(error.contains("--prometheus2 HOST:PORT"), "{error}");
         }
-        // A loopback address only where pods of home run on this machine.
+        // A loopback address works only if pods of home run on this machine.
         let check = [
             &["check"],
             &BOTH[..4],
@@ -117,7 +117,7 @@ fn case_28_what_a_user_or_a_status_says_is_refused_when_it_means_nothing_on_home
     });
 }
 
-/// Of the load balancer, as somebody in the remote may write them.
+/// Addresses that someone in the remote can write into the status.
 async fn hostile_addresses(clusters: &Clusters) {
     clusters.installed().await;
     let before = configuration(clusters).await.expect("a configuration");
@@ -155,7 +155,7 @@ async fn hostile_addresses(clusters: &Clusters) {
 
 async fn merge_status(clusters: &Clusters, service: (&str, &str, &str), status: &Value) {
     crate::support::patch_status(clusters.remote(), service.0, service.1, service.2, status).await;
-    // A write that the load balancer sees.
+    // A write that triggers the load balancer.
     let touched = json!({"metadata": {"annotations": {"touched": "yes"}}});
     merge(clusters.remote(), service.0, service.1, service.2, &touched).await;
 }

@@ -1,5 +1,5 @@
-//! Kubeconfigs of people, read as kubectl reads them. Both contexts lead to a server that answers as an
-//! API server and has no istiod: who is told of that has come through.
+//! Real-world kubeconfigs, read as kubectl reads them. Both contexts point to a server that answers like an API server
+//! without istiod, so the finding about istiod shows that the server was reached.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::as_kubectl::certificates::{Folder, few};
 use crate::support::{Ended, Kind, Proxy, TlsServer, acceptor, command, output};
 
-/// What is said of a context that works.
+/// The finding for a context that works.
 const THROUGH: &str = "error[AK1201]: context one: no Deployment with label app=istiod";
 
 struct Person {
@@ -44,7 +44,7 @@ impl Person {
         format!("server: 'https://{host}:{}'", self.server.port)
     }
 
-    /// `check` with a kubeconfig in which both contexts have these fields.
+    /// Runs `check` with a kubeconfig in which both contexts have these fields.
     async fn check(&self, cluster: &str, user: &str, environment: &[(&str, &str)]) -> Ended {
         let entry = |what: &str, name: &str, fields: &str| {
             format!("- {{name: {name}, {what}: {{{fields}}}}}\n")
@@ -117,7 +117,7 @@ async fn case_01_the_kubeconfigs_own_proxy_is_used_for_localhost_too() {
         );
         assert!(proxy.asked() > 0, "{scheme}");
     }
-    // Another program there, or none, is told as what it is.
+    // Another program on the proxy's port, or none, is reported.
     let cluster = format!(
         "{}, proxy-url: 'http://127.0.0.1:1'",
         person.server("localhost")
@@ -177,7 +177,7 @@ async fn case_04_a_no_proxy_that_is_not_tidy_matches_what_it_can() {
         .exited(3);
     says(
         &ended,
-        "error[AK1012]: context one: HTTPS_PROXY in the environment is no address of a proxy\n",
+        "error[AK1012]: context one: environment variable HTTPS_PROXY is not a proxy address\n",
     );
     assert!(!ended.stderr.contains("s3cret"));
 }
@@ -235,7 +235,7 @@ async fn case_07_a_client_certificate_of_version_1_works() {
         .exited(3);
     says(
         &ended,
-        "context one: user \"admin\": client-key is not the key of client-certificate\n  fix: kubectl ",
+        "context one: user \"admin\": client-key does not match client-certificate\n  fix: kubectl ",
     );
 }
 
@@ -283,7 +283,7 @@ async fn case_10_a_server_without_a_scheme_is_refused_in_one_line() {
         says(
             &ended,
             "\
-error[AK1012]: context one: cluster \"one\": its server has no scheme; write https://HOST:PORT
+error[AK1012]: context one: cluster \"one\": its server has no scheme; use https://HOST:PORT
   fix: kubectl --kubeconfig 'ROOT/my files/kubeconfig.yaml' --context one config view --minify
 ",
         );
@@ -298,7 +298,7 @@ async fn case_11_a_token_file_is_trimmed_and_a_token_with_a_line_end_is_refused(
     for content in ["good\n", " good\r\n", "good"] {
         let file = person.root.path().join("token.txt");
         fs::write(&file, content).expect("a file");
-        // As the kubeconfig's folder sees it.
+        // Relative to the kubeconfig's folder.
         through(&person.check(&cluster, "tokenFile: ../token.txt", &[]).await);
     }
     for token in ["s3cret\\n", "s3\\ncret", "s3\\tcret\\0"] {
@@ -386,7 +386,7 @@ async fn case_15_a_plugin_that_is_not_there_shows_its_hint_and_one_that_fails_sa
     says(
         &ended,
         "\
-error[AK1013]: context one: credential plugin kubelogin-none does not start: No such file or directory
+error[AK1013]: context one: credential plugin kubelogin-none could not be started: No such file or directory
   fix: install it with: brew install [31mkubelogin
 ",
     );
@@ -396,7 +396,7 @@ error[AK1013]: context one: credential plugin kubelogin-none does not start: No 
     says(
         &ended,
         "\
-error[AK1013]: context one: credential plugin sh failed (exit status: 255); its own words are held back, as a token may be in them; kubectl shows them
+error[AK1013]: context one: credential plugin sh failed (exit status: 255); its output is hidden because it may contain a token; kubectl shows it
   fix: kubectl --kubeconfig 'ROOT/my files/kubeconfig.yaml' --context one version
 ",
     );
@@ -416,7 +416,7 @@ async fn case_16_the_servers_own_certificate_may_stand_for_its_ca() {
     for host in ["127.0.0.1", "localhost"] {
         through(&person.check(&cluster(host, ""), "token: good", &[]).await);
     }
-    // Its name counts all the same.
+    // The server name is still verified.
     let named = cluster("127.0.0.1", ", tls-server-name: other.example");
     let ended = person.check(&named, "token: good", &[]).await.exited(8);
     says(
@@ -435,7 +435,7 @@ async fn case_30_a_kubeconfig_without_a_ca_is_told_so() {
     says(
         &ended,
         "\
-error[AK1011]: context one at https://127.0.0.1:PORT: the kubeconfig names no CA, and this machine's CAs do not know its certificate; put certificate-authority into the kubeconfig
+error[AK1011]: context one at https://127.0.0.1:PORT: the kubeconfig has no CA, and this machine does not trust the server's certificate; set certificate-authority in the kubeconfig
   fix: ",
     );
 }

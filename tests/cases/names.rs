@@ -1,4 +1,4 @@
-//! Cluster-wide names that belong to others, and clusters whose names are no DNS labels.
+//! Cluster-wide names that belong to others, and cluster names that are not DNS labels.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::support::{
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
-/// By the names of the Prometheus Operator's own guide, or others.
+/// Objects with the names of the Prometheus Operator's guide.
 const THEIRS: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -65,8 +65,8 @@ fn case_22_no_advice_and_no_flag_takes_a_role_or_a_binding_from_its_owner() {
     });
 }
 
-/// An install made one of an earlier version on home: with what that made under a name of others, by our
-/// manager, with our labels, and recorded.
+/// Turns an install into one of an earlier version on home, which created objects under names of others, with our
+/// field manager and labels, and recorded them.
 pub async fn of_an_earlier_version(clusters: &Clusters) -> Foreign<'_> {
     let home = clusters.home();
     let mut old = Vec::new();
@@ -130,7 +130,7 @@ fn case_22_an_install_of_an_earlier_version_is_moved_over() {
     });
 }
 
-/// The same names, without our labels, are somebody else's, whatever the record says.
+/// Without our labels, objects of these names are foreign, whatever the record says.
 #[test]
 fn case_22_what_an_earlier_version_only_used_is_not_removed() {
     on_two_clusters(async |clusters| {
@@ -157,7 +157,7 @@ fn case_22_what_an_earlier_version_only_used_is_not_removed() {
     });
 }
 
-/// Names that Kiali was seen to take.
+/// Names that Kiali accepts.
 #[test]
 fn case_names_that_are_no_dns_labels_are_used_as_they_are() {
     on_two_clusters(async |clusters| {

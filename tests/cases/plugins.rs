@@ -1,11 +1,11 @@
-//! Credential plugins that take their time, or never end.
+//! Credential plugins that are slow or never end.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::support::{Ended, command, output};
 
-/// A command that has so much time, with a plugin that does this.
+/// Runs a command with this timeout and plugin.
 async fn run(script: &str, timeout: &str) -> Ended {
     let root = tempfile::tempdir().expect("a folder");
     let config = root.path().join("config");
@@ -46,7 +46,7 @@ async fn plugin_02_one_that_is_waited_for_has_the_time_of_the_command_and_is_hea
     for line in [
         "waiting for credential plugin sh\n",
         "sh: open https://login.example and type \\x1b[31mABCD\n",
-        "error[AK1013]: context one: credential plugin sh gave no answer in 5 s\n",
+        "error[AK1013]: context one: credential plugin sh did not answer within 5 s\n",
     ] {
         assert!(ended.stderr.contains(line), "{line}: {ended:#?}");
     }

@@ -1,4 +1,4 @@
-//! Pods that a cluster would refuse are found before the first write.
+//! Pods that a cluster would reject are found before the first write.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ metadata: {name: compute-resources, namespace: kiali}
 spec: {hard: {requests.cpu: '4', requests.memory: 4Gi, limits.cpu: '8', limits.memory: MEMORY}}
 ";
 
-/// As OpenShift's restricted-v2 has it.
+/// Like OpenShift's restricted-v2.
 const SCC: &str = r#"
 apiVersion: v1
 kind: Namespace
@@ -46,7 +46,7 @@ spec:
   containers: [{name: a, image: a}]
 ";
 
-/// As OpenShift marks every namespace.
+/// The annotation of every namespace in OpenShift.
 const USERS: &str = "openshift.io/sa.scc.uid-range";
 
 fn check() -> Vec<&'static str> {
@@ -118,7 +118,7 @@ fn case_26_where_the_platform_gives_pods_their_user_the_templates_name_none() {
     });
 }
 
-/// Limits of a namespace, and a policy on pods of another kind.
+/// A LimitRange of a namespace, and a policy on other pods.
 #[test]
 fn case_26_limits_of_a_namespace_are_told_with_what_shows_them() {
     const LIMITS: &str = "

@@ -1,4 +1,4 @@
-//! Istiods by revision, by tag, and in other namespaces.
+//! Istiods with revisions, with tags, and in other namespaces.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const GATEWAY: (&str, &str, &str) = (
     "istio-system/prometheus-gateway",
 );
 
-/// The remote's istiod as its chart labels one of that revision.
+/// Labels the remote's istiod as its chart does for this revision.
 async fn revised(clusters: &Clusters, revision: Value) {
     let label = json!({"metadata": {"labels": {"istio.io/rev": revision}}});
     merge(clusters.remote(), ISTIOD.0, ISTIOD.1, ISTIOD.2, &label).await;
@@ -27,7 +27,7 @@ fn check() -> Vec<&'static str> {
     [&["check"], &BOTH[..]].concat()
 }
 
-/// An istiod beside the first, or elsewhere.
+/// Another istiod, in the same or another namespace.
 fn istiod(name: &str, namespace: &str, revision: &str) -> String {
     format!(
         "
@@ -67,7 +67,7 @@ fn case_24_a_gateway_is_labelled_with_the_one_revision_and_nobody_waits_for_one_
         let before = live(clusters, ISTIOD).await;
         revised(clusters, json!("1-28")).await;
         clusters.run(&check()).await.succeeded();
-        // The sandbox's istiod is of no revision all the same, so that it does not look at it.
+        // The sandbox's istiod still has no revision, so it ignores the Gateway.
         let ended = clusters.install(&[]).await.exited(1);
         assert_eq!(
             ended.error(),
@@ -85,7 +85,7 @@ expose prometheus: cluster2: Gateway istio-system/prometheus-gateway failed: no 
                 .contains("no controller has looked at it for 20 s"),
             "{status:#?}"
         );
-        // With the tag it needs no label, and the same install takes it away.
+        // With the tag, the Gateway needs no label, and the same install removes it.
         let tag = Foreign::apply(clusters.remote(), TAG).await;
         clusters.installed().await;
         let gateway = live(clusters, GATEWAY).await;
@@ -130,7 +130,7 @@ fn case_24_facts_are_those_of_the_revision_and_several_without_a_default_are_ref
         let checked = [&check()[..], &["--skip-check", "AK1204"]].concat();
         clusters.run(&checked).await.succeeded();
         tag.removed().await;
-        // The namespace's own label says it too.
+        // The label of the namespace has the same effect.
         let namespace = live(clusters, ("v1", "Namespace", "istio-system")).await;
         let label = json!({"metadata": {"labels": {"istio.io/rev": "1-27"}}});
         merge(clusters.remote(), "v1", "Namespace", "istio-system", &label).await;
@@ -141,7 +141,7 @@ fn case_24_facts_are_those_of_the_revision_and_several_without_a_default_are_ref
     });
 }
 
-/// Whoever has a namespace may make one there.
+/// Anyone with a namespace can create such a Deployment there.
 #[test]
 fn attack_13_what_is_called_istiod_in_a_namespace_of_others_names_no_cluster() {
     on_two_clusters(async |clusters| {

@@ -1,5 +1,5 @@
-//! Meshes with one thing wrong each, on real API servers: an install names it by its code, exits with 3
-//! and writes nothing; what is only worth a warning fails a strict check.
+//! Meshes with one defect each, on real API servers: an install reports its code, exits with 3 and writes nothing. A
+//! defect that is only a warning fails a strict check.
 
 mod meshes;
 mod objects;
@@ -11,7 +11,7 @@ use crate::support::{BOTH, Clusters, on_two_clusters, until, unwritten};
 
 async fn broken_by(clusters: &Clusters, broken: &Broken, check: impl AsyncFnOnce()) {
     let remote = clusters.remote();
-    // It would mend some of it.
+    // The running istiod would repair the defect.
     if broken.mended {
         remote.pause_istiod().expect("istiod");
     }
@@ -20,7 +20,7 @@ async fn broken_by(clusters: &Clusters, broken: &Broken, check: impl AsyncFnOnce
     undo.undo(remote).await;
     if broken.mended {
         remote.resume_istiod().expect("istiod");
-        // It takes its time, and what lacks until then would be found in the next one.
+        // Wait, so that the next case does not find this defect.
         until("the mesh is whole again", async || {
             let ended = clusters.run(&[&["check"], &BOTH[..]].concat()).await;
             ended.stdout == "Ready to install\n"
@@ -64,7 +64,7 @@ fn what_is_not_whole_is_warned_of_and_fails_a_strict_check() {
                 let strict = [&check[..], &["--strict"]].concat();
                 let ended = clusters.run(&strict).await.exited(3);
                 assert!(ended.stdout.contains(&line), "{code}: {ended:#?}");
-                // One that is paused does not tell what it is in sync with.
+                // A paused istiod does not report its sync status.
                 let (warnings, silent) = match broken.mended {
                     true => ("2 warnings", ",AK1215"),
                     false => ("1 warning", ""),

@@ -1,30 +1,30 @@
-//! A cluster with one thing changed, and as it was again.
+//! Changes one thing in a cluster and undoes it.
 
 use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
 use crate::support::{Foreign, get, merge, patch_status, put, remove, scale};
 
-/// apiVersion, kind and name, with the namespace.
+/// apiVersion, kind, and `namespace/name`.
 pub type Object = (&'static str, &'static str, &'static str);
 
-/// What is wrong with a mesh.
+/// A defect of a mesh.
 pub enum Change {
-    /// A merge patch.
+    /// A merge patch of an object.
     Of(Object, Value),
-    /// Of its status.
+    /// A merge patch of its status.
     OfStatus(Object, Value),
-    /// So many pods of a Deployment, and as many as before.
+    /// Scales a Deployment: the new and the old number of replicas.
     Scaled(&'static str, [i64; 2]),
-    /// Of a variable of a Deployment's first container.
+    /// Sets a variable of a Deployment's first container.
     Env(Object, String, String),
-    /// Not there, but what this YAML says, if it says anything.
+    /// Replaces an object by this YAML, or removes it if the YAML is empty.
     Replaced(Object, &'static str),
-    /// YAML of objects that somebody made.
+    /// Foreign objects in YAML.
     By(&'static str),
 }
 
-/// To be undone.
+/// How to undo a change.
 pub enum Undo<'a> {
     Put(Box<Value>),
     Status(Object, Value),

@@ -1,4 +1,4 @@
-//! What istiod says of the other clusters, by the real one.
+//! The sync status of the other clusters, as the real istiod reports it.
 
 use ambikiali_sandbox::Cluster;
 use serde_json::json;

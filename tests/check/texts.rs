@@ -1,4 +1,4 @@
-//! What is said of findings without any cluster.
+//! The texts of findings, without any cluster.
 
 use std::path::Path;
 

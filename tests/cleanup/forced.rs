@@ -1,11 +1,11 @@
-//! What `install --force-conflicts` changed in objects of others stays so, and is told.
+//! What `install --force-conflicts` changed in foreign objects is kept and reported by cleanup.
 
 use serde_json::Value;
 
 use super::CLEAN;
 use crate::support::{BOTH, Foreign, get, guides_secret, masked, on_two_clusters};
 
-/// As the guide's reader has it after the parts that are made by hand.
+/// The objects that a reader of the guide created by hand.
 const BY_HAND: &str = "
 apiVersion: v1
 kind: Namespace
@@ -27,7 +27,7 @@ fn what_an_install_took_from_others_is_told_by_the_cleanup_as_not_changed_back()
     on_two_clusters(async |clusters| {
         let theirs = Foreign::apply(clusters.home(), BY_HAND).await;
         clusters.install(&["--force-conflicts"]).await.succeeded();
-        // The one after it takes nothing, and forgets nothing.
+        // The next install takes over nothing and keeps the record.
         clusters.install(&["--force-conflicts"]).await.succeeded();
         let fields = "changed by install --force-conflicts and not restored: ";
         let dry = clusters.run(&["cleanup", "--dry-run"]).await.succeeded();
@@ -61,7 +61,7 @@ fn what_an_install_took_from_others_is_told_by_the_cleanup_as_not_changed_back()
 #[test]
 fn the_guides_own_secret_beside_ours_is_found() {
     on_two_clusters(async |clusters| {
-        // The guide's script makes one for each remote.
+        // The guide's script creates one for each remote.
         let secret = guides_secret("cluster2", "not a kubeconfig");
         let theirs = Foreign::apply(clusters.home(), &secret).await;
         let check = [&["check", "-o", "json"], &BOTH[..]].concat();

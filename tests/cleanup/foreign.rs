@@ -1,9 +1,9 @@
-//! What others made stays as it is, also where it is in the way.
+//! Foreign objects stay unchanged, even if they are in the way.
 
 use super::CLEAN;
 use crate::support::{Foreign, get, masked, on_two_clusters, progress};
 
-/// Another one under the same names, with nothing but what makes it a Prometheus.
+/// Another minimal Prometheus under the same names.
 const PROMETHEUS: &str = "
 apiVersion: apps/v1
 kind: Deployment

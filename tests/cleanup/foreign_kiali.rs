@@ -1,4 +1,4 @@
-//! Another Kiali in the same cluster: its kind, its CR and its operator are not ours to remove.
+//! Another Kiali in the same cluster: its CRD, CR and operator are not removed.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ kind: Namespace
 metadata: {name: operators}
 ";
 
-/// For remotes of another home, under another instance name: two of one name cannot be in a cluster.
+/// A CR for a remote of another home, with another instance name, which must be unique in a cluster.
 const CR: &str = "
 apiVersion: v1
 kind: Namespace
@@ -28,7 +28,7 @@ spec:
   deployment: {instance_name: other, remote_cluster_resources_only: true}
 ";
 
-/// The same operator as another tool would install it.
+/// The same operator, installed by another tool.
 fn operator() -> String {
     let filled = OPERATOR
         .replace("{{ namespace }}", "operators")
@@ -64,7 +64,7 @@ fn a_crd_that_was_there_is_used_and_kept_and_the_operator_is_ours() {
     });
 }
 
-/// Of a later installation: another version is stored, and ours served or not.
+/// A later CRD: it stores another version, and may or may not serve ours.
 fn newer_crd(serves_ours: bool) -> String {
     let mut crd: Value = serde_yaml::from_str(CRD).expect("YAML");
     let versions = crd["spec"]["versions"].as_array_mut().expect("versions");

@@ -1,4 +1,4 @@
-//! An install that was killed half way is cleaned up like any other, and can be gone on with.
+//! An install that was killed halfway can be cleaned up or resumed.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use ambikiali_sandbox::audit::Mark;
 use super::CLEAN;
 use crate::support::{Clusters, INSTALL, masked, on_two_clusters, unwritten};
 
-/// Writes of an install from nothing, in both clusters.
+/// The number of writes of a first install in both clusters.
 const ALL: usize = 36;
 
-/// Kills an install, without a warning, when so many writes were made since the marks. A few more may
-/// happen: requests under way are answered.
+/// Kills an install after this many writes since the marks. A few more may happen, because the server completes
+/// requests in flight.
 async fn killed_after(clusters: &Clusters, marks: &[Mark; 2], writes: usize) {
     let count = |mark: &Mark| {
         let ours = mark.requests().unwrap().by_agent("ambikiali");

@@ -1,5 +1,5 @@
-//! What stays when nobody finishes it: a Kiali CR goes only while an operator is there to run its
-//! finalizer, a namespace only when all in it is gone.
+//! Objects that cannot be deleted: a Kiali CR without an operator to run its finalizer, and a namespace that still
+//! has objects.
 
 use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::audit::Request;
@@ -42,7 +42,7 @@ async fn operators(cluster: &Cluster, replicas: u8) {
     .await;
 }
 
-/// A cleanup that finds no operator on home.
+/// Runs a cleanup that finds no operator on home.
 async fn stuck(clusters: &Clusters) -> String {
     let stuck = clusters.run(&["cleanup"]).await.exited(6);
     assert_eq!(stuck.stdout, LEFT);
@@ -58,7 +58,7 @@ fn fault_42_a_cr_without_an_operator_is_named_with_what_hangs_on_it_and_goes_whe
             stuck(clusters).await,
             "\
 kiali: cluster1: Kiali kiali/kiali has finalizer kiali.io/finalizer, which no operator runs: Deployment kiali/kiali-operator: scaled to 0
-  fix: bring an operator up and run cleanup again (kubectl --context cluster1 -n kiali rollout status deployment/kiali-operator), or have its work done: ambikiali cleanup --force-finalizers removes ClusterRole kiali, ClusterRoleBinding kiali, ConfigMap kiali/kiali, Deployment kiali/kiali, NetworkPolicy kiali/kiali, Secret kiali/kiali-signing-key, Service kiali/kiali, ServiceAccount kiali/kiali-service-account and the finalizer
+  fix: start an operator and run cleanup again (kubectl --context cluster1 -n kiali rollout status deployment/kiali-operator), or let ambikiali do its work: ambikiali cleanup --force-finalizers removes ClusterRole kiali, ClusterRoleBinding kiali, ConfigMap kiali/kiali, Deployment kiali/kiali, NetworkPolicy kiali/kiali, Secret kiali/kiali-signing-key, Service kiali/kiali, ServiceAccount kiali/kiali-service-account and the finalizer
 "
         );
         operators(clusters.home(), 1).await;
@@ -91,7 +91,7 @@ fn fault_42_with_the_users_word_an_operators_work_is_done_in_its_place() {
             let roles = writes
                 .iter()
                 .rposition(|w| w.resource == "clusterroles" && w.name == "kiali");
-            // As long as the finalizer is there what hangs on it can be found again.
+            // The finalizer is removed last, because it lets a later run find the rest.
             assert!(
                 roles.expect("a ClusterRole") < finalizer.expect("a finalizer"),
                 "{writes:#?}"
@@ -134,7 +134,7 @@ fn a_dry_run_lists_what_a_cleanup_then_removes() {
     });
 }
 
-/// As the tool names it; to the audit log a namespace is in itself.
+/// The object as ambikiali names it. In the audit log, a namespace is inside of itself.
 fn object(request: &Request) -> String {
     match (&*request.namespace, &*request.resource) {
         ("", _) | (_, "namespaces") => request.name.clone(),
@@ -148,7 +148,7 @@ fn a_namespace_that_does_not_go_is_explained_by_its_own_conditions() {
         let home = clusters.home();
         clusters.installed().await;
         let held = Foreign::apply(home, HELD).await;
-        // Going already, so that it is no reason to keep the namespace.
+        // It is already being deleted, so it is no reason to keep the namespace.
         Api::<ConfigMap>::namespaced(home.client(), "kiali")
             .delete("held", &Default::default())
             .await
@@ -158,7 +158,7 @@ fn a_namespace_that_does_not_go_is_explained_by_its_own_conditions() {
             .await
             .exited(6);
         let error = stuck.error();
-        // The other namespace may not have had the time.
+        // The other namespace may not have timed out yet.
         let error = error.split("error: ").next().expect("the first error");
         let (what, why) = error.split_once(" s: ").expect("how long");
         assert!(

@@ -1,4 +1,4 @@
-//! `-f FILE`: strict, with what was expected and where; and as the published schema says.
+//! `-f FILE` is parsed strictly, errors name the position and what was expected, and the published schema agrees.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::{Ended, ambikiali};
 
 const HEAD: &str = "apiVersion: ambikiali.dev/v1alpha1\nkind: Fleet\n";
 
-/// A whole file but for its head.
+/// Valid files without their head.
 const GOOD: [&str; 5] = [
     "home: {context: east}\nremotes: [{context: west}]\n",
     "namespace: view\nhome: {context: east, name: eu}\nremotes:\n- context: west\n  kubeconfig: ./config\n  \
@@ -20,7 +20,7 @@ const GOOD: [&str; 5] = [
     "home: {context: east, apiServer: 'https://[fd00::1]/k8s/clusters/c-1', prometheus: default}\nremotes: [{context: \"5\", prometheus: p.example.com:65535}]\n",
 ];
 
-/// After the head, with what is said of it.
+/// Invalid files without their head, and the expected error.
 const BAD: [(&str, &str); 23] = [
     ("", "missing field `home` at line 2, column 1"),
     (
@@ -73,7 +73,7 @@ const BAD: [(&str, &str); 23] = [
     ),
     (
         "home: {context: east}\nremotes: [{context: west, apiServer: 10.0.0.1}]\n",
-        "the address must be https://HOST[:PORT][/PATH]: it does not begin with https://, and a token is sent there at line 4, column 38",
+        "the address must be https://HOST[:PORT][/PATH]: it must start with https://, because a token is sent to it at line 4, column 38",
     ),
     (
         "home: {context: east}\nremotes: [{context: west, apiServer: 'https://a b'}]\n",
@@ -81,7 +81,7 @@ const BAD: [(&str, &str); 23] = [
     ),
     (
         "home: {context: east}\nremotes: [{context: west, apiServer: 'http://h'}]\n",
-        "the address must be https://HOST[:PORT][/PATH]: it does not begin with https://, and a token is sent there at line 4, column 38",
+        "the address must be https://HOST[:PORT][/PATH]: it must start with https://, because a token is sent to it at line 4, column 38",
     ),
     (
         "home: {context: east}\nremotes: [{context: west, apiServer: 'https://u:p@h'}]\n",
@@ -113,7 +113,7 @@ const BAD: [(&str, &str); 23] = [
     ),
 ];
 
-/// A check with a file of that text, beside a kubeconfig of `east` and `west` that lead nowhere.
+/// Runs a check with this file and a kubeconfig of two unreachable contexts, `east` and `west`.
 async fn check(text: &str, more: &[&str]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let (kubeconfig, file) = (
@@ -156,7 +156,7 @@ async fn the_published_schema_agrees_with_the_program() {
     for (text, is_good) in good.into_iter().chain(bad).chain(heads) {
         let value: Value = serde_yaml::from_str(&text).unwrap();
         assert_eq!(schemas.validate(&value, schema).is_ok(), is_good, "{text}");
-        // A good one goes on to clusters and contexts, which are not there.
+        // With a valid file, the command continues to the contexts, which are unreachable.
         let ended = check(&text, &[]).await;
         assert_eq!(ended.code != 2, is_good, "{text}{ended:#?}");
     }
@@ -190,11 +190,11 @@ error: no context \"north\" in kubeconfig FOLDER/config; it has: east, west
     );
     let missing = own.replace("config}", "./nowhere}");
     let ended = check(&missing, &[]).await.exited(3);
-    let said = "error[AK1012]: kubeconfig FOLDER/./nowhere: No such file or directory\n  fix: name a file that is there\n";
+    let said = "error[AK1012]: kubeconfig FOLDER/./nowhere: No such file or directory\n  fix: name an existing file\n";
     assert_eq!(ended.stderr, said);
-    // That of the command line is for all.
+    // A kubeconfig from the command line applies to all clusters.
     let ended = check(&missing, &["--kubeconfig", "/nowhere/config"]).await;
-    let said = "error[AK1012]: kubeconfig /nowhere/config: No such file or directory\n  fix: name a file that is there\n";
+    let said = "error[AK1012]: kubeconfig /nowhere/config: No such file or directory\n  fix: name an existing file\n";
     assert_eq!(ended.exited(3).stderr, said);
 }
 

@@ -4,7 +4,7 @@ use tokio::process::Command;
 
 use super::{KUBECONFIG, run};
 
-/// What a shell offers after these words, the last one begun.
+/// The completions after these words, of which the last one is incomplete.
 async fn offered(words: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("config");

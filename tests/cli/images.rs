@@ -1,4 +1,4 @@
-//! `images`, and the flags that choose them.
+//! `images`, and the flags that replace images.
 
 use super::run;
 

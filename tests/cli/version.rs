@@ -1,4 +1,4 @@
-//! `version` says its own in any case, and why it says nothing of the clusters.
+//! `version` always prints its own version, and why it cannot show the clusters.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn last(home: &str, remote: &str) -> String {
     json!({"kubeconfig": [], "home": home, "remotes": remotes}).to_string()
 }
 
-/// In each form: exit 0, and the reason, or none.
+/// Checks each output format: exit code 0, and the expected reason.
 async fn says(kubeconfig: &Path, state: &Path, why: Option<&str>) {
     for form in FORMS {
         let ended = ambikiali(&["version", "-o", form], kubeconfig, state).await;
@@ -109,7 +109,7 @@ async fn clusters_that_are_named_must_be_found() {
         "{ended:#?}"
     );
     remember(folder.path(), &last("east", "west"));
-    // They are there, and do not answer.
+    // The contexts exist but are unreachable.
     let ended = ambikiali(&["version"], &config, folder.path()).await;
     assert!(ended.exited(8).stdout.starts_with(OWN));
 }

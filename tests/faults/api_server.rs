@@ -1,4 +1,4 @@
-//! One cluster of several that is not to be had: a wrong address, a server that dies.
+//! One of several clusters is unreachable: a wrong address, or a server that dies.
 
 use std::path::PathBuf;
 
@@ -58,10 +58,10 @@ async fn dies_after(clusters: &Clusters, writes: usize) {
     clusters.cleaned().await;
 }
 
-/// A host that does not exist, and a port that nobody listens at.
+/// A host that does not exist, and a port where nothing listens.
 const NOWHERE: [&str; 2] = ["https://api.cluster.invalid:6443", "https://127.0.0.1:1"];
 
-/// A resolver without a network says it in other words.
+/// Whether the error is the expected one. Without a network, the resolver's text differs.
 fn cause(server: &str, said: &str) -> bool {
     let unresolved = "failed to lookup address information: ";
     match server == NOWHERE[0] {
@@ -116,7 +116,7 @@ fn names_it(ended: &Ended, cluster: &str, server: &str) {
     assert_eq!(ended.stdout, "");
 }
 
-/// With the remote at a wrong address: of home all is said, of the remote that it is not reached.
+/// With the remote at a wrong address, home is shown completely and the remote as unreachable.
 async fn shows_the_rest(clusters: &Clusters, server: &str) {
     let file = kubeconfig(clusters, "cluster2", server);
     let run = async |arguments: &[&str]| ambikiali(arguments, &file, clusters.state()).await;

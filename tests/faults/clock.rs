@@ -35,7 +35,7 @@ async fn run(clusters: &Clusters, clock: &Path, arguments: &[&str]) -> Ended {
     output(child.expect("the binary starts")).await
 }
 
-/// A library that puts off the clock of a program into which it is loaded.
+/// Builds a library that shifts the clock of a program that loads it.
 async fn shifted(folder: &Path, seconds: i64) -> PathBuf {
     let source = folder.join("shift.c");
     std::fs::write(&source, include_str!("clock/shift.c")).expect("a file");

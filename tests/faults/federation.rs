@@ -1,4 +1,4 @@
-//! A federation that is `up` and brings nothing, and one that is more than is let through.
+//! A federation that is `up` without series, and one that exceeds the limits.
 
 use ambikiali_sandbox::Cluster;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,7 +11,7 @@ use crate::support::{Clusters, get, masked, on_two_clusters, patch, until, unwri
 
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
 
-/// Somebody changes a configuration, and has the Prometheus of it start again.
+/// Changes a configuration and restarts its Prometheus.
 async fn reconfigured(cluster: &Cluster, map: &str, pods: &str, change: impl FnOnce(&mut Value)) {
     let live = get(cluster, "v1", "ConfigMap", map).await;
     let live = live.expect("a configuration");
@@ -50,7 +50,7 @@ fn is_ready(pod: &Pod) -> bool {
         .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
-/// An install undoes the edit, and has the Prometheus start with it.
+/// Checks that an install reverts the edit and restarts the Prometheus.
 async fn mended(clusters: &Clusters) {
     clusters.installed().await;
     clusters.run(&VERIFY).await.succeeded();
@@ -60,7 +60,7 @@ async fn mended(clusters: &Clusters) {
     clusters.cleaned().await;
 }
 
-/// The lines of verify about scrape targets.
+/// The lines of `verify` about scrape targets.
 async fn targets(clusters: &Clusters) -> String {
     let ended = clusters.run(&VERIFY).await.exited(5);
     let masked = masked(&ended.stdout);
@@ -111,7 +111,7 @@ fn fault_53_a_federation_that_is_too_slow_or_too_big_is_told_with_its_own_error(
         assert_eq!(
             targets(clusters).await,
             "\
-broken    scrape target  cluster1      http://ADDRESS:9090/federate is down: body size limit exceeded; Deployment istio-system/prometheus of cluster1 keeps more series than the limit in ConfigMap prometheus-config lets through
+broken    scrape target  cluster1      http://ADDRESS:9090/federate is down: body size limit exceeded; Deployment istio-system/prometheus of cluster1 keeps more series than ConfigMap prometheus-config allows
 ".to_string() + &format!("\
 broken    scrape target  cluster2      http://{at}/federate is down: context deadline exceeded; the Prometheus of cluster2 needs more CPU, or fewer series to keep
 ")

@@ -1,4 +1,4 @@
-//! What the operator refuses, Kiali that does not start, and objects of others in the way.
+//! Errors of the operator, a Kiali that does not start, and conflicting foreign objects.
 
 use serde_json::json;
 
@@ -21,7 +21,7 @@ spec:
   listeners: [{name: http, port: 8080, protocol: HTTP}]
 ";
 
-/// Without the random parts of a pod's name and its uid.
+/// Removes the random parts of a pod's name and its UID.
 fn nameless(error: &str) -> String {
     let pod = error.split_once("cannot start: pod ").expect("a pod").1;
     let pod = pod.split_once(':').expect("a reason").0;
@@ -119,7 +119,7 @@ kiali: cluster1: Deployment kiali/kiali cannot start: pod POD: container kiali: 
     });
 }
 
-/// Step, Deployment and its pods' labels: all are without a node, and whichever is first is named.
+/// Step, Deployment and pod labels. None can be scheduled, and the error names whichever is first.
 const UNSCHEDULABLE: [[&str; 4]; 3] = [
     [
         "cluster prometheus",
@@ -167,7 +167,7 @@ fn a_pod_that_no_node_takes_ends_the_wait_at_once_with_the_schedulers_words() {
     });
 }
 
-/// Nobody reaches port 8080 of an istiod through the remote's API server, as Kiali does.
+/// Blocks the port-forward to istiod's port 8080 through the remote's API server, which Kiali uses.
 const NO_FORWARD: &str = "
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy

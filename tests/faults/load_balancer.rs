@@ -1,4 +1,4 @@
-//! A Gateway's address that is late, never comes, or is a name.
+//! The address of a Gateway is late, never assigned, or a name.
 
 use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::audit::Request;
@@ -15,16 +15,16 @@ const GATEWAY: (&str, &str, &str) = (
 );
 const SERVICE: (&str, &str, &str) = ("v1", "Service", "istio-system/prometheus-gateway-istio");
 
-/// istiod's words before it has seen the Gateway's pod, which it may keep until the address is there.
+/// istiod's message before it has seen the Gateway's pod, which may stay until the address is assigned.
 const NO_POD: &str = "Programmed=False AddressNotAssigned: Failed to assign to any requested addresses: no instances found for hostname \"prometheus-gateway-istio.istio-system.svc.cluster.local\"";
-/// And after.
+/// istiod's message after that.
 const PENDING: &str = "Programmed=False AddressNotAssigned: Assigned to service(s) prometheus-gateway-istio.istio-system.svc.cluster.local:9090, but failed to assign to all requested addresses: address pending for hostname \"prometheus-gateway-istio.istio-system.svc.cluster.local\"";
 
 async fn is(cluster: &Cluster, what: (&str, &str, &str)) -> Option<Value> {
     get(cluster, what.0, what.1, what.2).await
 }
 
-/// prometheus.yml of the federating Prometheus; None when it was never written.
+/// prometheus.yml of the federating Prometheus; None if it was never written.
 async fn configuration(clusters: &Clusters) -> Option<String> {
     let map = is(
         clusters.home(),
@@ -39,10 +39,10 @@ fn fault_36_a_load_balancer_that_never_comes_is_named_at_the_deadline_and_no_emp
  {
     on_two_clusters(async |clusters| {
         clusters.sandbox.world().load_balancers.hold_back(true);
-        // Long enough for all else to be ready by then.
+        // Long enough for everything else to become ready.
         let short = [&INSTALL[..6], &["--timeout", "40s"]].concat();
         let ended = clusters.run(&short).await.exited(4);
-        // Both wait, and whichever is first past the deadline is named.
+        // Both clusters wait, and the error names whichever reaches the deadline first.
         assert_eq!(
             ended.error().replace("cluster2", "cluster1").replace(NO_POD, PENDING),
             format!("expose prometheus: cluster1: Gateway istio-system/prometheus-gateway is not ready after 40 s: {PENDING}
@@ -110,7 +110,7 @@ fn fault_37_an_address_that_changed_is_shown_by_status_and_taken_up_by_the_next_
             writes.iter().map(name).collect::<Vec<_>>()
         });
         let [home, remote] = written;
-        // The record says what was applied.
+        // The record names what was applied.
         let follows = [
             "patch configmaps/prometheus-config",
             "patch deployments/prometheus",
@@ -127,7 +127,7 @@ fn fault_37_an_address_that_changed_is_shown_by_status_and_taken_up_by_the_next_
     });
 }
 
-/// The load balancer gives the Gateway another address, and istiod passes it on.
+/// Changes the load balancer's address, and waits until istiod has updated the Gateway.
 async fn moved(cluster: &Cluster, address: &str) {
     let status = json!({"loadBalancer": {"ingress": [{"ip": address}]}});
     patch_status(cluster, SERVICE.0, SERVICE.1, SERVICE.2, &status).await;
@@ -174,7 +174,7 @@ fn a_load_balancer_with_a_name_is_scraped_by_that_name() {
             json!({"metadata": {"annotations": {"sandbox/hostname": "lb.example.internal"}}});
         patch(clusters.remote(), SERVICE.0, SERVICE.1, SERVICE.2, &name).await;
         world.load_balancers.hold_back(false);
-        // No name server knows it, so that the install tells what Prometheus says of the name.
+        // The name does not resolve, so the install reports Prometheus' error.
         let ended = output(install).await.exited(4);
         let error = "its Prometheus is not scraped: http://lb.example.internal:9090/federate is down: dial tcp: lookup lb.example.internal";
         assert!(ended.stderr.contains(error), "{}", ended.stderr);
@@ -189,8 +189,8 @@ fn a_load_balancer_with_a_name_is_scraped_by_that_name() {
     });
 }
 
-/// istiod knows Services of one name in all clusters as one, and tells a Gateway that has none of its own
-/// yet the address of another cluster's.
+/// istiod merges Services of the same name in all clusters. A Gateway without an address of its own shows that of
+/// another cluster.
 #[test]
 fn an_address_of_another_cluster_is_not_taken_for_the_gateways_own() {
     on_two_clusters(async |clusters| {

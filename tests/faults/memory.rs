@@ -1,4 +1,4 @@
-//! A home folder in which nothing can be kept: the next commands only need to be told the clusters.
+//! A home folder that is not writable: later commands then need the contexts.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::{INSTALL, ambikiali, masked, on_two_clusters};
 
 const NAMED: [&str; 4] = ["--ctx1", "cluster1", "--ctx2", "cluster2"];
-/// A place where not even root can make a folder.
+/// A path where not even root can create a folder.
 const NOWHERE: &str = "/proc";
 
 #[test]
@@ -57,7 +57,7 @@ no contexts given, and no install is remembered in /proc/ambikiali/last.json
             "{note}"
         );
 
-        // What a full disk left of it.
+        // A truncated file, as after a full disk.
         let half = clusters.state().join("half");
         fs::create_dir_all(half.join("ambikiali")).expect("a folder");
         fs::write(half.join("ambikiali/last.json"), "{\"kubecon").expect("a file");

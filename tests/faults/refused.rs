@@ -1,4 +1,4 @@
-//! Refused before the first write.
+//! Errors before the first write.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::support::{BOTH, Clusters, get, masked, on_two_clusters, patch, unwrit
 
 const ISTIOD: (&str, &str, &str) = ("apps/v1", "Deployment", "istio-system/istiod");
 
-/// Runs an install with these arguments, which must exit with 3 and write nothing; its error.
+/// Runs an install that must exit with 3 and write nothing, and returns its error.
 async fn refused(clusters: &Clusters, arguments: &[&str]) -> String {
     let marks = clusters.marks();
     let ended = clusters.run(&[&["install"], arguments].concat()).await;
@@ -46,7 +46,7 @@ fn a_loopback_address_for_pods_is_refused_with_the_flag_that_names_another() {
     });
 }
 
-/// The kubeconfig with a change, in the folder of the test's state.
+/// Writes a changed kubeconfig into the test's state folder.
 fn kubeconfig(clusters: &Clusters, change: impl FnOnce(&mut Value)) -> String {
     let text = fs::read_to_string(clusters.sandbox.kubeconfig()).expect("a kubeconfig");
     let mut kubeconfig: Value = serde_json::from_str(&text).expect("JSON");
@@ -64,7 +64,7 @@ fn fault_50_one_cluster_twice_or_two_of_one_name_are_refused() {
             refused(clusters, &["--ctx1", "cluster1", "--ctx2", "cluster1"]).await,
             format!("[AK1006] contexts cluster1 and cluster1 are the same cluster\n{fix}")
         );
-        // By another name, at another address.
+        // The same cluster under another name and address.
         let file = kubeconfig(clusters, |config| {
             let [mut cluster, mut context] =
                 ["clusters", "contexts"].map(|kind| config[kind][0].clone());
@@ -98,7 +98,7 @@ fn fault_50_one_cluster_twice_or_two_of_one_name_are_refused() {
             equal,
             "\
 [AK1301] contexts cluster1 and cluster2 have the same Istio cluster id \"cluster1\": Kiali cannot tell them apart
-  fix: set values.global.multiCluster.clusterName on one of them and install its istiod again
+  fix: set values.global.multiCluster.clusterName on one of them and reinstall its istiod
 "
         );
     });
@@ -113,8 +113,8 @@ fn fault_51_a_cluster_is_called_as_istiod_calls_it_and_never_as_its_context() {
         assert_eq!(
             bad,
             "\
-[AK1203] context cluster2: cluster id \"Kubernetes\" is what Istio says when none is set, for every cluster
-  fix: set values.global.multiCluster.clusterName to a name of letters, digits, - and _ and install istiod again
+[AK1203] context cluster2: cluster id \"Kubernetes\" is Istio's default for every cluster; set one
+  fix: set values.global.multiCluster.clusterName to a name of letters, digits, - and _ and reinstall istiod
 "
         );
         // Each context has the name of the other cluster.
@@ -150,7 +150,7 @@ fn fault_51_a_cluster_is_called_as_istiod_calls_it_and_never_as_its_context() {
     });
 }
 
-/// In Kiali's settings, its Secret and the scrape jobs.
+/// Checks the name in Kiali's settings, its Secret and the scrape jobs.
 async fn named_everywhere(clusters: &Clusters) {
     let home = clusters.home();
     let kiali = get(home, "kiali.io/v1alpha1", "Kiali", "kiali/kiali").await;

@@ -1,4 +1,4 @@
-//! Rights that are taken away while an install is under way.
+//! Rights that are revoked during an install.
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-
 subjects: [{kind: ServiceAccount, name: installer, namespace: default}]
 ";
 
-/// The kubeconfig, with this token as the user of the remote.
+/// The kubeconfig with this token for the remote.
 fn as_installer(clusters: &Clusters, token: &str) -> PathBuf {
     let text = fs::read_to_string(clusters.sandbox.kubeconfig()).expect("a kubeconfig");
     let mut kubeconfig: Value = serde_json::from_str(&text).expect("JSON");
@@ -38,7 +38,7 @@ fn as_installer(clusters: &Clusters, token: &str) -> PathBuf {
     file
 }
 
-/// Gives the account its rights, and waits until the API server knows it.
+/// Grants the account its rights, and waits until they are effective.
 async fn given<'a>(clusters: &'a Clusters, token: &str) -> Foreign<'a> {
     let rights = Foreign::apply(clusters.remote(), RIGHTS).await;
     let client = clusters.remote().client_with_token(token);
@@ -82,7 +82,7 @@ fn fault_35_rights_that_are_lost_in_the_middle_are_named_and_nothing_is_lost() {
     });
 }
 
-/// What was refused first differs, but not how it is told.
+/// Which request is rejected first differs, but the error has the same form.
 #[track_caller]
 fn assert_refused(error: &str) {
     let (cause, fix) = error.split_once("\n").expect("two lines");

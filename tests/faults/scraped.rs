@@ -1,8 +1,8 @@
-//! A Prometheus of somebody else's is only as good as its scrapes.
+//! A user's own Prometheus must be scraped successfully.
 
 use crate::support::{Clusters, get, masked, on_two_clusters};
 
-/// Where home's Prometheus is exposed: as good as anybody's.
+/// The exposed address of home's Prometheus, used as the user's own.
 async fn exposed(clusters: &Clusters) -> String {
     let name = "istio-system/prometheus-gateway";
     let gateway = get(
@@ -34,7 +34,8 @@ aggregate metrics: cluster2: its Prometheus is not scraped: http://127.0.0.1:1/f
         ended.succeeded();
         let verified = clusters.run(&["verify"]).await.succeeded();
         let shown = masked(&verified.stdout);
-        let skipped = "skipped   exposure       cluster2      its Prometheus is not ambikiali's\n";
+        let skipped =
+            "skipped   exposure       cluster2      its Prometheus is not managed by ambikiali\n";
         assert!(shown.contains(skipped), "{shown}");
         assert!(shown.ends_with("1 skipped, 11 ok\n"), "{shown}");
         clusters.cleaned().await;

@@ -1,4 +1,4 @@
-//! A Kiali CR that says `Successful` of what it was before.
+//! A Kiali CR whose `Successful` is about an older state.
 
 use ambikiali_sandbox::Cluster;
 use k8s_openapi::api::core::v1::Pod;
@@ -18,10 +18,10 @@ fn fault_41_a_success_of_before_the_change_is_not_taken_for_one_of_it() {
         let home = clusters.home();
         stop_operator(home).await;
         let before = successful(home).await;
-        // Somebody takes out what an install puts back, which is a change of the CR.
+        // Remove a field that the install restores, which changes the CR.
         let without = json!({"spec": {"deployment": {"probes": null}}});
         merge(home, API, "Kiali", CR, &without).await;
-        // The second one finds nothing to change any more, and the success is as old.
+        // The second install changes nothing, and the status is still old.
         for _ in 0..2 {
             let error = clusters.install(&[]).await.exited(1).error();
             let said = "kiali: cluster1: Deployment kiali/kiali-operator cannot start: pod ";
@@ -30,7 +30,7 @@ fn fault_41_a_success_of_before_the_change_is_not_taken_for_one_of_it() {
             assert_eq!(successful(home).await, before);
         }
         let status = clusters.run(&["status"]).await.exited(1).stdout;
-        let line = "not ready  Kiali kiali/kiali: the operator has not taken up the change\n";
+        let line = "not ready  Kiali kiali/kiali: the operator has not picked up the change yet\n";
         assert!(status.contains(line), "{status}");
 
         cordon(home, false).await;
@@ -50,7 +50,7 @@ async fn cordon(cluster: &Cluster, on: bool) {
     patch(cluster, "v1", "Node", &node, &spec).await;
 }
 
-/// Its pod goes, and no node takes another.
+/// Removes the operator's pod and prevents new ones.
 async fn stop_operator(cluster: &Cluster) {
     cordon(cluster, true).await;
     let pods = Api::<Pod>::namespaced(cluster.client(), "kiali");
@@ -67,7 +67,7 @@ async fn stop_operator(cluster: &Cluster) {
     }
 }
 
-/// When the run ended of which the CR says that it was successful.
+/// The completion time of the successful run in the CR's status.
 async fn successful(cluster: &Cluster) -> Value {
     let cr = get(cluster, API, "Kiali", CR).await.expect("the CR");
     let conditions = cr["status"]["conditions"].as_array().expect("conditions");

@@ -1,4 +1,4 @@
-//! Kiali's token of the remote: never filled, or of an account that is no more.
+//! Kiali's token for the remote is never filled, or belongs to a deleted ServiceAccount.
 
 use serde_json::{Value, json};
 
@@ -18,14 +18,14 @@ async fn uid(clusters: &Clusters, kind: &str, name: &str) -> Option<Value> {
     Some(object["metadata"]["uid"].clone())
 }
 
-/// An install of what is there but for a filled token.
+/// Runs an install in which only the token is missing.
 async fn unfilled(clusters: &Clusters) {
     let short = [&INSTALL[..6], &["--timeout", "15s"]].concat();
     let ended = clusters.run(&short).await.exited(4);
     assert_eq!(
         ended.error(),
         "\
-remote cluster: cluster2: Secret kiali/kiali is not ready after 15 s: the token controller of kube-controller-manager has not filled it
+remote cluster: cluster2: Secret kiali/kiali is not ready after 15 s: the token controller of kube-controller-manager has not filled it yet
   fix: its serviceaccount-token-controller must run: kubectl --context cluster2 -n kube-system get pods -l component=kube-controller-manager
 "
     );
@@ -40,13 +40,13 @@ fn fault_38_a_token_that_is_never_filled_is_told_with_who_should() {
         remote.restart_controllers(false).expect("controllers");
         remove(remote, "v1", "Secret", TOKEN).await;
         unfilled(clusters).await;
-        // Kiali is not given an empty one.
+        // Kiali does not get an empty token.
         assert!(given(clusters).await == before);
         let status = clusters.run(&["status"]).await.exited(1).stdout;
-        let line = "not ready  Secret kiali/kiali: the token controller of kube-controller-manager has not filled it; the token is ";
+        let line = "not ready  Secret kiali/kiali: the token controller of kube-controller-manager has not filled it yet; the token is ";
         assert!(status.contains(line), "{status}");
 
-        // The same account and name make the same token.
+        // The same ServiceAccount and name give the same token.
         remote.restart_controllers(true).expect("controllers");
         clusters.installed().await;
         assert!(given(clusters).await == before);
@@ -64,7 +64,7 @@ fn fault_39_a_token_of_an_account_that_was_made_again_is_issued_again() {
         clusters.installed().await;
         let before = given(clusters).await;
         let remote = clusters.remote();
-        // It would remove the token at once; here it is as late as it can be.
+        // The controller would delete the token at once; delay it as long as possible.
         remote.restart_controllers(false).expect("controllers");
         let token = uid(clusters, "Secret", TOKEN).await;
         remove(remote, "v1", "ServiceAccount", ACCOUNT).await;
@@ -75,7 +75,7 @@ fn fault_39_a_token_of_an_account_that_was_made_again_is_issued_again() {
         })
         .await;
         let status = clusters.run(&["status"]).await.exited(1).stdout;
-        let line = "not ready  Secret kiali/kiali: it is of a ServiceAccount that was deleted and made again since: run install again; the token is ";
+        let line = "not ready  Secret kiali/kiali: it belongs to a ServiceAccount that was deleted and recreated: run install again; the token is ";
         assert!(status.contains(line), "{status}");
 
         unfilled(clusters).await;

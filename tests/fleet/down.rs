@@ -1,4 +1,4 @@
-//! `install --keep-going`: a remote that fails is left out, and added by the next install that reaches it.
+//! `install --keep-going` leaves out a remote that fails, and the next install that reaches it adds it.
 
 use ambikiali_sandbox::audit::{Mark, Request};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{THREE, TWO, install};
 use crate::support::{Ended, Fleet, Foreign, masked, patch, until_refused};
 
-/// What keeps the third cluster from being exposed.
+/// Prevents the third cluster from being exposed.
 const POLICY: &str = r#"
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
@@ -39,7 +39,7 @@ fn keep_going() -> Vec<&'static str> {
     [&install(&THREE)[..], &["--keep-going"]].concat()
 }
 
-/// What ambikiali wrote to a cluster since then, each object once.
+/// The objects that ambikiali wrote in a cluster since the mark, without duplicates.
 fn written(mark: &Mark) -> Vec<String> {
     let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
     let name = |r: &Request| format!("{} {}/{}", r.verb, r.resource, r.name);
@@ -59,7 +59,7 @@ fn sees_two(ended: &Ended) {
     assert!(ended.stdout.contains(said), "{ended:#?}");
 }
 
-/// One that does not answer, before it was ever installed on: the others are as they were.
+/// A remote that is unreachable before its first install; the others are unaffected.
 pub async fn left_out(fleet: &Fleet) {
     let marks = ["cluster1", "cluster2"].map(|name| mark(fleet, name));
     let refused = fleet.run_without("cluster3", &install(&THREE)).await;
@@ -79,7 +79,7 @@ pub async fn left_out(fleet: &Fleet) {
     fleet.run(&two).await.succeeded();
 }
 
-/// One that answers and has no istiod by which it could be named.
+/// A reachable remote without istiod, and thus without a name.
 pub async fn without_istiod(fleet: &Fleet) {
     let third = fleet.sandbox.cluster("cluster3");
     let istiod = |app: &str| json!({"metadata": {"labels": {"app": app}}});
@@ -98,7 +98,7 @@ pub async fn without_istiod(fleet: &Fleet) {
     patch(third, version, kind, name, &istiod("istiod")).await;
 }
 
-/// One that the check finds fault with, and that fails in the middle when it is gone on with.
+/// A remote with a finding, which fails halfway if the finding is skipped.
 pub async fn refused_on_its_way(fleet: &Fleet) {
     let third = fleet.sandbox.cluster("cluster3");
     let policy = Foreign::apply(third, POLICY).await;
@@ -116,13 +116,13 @@ pub async fn refused_on_its_way(fleet: &Fleet) {
     let said =
         "left out: cluster3: expose prometheus: cluster3: HTTPRoute istio-system/prometheus: ";
     assert!(ended.stderr.contains(said), "{}", ended.stderr);
-    // Home names it from now on, as there are objects in it.
+    // Home records the remote, because it has objects now.
     assert_eq!(written(&home), ["patch configmaps/ambikiali-record"]);
     policy.removed().await;
     until_refused(third, ROUTE, false).await;
 }
 
-/// It is well: it comes into the view, and nothing else is written.
+/// The remote is fixed: it is added to Kiali, and nothing else is written.
 pub async fn added(fleet: &Fleet) {
     let home = mark(fleet, "cluster1");
     let ended = fleet.run(&install(&THREE)).await.succeeded();
@@ -137,7 +137,7 @@ pub async fn added(fleet: &Fleet) {
     assert_eq!(written(&home), follows);
 }
 
-/// One of the view goes, and comes back: Kiali is not kept from starting by what it cannot reach.
+/// An installed remote becomes unreachable and returns. Kiali must be able to start without it.
 pub async fn gone_for_a_while(fleet: &Fleet) {
     let third = mark(fleet, "cluster3");
     let ended = fleet.run_without("cluster3", &keep_going()).await.exited(6);

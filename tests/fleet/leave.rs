@@ -1,5 +1,4 @@
-//! One remote leaves: `cleanup --only`. The third cluster of the fleet, for the second one to stay as
-//! it is and for home to lose nothing else.
+//! `cleanup --only` removes one remote. Here the third cluster leaves; the second one and the rest of home stay.
 
 use ambikiali_sandbox::audit::Mark;
 use serde_json::Value;
@@ -32,7 +31,7 @@ fn unwritten(marks: &[Mark]) {
     }
 }
 
-/// What would leave a cluster behind, or an install without a remote.
+/// Arguments that are rejected because they would leave an install without a remote.
 pub async fn refused(fleet: &Fleet) {
     let marks = marks(fleet);
     let fewer = fleet.run(&install(&TWO)).await.exited(3);
@@ -83,7 +82,7 @@ fn sorted(document: &Value, list: &str) -> Vec<String> {
     all
 }
 
-/// What a dry run lists is what goes and what changes, and nothing else is written.
+/// The run deletes and changes exactly what the dry run lists.
 pub async fn removed(fleet: &Fleet) {
     let before = marks(fleet);
     let plan = fleet.run(&[&LEAVE[..], &["--dry-run"]].concat()).await;
@@ -122,13 +121,13 @@ would remove  cluster3      ";
         ]
     );
     assert_eq!(last, Some(("patch", "ambikiali-record")));
-    // Nothing leads there any more when its rights go.
+    // Kiali is detached from the remote before its rights are removed.
     assert!(home[2].at < third[0].at, "{home:#?} {third:#?}");
     unwritten(&before[1..2]);
     without_the_third(fleet).await;
 }
 
-/// What is left of the install is whole, and no later command takes the third cluster for a part of it.
+/// The rest of the install is complete, and later commands do not include the third cluster.
 async fn without_the_third(fleet: &Fleet) {
     let status = fleet.run(&["status"]).await.succeeded();
     assert!(!status.stdout.contains("cluster3"), "{status:#?}");
@@ -143,7 +142,7 @@ async fn without_the_third(fleet: &Fleet) {
     unwritten(&marks);
 }
 
-/// Killed after its first write, which is on home, and gone on with.
+/// Killed after its first write, which is on home, and then repeated.
 pub async fn cut_short(fleet: &Fleet) {
     fleet.run(&install(&THREE)).await.succeeded();
     let home = &marks(fleet)[0];
@@ -166,7 +165,7 @@ pub async fn cut_short(fleet: &Fleet) {
     without_the_third(fleet).await;
 }
 
-/// All goes but what is in a cluster that does not answer, and is given up; that goes when it is there again.
+/// Removes everything except in an unreachable cluster (--forget), and that too once it is reachable again.
 pub async fn all_but_one(fleet: &Fleet) {
     let cleanup = ["cleanup", "--timeout", "120s"];
     fleet.run(&install(&THREE)).await.succeeded();
@@ -198,7 +197,7 @@ pub async fn all_but_one(fleet: &Fleet) {
     assert_eq!(masked(&again.stdout), clean, "{again:#?}");
 }
 
-/// One that does not answer is kept, unless it is given up; what is in it goes when it is there again.
+/// An unreachable remote is kept without --forget; its objects are removed once it is reachable again.
 pub async fn given_up(fleet: &Fleet) {
     fleet.run(&install(&THREE)).await.succeeded();
     let third = fleet.sandbox.cluster("cluster3");

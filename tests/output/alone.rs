@@ -1,4 +1,4 @@
-//! Every outcome that needs no cluster, in each form.
+//! Results that need no cluster, in each output format.
 
 use futures::future::join_all;
 use serde_json::Value;
@@ -6,18 +6,18 @@ use serde_json::Value;
 use super::{FORMS, schema};
 use crate::cli::run;
 
-/// The document of a command; none where nothing may be on stdout.
+/// The document of a command; None if stdout must be empty.
 async fn said(arguments: &[&str], code: i32) -> Option<Value> {
     let in_form = async |form: &&str| {
         let ended = run(&[arguments, &["-o", form]].concat()).await.exited(code);
         match *form {
-            // A result for people.
+            // The text format has no document.
             "text" => None,
             form => schema::read(form, &ended).document,
         }
     };
     let mut documents = join_all(FORMS.iter().map(in_form)).await;
-    // Which of two clusters that do not answer is named differs.
+    // Which of two unreachable clusters is named differs.
     let same = |document: &Option<Value>| {
         let document = document.as_ref().map(Value::to_string);
         document.map(|text| text.replace("west", "east"))

@@ -1,4 +1,4 @@
-//! The events of what changes clusters, and what is said of it besides.
+//! The events of commands that change clusters, and their other messages.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::manners::logged;
 use super::schema;
 use crate::support::{BOTH, Clusters, Ended, get};
 
-/// All of a step on a cluster, in their order.
+/// The events of each step on each cluster, in order.
 fn by_step(events: &[Value]) -> BTreeMap<(String, String), Vec<&Value>> {
     let mut steps = BTreeMap::<_, Vec<&Value>>::new();
     for event in events {
@@ -21,7 +21,7 @@ fn by_step(events: &[Value]) -> BTreeMap<(String, String), Vec<&Value>> {
     steps
 }
 
-/// With its events on stdout, and each of its requests on stderr.
+/// With events on stdout and all requests on stderr.
 pub async fn first_install(clusters: &Clusters) {
     let more = ["-o", "jsonl", "-v", "--log-format", "json"];
     let install = [&["install"], &BOTH[..], &more, &["--timeout", "120s"]].concat();
@@ -35,7 +35,7 @@ pub async fn first_install(clusters: &Clusters) {
     assert_eq!(steps.len(), 12, "{:#?}", steps.keys());
     for (step, events) in &steps {
         let first = events.first().expect("an event");
-        // Of a step that does two things at once the one may be awaited when the other is done.
+        // If a step does two things concurrently, one may still be awaited after the other is done.
         let ends = |event: &&&Value| {
             ["started", "done", "failed"]
                 .map(Value::from)
@@ -49,7 +49,7 @@ pub async fn first_install(clusters: &Clusters) {
     requests(clusters, &ended).await;
 }
 
-/// What was waited for came, and was said to be waited for before.
+/// Each object that was waited for became ready, and its wait was reported before.
 fn waited_and_came(events: &[Value]) {
     let kiali = |event: &&Value| {
         event["cluster"] == "cluster1" && event["object"] == "Deployment kiali/kiali-operator"
@@ -61,7 +61,7 @@ fn waited_and_came(events: &[Value]) {
     assert_eq!(names.last(), Some(&"arrived"), "{events:#?}");
 }
 
-/// Nothing that nobody may see, and no progress a second time.
+/// Checks the logged requests: no secrets, and no duplicate progress.
 async fn requests(clusters: &Clusters, ended: &Ended) {
     let lines = logged(ended);
     let states = lines.iter().filter(|line| line.get("state").is_some());
@@ -91,7 +91,7 @@ async fn requests(clusters: &Clusters, ended: &Ended) {
     assert!(!ended.stderr.contains("command="), "{}", ended.stderr);
 }
 
-/// With its progress as a log.
+/// With progress as a log.
 pub async fn cleanup(clusters: &Clusters) {
     let cleanup = ["cleanup", "--timeout", "120s", "-o", "json"];
     let cleanup = [&cleanup[..], &["--log-format", "json"]].concat();

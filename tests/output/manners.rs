@@ -1,4 +1,4 @@
-//! How it speaks: quietly, at length, to a log, in ASCII, and to a terminal in colours.
+//! The output flags: --quiet, --verbose, --log-format, --ascii, and colours on a terminal.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::support::{Ended, Terminal};
 
 const BOTH: [&str; 4] = ["--ctx1", "east", "--ctx2", "west"];
 
-/// An object a line, with a time and a level.
+/// Checks that each line is a JSON object with a time and a level.
 #[track_caller]
 pub fn logged(ended: &Ended) -> Vec<Value> {
     let lines = ended.stderr.lines().map(serde_json::from_str);

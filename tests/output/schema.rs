@@ -1,4 +1,4 @@
-//! What a program may rely on: the schemas of docs/schema, one for each kind.
+//! The contract for programs: docs/schema has a schema for each kind.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use crate::support::Ended;
 
-/// The lines of a stream, or the one document.
+/// The events of a stream and the document.
 #[derive(Debug)]
 pub struct Said {
     pub events: Vec<Value>,
-    /// None: nothing is on stdout.
+    /// None if stdout is empty.
     pub document: Option<Value>,
 }
 
@@ -30,7 +30,7 @@ fn compiled(schemas: &mut Schemas, compiler: &mut Compiler, path: &Path) -> Sche
     compiled.unwrap_or_else(|error| panic!("{path}: {error:#}"))
 }
 
-/// By the schema of its kind.
+/// Validates a document against the schema of its kind.
 #[track_caller]
 pub fn assert_valid(value: &Value) {
     let kind = value["kind"].as_str().unwrap_or_default();
@@ -43,7 +43,7 @@ pub fn assert_valid(value: &Value) {
     });
 }
 
-/// What is on stdout, each part as its schema says, and with the exit code.
+/// Parses stdout and validates each part and the exit code.
 #[track_caller]
 pub fn read(form: &str, ended: &Ended) -> Said {
     let text = &ended.stdout;

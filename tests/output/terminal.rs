@@ -1,8 +1,8 @@
-//! The live lines, as somebody sees them who waits for a load balancer.
+//! The live progress lines while an install waits for a load balancer.
 
 use crate::support::{Clusters, INSTALL, Terminal, masked, on_two_clusters, progress};
 
-/// What of it was there after the first one, which was interrupted, differs from run to run.
+/// The steps. How much the first, interrupted install had done differs from run to run.
 const STEPS: &str = "\
 cluster1      aggregate metrics   done
 cluster1      cluster prometheus  done
@@ -18,7 +18,7 @@ cluster2      namespace           done
 cluster2      remote cluster      done
 ";
 
-/// The spinner and the time are left out; what is left is what the line says.
+/// The text of a live line without spinner and time.
 fn live(row: &str) -> Option<&str> {
     let text = row.get(row.char_indices().nth(8)?.0..)?;
     let spinner = row.chars().next()?;
@@ -72,7 +72,7 @@ Next:  ambikiali verify
     });
 }
 
-/// The lines that stay, and of those that do not depend on what was there before also the end.
+/// The finished lines; with their results only if these do not depend on the interrupted install.
 fn done(screen: &str) -> String {
     let lines = progress(screen);
     let lines = lines.lines().filter(|line| line.contains("  done  "));
@@ -86,17 +86,17 @@ fn done(screen: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// A live line is cut where the terminal ends, and an interrupt leaves none behind.
+/// A live line is cut at the width of the terminal, and none is left after an interrupt.
 async fn narrow(mut narrow: Terminal) -> Vec<String> {
     let line = "cluster2      expose prometheus";
     let cut = |terminal: &Terminal| {
         let rows = terminal.rows();
         let mut below = rows.iter().skip_while(|row| live(row).is_none());
-        // What goes on in another line would stand between them.
+        // Another live line would be between them.
         below.all(|row| live(row).is_some()) && rows.iter().any(|row| live(row) == Some(line))
     };
     narrow.shows(line, cut).await;
-    // Not by its key: the terminal would write `^C` into the line where the cursor is.
+    // Send the signal instead of the key, because the terminal would echo `^C` into the current line.
     narrow.interrupt().await;
     let (narrow, code) = narrow.ended().await;
     let rows = narrow.rows();
@@ -105,7 +105,7 @@ async fn narrow(mut narrow: Terminal) -> Vec<String> {
     rows
 }
 
-/// A terminal that cannot go back gets the lines that a file would.
+/// A dumb terminal gets the same lines as a file.
 async fn dumb(mut dumb: Terminal) {
     let line = "cluster2      expose prometheus   waiting";
     let plain = |terminal: &Terminal| terminal.rows().iter().any(|row| row.contains(line));

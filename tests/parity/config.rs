@@ -1,4 +1,4 @@
-//! The two configurations of Prometheus, read as Prometheus reads them.
+//! Both Prometheus configurations, parsed as Prometheus does.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use crate::support::Clusters;
 
 const MAP: (&str, &str) = ("v1", "ConfigMap");
 const GATEWAY: (&str, &str) = ("gateway.networking.k8s.io/v1", "Gateway");
-/// Of the ten in Istio's sample: what the federation takes.
+/// The jobs of Istio's sample that the federation uses.
 const JOBS: [&str; 1] = ["kubernetes-pods"];
 
-/// The guide's prometheus.yml, with a few lines more.
+/// Compares with the guide's prometheus.yml and a few additional lines.
 pub async fn each_cluster_is_scraped_at_its_gateway(clusters: &Clusters) {
     let map = there(clusters, "cluster1", MAP, "kiali/prometheus-config");
     let config = yaml(&map.await, "prometheus.yml");
@@ -21,17 +21,17 @@ pub async fn each_cluster_is_scraped_at_its_gateway(clusters: &Clusters) {
         let address = gateway["status"]["addresses"][0]["value"].as_str();
         let address = address.filter(|a| !a.is_empty()).expect("an address");
         jobs.push(json!({
-            // The guide's are federate-1 and federate-2, which say less in a list of targets.
+            // The guide uses federate-1 and federate-2, which are less clear in a list of targets.
             "job_name": format!("federate-{name}"),
             "honor_labels": true,
             "metrics_path": "/federate",
             "params": {"match[]": ["{job=\"kubernetes-pods\"}"]},
             "static_configs": [{"targets": [format!("{address}:9090")], "labels": {"cluster": name}}],
-            // Not in the guide: a series that vanished there is stale here at once, and one that had
-            // a label `cluster` already does not keep it.
+            // Not in the guide: a series that vanished in the source is stale at once, and an existing label
+            // `cluster` is replaced.
             "track_timestamps_staleness": true,
             "metric_relabel_configs": [{"target_label": "cluster", "replacement": name}],
-            // Nor this: a remote sends its series and no more of them than home can hold.
+            // Not in the guide: limits on what a remote can send.
             "follow_redirects": false,
             "sample_limit": 180000,
             "body_size_limit": "320MB",
@@ -44,7 +44,7 @@ pub async fn each_cluster_is_scraped_at_its_gateway(clusters: &Clusters) {
     assert_eq!(config, whole);
 }
 
-/// The job that the federation takes: what it keeps, where it finds it, and how it names it.
+/// The job that the federation uses: its relabelling and discovery.
 pub async fn mesh_pods_are_scraped_in_one_job(clusters: &Clusters) {
     for name in ["cluster1", "cluster2"] {
         let map = there(clusters, name, MAP, "istio-system/prometheus");

@@ -142,7 +142,7 @@ pub fn on_home() -> Vec<Made> {
             json!("cluster1"),
             "the name that everything here was made with, not one found again at each start",
         ),
-        // The version label of the operator's pod, seen from its other end.
+        // The version label of the operator's pod template.
         made(
             DEPLOYMENT.0,
             DEPLOYMENT.1,
@@ -152,7 +152,7 @@ pub fn on_home() -> Vec<Made> {
     ]
 }
 
-/// Variables of the operator that are as in the chart.
+/// Variables of the operator that are the same as in the chart.
 const SAME: [(&str, &str); 8] = [
     ("WATCHES_FILE", "watches-k8s.yaml"),
     ("ALLOW_AD_HOC_KIALI_IMAGE", "false"),
@@ -164,12 +164,12 @@ const SAME: [(&str, &str); 8] = [
     ("ANSIBLE_REMOTE_TEMP", "/tmp/ansible/tmp"),
 ];
 
-/// Those that are not.
+/// Variables of the operator that differ from the chart.
 const INSTEAD: [(&str, &str); 3] = [
     // Debug and verbose logs print Secrets.
     ("ANSIBLE_DEBUG_LOGS", "false"),
     ("ANSIBLE_VERBOSITY_KIALI_KIALI_IO", "0"),
-    // Kiali is where its CR is.
+    // Kiali runs in the namespace of its CR.
     ("ALLOW_AD_HOC_KIALI_NAMESPACE", "false"),
 ];
 
@@ -188,7 +188,7 @@ pub async fn the_operator_knows_its_pod_and_its_version(clusters: &Clusters) {
             let is = variable(name).unwrap_or(&Value::Null);
             assert_eq!(difference(&field, is), None, "{name}");
         }
-        // Present and empty: it watches every namespace.
+        // Present and empty means that it watches all namespaces.
         assert!(variable("WATCH_NAMESPACE").is_some());
         assert_eq!(value("WATCH_NAMESPACE"), None);
         for (name, wanted) in SAME.into_iter().chain(INSTEAD) {

@@ -6,7 +6,7 @@ use super::table::{Made, made};
 
 const IMAGE: &str = "prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac";
 const PINNED: &str = "what was tested is what runs";
-/// The guide's is `prometheus`, as that of other tools: what is cluster-wide has a name of its own.
+/// The guide uses `prometheus`, as other tools do. Our cluster-wide objects have a name of their own.
 const OWN_NAME: &str = "ambikiali-prometheus";
 const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
 

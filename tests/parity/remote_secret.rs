@@ -1,5 +1,5 @@
-//! One Secret in place of the guide's Secret per remote, which the operator neither watches nor takes
-//! out of Kiali's Deployment again.
+//! One Secret instead of the guide's Secret per remote, which the operator neither watches nor removes from Kiali's
+//! Deployment.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,7 +24,7 @@ pub async fn is_one_with_a_kubeconfig_for_each_remote(clusters: &Clusters) {
         secret["metadata"]["labels"]["kiali.io/kiali-multi-cluster-secret"],
         "true"
     );
-    // The guide's kubectl apply keeps the token a second time, in clear text.
+    // The guide's kubectl apply stores the token again in an annotation, in clear text.
     assert_eq!(secret["metadata"]["annotations"], Value::Null);
     let data = secret["data"].as_object().expect("data");
     assert_eq!(data.keys().collect::<Vec<_>>(), ["cluster2"]);
@@ -32,7 +32,7 @@ pub async fn is_one_with_a_kubeconfig_for_each_remote(clusters: &Clusters) {
 
     let token = there(clusters, "cluster2", SECRET, "kiali/kiali").await;
     let remote = clusters.remote();
-    // As the guide's script writes it, but for `preferences`, which nobody reads.
+    // As in the guide's script, without the unused `preferences`.
     assert_eq!(
         kubeconfig,
         json!({

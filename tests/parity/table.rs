@@ -1,11 +1,11 @@
-//! How a row of the tables is compared with what is there.
+//! Compares a row of the tables with a live object.
 
 use serde_json::{Value, json};
 
 use super::there;
 use crate::support::Clusters;
 
-/// An object that the guide makes.
+/// An object that the guide creates.
 pub struct Made {
     kind: (&'static str, &'static str),
     /// `namespace/name`.
@@ -14,7 +14,7 @@ pub struct Made {
     instead: Vec<Instead>,
 }
 
-/// A field that is something else on purpose.
+/// An intended difference in a field.
 struct Instead {
     at: &'static str,
     guide: Value,
@@ -22,8 +22,8 @@ struct Instead {
     because: &'static str,
 }
 
-/// `made("v1", "Service", "kiali/prometheus", json!({…}))`: what is given is as in the guide; what is
-/// not given nobody reads.
+/// `made("v1", "Service", "kiali/prometheus", json!({…}))`: the given fields are as in the guide; other fields are
+/// not read by anything.
 pub fn made(
     api_version: &'static str,
     kind: &'static str,
@@ -39,7 +39,7 @@ pub fn made(
 }
 
 impl Made {
-    /// At a JSON pointer; null is a field that is not there.
+    /// A different value at a JSON pointer; null means that the field is absent.
     pub fn instead(
         mut self,
         at: &'static str,
@@ -74,7 +74,7 @@ pub async fn check(clusters: &Clusters, table: &[Made], on: &[&str]) {
     }
 }
 
-/// Where the live object does not hold what is wanted. It may hold more, but lists are whole.
+/// The first difference. The live object may have more fields, but lists must be equal.
 pub fn difference(wanted: &Value, live: &Value) -> Option<String> {
     match (wanted, live) {
         (Value::Object(wanted), Value::Object(live)) => wanted.iter().find_map(|(key, value)| {

@@ -1,4 +1,4 @@
-//! What a plan looks like.
+//! The expected text of plans.
 
 pub const FIRST: &str = "\
 cluster1
@@ -75,7 +75,7 @@ cluster2
 Plan: 3 to change, 1 reused, 28 unchanged; nothing was written
 ";
 
-/// A cluster whose Prometheus is somebody else's from now on.
+/// A cluster that switches to the user's own Prometheus.
 pub const UNEXPOSED: &str = "\
 cluster1
   change   namespace           ConfigMap kiali/ambikiali-record
@@ -89,7 +89,7 @@ cluster2
 Plan: 4 to change, 2 to delete, 26 unchanged; nothing was written
 ";
 
-/// What is given to the remote's Gateway is scraped again.
+/// A remote that switches back to an installed Prometheus.
 pub const EXPOSED_AGAIN: &str = "\
 cluster1
   change   namespace           ConfigMap kiali/ambikiali-record

@@ -1,4 +1,4 @@
-//! What another tool manages is left to it, unless the user says otherwise.
+//! Fields that another tool manages are not changed without --force-conflicts.
 
 use std::future;
 
@@ -19,7 +19,7 @@ kind: Namespace
 metadata: {name: kiali}
 ";
 
-/// Under our name, with other pods.
+/// A Deployment with our name and other pods.
 const OTHER_PODS: &str = "
 apiVersion: apps/v1
 kind: Deployment
@@ -32,7 +32,7 @@ spec:
     spec: {containers: [{name: theirs, image: theirs}]}
 ";
 
-/// One field of ours, by a tool that applies.
+/// Another tool applies one of our fields.
 const TWO: &str = "
 apiVersion: apps/v1
 kind: Deployment
@@ -58,8 +58,8 @@ fn fault_20_an_object_that_changes_all_the_time_is_brought_back_all_the_same() {
         let whole = deployment(home).await;
         let edit = json!({"spec": {"revisionHistoryLimit": 7, "replicas": 2}});
         patch(home, DEPLOYMENT.0, DEPLOYMENT.1, DEPLOYMENT.2, &edit).await;
-        // Each one is another version of the object, between any look and any write. They end with
-        // the write: the controllers' own updates of the status would lose against them for ever.
+        // Each update creates a new version of the object between our read and write. They stop after the write, because
+        // they would block the controllers' status updates.
         let replicas = &whole["spec"]["replicas"];
         let busy = async {
             let mut number = 0u64;

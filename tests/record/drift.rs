@@ -1,5 +1,4 @@
-//! What somebody changed since an install: shown by `status`, undone by the next install, which
-//! writes nothing else.
+//! Drift: `status` shows changes by others, and the next install reverts them and writes nothing else.
 
 use serde_json::json;
 
@@ -43,7 +42,7 @@ fn an_edit_is_shown_and_undone_by_an_install_that_writes_that_object_only() {
             ]
         );
         let before = get(home, ROUTE.0, ROUTE.1, ROUTE.2).await.unwrap();
-        // Everything of Prometheus, for everybody.
+        // Exposes all of Prometheus to anyone.
         let backends = &before["spec"]["rules"][0]["backendRefs"];
         let edit = json!({"spec": {"rules": [{"backendRefs": backends}]}});
         merge(home, ROUTE.0, ROUTE.1, ROUTE.2, &edit).await;
@@ -65,7 +64,7 @@ fn an_edit_is_shown_and_undone_by_an_install_that_writes_that_object_only() {
             ours.writes().but_leases()
         });
         let names = home_writes.iter().map(|request| &request.name);
-        // Refused once because of the edit, then taken back.
+        // Rejected once because of the edit, then reverted.
         assert_eq!(names.collect::<Vec<_>>(), ["prometheus", "prometheus"]);
         assert_eq!(home_writes[0].code, 409);
         assert_eq!(remote_writes.len(), 0, "{remote_writes:#?}");

@@ -1,5 +1,5 @@
-//! What the operator made and somebody deleted: `status` names it, a plan says how it comes back, an
-//! install has the operator make it again, and waits for that.
+//! Deleted objects of the operator: `status` names them, a plan lists their return, and an install makes the operator
+//! recreate them.
 
 use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const CONFIG: (&str, &str, &str) = ("v1", "ConfigMap", "kiali/kiali");
 const SERVICE: (&str, &str, &str) = ("v1", "Service", "kiali/kiali");
 const SERVER: (&str, &str, &str) = ("apps/v1", "Deployment", "kiali/kiali");
 
-const GONE: &str = "gone, and the operator does not look after it: run install again";
+const GONE: &str = "missing, and the operator does not restore it: run install again";
 
 async fn deleted(cluster: &Cluster, objects: &[(&str, &str, &str)]) {
     for (api_version, kind, name) in objects {
@@ -27,7 +27,7 @@ async fn mark(cluster: &Cluster) -> Value {
     cr.expect("a CR")["metadata"]["annotations"]["kiali.io/reconcile"].clone()
 }
 
-/// One install brings them all back, with one touch of the CR; another one does nothing.
+/// One install restores all of them by touching the CR once; another install does nothing.
 async fn healed(clusters: &Clusters, cluster: &Cluster, objects: &[(&str, &str, &str)]) {
     let before = mark(cluster).await;
     let marks = clusters.marks();
@@ -74,7 +74,7 @@ fn healed_is_what_somebody_deleted_of_the_operators_work_on_the_remote() {
         .await;
         healed(clusters, remote, &objects).await;
 
-        // The binding is there and grants nothing.
+        // The binding exists but refers to a missing role.
         deleted(remote, &[ROLE]).await;
         shown(clusters, &[format!("failed     ClusterRole kiali: {GONE}")]).await;
         healed(clusters, remote, &[ROLE]).await;
@@ -112,7 +112,7 @@ fn healed_is_what_somebody_deleted_of_the_operators_work_on_home() {
     });
 }
 
-/// In the namespace, with an account of another one.
+/// A RoleBinding with a ServiceAccount of another namespace.
 const NAMESPACED: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding

@@ -1,4 +1,4 @@
-//! Two installers at once: the second one stops. A Lease whose holder is gone is taken over.
+//! Of two concurrent installs, the second one stops. An expired Lease is taken over.
 
 use ambikiali_sandbox::Cluster;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::support::{Foreign, INSTALL, get, masked, on_two_clusters, output, unt
 
 const LEASE: (&str, &str, &str) = ("coordination.k8s.io/v1", "Lease", "kiali/ambikiali");
 
-/// Of a machine that is not this one.
+/// A Lease of another machine.
 const OTHER: &str = "
 apiVersion: v1
 kind: Namespace
@@ -26,7 +26,7 @@ async fn lease(cluster: &Cluster) -> Option<Value> {
     get(cluster, LEASE.0, LEASE.1, LEASE.2).await
 }
 
-/// Without the seconds and who runs this.
+/// The error without times and user.
 fn without_age(error: &str) -> String {
     let words = error.split(' ').collect::<Vec<_>>();
     let mut out = Vec::new();
@@ -62,7 +62,7 @@ fn fault_45_a_second_installer_stops_and_names_the_first() {
         let pid = first.id().expect("a process");
         assert!(holder.ends_with(&format!(" (process {pid})")), "{holder}");
 
-        // Whatever it would write: here all that the first has made.
+        // Even if it would only adopt what the first install created.
         let second = clusters
             .run(&["cleanup", "--ctx1", "cluster1", "--ctx2", "cluster2"])
             .await;

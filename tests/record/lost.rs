@@ -1,4 +1,4 @@
-//! A record that somebody deleted or edited is made again from what the objects say of themselves.
+//! A deleted or edited record is rebuilt from the labels and field managers of the objects.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::{RECORD, named, recorded};
 use crate::cleanup::CLEAN;
 use crate::support::{Foreign, masked, on_two_clusters, patch, progress, remove};
 
-/// Ours by its labels, but applied by somebody: a copy, for example.
+/// An object with our labels that another tool applied, for example a copy.
 const COPY: &str = "
 apiVersion: v1
 kind: ConfigMap

@@ -1,4 +1,4 @@
-//! What is kept under our own names is not shared: objects of others there are left as they are.
+//! The record and the Lease cannot be shared: foreign objects with these names are not changed.
 
 use super::RECORD;
 use crate::support::{Clusters, Foreign, get, on_two_clusters};
@@ -38,18 +38,18 @@ fn an_object_of_somebody_under_the_name_of_the_record_or_the_lease_is_left_and_n
             refused(clusters).await,
             "\
 namespace: cluster1: ConfigMap kiali/ambikiali-record is there already and not made by ambikiali, which needs its name; it was left as it is
-  fix: choose another namespace with --namespace, or look at it: kubectl --context cluster1 -n kiali get configmap ambikiali-record -o yaml
+  fix: choose another namespace with --namespace, or inspect it: kubectl --context cluster1 -n kiali get configmap ambikiali-record -o yaml
 "
         );
         clusters.cleaned().await;
         assert_eq!(get(home, RECORD.0, RECORD.1, RECORD.2).await, before);
         map.removed().await;
 
-        // Old enough to be taken over, were it ours.
+        // Old enough to be taken over if it were ours.
         let lease = Foreign::apply(home, LEASE).await;
         let before = lease.all().await;
         let said = refused(clusters).await;
-        let cause = "cluster1: Lease kiali/ambikiali is there already and not made by ambikiali, which needs its name; it was left as it is\n  fix: choose another namespace with --namespace, or look at it: kubectl --context cluster1 -n kiali get lease ambikiali -o yaml\n";
+        let cause = "cluster1: Lease kiali/ambikiali is there already and not made by ambikiali, which needs its name; it was left as it is\n  fix: choose another namespace with --namespace, or inspect it: kubectl --context cluster1 -n kiali get lease ambikiali -o yaml\n";
         assert!(said.ends_with(cause), "{said}");
         clusters.cleaned().await;
         assert_eq!(lease.all().await, before);

@@ -1,5 +1,4 @@
-//! Whether what was applied from files is what an install applied: the same objects, each with the same
-//! fields of the same values.
+//! Compares objects applied from files with those of an install: the same objects, fields and values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use super::name;
 use crate::support::Foreign;
 
-/// Of an install alone.
+/// Labels that only an install sets.
 const OURS: [&str; 2] = ["f:app.kubernetes.io/managed-by", "f:ambikiali.dev/install"];
 
 pub async fn same(cluster: &Cluster, installed: &BTreeMap<String, Value>, rendered: &Foreign<'_>) {
@@ -34,12 +33,12 @@ pub async fn same(cluster: &Cluster, installed: &BTreeMap<String, Value>, render
     }
 }
 
-/// What one applied, but for what only an install or only a rendered placeholder has.
+/// The fields that a manager applied, without those that only an install or only a placeholder has.
 fn fields(live: &Value, manager: &str) -> Value {
     let entries = live["metadata"]["managedFields"].as_array();
     let applied = |e: &&Value| e["manager"] == manager && e["operation"] == "Apply";
     let applied = entries.into_iter().flatten().find(applied);
-    // Nobody is named who applied a name and nothing else.
+    // A manager that applied nothing but a name has no entry.
     let mut fields = applied.map_or(json!({}), |entry| entry["fieldsV1"].clone());
     let labels = fields.pointer_mut("/f:metadata/f:labels");
     if let Some(labels) = labels.and_then(Value::as_object_mut) {
@@ -67,7 +66,7 @@ fn fields(live: &Value, manager: &str) -> Value {
     fields
 }
 
-/// The values of these fields; lists as a whole.
+/// The values of these fields, with lists as a whole.
 fn values(live: &Value, fields: &Value) -> Value {
     let named = fields.as_object().into_iter().flatten();
     let named = named.filter_map(|(key, inner)| Some((key.strip_prefix("f:")?, inner)));

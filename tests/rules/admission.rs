@@ -1,10 +1,10 @@
-//! Rows 24 to 26: a write that is refused for what it says, by whomever.
+//! Rows 24 to 26: writes that are rejected because of their content.
 
 use ambikiali_sandbox::audit::Mark;
 
 use crate::support::{Clusters, Foreign, get, on_two_clusters, until_refused, unwritten};
 
-/// The CRD of another installation, whose schema allows less than the operator does.
+/// The CRD of another installation with a stricter schema.
 const STRICT: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -84,10 +84,10 @@ metadata: {name: try, namespace: default}
 spec: {parentRefs: [{name: nobody}]}
 ";
 
-/// Else the check is the end of it.
+/// Without this flag, the check would stop the install.
 const IN_SPITE: [&str; 2] = ["--skip-check", "AK1408"];
 
-/// By the check, whose dry run is refused like the write.
+/// The check reports it, because its dry run is rejected like the write.
 async fn told_before_the_first_write(clusters: &Clusters, said: &str) {
     let marks = clusters.marks();
     let ended = clusters.install(&[]).await.exited(3);
@@ -96,7 +96,7 @@ async fn told_before_the_first_write(clusters: &Clusters, said: &str) {
     assert_eq!(ended.error(), finding + "nothing was written\n");
 }
 
-/// Answers to our writes of this resource since then.
+/// The status codes of our writes of this resource since the mark.
 fn answers(mark: &Mark, resource: &str) -> Vec<u16> {
     let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
     let writes = writes.iter().filter(|w| w.resource == resource);
@@ -175,7 +175,7 @@ fn fault_26_a_webhook_that_is_dead_is_tried_again_and_named_with_its_configurati
         told_before_the_first_write(
             clusters,
             "\
-Internal error occurred: failed calling webhook \"routes.review.example.com\": failed to call webhook: Post \"https://127.0.0.1:1/review?timeout=1s\": dial tcp 127.0.0.1:1: connect: connection refused; that webhook is of ValidatingWebhookConfiguration route-review
+Internal error occurred: failed calling webhook \"routes.review.example.com\": failed to call webhook: Post \"https://127.0.0.1:1/review?timeout=1s\": dial tcp 127.0.0.1:1: connect: connection refused; the webhook is in ValidatingWebhookConfiguration route-review
   fix: kubectl --context cluster2 get validatingwebhookconfiguration route-review -o yaml
 ",
         )
@@ -185,7 +185,7 @@ Internal error occurred: failed calling webhook \"routes.review.example.com\": f
         assert_eq!(
             ended.error(),
             "\
-expose prometheus: cluster2: HTTPRoute istio-system/prometheus: Internal error occurred: failed calling webhook \"routes.review.example.com\": failed to call webhook: Post \"https://127.0.0.1:1/review?timeout=1s\": dial tcp 127.0.0.1:1: connect: connection refused; that webhook is of ValidatingWebhookConfiguration route-review
+expose prometheus: cluster2: HTTPRoute istio-system/prometheus: Internal error occurred: failed calling webhook \"routes.review.example.com\": failed to call webhook: Post \"https://127.0.0.1:1/review?timeout=1s\": dial tcp 127.0.0.1:1: connect: connection refused; the webhook is in ValidatingWebhookConfiguration route-review
   fix: kubectl --context cluster2 get validatingwebhookconfiguration route-review -o yaml
 "
         );

@@ -1,11 +1,11 @@
-//! Row 27: a cluster that changes what is written to it.
+//! Row 27: a cluster that mutates our objects.
 
 use ambikiali_sandbox::Cluster;
 use serde_json::Value;
 
 use crate::support::{Ended, Foreign, get, masked, on_two_clusters, until_changed};
 
-/// Changes two of our fields: of an object whose every write counts, and of a plain one.
+/// Mutates one field of a Deployment and one of a plain object.
 const POLICY: &str = r#"
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingAdmissionPolicy
@@ -48,7 +48,7 @@ metadata: {name: other-names}
 spec: {policyName: other-names}
 "#;
 
-/// Nobody's, to see whether the policies are in force.
+/// A Service of no one, to see whether the policies are in force.
 const SERVICE: (&str, &str) = (
     "
 apiVersion: v1
@@ -73,7 +73,7 @@ cluster1      aggregate metrics   note     Service kiali/prometheus: an admissio
 cluster1      kiali               note     Kiali kiali/kiali: an admission policy or webhook of the cluster changes .spec.deployment.probes.startup.period_seconds; left so
 ";
 
-/// When the policies are gone.
+/// After the policies are removed.
 const MENDED: &str = "\
 cluster1      aggregate metrics   note     Service kiali/prometheus had been changed at .metadata.labels.app; it is as it was
 cluster1      kiali               note     Kiali kiali/kiali had been changed at .spec.deployment.probes.startup.period_seconds; it is as it was

@@ -1,4 +1,4 @@
-//! Rows 32 and 33: objects that are taken, and pods that are not.
+//! Rows 32 and 33: objects that are accepted although their pods are rejected.
 
 use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::fault::{Action, Answer, Verb, When};
@@ -18,7 +18,7 @@ metadata: {name: few, namespace: kiali}
 spec: {hard: {pods: '0'}}
 ";
 
-/// Our pods ask for more than this.
+/// Our pods request more than this.
 const SMALL: &str = "
 apiVersion: v1
 kind: LimitRange
@@ -40,10 +40,10 @@ metadata:
   labels: {pod-security.kubernetes.io/enforce: restricted}
 ";
 
-/// Else the check is the end of it.
+/// Without this flag, the check would stop the install.
 const IN_SPITE: [&str; 2] = ["--skip-check", "AK1408"];
 
-/// What an API server says of two writes that a quota counted at once.
+/// The response of an API server to a conflict on a quota.
 fn quota_race() -> Action {
     let name = "few";
     let message = format!(
@@ -62,7 +62,7 @@ fn quota_race() -> Action {
     })
 }
 
-/// Without the random end of a pod's name.
+/// Removes the random suffix of a pod's name.
 fn nameless(error: &str, deployment: &str) -> String {
     let quoted = format!("\"{deployment}-");
     let (before, rest) = error
@@ -73,7 +73,7 @@ fn nameless(error: &str, deployment: &str) -> String {
     format!("{before}\"{deployment}\"{after}")
 }
 
-/// The level of the namespace that the mesh is in.
+/// Sets the Pod Security level of Istio's namespace.
 async fn enforce(cluster: &Cluster, level: Value) {
     let label = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}});
     patch(cluster, "v1", "Namespace", "istio-system", &label).await;
@@ -84,7 +84,7 @@ fn fault_32_a_quota_without_room_is_told_at_once_and_a_lost_race_for_one_is_run_
     on_two_clusters(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         let foreign = Foreign::apply(clusters.remote(), NO_PODS).await;
-        // By the check, which asks for the pod as a dry run.
+        // The check finds it with a dry-run pod.
         let marks = clusters.marks();
         let ended = behind.install("90s").await.exited(3);
         unwritten(&marks);
@@ -144,7 +144,7 @@ cluster prometheus: cluster2: Deployment istio-system/prometheus failed: pods \"
 "
         );
         small.removed().await;
-        // What Istio makes for a Gateway names no seccomp profile.
+        // The Deployment that Istio creates for a Gateway has no seccomp profile.
         remove(remote, GATEWAY.0, GATEWAY.1, GATEWAY.2).await;
         let made = "istio-system/prometheus-gateway-istio";
         until("what istiod made for it is collected", async || {

@@ -1,4 +1,4 @@
-//! Row 34: a user who may not do all that an install does.
+//! Row 34: a user with insufficient rights.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cases::names::of_an_earlier_version;
 use crate::support::{Clusters, Ended, Foreign, ambikiali, on_two_clusters, unwritten};
 
-/// What it takes to tell the clusters apart.
+/// Rights to identify the clusters.
 const BASE: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -27,7 +27,7 @@ kind: Namespace
 metadata: {name: kiali}
 ";
 
-/// All that an install does, and in which clusters.
+/// All rights that an install needs, and in which clusters.
 const RIGHTS: [(&str, &str); 23] = [
     (
         "home",
@@ -81,7 +81,7 @@ const RIGHTS: [(&str, &str); 23] = [
     ("home", "create, get, patch, watch services in kiali"),
 ];
 
-/// What is said of a user who has none of these.
+/// The expected error for a user without these rights.
 fn lacking(cluster: &str, rights: &[&str]) -> String {
     let rights = rights.iter().map(|right| format!("  | {right}\n"));
     format!(
@@ -95,10 +95,10 @@ fn all_of(role: &str) -> Vec<&'static str> {
     all.map(|(_, right)| *right).collect()
 }
 
-/// Of both clusters, beside that.
+/// Also expected for both clusters.
 const UNKNOWN: &str = "the user may not read GatewayClass istio, ";
 
-/// The clusters' kubeconfig with every user acting as another.
+/// The kubeconfig in which every user impersonates another.
 fn acting_as_limited(clusters: &Clusters) -> PathBuf {
     let text = std::fs::read_to_string(clusters.sandbox.kubeconfig()).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
@@ -110,7 +110,7 @@ fn acting_as_limited(clusters: &Clusters) -> PathBuf {
     file
 }
 
-/// "get, patch deployments.apps in kiali" as a role and its binding.
+/// A role and binding for a line such as "get, patch deployments.apps in kiali".
 fn role(line: &str, name: &str) -> String {
     let (verbs, kind) = line.rsplit_once(" in ").unwrap_or((line, ""));
     let (verbs, resource) = verbs.rsplit_once(' ').expect("verbs and a resource");
@@ -133,7 +133,7 @@ fn role(line: &str, name: &str) -> String {
     format!("{role}\n---\n{binding}\n---\n")
 }
 
-/// The rights that the error lists for a cluster, granted in it.
+/// Roles that grant the rights listed in the error for a cluster.
 fn roles(error: &str, cluster: &str, name: &str) -> String {
     let start = format!(" {cluster}: User ");
     let lines = error.lines().skip_while(|l| !l.contains(&start));
@@ -184,7 +184,7 @@ fn fault_34_a_user_without_the_rights_is_told_which_before_any_write_and_needs_n
     });
 }
 
-/// Only what an earlier version made is deleted by an install, so only its user is asked for that right.
+/// An install deletes only objects of an earlier version, so the right to delete is needed only then.
 async fn moving_over<'a>(clusters: &'a Clusters, install: &impl AsyncFn() -> Ended) -> Foreign<'a> {
     let home = clusters.home();
     let made = of_an_earlier_version(clusters).await;
@@ -203,7 +203,7 @@ async fn moving_over<'a>(clusters: &'a Clusters, install: &impl AsyncFn() -> End
     granted
 }
 
-/// All that is asked for an administrator.
+/// For an administrator, one review is enough.
 async fn only_one_review(clusters: &Clusters) {
     let marks = clusters.marks();
     clusters.installed().await;

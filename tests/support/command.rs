@@ -1,4 +1,4 @@
-//! The built binary as a user runs it, and how it ended.
+//! Runs the built binary as a user would, and returns its result.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,10 +10,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::masked;
 
-/// Longer than any command here may take.
+/// Time limit of each command.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// What a run said and its exit code.
+/// The output and exit code of a run.
 #[derive(Debug)]
 pub struct Ended {
     pub stdout: String,
@@ -22,8 +22,8 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// What follows `error: `, with what differs from run to run masked; the code of a finding first,
-    /// as `[AK1006] contexts a and b ...`.
+    /// The error without its prefix, with varying parts masked and the code first, as in
+    /// `[AK1006] contexts a and b ...`.
     #[track_caller]
     pub fn error(&self) -> String {
         let plain = self
@@ -54,18 +54,18 @@ impl Ended {
     }
 }
 
-/// Runs to the end, with no terminal and nothing of this user's own settings.
+/// Runs a command to its end, without a terminal and without this user's settings.
 pub async fn ambikiali(arguments: &[&str], kubeconfig: &Path, state: &Path) -> Ended {
     let child = command(arguments, kubeconfig, state).spawn();
     output(child.expect("the binary starts")).await
 }
 
-/// The end of one that was started.
+/// Waits for a started command.
 pub async fn output(mut child: Child) -> Ended {
     let stdout = tokio::spawn(text(child.stdout.take()));
     let stderr = tokio::spawn(text(child.stderr.take()));
     let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
-    // One that does not end is ended, to see what it said.
+    // Kill a command that does not end, to see its output.
     child.start_kill().expect("a signal");
     let ended_by_itself = ended.is_ok();
     let status = child.wait().await.expect("its end");
@@ -78,7 +78,7 @@ pub async fn output(mut child: Child) -> Ended {
     ended
 }
 
-/// Reads what it reports until that is enough; `output` reads the rest.
+/// Reads stderr until a condition holds; `output` reads the rest.
 pub async fn says(child: &mut Child, mut enough: impl FnMut(&str) -> bool) {
     let stderr = child.stderr.as_mut().expect("a pipe");
     let mut said = String::new();
@@ -92,7 +92,7 @@ pub async fn says(child: &mut Child, mut enough: impl FnMut(&str) -> bool) {
     }
 }
 
-/// All that is left to read.
+/// Reads the rest of a stream.
 pub async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
     let mut text = String::new();
     let mut stream = stream.expect("a pipe");
@@ -100,7 +100,7 @@ pub async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
     text
 }
 
-/// The command itself, for tests that signal it.
+/// The command, for tests that send it signals.
 pub fn command(arguments: &[&str], kubeconfig: &Path, state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ambikiali"));
     command

@@ -1,4 +1,4 @@
-//! Three real clusters for a test of more than two.
+//! Three real clusters for tests with more than one remote.
 
 use ambikiali_sandbox::snapshot::Snapshot;
 use ambikiali_sandbox::{Delays, Sandbox};
@@ -13,10 +13,10 @@ pub struct Fleet {
     state: TempDir,
 }
 
-/// Runs a test on `cluster1`, `cluster2` and `cluster3`, and proves that it left them as they were.
+/// Runs a test on `cluster1`, `cluster2` and `cluster3`, and checks that it left them unchanged.
 pub fn on_three_clusters(test: impl AsyncFnOnce(&Fleet)) {
     RUNTIME.block_on(async {
-        // They take the place of two pairs.
+        // Three clusters take the room of two pairs.
         let _room = PAIRS.acquire_many(2).await.expect("never closed");
         let alone = START.acquire().await.expect("never closed");
         let names = ["cluster1", "cluster2", "cluster3"];
@@ -37,12 +37,12 @@ pub fn on_three_clusters(test: impl AsyncFnOnce(&Fleet)) {
 }
 
 impl Fleet {
-    /// The binary with these clusters' kubeconfig and a state folder of its own.
+    /// Runs the binary with the kubeconfig of these clusters and its own state folder.
     pub async fn run(&self, arguments: &[&str]) -> Ended {
         ambikiali(arguments, self.sandbox.kubeconfig(), self.state.path()).await
     }
 
-    /// With a kubeconfig in which the API server of that cluster is where nothing listens.
+    /// The same, with one API server at an address where nothing listens.
     pub async fn run_without(&self, down: &str, arguments: &[&str]) -> Ended {
         let to = self.state.path().join("without");
         let without = kubeconfig(self.sandbox.kubeconfig(), to, |config| {
@@ -51,7 +51,7 @@ impl Fleet {
         ambikiali(arguments, &without, self.state.path()).await
     }
 
-    /// One that goes on beside the test.
+    /// Starts the binary without waiting for it.
     pub fn start(&self, arguments: &[&str]) -> Child {
         let mut command = command(arguments, self.sandbox.kubeconfig(), self.state.path());
         command.spawn().expect("the binary starts")

@@ -1,11 +1,11 @@
-//! Kubeconfigs with something else in them.
+//! Changes kubeconfigs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// A copy, or the same file, after a change.
+/// Writes a changed copy of a kubeconfig, or changes it in place.
 pub fn kubeconfig(from: &Path, to: PathBuf, change: impl FnOnce(&mut Value)) -> PathBuf {
     let text = fs::read_to_string(from).expect("a kubeconfig");
     let mut config = serde_yaml::from_str(&text).expect("a kubeconfig");
@@ -14,7 +14,7 @@ pub fn kubeconfig(from: &Path, to: PathBuf, change: impl FnOnce(&mut Value)) -> 
     to
 }
 
-/// The `user` or `cluster` of that name.
+/// The `user` or `cluster` with this name.
 pub fn entry<'a>(config: &'a mut Value, what: &str, name: &str) -> &'a mut Value {
     let entries = config[format!("{what}s")].as_array_mut();
     let mut entries = entries.expect("a list").iter_mut();

@@ -1,8 +1,8 @@
-//! Output with what differs from run to run replaced: times, counts of bytes, addresses.
+//! Masks the varying parts of output: times, byte counts, addresses.
 
 const COUNTED: [&str; 3] = ["B", "requests", "minutes"];
 
-/// Replaces `4.8s`, `127.10.255.1`, the API servers' ports, `1764 B` and `25 requests` by words.
+/// Replaces `4.8s`, `127.10.255.1`, the API servers' ports, `1764 B` and `25 requests` by placeholders.
 pub fn masked(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
@@ -15,8 +15,7 @@ pub fn masked(text: &str) -> String {
     out
 }
 
-/// The lasting lines of a command's progress, without their times, sorted: clusters and branches
-/// run side by side. How long something was waited for is left out.
+/// The final lines of a command's progress, without times and waits, sorted because clusters run concurrently.
 pub fn progress(stderr: &str) -> String {
     let lines = stderr.lines().filter(|line| line.get(2..3) == Some(":"));
     let mut lines = lines

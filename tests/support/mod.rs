@@ -1,5 +1,5 @@
-//! Two real clusters for a test, handed out clean and proven clean when they come back, and the
-//! built binary to run against them.
+//! Two real clusters for a test, clean before it and checked to be clean after it, and the built binary to run on
+//! them.
 
 mod command;
 mod fleet;
@@ -39,17 +39,17 @@ pub use terminal::Terminal;
 pub use tls_server::{TlsServer, acceptor};
 pub use waiting::until;
 
-/// Stand-ins work beside the tests, so the runtime outlives each of them.
+/// The runtime outlives each test, because stand-ins run in it.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
-/// Clean pairs, each with all that was there at its start and has to be there after every test.
-/// They end with the process: the sandbox sees to that.
+/// Idle clean pairs, each with the snapshots that every test must restore. The sandbox stops them when the process
+/// ends.
 static IDLE: Mutex<Vec<(Sandbox, [Snapshot; 2])>> = Mutex::new(Vec::new());
-/// One pair after the other: twenty programs that start at once keep each other from it.
+/// Start one pair at a time, because twenty programs at once slow each other down.
 static START: Semaphore = Semaphore::const_new(1);
-/// A pair is ten processes and up to three gigabytes; four are what two cores carry.
+/// Limit for pairs: one takes ten processes and up to three gigabytes.
 static PAIRS: Semaphore = Semaphore::const_new(4);
 
-/// Both clusters, for what takes them as `install` does.
+/// The flags of both clusters.
 pub const BOTH: [&str; 5] = [
     "--ctx1",
     "cluster1",
@@ -58,7 +58,7 @@ pub const BOTH: [&str; 5] = [
     "--allow-loopback",
 ];
 
-/// `install` as a user of local processes types it.
+/// `install` for clusters that run as local processes.
 pub const INSTALL: [&str; 8] = [
     "install",
     "--ctx1",
@@ -70,17 +70,17 @@ pub const INSTALL: [&str; 8] = [
     "90s",
 ];
 
-/// `cluster1` as home and `cluster2` as remote, in a mesh, with the sample apps.
+/// A mesh of `cluster1` as home and `cluster2` as remote, with the sample apps.
 pub struct Clusters {
     pub sandbox: Sandbox,
-    /// Where the binary keeps its state for this test.
+    /// The binary's state folder of this test.
     state: TempDir,
     before: [Snapshot; 2],
     _permit: SemaphorePermit<'static>,
 }
 
-/// Runs a test on a clean pair and proves that it left both clusters as they were. A pair whose
-/// test failed is not handed out again.
+/// Runs a test on a clean pair and checks that it left both clusters unchanged. A pair is not reused after a failed
+/// test.
 pub fn on_two_clusters(test: impl AsyncFnOnce(&Clusters)) {
     RUNTIME.block_on(async {
         let clusters = Clusters::take().await;
@@ -92,7 +92,7 @@ pub fn on_two_clusters(test: impl AsyncFnOnce(&Clusters)) {
     });
 }
 
-/// Tells what istiod complained of when a test fails: its logs go with the clusters.
+/// Prints istiod's errors if a test fails, because its logs are lost with the clusters.
 struct Witness<'a>(&'a Sandbox);
 
 impl Drop for Witness<'_> {
@@ -129,18 +129,18 @@ impl Clusters {
             .push((self.sandbox, self.before));
     }
 
-    /// All there is in both.
+    /// Snapshots of both clusters.
     pub async fn snapshots(&self) -> [Snapshot; 2] {
         snapshots(&self.sandbox).await
     }
 
-    /// By uid and content, of every kind there is.
+    /// Checks that no object of any kind has changed, by UID and content.
     pub async fn assert_unchanged(&self, before: &[Snapshot; 2]) {
         let left = self.left(before).await;
         assert!(left.is_empty(), "not as it was:\n{}", left.join("\n"));
     }
 
-    /// What is different from then, and stays so: garbage is collected in the background.
+    /// The differences from the snapshots that remain after garbage collection.
     pub async fn left(&self, before: &[Snapshot; 2]) -> Vec<String> {
         let (home, remote) = tokio::join!(
             different(self.home(), &before[0]),
@@ -157,33 +157,33 @@ impl Clusters {
         self.sandbox.cluster("cluster2")
     }
 
-    /// The end of both audit logs.
+    /// The current ends of both audit logs.
     pub fn marks(&self) -> [Mark; 2] {
         [self.home(), self.remote()].map(|cluster| Mark::now(cluster).expect("an audit log"))
     }
 
-    /// Where the binary keeps its state for this test.
+    /// The binary's state folder of this test.
     pub fn state(&self) -> &Path {
         self.state.path()
     }
 
-    /// Whether each Prometheus that starts from now on scrapes as seldom as its configuration says.
+    /// Sets whether new Prometheus servers use the scrape interval of their configuration instead of a short one.
     pub fn scraped_as_configured(&self, wanted: bool) {
         let world = self.sandbox.world();
         world.change_delays(|delays| delays.scrapes = wanted);
     }
 
-    /// The binary with these clusters' kubeconfig and a state folder of its own.
+    /// Runs the binary with the kubeconfig of these clusters and the test's state folder.
     pub async fn run(&self, arguments: &[&str]) -> Ended {
         ambikiali(arguments, self.sandbox.kubeconfig(), self.state.path()).await
     }
 
-    /// `INSTALL` with more arguments.
+    /// Runs `INSTALL` with more arguments.
     pub async fn install(&self, more: &[&str]) -> Ended {
         self.run(&[&INSTALL, more].concat()).await
     }
 
-    /// Installs, for a test about what comes after.
+    /// Installs, for tests of other commands.
     pub async fn installed(&self) {
         self.install(&[]).await.succeeded();
     }
@@ -194,14 +194,14 @@ impl Clusters {
             .succeeded();
     }
 
-    /// The binary under way, for tests that do something to it or its clusters.
+    /// Starts the binary without waiting for it.
     pub fn start(&self, arguments: &[&str]) -> Child {
         let mut command = command(arguments, self.sandbox.kubeconfig(), self.state.path());
         command.spawn().expect("the binary starts")
     }
 }
 
-/// Nothing was asked for since then that could change an object.
+/// Checks that no request since the marks could change an object.
 #[track_caller]
 pub fn unwritten(marks: &[Mark; 2]) {
     for mark in marks {

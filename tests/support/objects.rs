@@ -1,4 +1,4 @@
-//! Objects in the clusters as plain data: those that somebody else made, and a look at any.
+//! Creates foreign objects, and reads and changes any object as plain data.
 
 use std::time::{Duration, Instant};
 
@@ -11,38 +11,39 @@ use serde_json::{Value, json};
 
 use super::until;
 
-/// Who made them.
+/// The field manager of foreign objects.
 const SOMEBODY: &str = "somebody";
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Objects that were there before us, or came while we were.
+/// Foreign objects in a cluster.
 pub struct Foreign<'a> {
     cluster: &'a Cluster,
     objects: Vec<Value>,
 }
 
 impl<'a> Foreign<'a> {
-    /// Applies YAML documents in their order.
+    /// Applies YAML documents in order.
     pub async fn apply(cluster: &'a Cluster, yaml: &str) -> Foreign<'a> {
         let objects: Vec<Value> = serde_yaml::from_multiple(yaml).expect("YAML");
         Foreign::made(cluster, objects, SOMEBODY).await
     }
 
-    /// Applies objects as another tool of that name.
+    /// Applies objects with this field manager.
     pub async fn made(cluster: &'a Cluster, objects: Vec<Value>, by: &str) -> Foreign<'a> {
         let params = PatchParams::apply(by).force();
         for object in &objects {
             let (api, name) = api(cluster, object);
-            let applied = retried(async || api.patch(&name, &params, &Patch::Apply(object)).await);
+            let applied =
+                retry_unknown_kind(async || api.patch(&name, &params, &Patch::Apply(object)).await);
             applied.await.expect("a foreign object");
             if object["kind"] == "Namespace" {
-                furnished(cluster, &name).await;
+                await_generated_objects(cluster, &name).await;
             }
         }
         Foreign { cluster, objects }
     }
 
-    /// As they are now; None for one that is gone.
+    /// The live objects; None for a deleted one.
     pub async fn all(&self) -> Vec<Option<Value>> {
         let all = self.objects.iter().map(async |object| {
             let (api, name) = api(self.cluster, object);
@@ -68,7 +69,7 @@ impl<'a> Foreign<'a> {
         }
     }
 
-    /// Deletes them, the last one first, and waits until each is gone.
+    /// Deletes them in reverse order and waits until each is gone.
     pub async fn removed(self) {
         for object in self.objects.iter().rev() {
             delete(self.cluster, object).await;
@@ -76,7 +77,7 @@ impl<'a> Foreign<'a> {
     }
 }
 
-/// A kind that nobody here knows, and one of it in a namespace.
+/// A CRD of an unrelated kind, and an object of it in a namespace.
 pub fn widgets(namespace: &str) -> String {
     let widgets = "
 apiVersion: apiextensions.k8s.io/v1
@@ -99,9 +100,9 @@ metadata: {name: one, namespace: NAMESPACE}
     widgets.replace("NAMESPACE", namespace)
 }
 
-/// Waits for what the controllers and istiod put into each namespace: on a busy machine it may come
-/// later than the snapshot that a test takes next, and be seen as a difference.
-async fn furnished(cluster: &Cluster, namespace: &str) {
+/// Waits for the objects that controllers and istiod create in each namespace. Otherwise they may appear after the
+/// test's next snapshot and count as a difference.
+async fn await_generated_objects(cluster: &Cluster, namespace: &str) {
     for (kind, name) in [
         ("ServiceAccount", "default"),
         ("ConfigMap", "kube-root-ca.crt"),
@@ -115,8 +116,8 @@ async fn furnished(cluster: &Cluster, namespace: &str) {
     }
 }
 
-/// The kind of an object that was made a moment ago may not be served yet.
-async fn retried<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube::Result<T> {
+/// Retries while the kind is not served, as just after its CRD was created.
+async fn retry_unknown_kind<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube::Result<T> {
     let end = Instant::now() + PATIENCE;
     loop {
         match ask().await {
@@ -128,14 +129,14 @@ async fn retried<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube::Result<T> {
     }
 }
 
-/// `get(cluster, "v1", "Service", "kiali/prometheus")`; None when it is not there.
+/// Reads an object, as in `get(cluster, "v1", "Service", "kiali/prometheus")`; None if it does not exist.
 pub async fn get(cluster: &Cluster, api_version: &str, kind: &str, name: &str) -> Option<Value> {
     let (api, name) = api(cluster, &named(api_version, kind, name));
     let found = api.get_opt(&name).await.expect("an answer");
     found.map(|object| serde_json::to_value(object).expect("JSON"))
 }
 
-/// A strategic merge, as `kubectl patch`.
+/// A strategic merge patch, like `kubectl patch`.
 pub async fn patch(cluster: &Cluster, api_version: &str, kind: &str, name: &str, patch: &Value) {
     let (api, name) = api(cluster, &named(api_version, kind, name));
     let params = PatchParams {
@@ -146,7 +147,7 @@ pub async fn patch(cluster: &Cluster, api_version: &str, kind: &str, name: &str,
     patched.expect("a patched object");
 }
 
-/// The same for a kind of its own, where only a plain merge is to be had.
+/// A merge patch, for custom resources, which have no strategic merge.
 pub async fn merge(cluster: &Cluster, api_version: &str, kind: &str, name: &str, change: &Value) {
     let (api, name) = api(cluster, &named(api_version, kind, name));
     let params = PatchParams {
@@ -157,14 +158,14 @@ pub async fn merge(cluster: &Cluster, api_version: &str, kind: &str, name: &str,
     merged.expect("a changed object");
 }
 
-/// The whole of an object as it was, by those who do not know what happened to it since.
+/// Replaces an object by an older version of it.
 pub async fn put(cluster: &Cluster, mut object: Value) {
     let (api, name) = api(cluster, &object);
     until(&format!("{name} is as it was"), async || {
         let live = api.get(&name).await.expect("the object");
         object["metadata"]["resourceVersion"] = json!(live.metadata.resource_version);
         let object = serde_json::from_value(object.clone()).expect("an object");
-        // Refused when a controller wrote to it in between.
+        // The server rejects this if a controller wrote in between.
         api.replace(&name, &PostParams::default(), &object)
             .await
             .is_ok()
@@ -172,7 +173,7 @@ pub async fn put(cluster: &Cluster, mut object: Value) {
     .await;
 }
 
-/// The same for its status, as a controller does.
+/// A merge patch of the status, as a controller does.
 pub async fn patch_status(
     cluster: &Cluster,
     api_version: &str,
@@ -187,7 +188,7 @@ pub async fn patch_status(
     patched.expect("an object with another status");
 }
 
-/// A Deployment to so many pods, which are ready, or gone, when this returns.
+/// Scales a Deployment and waits until its pods are ready, or gone.
 pub async fn scale(cluster: &Cluster, name: &str, replicas: i64) {
     let spec = json!({"spec": {"replicas": replicas}});
     patch(cluster, "apps/v1", "Deployment", name, &spec).await;
@@ -201,7 +202,7 @@ pub async fn scale(cluster: &Cluster, name: &str, replicas: i64) {
     .await;
 }
 
-/// Until the server stores such an object as it is written, or not so.
+/// Waits until the server mutates such an object, or stops doing so.
 pub async fn until_changed(cluster: &Cluster, (yaml, field): (&str, &str), changed: bool) {
     let object: Value = serde_yaml::from_str(yaml).expect("YAML");
     let (api, name) = api(cluster, &object);
@@ -214,8 +215,8 @@ pub async fn until_changed(cluster: &Cluster, (yaml, field): (&str, &str), chang
     .await;
 }
 
-/// Until the server refuses to take such an object, or takes it: a policy, a webhook or a schema is in
-/// force some time after it was stored.
+/// Waits until the server rejects such an object, or accepts it: a policy, webhook or schema takes effect some time
+/// after it was stored.
 pub async fn until_refused(cluster: &Cluster, yaml: &str, refused: bool) {
     let object: Value = serde_yaml::from_str(yaml).expect("YAML");
     let (api, name) = api(cluster, &object);
@@ -264,7 +265,7 @@ fn api(cluster: &Cluster, object: &Value) -> (Api<DynamicObject>, String) {
     (api, text("/metadata/name").expect("a name").to_string())
 }
 
-/// A Secret of a remote, as the guide makes it, in namespace kiali.
+/// A remote's Secret in namespace kiali, as in the guide.
 pub fn guides_secret(cluster: &str, kubeconfig: &str) -> String {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret",
@@ -279,7 +280,7 @@ pub fn guides_secret(cluster: &str, kubeconfig: &str) -> String {
     format!("{namespace}---\n{secret}\n")
 }
 
-/// A kubeconfig of a cluster at an address where no server listens.
+/// A kubeconfig with an address where nothing listens.
 pub fn dead_kubeconfig(cluster: &str) -> String {
     format!(
         "
@@ -293,7 +294,7 @@ current-context: {cluster}
     )
 }
 
-/// Kiali does not start beside it.
+/// A Secret of an unreachable remote, with which Kiali does not start.
 pub fn dead_remote() -> String {
     guides_secret("cluster3", &dead_kubeconfig("cluster3"))
 }

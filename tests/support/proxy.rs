@@ -1,5 +1,5 @@
-//! A proxy on loopback, for HTTP CONNECT, the same over TLS, and SOCKS5. Whatever host it is asked for is
-//! this machine, so that no name is looked up.
+//! A proxy on loopback for HTTP CONNECT, CONNECT over TLS, and SOCKS5. It connects to this machine whatever the
+//! requested host, so that no name is resolved.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// With `login`, only for who says that `USER:PASSWORD`.
+    /// Starts a proxy, which requires the `login` in the form `USER:PASSWORD`, if given.
     pub async fn start(kind: Kind, tls: Option<TlsAcceptor>, login: Option<&'static str>) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("a port").port();
@@ -49,7 +49,7 @@ impl Proxy {
         Proxy { port, asked, task }
     }
 
-    /// How many connections it got.
+    /// The number of connections so far.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }

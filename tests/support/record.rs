@@ -1,4 +1,4 @@
-//! A record as somebody writes it who may change ConfigMaps: its digest is right, as it has no key.
+//! Forges records as anyone who can write ConfigMaps can: the digest is valid, because it needs no key.
 
 use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::{get, merge};
 
 const RECORD: &str = "kiali/ambikiali-record";
 
-/// The record of a cluster after a change.
+/// Changes the record of a cluster.
 pub async fn rewritten(cluster: &Cluster, change: impl FnOnce(&mut Value)) {
     let record = get(cluster, "v1", "ConfigMap", RECORD).await;
     let record = record.expect("a record");
@@ -27,7 +27,7 @@ pub async fn rewritten(cluster: &Cluster, change: impl FnOnce(&mut Value)) {
     merge(cluster, "v1", "ConfigMap", RECORD, &change).await;
 }
 
-/// What an entry of a record says of an object that is there.
+/// A record entry for a live object.
 pub fn entry(origin: &str, live: &Value) -> Value {
     let metadata = &live["metadata"];
     let mut entry = json!({
@@ -40,7 +40,7 @@ pub fn entry(origin: &str, live: &Value) -> Value {
     entry
 }
 
-/// Names these besides.
+/// Adds these entries to the record.
 pub async fn forged(cluster: &Cluster, entries: Vec<Value>) {
     rewritten(cluster, |content| {
         let objects = content["objects"].as_array_mut().expect("objects");

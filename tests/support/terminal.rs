@@ -1,4 +1,4 @@
-//! The binary on a real pseudo-terminal, and what a person would see there.
+//! Runs the binary on a pseudo-terminal and shows its screen.
 
 use std::num::NonZeroU16;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Child;
 use tokio::time::{Instant, timeout_at};
 
-/// Longer than any command here may take.
+/// Time limit of each command.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 pub struct Terminal {
@@ -20,7 +20,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Of so many rows and columns.
+    /// Starts the binary on a terminal of this size.
     pub fn start(
         arguments: &[&str],
         kubeconfig: &Path,
@@ -57,7 +57,7 @@ impl Terminal {
         }
     }
 
-    /// Looks on until the screen shows it.
+    /// Reads until the screen meets a condition.
     pub async fn shows(&mut self, what: &str, mut enough: impl FnMut(&Terminal) -> bool) {
         let end = Instant::now() + PATIENCE;
         while !enough(self) {
@@ -73,7 +73,7 @@ impl Terminal {
         assert!(sent.expect("kill").success());
     }
 
-    /// The last screen and the exit code.
+    /// The final screen and the exit code.
     pub async fn ended(mut self) -> (Terminal, i32) {
         let end = Instant::now() + PATIENCE;
         while self.more(end).await {}
@@ -82,7 +82,7 @@ impl Terminal {
         (self, status.code().unwrap_or(-1))
     }
 
-    /// False at its end: a terminal that nobody writes to any more cannot be read.
+    /// Reads more output; returns false at its end.
     async fn more(&mut self, end: Instant) -> bool {
         let mut more = [0; 4096];
         let read = timeout_at(end, self.pty.read(&mut more)).await;
@@ -105,7 +105,7 @@ impl Terminal {
         rows
     }
 
-    /// All bytes that came.
+    /// All bytes of the output.
     pub fn raw(&self) -> &str {
         &self.raw
     }

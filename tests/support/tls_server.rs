@@ -1,5 +1,5 @@
-//! A TLS server that answers as an API server does to the first two questions of the binary, and asks
-//! for credentials as one: a token, a name with a password, or a client certificate that it knows.
+//! A TLS server that answers the first two requests of the binary like an API server, and requires credentials: a
+//! token, a user with a password, or a known client certificate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,12 +29,12 @@ impl Drop for TlsServer {
     }
 }
 
-/// What both ends of a test's connections go by; the binary has its own.
+/// The crypto provider of the tests; the binary has its own.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// With the chain and the key in these files; it takes the client certificates of `known`.
+/// Uses the chain and key in these files, and accepts the client certificates in `known`.
 pub fn acceptor(chain: &Path, key: &Path, known: Vec<CertificateDer<'static>>) -> TlsAcceptor {
     let chain = CertificateDer::pem_file_iter(chain).expect("a file");
     let chain = chain.map(|certificate| certificate.expect("PEM")).collect();
@@ -43,7 +43,7 @@ pub fn acceptor(chain: &Path, key: &Path, known: Vec<CertificateDer<'static>>) -
         .key_provider
         .load_private_key(key)
         .expect("a key");
-    // Whether it is one that rustls reads is for clients to say.
+    // Skip rustls' check of the certificate, which is up to the clients.
     let identity = SingleCertAndKey::from(CertifiedKey::new(chain, key));
     let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -54,7 +54,7 @@ pub fn acceptor(chain: &Path, key: &Path, known: Vec<CertificateDer<'static>>) -
 }
 
 impl TlsServer {
-    /// Also for 0.0.0.0, which is this machine and no loopback address to Go.
+    /// Listens on all addresses, because 0.0.0.0 is not a loopback address to Go.
     pub async fn start(tls: Option<TlsAcceptor>) -> TlsServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("a port").port();
@@ -125,7 +125,7 @@ where
     }
 }
 
-/// Takes these certificates, of any version, from who has their key.
+/// Accepts these client certificates, of any version, with proof of their key.
 #[derive(Debug)]
 struct Known {
     known: Vec<CertificateDer<'static>>,

@@ -1,11 +1,11 @@
-//! Waits for what comes of something, by asking.
+//! Polls for a condition.
 
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Asks until it holds.
+/// Polls until the condition holds.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !holds().await {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// A web server of somebody, which answers every request with the answer of the moment.
+/// A web server that answers every request with its current response.
 pub struct WebServer {
     pub address: SocketAddr,
     answer: watch::Sender<Option<String>>,
@@ -38,7 +38,7 @@ impl WebServer {
         self.answer.send(Some(answer)).expect("it serves");
     }
 
-    /// From now on it takes requests, and answers none.
+    /// From now on, accepts requests without answering.
     pub fn is_silent(&self) {
         self.answer.send(None).expect("it serves");
     }
@@ -48,7 +48,7 @@ impl WebServer {
     }
 }
 
-/// One request for each connection.
+/// Handles one request per connection.
 async fn answered(
     mut stream: TcpStream,
     answer: watch::Receiver<Option<String>>,
@@ -63,7 +63,7 @@ async fn answered(
     }
     asked.fetch_add(1, Ordering::SeqCst);
     let Some(answer) = answer.borrow().clone() else {
-        // Until whoever asks gives up.
+        // Wait until the client closes the connection.
         let _ = stream.read_u8().await;
         return;
     };

@@ -1,5 +1,5 @@
-//! Edges between clusters, as the ztunnels of both ends report them: whether they know each other is a
-//! matter of their versions and of the receiver's switch, and a connection that fails moves no bytes.
+//! Edges between clusters, as the ztunnels of both ends report them. Whether they know each other depends on their
+//! versions and on a setting of the receiver, and a failed connection moves no bytes.
 
 use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::standin::sample::Failure;
@@ -14,7 +14,7 @@ const OLD: &str = "docker.io/istio/ztunnel:1.28.3";
 #[test]
 fn an_edge_is_proven_by_the_clusters_that_the_series_name() {
     on_two_clusters(async |clusters| {
-        // What one part counted has been scraped when the next one begins to count.
+        // Each part's counters are scraped before the next part starts.
         clusters.scraped_as_configured(true);
         clusters.installed().await;
         a_receiver_that_is_old(clusters).await;
@@ -25,8 +25,7 @@ fn an_edge_is_proven_by_the_clusters_that_the_series_name() {
     });
 }
 
-/// Neither end knows the other. That home's metrics are well is seen all the same, also when nothing
-/// of home answers.
+/// Neither end knows the other. Home's metrics are still verified, even if no pod of home answers.
 async fn a_receiver_that_does_not_tell(clusters: &Clusters) {
     let hide = |container: &mut Value| {
         let variables = container["env"].as_array_mut().expect("variables");
@@ -39,7 +38,7 @@ async fn a_receiver_that_does_not_tell(clusters: &Clusters) {
         last_lines(&broken.stdout, 5),
         "\
 ok        traffic        cluster1      N requests answered: Hello version: v2
-ok        metrics        cluster1      bytes of requests from there grew by N B
+ok        metrics        cluster1      bytes of its own requests grew by N B
 ok        metrics        cluster2      received bytes grew by N B
 broken    edge           cluster2      received bytes grew, but from cluster \"unknown\": Kiali shows no edge from cluster1; ztunnel of cluster2 has ENABLE_RESPONSE_BAGGAGE=false (AK1230)
 Not verified in TIME: 1 broken, 11 ok
@@ -92,8 +91,8 @@ fn connections_between_clusters_that_fail_are_told_by_their_flags() {
                 Failure::Connect,
                 "\
 ok        metrics        cluster1      received bytes grew by N B
-unproven  metrics        cluster2      no request got there
-broken    edge           cluster2      connections from cluster1 to another cluster fail (response_flags CONNECT): the east-west gateway or ztunnel of cluster2 is not reached, or refuses them
+unproven  metrics        cluster2      no request reached it
+broken    edge           cluster2      connections from cluster1 to another cluster fail (response_flags CONNECT): the east-west gateway or ztunnel of cluster2 is unreachable or refuses them
 Not verified in TIME: 2 broken, 1 unproven, 9 ok
 ",
             ),
@@ -101,7 +100,7 @@ Not verified in TIME: 2 broken, 1 unproven, 9 ok
                 Failure::Deny,
                 "\
 ok        metrics        cluster1      received bytes grew by N B
-ok        metrics        cluster2      no bytes moved, but connections that failed are counted
+ok        metrics        cluster2      no bytes were received, but failed connections are counted
 broken    edge           cluster2      cluster2 denies connections from cluster1 (response_flags DENY): an AuthorizationPolicy there does not allow them
 Not verified in TIME: 2 broken, 10 ok
 ",
@@ -120,7 +119,7 @@ Not verified in TIME: 2 broken, 10 ok
     });
 }
 
-/// Home's own bytes are seen by whichever report of them is scraped first: both are of home's ztunnel.
+/// Masks which end reported home's own bytes: both reports come from home's ztunnel.
 fn whichever_end(lines: &str) -> String {
     lines.replace("bytes of requests from there grew", "received bytes grew")
 }
@@ -129,7 +128,7 @@ fn old(container: &mut Value) {
     container["image"] = json!(OLD);
 }
 
-/// Changes ztunnel's container; the DaemonSet as it was before.
+/// Changes ztunnel's container, and returns the original DaemonSet.
 async fn changed(cluster: &Cluster, change: impl FnOnce(&mut Value)) -> Value {
     let before = daemon_set(cluster).await;
     let mut after = before.clone();
@@ -138,7 +137,7 @@ async fn changed(cluster: &Cluster, change: impl FnOnce(&mut Value)) -> Value {
     before
 }
 
-/// Until its pods are of that template, and no others.
+/// Replaces the DaemonSet and waits until all its pods are updated.
 async fn replaced(cluster: &Cluster, set: Value) {
     put(cluster, set).await;
     until("ztunnel is rolled out", async || {

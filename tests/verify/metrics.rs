@@ -1,10 +1,10 @@
-//! The way of the metrics, broken at one hop after the other.
+//! The path of the metrics, broken at one hop after the other.
 
 use super::WITHOUT_TRAFFIC;
 use crate::support::{Clusters, Foreign, masked, on_two_clusters, remove, scale};
 
 const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
-/// Lets more through than ours.
+/// A route that allows more than ours.
 const WIDE: &str = "
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -40,7 +40,7 @@ ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/statu
 ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        remote access  cluster2      Kiali's token works
 ok        kiali          cluster1      sees cluster1, cluster2
-unproven  traffic        all           a hop before it is broken
+unproven  traffic        all           a previous hop is broken
 Not verified in TIME: 2 broken, 1 unproven, 6 ok
 "
     );
@@ -62,7 +62,7 @@ ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/statu
 ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        remote access  cluster2      Kiali's token works
 ok        kiali          cluster1      sees cluster1, cluster2
-unproven  traffic        all           a hop before it is broken
+unproven  traffic        all           a previous hop is broken
 Not verified in TIME: 2 broken, 1 unproven, 6 ok
 "
     );
@@ -80,7 +80,7 @@ ok        components     cluster2      7 ready
 ok        scrape target  cluster1      http://ADDRESS:9090/federate up
 ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
-broken    exposure       cluster2      http://ADDRESS:9090/api/v1/status/config answers anybody: a route lets more through than GET /federate
+broken    exposure       cluster2      http://ADDRESS:9090/api/v1/status/config is open to anyone: a route allows more than GET /federate
 ok        remote access  cluster2      Kiali's token works
 ok        kiali          cluster1      sees cluster1, cluster2
 skipped   traffic        all           not asked for

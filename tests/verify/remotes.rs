@@ -1,4 +1,4 @@
-//! A remote that Kiali cannot see, for each reason that there is.
+//! A remote that Kiali cannot see, for each possible reason.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ async fn a_token_that_was_revoked(clusters: &Clusters) {
     let token = STANDARD.decode(secret["data"]["token"].as_str().expect("a token"));
     let token = String::from_utf8(token.expect("base64")).expect("text");
     remove(remote, "v1", "Secret", "kiali/kiali").await;
-    // An API server goes on with a token that it has just seen for ten seconds.
+    // An API server caches a token for ten seconds.
     let bearer = remote.client_with_token(&token).expect("a client");
     until("the token is refused", async || {
         bearer.apiserver_version().await.is_err()
@@ -107,7 +107,7 @@ ok        components     cluster1      9 ready
 ok        scrape target  cluster1      http://ADDRESS:9090/federate up
 ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
-unproven  exposure       cluster2      its Gateway's address is not known
+unproven  exposure       cluster2      the address of its Gateway is unknown
 broken    remote access  cluster2      Kiali's kubeconfig for it does not work: no answer in 10 s
 broken    kiali          cluster1      its /api/status: no answer in 10 s
 skipped   traffic        all           not asked for
@@ -126,7 +126,7 @@ ok        components     cluster1      9 ready
 ok        scrape target  cluster1      http://ADDRESS:9090/federate up
 ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
-unproven  exposure       cluster2      its Gateway's address is not known
+unproven  exposure       cluster2      the address of its Gateway is unknown
 broken    remote access  cluster2      Kiali's kubeconfig for it does not work: Connection refused
 broken    kiali          cluster1      it cannot reach cluster2
 skipped   traffic        all           not asked for
@@ -141,8 +141,8 @@ Not verified in TIME: 3 broken, 1 unproven, 1 skipped, 4 ok
     });
 }
 
-/// By contexts that are not called as their clusters are, so that a name can only be the cluster's
-/// own. The kubeconfig is in the folder.
+/// Installs with contexts that are named differently from their clusters, so that names can only come from the
+/// clusters. Returns the folder of the kubeconfig.
 async fn installed_by_other_contexts(clusters: &Clusters) -> TempDir {
     let text = fs::read_to_string(clusters.sandbox.kubeconfig()).expect("a kubeconfig");
     let mut kubeconfig: Value = serde_json::from_str(&text).expect("JSON");

@@ -1,15 +1,15 @@
-//! Each hop shows as soon as it is known, and what is waited for with its reason.
+//! Each hop is shown as soon as its result is known, and each wait with its reason.
 
 use serde_json::Value;
 
 use crate::output::schema;
 use crate::support::{Clusters, Terminal, on_two_clusters};
 
-/// `ok        scrape target  cluster1      http://… up` as the line of progress that came before it.
+/// The progress line for a result such as `ok        scrape target  cluster1      http://… up`.
 fn line(row: &str) -> Option<String> {
     let (verdict, hop) = (row.get(..8)?.trim_end(), row.get(10..23)?.trim_end());
     let (cluster, text) = (row.get(25..37)?, row.get(39..)?);
-    // What is of no single cluster stands beside home's.
+    // A finding without a cluster is shown beside home's.
     let cluster = if cluster.trim_end() == "all" {
         "cluster1    "
     } else {
@@ -44,7 +44,7 @@ async fn a_line_for_each(clusters: &Clusters) {
             .filter(|told| told.get(5..) == Some(&line));
         assert_eq!(told.count(), 1, "{line}: {ended:#?}");
     }
-    // Two scrapes take longer than anything is waited for without a word.
+    // Two scrapes take long enough for the wait to be shown.
     for cluster in ["cluster1", "cluster2"] {
         let waits = format!("  {cluster}      scrape target       waiting ");
         let reason = format!("scrape job federate-{cluster}: the next scrape of http://");
@@ -88,7 +88,7 @@ async fn a_table_on_a_terminal(clusters: &Clusters) {
         let spinner = row.chars().next();
         spinner.is_some_and(|c| ('\u{2800}'..='\u{28ff}').contains(&c)) && row.contains(text)
     };
-    // What is known stands above what is still under way.
+    // Results are shown above lines in progress.
     let known = "cluster2      remote access       ok";
     let under_way =
         "cluster1      scrape target       scrape job federate-cluster1: the next scrape of http";

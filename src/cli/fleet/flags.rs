@@ -1,14 +1,14 @@
-//! The flags that are for a single cluster, and carry its number.
+//! The flags of a single cluster, which end with its number.
 
 use crate::cli::{CLUSTERS, INSTALLED};
 
-/// A flag for a single cluster, by its number.
+/// A flag of a single cluster.
 pub struct Flag {
     pub name: &'static str,
     pub value: &'static str,
-    /// The first cluster that it is for.
+    /// The number of the first cluster that has this flag.
     pub first: usize,
-    /// Only of use to an install that is to come.
+    /// Whether only commands for a new install have this flag.
     pub new: bool,
     pub heading: &'static str,
     pub said: &'static str,
@@ -53,7 +53,7 @@ pub const FLAGS: [Flag; 6] = [
         first: 1,
         new: false,
         heading: CLUSTERS,
-        said: "Istio cluster ID that --ctx2 must lead to (likewise --name1, --name3, ...)",
+        said: "Istio cluster ID that --ctx2 must have (likewise --name1, --name3, ...)",
     },
     Flag {
         name: "kubeconfig",

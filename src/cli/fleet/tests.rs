@@ -15,7 +15,7 @@ fn remotes(line: &str) -> Result<Vec<(usize, String, Option<String>)>, String> {
 }
 
 #[test]
-fn remotes_are_named_by_one_flag_or_by_numbers() {
+fn remotes_are_given_by_a_repeated_flag_or_by_numbers() {
     let named = |number, context: &str| (number, context.to_string(), None);
     assert_eq!(remotes("--ctx2 b"), Ok(vec![named(2, "b")]));
     let three = Ok(vec![named(2, "b"), named(3, "c")]);
@@ -27,7 +27,7 @@ fn remotes_are_named_by_one_flag_or_by_numbers() {
         remotes("--ctx2 b --ctx2 c --api-server3 https://h:1"),
         with_address
     );
-    for wrong in [
+    for invalid in [
         "",
         "--ctx3 c",
         "--ctx2 b --ctx2 c --ctx3 d",
@@ -37,6 +37,6 @@ fn remotes_are_named_by_one_flag_or_by_numbers() {
         "--ctx2 b --ca3 system",
         "--ctx2 b --tls-server-name2 a_/b",
     ] {
-        assert!(remotes(wrong).is_err(), "{wrong}");
+        assert!(remotes(invalid).is_err(), "{invalid}");
     }
 }

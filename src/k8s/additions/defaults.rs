@@ -1,10 +1,9 @@
-//! What an API server fills in by itself, so that an object as it was applied costs no further
-//! question, and what others fill in as their office. A default that is not named here costs one dry
-//! run and nothing else.
+//! Defaults that the API server fills in, and fields that controllers fill in. They avoid a dry run for unchanged
+//! objects. A default that is missing here costs one dry run and nothing else.
 
 use serde_json::{Map, Value, json};
 
-/// Field and value, whatever the kind: none of them does harm anywhere.
+/// Field and default value, for any kind.
 const DEFAULTS: [(&str, &str); 39] = [
     (".spec.conversion", r#"{"strategy":"None"}"#),
     (".spec.internalTrafficPolicy", r#""Cluster""#),
@@ -116,7 +115,7 @@ const DEFAULTS: [(&str, &str); 39] = [
     ),
 ];
 
-/// A namespace is everybody's; only its labels are ours.
+/// A namespace is shared, and only its labels are ours, so it is not compared.
 pub fn is_compared(object: &Value) -> bool {
     object["kind"] != "Namespace"
 }
@@ -137,14 +136,14 @@ pub fn is_default(pattern: &str, value: &Value) -> bool {
     empty || named()
 }
 
-/// Annotations of a pod template whose new values start it again: `kubectl rollout restart`, and ours.
+/// Annotations of a pod template that restart its pods: that of `kubectl rollout restart`, and ours.
 const RESTARTS: [&str; 2] = [
     "kubectl.kubernetes.io/restartedAt",
     "ambikiali.dev/config-version",
 ];
 
-/// Takes out what no manifest decides on: what is allocated, what follows from another field, and what
-/// controllers and restarts write.
+/// Removes fields that a manifest does not determine: allocated and derived ones, and those that controllers and
+/// restarts write.
 pub fn cut(kind: &str, parts: &mut Map<String, Value>) {
     match kind {
         "Deployment" => {
@@ -158,7 +157,7 @@ pub fn cut(kind: &str, parts: &mut Map<String, Value>) {
                     .iter()
                     .for_each(|name| drop(annotations.remove(*name)));
             }
-            // The old name of the same field.
+            // Deprecated alias of serviceAccountName.
             if let Some(pod) = template.get_mut("spec").and_then(Value::as_object_mut)
                 && pod.get("serviceAccount") == pod.get("serviceAccountName")
             {
@@ -179,7 +178,7 @@ pub fn cut(kind: &str, parts: &mut Map<String, Value>) {
                 }
             }
         }
-        // OpenShift gives each account some.
+        // OpenShift adds these to each ServiceAccount.
         "ServiceAccount" => {
             parts.remove("secrets");
             parts.remove("imagePullSecrets");

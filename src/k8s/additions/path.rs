@@ -1,5 +1,5 @@
-//! Where two values are not alike. Items of a list that are known by a name are compared by it, as
-//! the API server merges them.
+//! Finds the paths at which two values differ. List items with a name are matched by it, as the API server does
+//! when it merges them.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 
 use super::defaults;
 
-/// The fields by which the API server knows an item of a list.
+/// Fields that identify an item of a list.
 const NAMES: [&str; 2] = ["name", "mountPath"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Key(String),
-    /// An item, by the field that names it.
+    /// A list item, by the field that identifies it.
     Item(&'static str, String),
 }
 
@@ -37,12 +37,12 @@ impl Path {
         path
     }
 
-    /// Whether one of both is in the other.
+    /// Whether one path is a prefix of the other.
     pub fn meets(&self, other: &Path) -> bool {
         self.0.iter().zip(&other.0).all(|(a, b)| a == b)
     }
 
-    /// As a pattern: every item of a list is `[]`.
+    /// The path as a pattern, in which every list item is `[]`.
     pub fn pattern(&self) -> String {
         let any = |part: &Part| match part {
             Part::Key(key) => format!(".{key}"),
@@ -51,7 +51,7 @@ impl Path {
         self.0.iter().map(any).collect()
     }
 
-    /// Whether a manager's fields, as the server writes them down, hold this one or a part of it.
+    /// Whether a manager's fieldsV1 contain this path or a part of it.
     pub fn is_in(&self, fields: &Value) -> bool {
         let mut at = fields;
         for part in &self.0 {
@@ -77,7 +77,7 @@ impl Path {
     }
 }
 
-/// The field that names each item of both lists, and each one once.
+/// The field that uniquely identifies each item of both lists.
 fn named_by(lists: [&[Value]; 2]) -> Option<&'static str> {
     let names = |by: &str, list: &[Value]| {
         let names = list.iter().map(|item| item[by].as_str());
@@ -94,7 +94,7 @@ fn item<'a>(list: &'a [Value], by: &str, name: &str) -> Option<&'a Value> {
     list.iter().find(|item| item[by] == name)
 }
 
-/// Where `now` is not as `then`.
+/// The paths at which `now` differs from `then`.
 pub fn differing(now: &Value, then: &Value) -> Vec<Path> {
     let mut found = Vec::new();
     compare(Path::default(), Some(now), Some(then), &mut found);
@@ -131,7 +131,7 @@ fn compare(path: Path, now: Option<&Value>, then: Option<&Value>, found: &mut Ve
     }
 }
 
-/// What a live object holds beyond what is wanted, and is none of the API server's own defaults.
+/// The paths of a live object that are neither wanted nor defaults of the API server.
 pub fn extras(wanted: &Value, live: &Value) -> Vec<Path> {
     let mut found = Vec::new();
     beyond(Path::default(), Some(wanted), live, &mut found);
@@ -165,7 +165,7 @@ fn beyond(path: Path, wanted: Option<&Value>, live: &Value, found: &mut Vec<Path
             }
             None => found.push(path),
         },
-        // Another value of what is wanted is no addition.
+        // A changed value of a wanted field is not an addition.
         (Some(Value::Null) | None, live) if !defaults::is_default(&path.pattern(), live) => {
             found.push(path);
         }
@@ -173,7 +173,7 @@ fn beyond(path: Path, wanted: Option<&Value>, live: &Value, found: &mut Vec<Path
     }
 }
 
-/// The merge patch that turns one into the other.
+/// The merge patch that turns the first value into the second.
 pub fn merge_patch(from: &Value, to: &Value) -> Value {
     let (Value::Object(from), Value::Object(to)) = (from, to) else {
         return to.clone();
@@ -192,7 +192,7 @@ pub fn merge_patch(from: &Value, to: &Value) -> Value {
     Value::Object(patch)
 }
 
-/// Makes one field what it is in `fresh`, or takes it away.
+/// Resets one field to its value in `fresh`, or removes it.
 pub fn reset(object: &mut Value, fresh: &Value, path: &Path) {
     reset_at(object, Some(fresh), &path.0);
 }

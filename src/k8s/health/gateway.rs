@@ -1,4 +1,4 @@
-//! Gateways and routes: programmed for what was asked, and with an address.
+//! Health of Gateways and routes.
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -23,8 +23,7 @@ pub struct GatewayAddress {
     pub value: String,
 }
 
-/// Where a Gateway is reached: by what its own Service was given where that has a load balancer, else by
-/// what its status says.
+/// The address of a Gateway: that of its Service's load balancer if it has one, else that in the status.
 pub fn own_address<'a>(gateway: &'a Gateway, service: Option<&'a Service>) -> Option<&'a str> {
     match service {
         Some(service) if is_balanced(service) => given(service),
@@ -32,12 +31,12 @@ pub fn own_address<'a>(gateway: &'a Gateway, service: Option<&'a Service>) -> Op
     }
 }
 
-/// Without a load balancer of its own nothing is to be waited for.
+/// Ready if the load balancer has an address, or if the Service has no load balancer.
 pub fn load_balancer(service: Option<&Service>) -> Health {
     match service {
         None => missing(),
         Some(service) if is_balanced(service) && given(service).is_none() => {
-            Health::InProgress("its load balancer has given it no address yet".into())
+            Health::InProgress("its load balancer has not assigned an address yet".into())
         }
         Some(_) => Health::Ready,
     }
@@ -54,7 +53,7 @@ fn given(service: &Service) -> Option<&str> {
     ingress.find_map(|one| one.ip.as_deref().or(one.hostname.as_deref()))
 }
 
-/// The first address of a Gateway's status: an IP or a host name.
+/// The first address in a Gateway's status.
 fn address(gateway: &Gateway) -> Option<&str> {
     let addresses = gateway
         .status
@@ -67,8 +66,8 @@ fn address(gateway: &Gateway) -> Option<&str> {
         .find(|value| !value.is_empty())
 }
 
-/// Programmed for its own generation, with an address: without one a scrape target would be empty,
-/// and Prometheus would take it for itself.
+/// Programmed at its current generation, with an address. An empty scrape target would make Prometheus scrape
+/// itself.
 pub fn gateway(gateway: Option<&Gateway>) -> Health {
     let Some(gateway) = gateway else {
         return missing();
@@ -83,15 +82,15 @@ pub fn gateway(gateway: Option<&Gateway>) -> Health {
     }
     match address(gateway) {
         Some(_) => Health::Ready,
-        None => Health::InProgress("programmed, but without an address".into()),
+        None => Health::InProgress("programmed, but has no address".into()),
     }
 }
 
-/// How long a controller may take to look at a Gateway: istiod does within a second.
+/// How long a controller may take to handle a Gateway; istiod needs less than a second.
 const LOOK: SignedDuration = SignedDuration::from_secs(20);
 
-/// Why no controller will look at a Gateway: it has been there for long, and since `begun` too, and
-/// has no word of any. The times are the server's.
+/// Reports a Gateway that no controller handles: it has existed for long, also since `begun`, and still has its
+/// default status. All times are the server's.
 pub fn unseen(
     gateway: Option<&Gateway>,
     begun: Option<Timestamp>,
@@ -99,7 +98,7 @@ pub fn unseen(
 ) -> Option<String> {
     let gateway = gateway?;
     let mut conditions = gateway.status.iter().flat_map(|s| &s.conditions);
-    // The kind's own default says Unknown, Pending.
+    // The CRD's default is Unknown with reason Pending.
     if conditions.any(|c| c.status != "Unknown" || c.reason != "Pending") {
         return None;
     }
@@ -107,7 +106,7 @@ pub fn unseen(
     let since = begun.map_or(made, |begun| made.max(begun));
     (now?.duration_since(since) >= LOOK).then(|| {
         format!(
-            "no controller has looked at it for {} s: no istiod takes Gateways of its labels and its namespace",
+            "no controller has handled it for {} s: no istiod watches Gateways with its labels in its namespace",
             LOOK.as_secs()
         )
     })
@@ -144,8 +143,8 @@ pub fn http_route(route: Option<&HttpRoute>) -> Health {
     }
 }
 
-/// Why the first of these conditions does not hold for this generation. Until a controller has
-/// looked, the API server's default says Unknown.
+/// Why the first of these conditions is not true at this generation. Until a controller handles the object, the
+/// CRD's default is Unknown.
 fn unmet<'a>(
     names: &[&str],
     conditions: impl Iterator<Item = &'a Condition> + Clone,
@@ -155,12 +154,12 @@ fn unmet<'a>(
         .iter()
         .find_map(|name| match conditions.clone().find(|c| c.type_ == *name) {
             Some(c) if c.observed_generation < generation => {
-                Some(format!("{name} is of the generation before"))
+                Some(format!("{name} is of an older generation"))
             }
             Some(c) if c.status == "True" => None,
             Some(c) => Some(format!("{name}={} {}: {}", c.status, c.reason, c.message)),
             None => Some(format!(
-                "no condition {name} yet: no controller has looked at it"
+                "no condition {name} yet: no controller has handled it"
             )),
         })
 }

@@ -1,4 +1,4 @@
-//! The Kiali CR, whose conditions say less than they seem to.
+//! Health of the Kiali CR, whose conditions are not tied to a generation.
 
 use kube::core::{NotUsed, Object};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ impl KialiStatus {
         self.conditions.iter().find(|c| c.type_ == name)
     }
 
-    /// When the last run of the operator ended.
+    /// When the operator's last run ended.
     pub fn completion(&self) -> Option<String> {
         let result = &self.condition("Running")?.ansible_result;
         result["completion"].as_str().map(Into::into)
@@ -50,14 +50,14 @@ impl KialiStatus {
     }
 }
 
-/// Whether the operator's last run failed, as far as it has told.
+/// Whether the operator's last reported run failed.
 pub fn has_failed(kiali: &Kiali) -> bool {
     let status = kiali.status.as_ref();
     status.is_some_and(|s| s.is_true("Failure").is_some())
 }
 
-/// Whether we wrote after the operator last told anything, by the server's clock: then no run was of
-/// what we wrote, however `Successful` the status says it is. Within one second it cannot be told.
+/// Whether our last write is newer than the operator's last status, by the server's clock. Then no run covers our
+/// write, even if the status says `Successful`. The clock has a resolution of one second.
 pub fn is_behind(kiali: &Kiali) -> bool {
     let entries = kiali.metadata.managed_fields.iter().flatten();
     let last = |of_status: bool, by: Option<&str>| {
@@ -71,16 +71,16 @@ pub fn is_behind(kiali: &Kiali) -> bool {
     told.is_some() && last(false, Some(FIELD_MANAGER)) > told
 }
 
-/// Judges a Kiali CR after a change of it. Its conditions carry no generation, `Successful` of the
-/// run before stays until the operator notices, and `Failure` of an old run stays through the next
-/// one, so a change is only believed after a run that ended since.
+/// Judges a Kiali CR after a change. Its conditions have no generation: `Successful` of the previous run stays
+/// until the operator notices the change, and `Failure` stays through the next run. So a result counts only
+/// after a run that ended since the change.
 #[derive(Clone, Debug, Default)]
 pub struct KialiFence {
-    /// Completion of the last run before our change; None when nothing was changed.
+    /// Completion time of the last run before our change; None if nothing was changed.
     pub before: Option<String>,
     failures: Vec<String>,
-    /// How many failed runs prove nothing: those before the change, and the first one after it, which
-    /// may have begun before it.
+    /// How many failed runs to ignore: those before the change, and the first one after it, which may have started
+    /// before the change.
     tolerated: usize,
 }
 
@@ -112,7 +112,7 @@ impl KialiFence {
                     Some(progress) => format!("{message} (after \"{progress}\")"),
                     None => message.into(),
                 }),
-                false => Health::InProgress(format!("the operator tries again: {message}")),
+                false => Health::InProgress(format!("the operator retries: {message}")),
             };
         }
         let stale = match &self.before {
@@ -121,10 +121,10 @@ impl KialiFence {
         };
         match status.is_true("Successful") {
             Some(_) if !stale => Health::Ready,
-            Some(_) => Health::InProgress("the operator has not taken up the change".into()),
+            Some(_) => Health::InProgress("the operator has not picked up the change yet".into()),
             None => Health::InProgress(match status.progress["message"].as_str() {
                 Some(message) => format!("operator: {message}"),
-                None => "the operator is at work".into(),
+                None => "the operator is running".into(),
             }),
         }
     }

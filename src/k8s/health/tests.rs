@@ -70,7 +70,7 @@ fn a_token_is_ready_when_token_and_ca_are_filled_for_the_account_that_is_there()
     let of = "metadata: {annotations: {kubernetes.io/service-account.uid: u1}}";
     let secret = |data: &str| read(&format!("{of}\ndata: {{{data}}}"));
     let judged = |data: &str| token(Some(&secret(data)), Some("u1"));
-    let empty = waits("the token controller of kube-controller-manager has not filled it");
+    let empty = waits("the token controller of kube-controller-manager has not filled it yet");
     assert_eq!(token(Some(&read("type: Opaque")), Some("u1")), empty);
     for half in [
         "",
@@ -85,10 +85,10 @@ fn a_token_is_ready_when_token_and_ca_are_filled_for_the_account_that_is_there()
     assert_eq!(judged(filled), Health::Ready);
     assert_eq!(
         token(Some(&secret(filled)), None),
-        waits("its ServiceAccount is not there")
+        waits("its ServiceAccount does not exist")
     );
     assert_eq!(
         token(Some(&secret(filled)), Some("u2")),
-        waits("it is of a ServiceAccount that was deleted and made again since: run install again")
+        waits("it belongs to a ServiceAccount that was deleted and recreated: run install again")
     );
 }

@@ -1,5 +1,5 @@
-//! What the operator makes for a CR. It does not watch what it made: what somebody deletes stays away
-//! until the CR changes or is touched.
+//! The objects that the operator creates for a CR. The operator does not watch them: a deleted object is not
+//! restored until the CR changes or is touched.
 
 use anyhow::Result;
 use futures::future::join_all;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::k8s::apply::Applied;
 use crate::k8s::health::{Health, Kiali, KialiFence};
 use crate::k8s::look::Component;
-use crate::k8s::request::{Refusal, send_opt};
+use crate::k8s::request::{RequestError, send_opt};
 use crate::k8s::{Scope, kinds};
 use crate::progress::ObjectId;
 use crate::visible;
@@ -21,23 +21,22 @@ const ACCOUNT: &str = "kiali-service-account";
 const SIGNING_KEY: &str = "kiali-signing-key";
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
-/// How one of these objects was found.
+/// The state of one of these objects.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Gone,
     There,
-    /// A binding that gives its rights to these besides, whom the operator does not name.
+    /// A binding that also grants its rights to these subjects, which the operator did not add.
     Shared(String),
 }
 
-/// What of it is not there although the operator was done with the CR, as `applied` found it: it made all
-/// of it once, and will make none of it again by itself.
+/// Objects that are missing although the operator had reconciled the CR. It does not restore them by itself.
 pub async fn lacking(scope: &Scope<'_>, applied: &Applied) -> Result<Vec<ObjectId>> {
     let Some(before) = applied.before.as_ref().filter(|before| is_done(before)) else {
         return Ok(Vec::new());
     };
     let mut lacking = Vec::new();
-    for (object, there) in looked(scope, is_remote(before)).await {
+    for (object, there) in read_all(scope, is_remote(before)).await {
         if there? == Found::Gone {
             lacking.push(object);
         }
@@ -45,21 +44,21 @@ pub async fn lacking(scope: &Scope<'_>, applied: &Applied) -> Result<Vec<ObjectI
     Ok(lacking)
 }
 
-/// The same for `status`, without the server, which has a line of its own, and with what bindings give
-/// away.
+/// The same for `status`, without Kiali's Deployment, which has a line of its own, and with bindings that grant
+/// rights to others.
 pub async fn missing(scope: &Scope<'_>, remote: bool) -> Vec<Component> {
-    let (looked, bound) = tokio::join!(looked(scope, remote), bound(scope));
-    let looked = looked.into_iter().chain(bound);
-    let others = looked.filter(|(object, _)| object.kind != "Deployment");
+    let (all, binding) = tokio::join!(read_all(scope, remote), role_binding(scope));
+    let all = all.into_iter().chain(binding);
+    let others = all.filter(|(object, _)| object.kind != "Deployment");
     others
         .filter_map(|(object, there)| {
             let health = match there {
                 Ok(Found::There) => return None,
                 Ok(Found::Gone) => Health::Failed(
-                    "gone, and the operator does not look after it: run install again".into(),
+                    "missing, and the operator does not restore it: run install again".into(),
                 ),
                 Ok(Found::Shared(others)) => Health::Failed(format!(
-                    "gives Kiali's rights to {others} too, which the operator does not look after: {}",
+                    "also grants Kiali's rights to {others}, which the operator does not revert: {}",
                     edit(scope, &object)
                 )),
                 Err(refusal) => Health::Failed(refusal.text()),
@@ -69,22 +68,22 @@ pub async fn missing(scope: &Scope<'_>, remote: bool) -> Vec<Component> {
         .collect()
 }
 
-/// What is missing is of interest once the operator is done with its CR, the first of these.
+/// Adds the missing objects if the CR, the first component, is ready. Before that, objects may be missing.
 pub fn with_missing(mut components: Vec<Component>, missing: Vec<Component>) -> Vec<Component> {
     let done = components.first().map(|cr| &cr.health) == Some(&Health::Ready);
     components.extend(missing.into_iter().filter(|_| done));
     components
 }
 
-/// Says what is about to be made again.
-pub fn told(scope: &Scope<'_>, lacking: &[ObjectId]) {
+/// Reports the objects that the operator will recreate.
+pub fn report_missing(scope: &Scope<'_>, lacking: &[ObjectId]) {
     for object in lacking {
-        let said = format!("{object} is gone; the operator makes it again");
-        scope.progress.note(said);
+        let note = format!("{object} is missing; the operator will recreate it");
+        scope.progress.note(note);
     }
 }
 
-/// Whether Kiali cannot work without it for a moment: it does not take up again what it lost.
+/// Whether Kiali's rights are among them. Kiali does not recover from a loss of these without a restart.
 pub fn is_for_rights(lacking: &[ObjectId]) -> bool {
     let rights = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding"];
     lacking
@@ -101,7 +100,7 @@ fn is_remote(cr: &Value) -> bool {
     cr["spec"]["deployment"]["remote_cluster_resources_only"] == true
 }
 
-async fn looked(scope: &Scope<'_>, remote: bool) -> Vec<(ObjectId, Result<Found, Refusal>)> {
+async fn read_all(scope: &Scope<'_>, remote: bool) -> Vec<(ObjectId, Result<Found, RequestError>)> {
     let core = |kind, name| ("v1", kind, name);
     let mut needed = vec![core("ServiceAccount", ACCOUNT), core("ConfigMap", NAME)];
     if !remote {
@@ -114,12 +113,12 @@ async fn looked(scope: &Scope<'_>, remote: bool) -> Vec<(ObjectId, Result<Found,
         let there = is_there(scope, version, &object).await;
         (object, there)
     });
-    let (namespaced, rights) = tokio::join!(join_all(namespaced), rights(scope));
+    let (namespaced, rights) = tokio::join!(join_all(namespaced), cluster_role_binding(scope));
     namespaced.into_iter().chain(rights).collect()
 }
 
-/// The binding, and the role that it names, whichever of Kiali's two that is.
-async fn rights(scope: &Scope<'_>) -> Vec<(ObjectId, Result<Found, Refusal>)> {
+/// The ClusterRoleBinding and the ClusterRole that it refers to, which is one of Kiali's two.
+async fn cluster_role_binding(scope: &Scope<'_>) -> Vec<(ObjectId, Result<Found, RequestError>)> {
     let api = Api::<ClusterRoleBinding>::all(scope.cluster.client.clone());
     let object = ObjectId::cluster_wide("ClusterRoleBinding", NAME);
     let binding = match send_opt(scope, &object, || api.get(NAME)).await {
@@ -130,20 +129,20 @@ async fn rights(scope: &Scope<'_>) -> Vec<(ObjectId, Result<Found, Refusal>)> {
     let role = ObjectId::cluster_wide("ClusterRole", &binding.role_ref.name);
     let there = is_there(scope, RBAC, &role).await;
     vec![
-        (object, Ok(given(scope, binding.subjects.as_deref()))),
+        (object, Ok(subjects_of(scope, binding.subjects.as_deref()))),
         (role, there),
     ]
 }
 
-/// The binding in Kiali's own namespace, which not every operator makes, and not everybody may read.
-async fn bound(scope: &Scope<'_>) -> Option<(ObjectId, Result<Found, Refusal>)> {
+/// The RoleBinding in Kiali's namespace. Not every operator creates it, and not every user may read it.
+async fn role_binding(scope: &Scope<'_>) -> Option<(ObjectId, Result<Found, RequestError>)> {
     let api = Api::<RoleBinding>::namespaced(scope.cluster.client.clone(), scope.namespace);
     let object = ObjectId::new("RoleBinding", scope.namespace, NAME);
     let binding = send_opt(scope, &object, || api.get(NAME)).await.ok()??;
-    Some((object, Ok(given(scope, binding.subjects.as_deref()))))
+    Some((object, Ok(subjects_of(scope, binding.subjects.as_deref()))))
 }
 
-fn given(scope: &Scope<'_>, subjects: Option<&[Subject]>) -> Found {
+fn subjects_of(scope: &Scope<'_>, subjects: Option<&[Subject]>) -> Found {
     let others = others(scope.namespace, subjects.unwrap_or_default());
     match others.is_empty() {
         true => Found::There,
@@ -151,7 +150,7 @@ fn given(scope: &Scope<'_>, subjects: Option<&[Subject]>) -> Found {
     }
 }
 
-/// All but Kiali's own account.
+/// All subjects except Kiali's own ServiceAccount.
 fn others(namespace: &str, subjects: &[Subject]) -> Vec<String> {
     let is_kialis = |subject: &&Subject| {
         subject.kind == "ServiceAccount"
@@ -186,13 +185,13 @@ async fn is_there(
     scope: &Scope<'_>,
     api_version: &str,
     object: &ObjectId,
-) -> Result<Found, Refusal> {
+) -> Result<Found, RequestError> {
     let named = json!({
         "apiVersion": api_version, "kind": object.kind,
         "metadata": {"name": object.name, "namespace": object.namespace},
     });
     let client = &scope.cluster.client;
-    // Of a built-in kind: it is always known.
+    // Built-in kinds are always known.
     let api: Api<DynamicObject> = match kinds::api(client, &named) {
         Ok(api) => api,
         Err(_) => return Ok(Found::There),

@@ -1,5 +1,5 @@
-//! The end of a Kiali CR: its finalizer is the operator's work. Where no operator is alive the CR would
-//! stay for ever, so that is found out and told, and with the user's word the work is done here.
+//! Removes a Kiali CR. The operator runs its finalizer. Without a running operator the CR would stay forever, so
+//! this is detected and reported, and with --force-finalizers the operator's work is done here.
 
 use std::time::Duration;
 
@@ -23,13 +23,13 @@ use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 const FINALIZER: &str = "kiali.io/finalizer";
-/// Of every operator of the published chart, wherever it is.
+/// Label of every operator installed from the published chart, in any namespace.
 const OPERATOR: &str = "app.kubernetes.io/name=kiali-operator";
 /// A live operator takes about six seconds.
 const REMOVAL: Duration = Duration::from_secs(90);
-/// A roll-out or another node may leave it without a pod for a moment.
-const LOOK: Duration = Duration::from_secs(2);
-const LOOKS: usize = 5;
+/// How often to check for an operator: a rollout or a node change may leave it without a pod for a moment.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+const MAX_MISSES: usize = 5;
 
 /// Deletes the CR if it is ours and waits until its finalizer has run.
 pub async fn remove(scope: &Scope<'_>, cr: &Value) -> Result<Removed> {
@@ -39,36 +39,36 @@ pub async fn remove(scope: &Scope<'_>, cr: &Value) -> Result<Removed> {
     }
     let id = kinds::id(cr)?;
     if scope.choices.dry_run {
-        if scope.choices.force_finalizers && operator_lacks(scope).await?.is_some() {
+        if scope.choices.force_finalizers && missing_operator(scope).await?.is_some() {
             for (key, meta) in made_by_operator(scope, &id).await? {
-                delete::in_place_of_operator(scope, &key, &meta).await?;
+                delete::delete_for_operator(scope, &key, &meta).await?;
             }
         }
         return Ok(removed);
     }
     let why = tokio::select! {
         gone = gone(scope, &id) => return gone.map(|()| removed),
-        why = nobody(scope) => why?,
+        why = until_no_operator(scope) => why?,
         () = tokio::time::sleep(scope.deadline.at_most(REMOVAL)) => {
-            "the operator is ready but does not finish it".to_string()
+            "the operator is ready but does not complete it".to_string()
         }
     };
     let made = made_by_operator(scope, &id).await?;
     if !scope.choices.force_finalizers {
-        return Err(hangs(scope, &id, &why, &made).into());
+        return Err(stuck_finalizer(scope, &id, &why, &made).into());
     }
-    instead_of_operator(scope, &id, &made).await?;
+    run_finalizer(scope, &id, &made).await?;
     gone(scope, &id).await?;
     Ok(removed)
 }
 
-/// What became of the CR, for its line.
-pub fn said(scope: &Scope<'_>, removed: Removed) -> &'static str {
+/// Describes what happened to the CR.
+pub fn describe_removal(scope: &Scope<'_>, removed: Removed) -> &'static str {
     match removed {
         Removed::Deleted if scope.choices.dry_run => {
-            "would be removed with what the operator made for it"
+            "would be removed with the objects that the operator created for it"
         }
-        Removed::Deleted => "removed with what the operator made for it",
+        Removed::Deleted => "removed with the objects that the operator created for it",
         Removed::Missing => "nothing there",
         Removed::Foreign => "kept (not ours)",
     }
@@ -81,25 +81,27 @@ async fn gone(scope: &Scope<'_>, id: &ObjectId) -> Result<()> {
     };
     let judged = wait::until(scope, wait, |kiali| match kiali {
         None => Health::Ready,
-        Some(_) => Health::InProgress(format!("the operator runs its finalizer {FINALIZER}")),
+        Some(_) => Health::InProgress(format!(
+            "waiting for the operator to run finalizer {FINALIZER}"
+        )),
     });
     judged.await.map(drop)
 }
 
-/// Ends when no operator has been there for a while, and says what lacks.
-async fn nobody(scope: &Scope<'_>) -> Result<String> {
-    let mut looks = 0;
+/// Returns the reason once no operator has been running for a while.
+async fn until_no_operator(scope: &Scope<'_>) -> Result<String> {
+    let mut misses = 0;
     loop {
-        tokio::time::sleep(LOOK).await;
-        match operator_lacks(scope).await? {
-            Some(why) if looks + 1 >= LOOKS => return Ok(why),
-            Some(_) => looks += 1,
-            None => looks = 0,
+        tokio::time::sleep(POLL_INTERVAL).await;
+        match missing_operator(scope).await? {
+            Some(why) if misses + 1 >= MAX_MISSES => return Ok(why),
+            Some(_) => misses += 1,
+            None => misses = 0,
         }
     }
 }
 
-async fn operator_lacks(scope: &Scope<'_>) -> Result<Option<String>> {
+async fn missing_operator(scope: &Scope<'_>) -> Result<Option<String>> {
     let operators = Api::<Deployment>::all(scope.cluster.client.clone());
     let list = ListParams::default().labels(OPERATOR);
     let object = ObjectId::cluster_wide("Deployments", OPERATOR);
@@ -115,7 +117,7 @@ async fn operator_lacks(scope: &Scope<'_>) -> Result<Option<String>> {
             }
             Health::Ready if !serves(operator) => {
                 let namespace = operator.metadata.namespace.as_deref().unwrap_or_default();
-                why = format!("Deployment {namespace}/kiali-operator is scaled to no pods");
+                why = format!("Deployment {namespace}/kiali-operator is scaled to 0");
             }
             _ => return Ok(None),
         }
@@ -128,7 +130,7 @@ fn serves(operator: &Deployment) -> bool {
     status.and_then(|s| s.ready_replicas).unwrap_or(0) > 0
 }
 
-/// All that the operator can make for a Kiali CR in this namespace, by name.
+/// All objects that the operator can create for a Kiali CR in this namespace.
 pub fn objects_of_operator(namespace: &str) -> Vec<Value> {
     let named = |api: &str, kind: &str, name: &str| {
         let metadata = match kind.starts_with("ClusterRole") {
@@ -157,8 +159,8 @@ pub fn objects_of_operator(namespace: &str) -> Vec<Value> {
     ]
 }
 
-/// What the operator would remove with this CR, by the marks that it leaves on all it makes. A mark can
-/// be copied onto any object, so it counts only on those that the operator can make.
+/// The objects that the operator would delete with this CR, found by its labels, annotations and owner references.
+/// These can be copied onto any object, so they count only on objects that the operator can create.
 async fn made_by_operator(scope: &Scope<'_>, cr: &ObjectId) -> Result<Vec<(Key, ObjectMeta)>> {
     let namespace = cr.namespace.as_deref().unwrap_or_default();
     let crs = api(scope);
@@ -177,7 +179,7 @@ async fn made_by_operator(scope: &Scope<'_>, cr: &ObjectId) -> Result<Vec<(Key, 
             .any(|(key, value)| key == "operator-sdk/primary-resource" && *value == primary);
         owned || marked
     });
-    // Its key for sessions has a label of its own.
+    // The Secret with the session key has a label of its own.
     let home = format!("kiali.io/{}.home={namespace}", cr.name);
     made.extend(contents::with_label(scope, &home).await?);
     made.retain(|(key, _)| scope.record.inventory.is_operators(key));
@@ -185,7 +187,12 @@ async fn made_by_operator(scope: &Scope<'_>, cr: &ObjectId) -> Result<Vec<(Key, 
     Ok(made)
 }
 
-fn hangs(scope: &Scope<'_>, id: &ObjectId, why: &str, made: &[(Key, ObjectMeta)]) -> Problem {
+fn stuck_finalizer(
+    scope: &Scope<'_>,
+    id: &ObjectId,
+    why: &str,
+    made: &[(Key, ObjectMeta)],
+) -> Problem {
     let cluster = &scope.cluster.name;
     let made = made.iter().map(|(key, _)| key.id().to_string());
     let made = made.collect::<Vec<_>>().join(", ");
@@ -194,25 +201,21 @@ fn hangs(scope: &Scope<'_>, id: &ObjectId, why: &str, made: &[(Key, ObjectMeta)]
         format!("{cluster}: {id} has finalizer {FINALIZER}, which no operator runs: {why}"),
     )
     .fix(format!(
-        "bring an operator up and run cleanup again ({} -n {} rollout status deployment/kiali-operator), \
-         or have its work done: ambikiali cleanup --force-finalizers removes {made} and the finalizer",
+        "start an operator and run cleanup again ({} -n {} rollout status deployment/kiali-operator), \
+         or let ambikiali do its work: ambikiali cleanup --force-finalizers removes {made} and the finalizer",
         scope.cluster.kubectl, scope.namespace
     ))
 }
 
-/// Each by its UID, and the finalizer last: as long as it is there the rest is still known.
-async fn instead_of_operator(
-    scope: &Scope<'_>,
-    cr: &ObjectId,
-    made: &[(Key, ObjectMeta)],
-) -> Result<()> {
+/// Deletes each object by UID and removes the finalizer last: while it exists, the rest can still be found.
+async fn run_finalizer(scope: &Scope<'_>, cr: &ObjectId, made: &[(Key, ObjectMeta)]) -> Result<()> {
     let names = made.iter().map(|(key, _)| key.id().to_string());
     let names = names.collect::<Vec<_>>().join(", ");
-    let said = format!("no operator runs the finalizer of {cr}; removed in its place: {names}");
-    scope.progress.note(said);
+    let note = format!("no operator runs the finalizer of {cr}; ambikiali removed: {names}");
+    scope.progress.note(note);
     try_join_all(
         made.iter()
-            .map(|(key, meta)| delete::in_place_of_operator(scope, key, meta)),
+            .map(|(key, meta)| delete::delete_for_operator(scope, key, meta)),
     )
     .await?;
     let crs = api(scope);
@@ -221,7 +224,7 @@ async fn instead_of_operator(
     };
     let mut kept = live.metadata.finalizers.unwrap_or_default();
     kept.retain(|finalizer| finalizer != FINALIZER);
-    // Of this very CR, as it was seen.
+    // Only for the version of the CR that was read.
     let metadata = json!({
         "uid": live.metadata.uid,
         "resourceVersion": live.metadata.resource_version,

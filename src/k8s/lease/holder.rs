@@ -1,16 +1,16 @@
-//! Who holds a Lease. A holder that was killed is told from one that works only on the machine where
-//! it ran: there its successor need not wait.
+//! Identifies the holder of a Lease. On the same machine, a killed holder is recognised, so that the next run
+//! does not have to wait for the Lease to expire.
 
 use std::fs;
 use std::path::Path;
 
 use k8s_openapi::api::coordination::v1::Lease;
 
-/// Names one process of one machine for good: a number alone is used again.
+/// Annotation that identifies one process of one machine. A process id alone may be reused.
 pub const PROCESS: &str = "ambikiali.dev/process";
 
-/// For people, and for `is_this`.
-pub fn this() -> (String, String) {
+/// The holder as shown to users, and the identity that `is_this` compares.
+pub fn this_process() -> (String, String) {
     let user = std::env::var("USER").unwrap_or_else(|_| "somebody".into());
     let host = read("/proc/sys/kernel/hostname").unwrap_or_else(|| "a machine".into());
     let pid = std::process::id();
@@ -26,19 +26,19 @@ fn process(lease: &Lease) -> Option<&str> {
     annotations.get(PROCESS).map(String::as_str)
 }
 
-/// Whether a run of this tool holds or held it.
+/// Whether a run of ambikiali created the Lease.
 pub fn is_known(lease: &Lease) -> bool {
     process(lease).is_some()
 }
 
 pub fn is_this(lease: &Lease) -> bool {
-    process(lease) == Some(this().1.as_str())
+    process(lease) == Some(this_process().1.as_str())
 }
 
-/// Only ever true on the machine where it ran.
-pub fn is_dead(lease: &Lease) -> bool {
+/// Whether the holder has ended. Never true on another machine.
+pub fn has_ended(lease: &Lease) -> bool {
     let dead = |process: &str| {
-        // Where the processes of others are hidden, nothing can be said of them.
+        // If process 1 is hidden, other processes may be hidden too.
         started(1)?;
         let rest = process.strip_prefix(&machine()?)?.strip_prefix('/')?;
         let (pid, start) = rest.split_once('/')?;
@@ -48,17 +48,17 @@ pub fn is_dead(lease: &Lease) -> bool {
     process(lease).and_then(dead).unwrap_or(false)
 }
 
-/// This boot, and this namespace of processes: a container has numbers of its own.
+/// Identifies the boot and the PID namespace, because process ids are per namespace.
 fn machine() -> Option<String> {
     let boot = read("/proc/sys/kernel/random/boot_id")?;
     let processes = fs::read_link("/proc/self/ns/pid").ok()?;
     Some(format!("{boot}/{}", processes.display()))
 }
 
-/// When the process began, in ticks since the boot; None when there is none.
+/// Start time of the process, in ticks since boot; None if there is no such process.
 fn started(pid: u32) -> Option<String> {
     let status = read(format!("/proc/{pid}/stat"))?;
-    // The name before it, in brackets, may hold anything.
+    // The process name in brackets may contain anything, so skip to the last bracket.
     let fields = status.rsplit_once(')')?.1;
     let mut fields = fields.split_whitespace();
     let state = fields.next()?;
@@ -81,25 +81,25 @@ mod tests {
     }
 
     #[test]
-    fn this_process_holds_and_lives() {
-        let lease = held_by(&this().1);
+    fn this_process_is_a_live_holder() {
+        let lease = held_by(&this_process().1);
         assert!(is_this(&lease));
-        assert!(!is_dead(&lease));
+        assert!(!has_ended(&lease));
     }
 
     #[test]
-    fn death_is_only_told_on_the_same_machine() {
+    fn a_dead_holder_is_recognised_only_on_the_same_machine() {
         let own = machine().expect("Linux");
         assert!(
-            is_dead(&held_by(&format!("{own}/{}/1", std::process::id()))),
-            "its number was used again"
+            has_ended(&held_by(&format!("{own}/{}/1", std::process::id()))),
+            "its process id was reused"
         );
         assert!(
-            is_dead(&held_by(&format!("{own}/4194305/1"))),
+            has_ended(&held_by(&format!("{own}/4194305/1"))),
             "no such process"
         );
         for unknown in ["another-boot/pid:[1]/1/1", "unknown/host/1", "", "//"] {
-            assert!(!is_dead(&held_by(unknown)), "{unknown}");
+            assert!(!has_ended(&held_by(unknown)), "{unknown}");
         }
     }
 }

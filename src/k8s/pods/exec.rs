@@ -1,4 +1,4 @@
-//! A command in a container.
+//! Runs a command in a container.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 use crate::k8s::Scope;
 use crate::mesh::retry::persist;
 
-/// What a command in a container wrote and whether it succeeded.
+/// The output of a command in a container, and whether it succeeded.
 #[derive(Clone, Debug)]
 pub struct Output {
     pub success: bool,
@@ -19,7 +19,7 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// Runs a command in a container, bounded by `patience`.
+/// Runs a command in a container, with a timeout.
 pub async fn exec(
     scope: &Scope<'_>,
     namespace: &str,
@@ -37,7 +37,7 @@ pub async fn exec(
     let patience = scope.deadline.at_most(patience);
     tokio::time::timeout(patience, run(scope, namespace, pod, container, command))
         .await
-        .map_err(|_| anyhow::anyhow!("no end after {} s", patience.as_secs()))
+        .map_err(|_| anyhow::anyhow!("did not finish within {} s", patience.as_secs()))
         .and_then(|ended| ended)
         .with_context(what)
 }
@@ -62,7 +62,7 @@ async fn run(
     let (mut stdout, mut stderr) = (String::new(), String::new());
     let out = process.stdout().context("no stdout")?;
     let err = process.stderr().context("no stderr")?;
-    // Bounded: a page is of no use here, and a hostile pod must not fill the memory.
+    // Limit the output: a hostile pod must not fill the memory.
     let (mut out, mut err) = (out.take(1 << 20), err.take(1 << 20));
     tokio::try_join!(
         out.read_to_string(&mut stdout),

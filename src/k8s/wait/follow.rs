@@ -1,4 +1,4 @@
-//! One watch of what is waited for, with looks beside it.
+//! One watch of an object, with periodic reads beside it.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use kube::api::WatchEvent;
 use kube::core::Resource;
 use serde::de::DeserializeOwned;
 
-use super::{LOOK, PAUSE, SILENCE, WATCH, Wait, failed, look};
+use super::{PAUSE, READ_INTERVAL, SILENCE, WATCH, Wait, failed, read};
 use crate::k8s::Scope;
 use crate::k8s::health::Health;
 use crate::mesh::retry;
 use crate::mesh::retry::jittered;
 
-/// The health function, and since when it is satisfied: beyond the end of a watch, because one that ends at
-/// once must not keep that from ever being long enough.
+/// The health function, and since when it has returned ready. This outlives a watch, so that watches that end
+/// early do not reset the quiet time.
 pub struct Judge<H> {
     pub health: H,
     pub ready_since: Option<Instant>,
@@ -24,7 +24,7 @@ pub struct Judge<H> {
 
 enum Judged {
     Ready,
-    /// When it stays so for this much longer.
+    /// Ready if it stays so for this long.
     Almost(Duration),
     NotReady,
 }
@@ -51,15 +51,15 @@ impl<H> Judge<H> {
             Health::Failed(cause) => Err(failed(scope, wait, &cause).into()),
             Health::InProgress(why) => {
                 self.ready_since = None;
-                look::tell(scope, &wait.object, reason, why);
+                read::report(scope, &wait.object, reason, why);
                 Ok(Judged::NotReady)
             }
         }
     }
 }
 
-/// Judges the object and every change of it, and now and then a new look: a watch may say nothing, or
-/// nothing of use, for as long as it likes. None: the watch ended, look again.
+/// Judges the object after each event and after each periodic read, because a watch may stay silent or send
+/// nothing useful. Returns None if the watch ended and the object must be read again.
 pub async fn follow<K>(
     scope: &Scope<'_>,
     wait: &Wait<'_, K>,
@@ -76,37 +76,37 @@ where
         .unwrap_or("0".into());
     let params = wait.watch();
     let changes = wait.api.watch(&params, &version).try_flatten_stream();
-    let again = || async {
-        tokio::time::sleep(jittered(LOOK)).await;
-        look::look(scope, wait, reason).await
+    let read_later = || async {
+        tokio::time::sleep(jittered(READ_INTERVAL)).await;
+        read::read(scope, wait, reason).await
     };
-    let looking = again();
-    pin_mut!(changes, looking);
-    // Silence of the watch, whatever the looks say.
-    let mut heard_at = Instant::now();
+    let reading = read_later();
+    pin_mut!(changes, reading);
+    // When the watch last sent anything; periodic reads do not count.
+    let mut last_event = Instant::now();
     loop {
-        let almost = match judge.of(object.as_ref(), scope, wait, reason)? {
+        let quiet_left = match judge.of(object.as_ref(), scope, wait, reason)? {
             Judged::Ready => return Ok(Some(object)),
             Judged::Almost(left) => Some(left),
             Judged::NotReady => None,
         };
-        let silence = SILENCE.saturating_sub(heard_at.elapsed());
-        let patience = scope.deadline.at_most(almost.unwrap_or(silence));
+        let silence = SILENCE.saturating_sub(last_event.elapsed());
+        let patience = scope.deadline.at_most(quiet_left.unwrap_or(silence));
         tokio::select! {
             change = changes.next() => {
-                heard_at = Instant::now();
-                if let Some(pause) = heard(wait, change, &mut object) {
+                last_event = Instant::now();
+                if let Some(pause) = apply_event(wait, change, &mut object) {
                     tokio::time::sleep(scope.deadline.at_most(pause)).await;
                     return Ok(None);
                 }
             }
-            looked = looking.as_mut() => {
-                let Ok(now) = looked else { return Ok(None) };
+            read = reading.as_mut() => {
+                let Ok(now) = read else { return Ok(None) };
                 object = now;
-                looking.set(again());
+                reading.set(read_later());
             }
             () = tokio::time::sleep(patience) => {
-                if almost.is_none() || scope.deadline.left().is_zero() {
+                if quiet_left.is_none() || scope.deadline.left().is_zero() {
                     return Ok(None);
                 }
             }
@@ -114,8 +114,8 @@ where
     }
 }
 
-/// What a watch says is put in place of what was seen; after its end, how long it is left alone.
-fn heard<K: Resource>(
+/// Applies an event to the object. If the watch ended, returns how long to pause before the next one.
+fn apply_event<K: Resource>(
     wait: &Wait<'_, K>,
     change: Option<kube::Result<WatchEvent<K>>>,
     object: &mut Option<K>,
@@ -135,8 +135,8 @@ fn heard<K: Resource>(
         }
         Some(Ok(WatchEvent::Bookmark(_))) => None,
         Some(Err(kube::Error::Api(status))) => {
-            let asked = Duration::from_secs(retry::asked(&status).into());
-            Some(asked.clamp(PAUSE / 2, WATCH))
+            let retry_after = Duration::from_secs(retry::retry_after(&status).into());
+            Some(retry_after.clamp(PAUSE / 2, WATCH))
         }
         Some(Ok(WatchEvent::Error(_)) | Err(_)) | None => Some(PAUSE / 2),
     }

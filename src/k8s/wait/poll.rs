@@ -1,4 +1,4 @@
-//! Waits for what cannot be watched: asked again until it is so.
+//! Polls for conditions that cannot be watched.
 
 use std::time::{Duration, Instant};
 
@@ -7,20 +7,21 @@ use anyhow::Result as Anyhow;
 use super::PAUSE;
 use crate::k8s::Scope;
 use crate::k8s::health::Health;
-use crate::k8s::request::Refusal;
+use crate::k8s::request::RequestError;
 use crate::progress::ObjectId;
 
-/// How long the kind of an established definition may still be unknown.
+/// How long a kind may be unknown after its CRD is established.
 const SERVED: Duration = Duration::from_secs(30);
 
-/// Not every API server behind one address serves a kind at the moment its definition is established.
+/// Retries while a kind is unknown: with several API servers behind one address, not all of them serve a kind
+/// as soon as its CRD is established.
 pub async fn until_served<T, F>(
     scope: &Scope<'_>,
     object: &ObjectId,
     mut request: impl FnMut() -> F,
-) -> Result<T, Refusal>
+) -> Result<T, RequestError>
 where
-    F: Future<Output = Result<T, Refusal>>,
+    F: Future<Output = Result<T, RequestError>>,
 {
     let end = Instant::now() + scope.deadline.at_most(SERVED);
     loop {
@@ -34,8 +35,7 @@ where
     }
 }
 
-/// For what cannot be watched: asks until it is ready, fails, or `patience` is used up. The error is
-/// the last reason.
+/// Polls until the result is ready or failed, or the timeout expires. The error is the last reason.
 pub async fn poll(
     scope: &Scope<'_>,
     object: &ObjectId,
@@ -65,15 +65,15 @@ pub async fn poll(
     }
 }
 
-/// Looks again as long as what is seen may change by itself, and at most for so long.
+/// Repeats a read while its result may still change by itself, until the timeout expires.
 pub async fn settled<T>(
     scope: &Scope<'_>,
     patience: Duration,
-    look: impl AsyncFn() -> Anyhow<(T, bool)>,
+    read: impl AsyncFn() -> Anyhow<(T, bool)>,
 ) -> Anyhow<T> {
     let end = Instant::now() + scope.deadline.at_most(patience);
     loop {
-        let (seen, may_change) = look().await?;
+        let (seen, may_change) = read().await?;
         if !may_change || Instant::now() >= end {
             return Ok(seen);
         }

@@ -1,4 +1,4 @@
-//! The cluster and the user of one context, refused where kubectl refuses them, each by its name.
+//! The cluster and user of one context, validated as kubectl does. Each error names the entry.
 
 use kube::config::{AuthInfo, Cluster, ExecConfig, ExecInteractiveMode, Kubeconfig};
 use secrecy::ExposeSecret;
@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use super::file::MODE;
 use crate::files;
 
-/// Both versions of what plugins print that kubectl still knows.
+/// The versions of ExecCredential that kubectl supports.
 const V1: &str = "client.authentication.k8s.io/v1";
 const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
 
@@ -15,12 +15,12 @@ pub struct Entry {
     pub cluster: Cluster,
     pub user: AuthInfo,
     pub namespace: Option<String>,
-    /// As errors name them: `cluster "one"`, `user "admin"`.
+    /// The entries as errors name them: `cluster "one"`, `user "admin"`.
     pub cluster_is: String,
     pub user_is: String,
 }
 
-/// None: there is no such context.
+/// Returns None if there is no such context.
 pub fn find(config: &Kubeconfig, context: &str) -> Option<Result<Entry, String>> {
     let named = config.contexts.iter().find(|c| c.name == context)?;
     Some(found(config, named.context.clone().unwrap_or_default()))
@@ -69,11 +69,11 @@ fn cluster_is_sound(cluster: &Cluster) -> Result<(), String> {
     }
     if file && data {
         return Err(
-            "certificate-authority and certificate-authority-data are both there; keep one".into(),
+            "certificate-authority and certificate-authority-data are both set; keep one".into(),
         );
     }
     if cluster.insecure_skip_tls_verify == Some(true) && (file || data) {
-        return Err("insecure-skip-tls-verify is true, and there is a CA too; keep one".into());
+        return Err("insecure-skip-tls-verify is true and a CA is set; keep one".into());
     }
     Ok(())
 }
@@ -82,15 +82,13 @@ fn user_is_sound(user: &AuthInfo) -> Result<(), String> {
     let certificate = user.client_certificate.is_some() || user.client_certificate_data.is_some();
     let key = user.client_key.is_some() || user.client_key_data.is_some();
     if user.client_certificate.is_some() && user.client_certificate_data.is_some() {
-        return Err(
-            "client-certificate and client-certificate-data are both there; keep one".into(),
-        );
+        return Err("client-certificate and client-certificate-data are both set; keep one".into());
     }
     if certificate && user.client_key.is_some() && user.client_key_data.is_some() {
-        return Err("client-key and client-key-data are both there; keep one".into());
+        return Err("client-key and client-key-data are both set; keep one".into());
     }
     if certificate && !key {
-        return Err("it has a client certificate and no client-key".into());
+        return Err("it has a client certificate but no client-key".into());
     }
     let basic = user.username.is_some() || user.password.is_some();
     if basic && user.token.is_some() {
@@ -119,7 +117,7 @@ fn user_is_sound(user: &AuthInfo) -> Result<(), String> {
     }
 }
 
-/// Of the providers that were built into kubectl, one is left.
+/// Of kubectl's built-in auth providers, only oidc is left.
 fn provider_is_known(user: &AuthInfo) -> Result<(), String> {
     let provider = user.auth_provider.as_ref();
     let name = provider.map_or("oidc", |provider| &provider.name);
@@ -158,7 +156,7 @@ fn exec_is_sound(exec: &ExecConfig) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the credentials are what a plugin prints: only where there are no others.
+/// Whether a plugin provides the credentials. It does only if there are no others.
 pub fn asks_plugin(user: &AuthInfo) -> bool {
     let certificate = user.client_certificate.is_some() || user.client_certificate_data.is_some();
     let basic = user.username.is_some() || user.password.is_some();
@@ -166,7 +164,7 @@ pub fn asks_plugin(user: &AuthInfo) -> bool {
     user.exec.is_some() && !token && !basic && !certificate && user.auth_provider.is_none()
 }
 
-/// As kubectl reads one from a file: without the blanks around it.
+/// Reads a token from a file as kubectl does, without surrounding whitespace.
 pub fn token_of(file: &str) -> Result<String, String> {
     let text = files::text(file.as_ref());
     let text = text.map_err(|cause| format!("tokenFile {file}: {cause}"))?;
@@ -176,7 +174,7 @@ pub fn token_of(file: &str) -> Result<String, String> {
     }
 }
 
-/// What would not pass as a header is refused before anything is sent.
+/// Rejects a token that is not a valid header value before anything is sent.
 pub fn token_is_sound(user: &AuthInfo) -> Result<(), String> {
     let Some(token) = &user.token else {
         return Ok(());
@@ -185,13 +183,13 @@ pub fn token_is_sound(user: &AuthInfo) -> Result<(), String> {
     match http::HeaderValue::from_str(token) {
         Ok(_) => Ok(()),
         Err(_) if token.trim().chars().any(|c| c.is_control()) => {
-            Err("the token has a line end or another control character in it".into())
+            Err("the token contains a line break or another control character".into())
         }
-        Err(_) => Err("the token begins or ends with a line end; take that away".into()),
+        Err(_) => Err("the token starts or ends with a line break; remove it".into()),
     }
 }
 
-/// kubectl takes a plugin that says nothing of it as one that may ask where there is a terminal.
+/// Whether the plugin may prompt the user. As in kubectl, the default is yes if there is a terminal.
 pub fn may_ask(exec: &ExecConfig, terminal: bool) -> bool {
     terminal && exec.interactive_mode != Some(ExecInteractiveMode::Never)
 }

@@ -1,6 +1,5 @@
-//! One kubeconfig file as kubectl reads it: what is absent, null or empty has its default, whatever
-//! entry it is in; what has another type than it must is refused, and so is a name that is there twice.
-//! No error repeats a value: it may be a token.
+//! Reads one kubeconfig file as kubectl does: a missing, null or empty field has its default, a field of the
+//! wrong type is rejected, and so is a duplicate name. No error repeats a value, which may be a token.
 
 use std::path::Path;
 
@@ -16,16 +15,16 @@ use serde_json::Value;
 use super::part::Part;
 use crate::{files, yaml};
 
-/// Go's decoder does not look at the bits after the last byte.
+/// Go's decoder ignores trailing bits.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
-/// Where a mode stands that is none.
+/// Where an unknown mode is kept.
 pub const MODE: &str = "interactiveMode";
 
-/// The file, with paths in it made absolute by the folder it is in.
+/// Reads the file and makes its paths absolute, relative to its folder.
 pub fn read(path: &Path) -> Result<Kubeconfig, String> {
     let mut config = parse(&files::read(path)?)?;
     let absolute = std::path::absolute(path).map_err(|error| error.to_string())?;
@@ -33,25 +32,25 @@ pub fn read(path: &Path) -> Result<Kubeconfig, String> {
     Ok(config)
 }
 
-/// The contents of one.
+/// Parses the contents of a file.
 fn parse(bytes: &[u8]) -> Result<Kubeconfig, String> {
     let text = text(bytes)?;
     let options = serde_yaml::options! {
         duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::LastWins,
     };
-    // Of several, kubectl reads the first, whatever comes after it.
+    // kubectl reads the first document and ignores the rest.
     let mut rest = text.as_bytes();
     let first = serde_yaml::read_with_options::<_, Value>(&mut rest, options).next();
     let first = first.transpose().map_err(|error| {
-        // After its first line comes an excerpt of the file.
-        let error = yaml::told(&error);
+        // Keep only the first line; an excerpt of the file follows it.
+        let error = yaml::describe(&error);
         let line = error.lines().next().unwrap_or_default();
         format!("not YAML: {}", line.trim_start_matches("error: "))
     })?;
     whole(&Part::whole(&first.unwrap_or_default())?)
 }
 
-/// A byte order mark says which letters these are, to kubectl too.
+/// Decodes by the byte order mark, as kubectl does.
 fn text(bytes: &[u8]) -> Result<String, String> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
@@ -108,7 +107,7 @@ fn whole(file: &Part) -> Result<Kubeconfig, String> {
     Ok(config)
 }
 
-/// The entries of a list, each with what it names.
+/// The entries of a list, each with its name.
 fn named<'a>(file: &Part<'a>, list: &str, what: &str) -> Result<Vec<(String, Part<'a>)>, String> {
     let mut entries: Vec<(String, Part)> = Vec::new();
     for part in file.parts(list)? {
@@ -182,7 +181,7 @@ fn exec(part: Part) -> Result<ExecConfig, String> {
         Some("Always") => Some(ExecInteractiveMode::Always),
         _ => None,
     };
-    // One that nobody knows is an error only of who uses the entry.
+    // An unknown mode is an error only if the entry is used.
     let other = mode.filter(|_| known.is_none());
     let other = other.map(|mode| (MODE.to_string(), mode.into()));
     let mut env = Vec::new();
@@ -204,7 +203,7 @@ fn exec(part: Part) -> Result<ExecConfig, String> {
     })
 }
 
-/// Base64 in one line: Go's decoder passes over line ends, others do not.
+/// Base64 data in one line. Go's decoder skips line breaks, others do not.
 fn data(part: &Part, key: &str) -> Result<Option<String>, String> {
     let Some(text) = part.text(key)? else {
         return Ok(None);
@@ -233,7 +232,7 @@ fn resolve(config: &mut Kubeconfig, folder: &Path) {
         absolute(folder, user.client_key.as_mut());
         absolute(folder, user.token_file.as_mut());
         let command = user.exec.as_mut().and_then(|exec| exec.command.as_mut());
-        // Others are looked for in PATH.
+        // Other commands are looked up in PATH.
         absolute(folder, command.filter(|command| command.contains('/')));
     }
 }

@@ -1,11 +1,11 @@
-//! A mapping inside a kubeconfig and where it is, so that what is wrong in it can be named.
+//! A mapping inside a kubeconfig and its position, so that errors can name it.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
 pub struct Part<'a> {
-    /// As `user "admin"`; empty for the file.
+    /// Position, as in `user "admin"`; empty for the whole file.
     place: String,
     map: Option<&'a Map<String, Value>>,
 }
@@ -15,7 +15,7 @@ impl<'a> Part<'a> {
         Part::new(String::new(), value).ok_or_else(|| "not a mapping".into())
     }
 
-    /// Null is an empty one.
+    /// Null is an empty mapping.
     fn new(place: String, value: &'a Value) -> Option<Part<'a>> {
         match value {
             Value::Null => Some(Part { place, map: None }),
@@ -31,7 +31,7 @@ impl<'a> Part<'a> {
         self.map?.get(key).filter(|value| !value.is_null())
     }
 
-    /// The error of a value that is not what it must be.
+    /// The error for a value of the wrong type.
     pub fn wrong(&self, key: &str, expected: &str) -> String {
         let place = match self.place.as_str() {
             "" => String::new(),
@@ -40,7 +40,7 @@ impl<'a> Part<'a> {
         format!("{place}{key} is not {expected}")
     }
 
-    /// None where it is empty.
+    /// A text; None if it is empty.
     pub fn text(&self, key: &str) -> Result<Option<String>, String> {
         match self.any(key) {
             None => Ok(None),
@@ -90,7 +90,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// The mapping of that key, empty where there is none.
+    /// The mapping under a key; empty if there is none.
     pub fn part(&self, key: &str, place: String) -> Result<Part<'a>, String> {
         let value = self.any(key).unwrap_or(&Value::Null);
         Part::new(place, value).ok_or_else(|| self.wrong(key, "a mapping"))
@@ -117,7 +117,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// None: something else than texts is in it.
+/// Returns None if the list contains anything but texts.
 fn texts(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Null => Some(Vec::new()),

@@ -20,7 +20,7 @@ fn read(text: &str) -> Result<RemoteKubeconfig, String> {
 }
 
 #[test]
-fn the_four_are_taken() {
+fn the_four_supported_fields_are_read() {
     let pem = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
     let whole = format!(
         "{{certificate-authority-data: {}, tls-server-name: api.example.com, server",
@@ -37,7 +37,7 @@ fn the_four_are_taken() {
 }
 
 #[test]
-fn anything_else_is_refused_by_its_name() {
+fn any_other_field_is_rejected_by_name() {
     for (field, at) in [
         ("exec", "token: s3cret, exec: {command: id}"),
         ("auth-provider", "token: s3cret, auth-provider: {name: gcp}"),
@@ -78,7 +78,7 @@ fn anything_else_is_refused_by_its_name() {
 }
 
 #[test]
-fn what_is_no_kubeconfig_is_refused_without_a_word_of_its_text() {
+fn an_invalid_kubeconfig_is_rejected_without_quoting_it() {
     let second = |list: &str, entry: &str| GOOD.replace(list, &format!("{list}\n{entry}"));
     let user = "- {name: b, user: {token: s3cret2}}";
     for text in [
@@ -126,7 +126,7 @@ fn what_is_no_kubeconfig_is_refused_without_a_word_of_its_text() {
     }
     for name in ["Token", "s3cret", "api-version", "Server"] {
         let error = read(&GOOD.replace("token: s3cret", &format!("{name}: a"))).unwrap_err();
-        let said = "it has a field that is none of a kubeconfig";
+        let said = "it has an unknown field";
         assert_eq!(error, format!("{said}; {TAKEN}"));
     }
     let odd = GOOD.replace("token: s3cret", "\"a\\u001b\\n]0;\": 1, token: s3cret");

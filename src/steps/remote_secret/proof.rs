@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 use crate::k8s::health::Health;
 use crate::k8s::{Scope, pods, wait};
 use crate::mesh::retry::{Cause, persist};
-use crate::mesh::{NAMES_NONE, RemoteKubeconfig};
+use crate::mesh::{NO_CA, RemoteKubeconfig};
 use crate::problem::{Exit, NAMED_CA, Problem};
 use crate::progress::ObjectId;
 use crate::visible;
@@ -134,7 +134,7 @@ pub async fn answer(kubeconfig: &RemoteKubeconfig, patience: Duration) -> Result
             _ => Err(Answer::Refused(cause.text())),
         },
         // What a user puts into a kubeconfig is no advice for one of Kiali's.
-        Err(cause) => Err(Answer::Unusable(cause.text().replace(NAMES_NONE, UNKNOWN))),
+        Err(cause) => Err(Answer::Unusable(cause.text().replace(NO_CA, UNKNOWN))),
     }
 }
 

@@ -104,7 +104,7 @@ fn failed_connections_are_told_by_their_flags() {
     assert_eq!(verdict, Verdict::Broken);
     assert_eq!(
         text,
-        "connections from a to another cluster fail (response_flags CONNECT): the east-west gateway or ztunnel of b is not reached, or refuses them"
+        "connections from a to another cluster fail (response_flags CONNECT): the east-west gateway or ztunnel of b is unreachable or refuses them"
     );
     let deny = (FAILED, "b", "destination", "a", "b", "DENY");
     let (verdict, text, _) = judged(&[&all[..], &[deny]].concat());

@@ -1,4 +1,4 @@
-//! Certificates and keys of every kind that people have, made by openssl.
+//! Certificates and keys of all common kinds, made by openssl.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Folder {
         ));
     }
 
-    /// One that has expired.
+    /// A CA that has expired.
     fn old_authority(&self) {
         self.key("old", "P-256");
         self.openssl("req -new -key old.key -out old.csr -subj /CN=old");
@@ -87,7 +87,7 @@ impl Folder {
         }
     }
 
-    /// Only this command of openssl takes any dates, in every version.
+    /// `openssl ca` is the only command that accepts arbitrary dates in every version.
     fn dated(&self, name: &str, signer: &str, dates: &str, extended: &str) {
         self.write("index", b"");
         self.write("ca.cnf", CONFIGURATION);
@@ -107,7 +107,7 @@ const NAMES: &str =
 const SERVER: &str = "basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n";
 const CLIENT: &str = "basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n";
 
-/// Servers' certificates by name, with the kind of their key.
+/// Server certificates by name, with the kind of their key.
 pub const SERVERS: [(&str, &str); 12] = [
     ("rsa", "rsa:2048"),
     ("rsa4096", "rsa:4096"),
@@ -123,10 +123,10 @@ pub const SERVERS: [(&str, &str); 12] = [
     ("isca", "P-256"),
 ];
 
-/// Only openssl serves these.
+/// Only openssl can serve these.
 pub const STRANGE: [(&str, &str); 2] = [("p521", "P-521"), ("rsa1024", "rsa:1024")];
 
-/// Clients' certificates by name.
+/// Client certificates by name.
 pub const CLIENTS: [(&str, &str); 8] = [
     ("c-rsa", "rsa:2048"),
     ("c-p256", "P-256"),
@@ -140,7 +140,7 @@ pub const CLIENTS: [(&str, &str); 8] = [
 
 pub const STRANGE_CLIENTS: [(&str, &str); 2] = [("c-p521", "P-521"), ("c-rsa1024", "rsa:1024")];
 
-/// A CA, a server of it, and a client whose certificate is of version 1.
+/// Creates a CA, a server certificate, and a client certificate of version 1.
 pub fn few(path: &Path) -> Folder {
     let folder = Folder { path: path.into() };
     folder.authority("ca");
@@ -155,7 +155,7 @@ pub fn few(path: &Path) -> Folder {
     folder
 }
 
-/// All of them.
+/// Creates all certificates.
 pub fn make(path: &Path) -> Folder {
     let folder = Folder { path: path.into() };
     for name in ["ca", "other", "root"] {
@@ -182,7 +182,7 @@ pub fn make(path: &Path) -> Folder {
         "old",
         &format!("{SERVER}{NAMES}"),
     );
-    // As `openssl req -x509` makes one: signed by itself, and a CA.
+    // Like `openssl req -x509`: self-signed, and a CA.
     folder.key("self", "P-256");
     folder.openssl(&format!(
         "req -x509 -new -key self.key -out self.crt -subj /CN=self -days 30 -addext {}",

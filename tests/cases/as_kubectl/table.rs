@@ -1,4 +1,4 @@
-//! The kubeconfigs: each a row with a name, the files it is made of, and its environment.
+//! The table of kubeconfigs: each row has a name, files and an environment.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ pub struct Row {
     /// Name and content; all of them are in KUBECONFIG.
     pub files: Vec<(String, Vec<u8>)>,
     pub environment: Vec<(&'static str, String)>,
-    /// Which proxy is asked, or would be.
+    /// The proxy that the row configures.
     pub proxy: Option<usize>,
 }
 
@@ -25,7 +25,7 @@ fn row(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Row {
     }
 }
 
-/// Fields of a cluster and a user in a whole kubeconfig.
+/// A kubeconfig with these fields of a cluster and a user.
 fn config(cluster: &str, user: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\nclusters:\n- name: one\n  cluster: {{{cluster}}}\n\
@@ -281,7 +281,7 @@ fn identities(world: &World) -> Vec<Row> {
     }
     for (name, _) in STRANGE_CLIENTS {
         let user = pair(&format!("{name}.crt"), &format!("{name}.key"));
-        // Only openssl knows whether these are right.
+        // Only openssl can verify these.
         let text = config(&at(world.port("asking")), &user);
         rows.push(row(format!("client certificate: {name}"), text));
     }
@@ -784,7 +784,7 @@ fn proxies(world: &World) -> Vec<Row> {
     rows
 }
 
-/// Letters, documents and what is in entries that nobody asks for.
+/// Encodings, multiple documents, and fields in unused entries.
 fn json(yaml: &str) -> String {
     let value: serde_json::Value = serde_yaml::from_str(yaml).expect("YAML");
     value.to_string()

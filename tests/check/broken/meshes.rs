@@ -1,4 +1,4 @@
-//! Each mesh with one thing wrong, and what is said of it.
+//! The meshes with one defect each, and the expected finding.
 
 use serde_json::{Value, json};
 
@@ -20,13 +20,13 @@ const EAST_WEST: Object = (
 );
 const REMOTE_SECRET: Object = ("v1", "Secret", "istio-system/istio-remote-secret-cluster1");
 
-/// What is wrong with the remote, and what is said of it.
+/// A defect of the remote, and the expected finding.
 pub struct Broken {
     pub code: &'static str,
     pub change: Change,
-    /// After the code and the cluster.
+    /// The text of the finding after the code and the cluster.
     pub said: &'static str,
-    /// istiod makes it whole again, when it runs.
+    /// Whether a running istiod repairs the defect.
     pub mended: bool,
 }
 
@@ -48,7 +48,7 @@ impl Broken {
     }
 }
 
-/// istiod's first container with one more variable, or another value of it.
+/// Sets a variable of istiod's first container.
 fn env(name: &str, value: &str) -> Change {
     Change::Env(ISTIOD, name.into(), value.into())
 }
@@ -62,7 +62,7 @@ fn mesh_config(mesh_id: &str, trust_domain: &str) -> Change {
     Change::Of(MESH, json!({"data": {"mesh": mesh}}))
 }
 
-/// An install stops at each of these.
+/// Defects that stop an install.
 pub fn errors() -> Vec<Broken> {
     let denied = json!({"conditions": [{
         "type": "Accepted", "status": "False", "reason": "Unsupported", "message": "no",
@@ -105,7 +105,7 @@ pub fn errors() -> Vec<Broken> {
         broken(
             "AK1203",
             env("CLUSTER_ID", "Kubernetes"),
-            "cluster id \"Kubernetes\" is what Istio says when none is set",
+            "cluster id \"Kubernetes\" is Istio's default for every cluster",
         ),
         broken(
             "AK1204",
@@ -190,11 +190,11 @@ pub fn errors() -> Vec<Broken> {
     ]
 }
 
-/// An install goes on all the same, but says so.
+/// Defects that are only warnings.
 pub fn warnings() -> Vec<Broken> {
     let image = json!([{"name": "istio-proxy", "image": "docker.io/istio/ztunnel:1.28.3"}]);
     let old = json!({"spec": {"template": {"spec": {"containers": image}}}});
-    // One of Istio's own would have istiod give the Gateway another Service.
+    // Another class of Istio would make istiod create another Service.
     let other_class = json!({"spec": {"gatewayClassName": "somebody-else"}});
     vec![
         broken(

@@ -1,6 +1,6 @@
-//! What somebody else has in a cluster.
+//! Foreign objects in a cluster.
 
-/// The definition of Kiali's kind with one version, and the type that is all of its schema.
+/// A Kiali CRD with one version and a trivial schema.
 macro_rules! kialis {
     ($version:literal, $type:literal) => {
         concat!(
@@ -78,5 +78,5 @@ metadata: {name: prometheus, namespace: istio-system}
 spec: {ports: [{name: grpc, port: 10901}]}
 ";
 pub const CRD: &str = kialis!("v9", "object");
-/// Of the version that an install writes, and of no use to it.
+/// A CRD with the right version but an unusable schema.
 pub const CRD_OF_TEXT: &str = kialis!("v1alpha1", "object, properties: {spec: {type: string}}");

@@ -48,7 +48,7 @@ status:
 }
 
 fn again() -> Health {
-    waits("the operator tries again: There is already a Kiali")
+    waits("the operator retries: There is already a Kiali")
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_new_cr_is_ready_after_its_first_run() {
     );
     assert_eq!(
         fence.judge(Some(&running("null"))),
-        waits("the operator is at work")
+        waits("the operator is running")
     );
     assert_eq!(fence.judge(Some(&succeeded("c1"))), Health::Ready);
 }
@@ -87,7 +87,7 @@ fn a_success_of_before_the_change_is_not_believed() {
     for _ in 0..2 {
         assert_eq!(
             fence.judge(Some(&succeeded("c1"))),
-            waits("the operator has not taken up the change")
+            waits("the operator has not picked up the change yet")
         );
     }
     assert_eq!(
@@ -158,7 +158,7 @@ fn a_success_of_before_our_last_write_is_not_believed_by_whoever_comes_later() {
     let judge = |kiali: Kiali| KialiFence::default().judge(Some(&kiali));
     assert_eq!(
         judge(written_and_told(11, 10)),
-        waits("the operator has not taken up the change")
+        waits("the operator has not picked up the change yet")
     );
     for told in [11, 12] {
         assert_eq!(judge(written_and_told(11, told)), Health::Ready);

@@ -19,7 +19,10 @@ fn a_deployment_is_ready_when_its_own_generation_is_rolled_out() {
         "{}",
         &READY.replace("observedGeneration: 2", "observedGeneration: 1"),
     ] {
-        assert_eq!(rolled(1, before), waits("the change is not taken up yet"));
+        assert_eq!(
+            rolled(1, before),
+            waits("the controller has not observed the change yet")
+        );
     }
 }
 
@@ -32,7 +35,7 @@ fn a_deployment_says_which_pods_lack() {
     );
     assert_eq!(
         status("replicas: 3, updatedReplicas: 2, availableReplicas: 3"),
-        waits("pods of the version before are still there")
+        waits("old pods are still terminating")
     );
     assert_eq!(
         status("replicas: 2, updatedReplicas: 2, availableReplicas: 1"),

@@ -35,7 +35,7 @@ fn a_gateway_is_ready_when_it_is_programmed_and_has_an_address() {
     for none in ["", "{type: IPAddress, value: ''}"] {
         assert_eq!(
             exposed(&good(2), none),
-            waits("programmed, but without an address")
+            waits("programmed, but has no address")
         );
     }
 }
@@ -45,7 +45,7 @@ fn a_gateway_says_which_condition_lacks() {
     let address = "{value: 192.0.2.7}";
     assert_eq!(
         exposed(&[], address),
-        waits("no condition Accepted yet: no controller has looked at it")
+        waits("no condition Accepted yet: no controller has handled it")
     );
     assert_eq!(
         exposed(&good(1), address),
@@ -130,7 +130,7 @@ status: {{parents: [{{conditions: [{conditions}]}}]}}"
     );
     assert_eq!(
         routed(&both(2)[..1]),
-        waits("no condition ResolvedRefs yet: no controller has looked at it")
+        waits("no condition ResolvedRefs yet: no controller has handled it")
     );
     let no_backend = [
         condition("Accepted", "True", 2),
@@ -142,6 +142,6 @@ status: {{parents: [{{conditions: [{conditions}]}}]}}"
     );
     assert_eq!(
         http_route(Some(&read("metadata: {generation: 1}\nspec: {}"))),
-        waits("no condition Accepted yet: no controller has looked at it")
+        waits("no condition Accepted yet: no controller has handled it")
     );
 }

@@ -7,7 +7,7 @@ fn read(text: &str) -> Result<Kubeconfig, String> {
 }
 
 #[test]
-fn half_entries_and_nulls_have_their_defaults() {
+fn incomplete_entries_and_nulls_have_defaults() {
     let config = read(
         "
 clusters: [{name: one, cluster: {server: 'https://a', certificate-authority: ''}}, {name: half}, null]
@@ -45,7 +45,7 @@ preferences: {what: [ever]}
 }
 
 #[test]
-fn what_kubectl_refuses_is_refused_by_its_place_and_never_repeated() {
+fn errors_name_the_field_and_never_its_value() {
     for (text, error) in [
         (
             "users: [{name: admin, user: {token: 53617}}]",
@@ -104,14 +104,14 @@ fn what_kubectl_refuses_is_refused_by_its_place_and_never_repeated() {
 }
 
 #[test]
-fn base64_may_be_in_lines() {
+fn base64_may_contain_line_breaks() {
     let text = "users: [{name: a, user: {client-key-data: \"AAEC\\r\\nAwQF\\n\"}}]";
     let user = read(text).unwrap().auth_infos.remove(0).auth_info.unwrap();
     assert_eq!(user.client_key_data.unwrap().expose_secret(), "AAECAwQF");
 }
 
 #[test]
-fn a_byte_order_mark_says_which_letters_these_are() {
+fn a_byte_order_mark_selects_the_encoding() {
     let text = "contexts: [{name: ümläut}]";
     let wide = |mark: [u8; 2], bytes: fn(u16) -> [u8; 2]| {
         let mut all = mark.to_vec();
@@ -139,7 +139,7 @@ fn a_byte_order_mark_says_which_letters_these_are() {
 }
 
 #[test]
-fn the_last_of_two_equal_keys_and_the_first_document_count() {
+fn the_last_of_two_equal_keys_and_the_first_document_win() {
     let config = read("contexts: []\ncontexts: [{name: a}]\n---\ncontexts: [{name: b}]").unwrap();
     assert_eq!(config.contexts[0].name, "a");
 }

@@ -1,5 +1,5 @@
-//! A client with the credentials of now. Those that worked and are refused later are fetched anew,
-//! once; those that never worked are refused for good.
+//! A client that refreshes its credentials. Credentials that worked and are rejected later are loaded again,
+//! once; a rejection of credentials that never worked is final.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,44 +17,44 @@ use crate::code::Code;
 use crate::files;
 use crate::problem::{self, Exit, Problem};
 
-/// Beyond the plugin's own time: a kubeconfig may name other helpers, which kube runs.
-const BUILD: Duration = Duration::from_secs(20);
+/// Time limit besides the plugin's own: kube may run other helpers that a kubeconfig names.
+const BUILD_TIMEOUT: Duration = Duration::from_secs(20);
 
-pub struct Session {
+pub struct AuthClient {
     config: Config,
-    now: Mutex<Arc<Granted>>,
-    renewal: tokio::sync::Mutex<()>,
+    current: Mutex<Arc<Credentials>>,
+    refreshing: tokio::sync::Mutex<()>,
 }
 
-/// What one set of credentials got.
-struct Granted {
+/// One set of credentials: the client that uses it, and whether a server accepted it.
+struct Credentials {
     client: Client,
     worked: AtomicBool,
 }
 
-impl Session {
-    pub async fn open(config: Config) -> Result<Session, Problem> {
-        let now = Mutex::new(granted(&config).await?);
-        let renewal = tokio::sync::Mutex::default();
-        Ok(Session {
+impl AuthClient {
+    pub async fn open(config: Config) -> Result<AuthClient, Problem> {
+        let current = Mutex::new(load(&config).await?);
+        let refreshing = tokio::sync::Mutex::default();
+        Ok(AuthClient {
             config,
-            now,
-            renewal,
+            current,
+            refreshing,
         })
     }
 
-    /// Sends, and after a refusal of the credentials once more with new ones.
+    /// Sends the request. If the server rejects the credentials, refreshes them and sends it once more.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
         let (parts, body) = request.into_parts();
         let body = body.collect_bytes().await?;
         let request = || Request::from_parts(parts.clone(), Body::from(body.clone()));
-        let now = self.now();
-        let response = now.client.send(request()).await?;
+        let current = self.current();
+        let response = current.client.send(request()).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
-            now.worked.store(true, Ordering::Relaxed);
+            current.worked.store(true, Ordering::Relaxed);
             return Ok(response);
         }
-        let new = match self.renewed(&now).await {
+        let new = match self.refresh(&current).await {
             Some(new) => new.map_err(no_credentials)?,
             None => return Ok(response),
         };
@@ -65,32 +65,36 @@ impl Session {
         Ok(response)
     }
 
-    /// None: there is no way to others. Requests that were refused together fetch them together.
-    async fn renewed(&self, refused: &Arc<Granted>) -> Option<Result<Arc<Granted>, Problem>> {
-        let _one = self.renewal.lock().await;
-        let now = self.now();
-        if !Arc::ptr_eq(&now, refused) {
-            return Some(Ok(now));
+    /// Returns None if there is no way to get other credentials. Requests that were rejected at the same time
+    /// share one refresh.
+    async fn refresh(
+        &self,
+        refused: &Arc<Credentials>,
+    ) -> Option<Result<Arc<Credentials>, Problem>> {
+        let _one = self.refreshing.lock().await;
+        let current = self.current();
+        if !Arc::ptr_eq(&current, refused) {
+            return Some(Ok(current));
         }
         let user = &self.config.auth_info;
         let changing = asks_plugin(user) || user.token_file.is_some();
         if !changing || !refused.worked.load(Ordering::Relaxed) {
             return None;
         }
-        let new = granted(&self.config).await;
+        let new = load(&self.config).await;
         if let Ok(new) = &new {
-            *self.now.lock().unwrap_or_else(PoisonError::into_inner) = new.clone();
+            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = new.clone();
         }
         Some(new)
     }
 
-    fn now(&self) -> Arc<Granted> {
-        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        now.clone()
+    fn current(&self) -> Arc<Credentials> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
     }
 }
 
-async fn granted(config: &Config) -> Result<Arc<Granted>, Problem> {
+async fn load(config: &Config) -> Result<Arc<Credentials>, Problem> {
     let mut config = config.clone();
     let user = &mut config.auth_info;
     if asks_plugin(user) {
@@ -98,14 +102,14 @@ async fn granted(config: &Config) -> Result<Arc<Granted>, Problem> {
     }
     user.exec = None;
     if let Some(file) = user.token_file.take() {
-        match files::aside(move || token_of(&file)).await {
+        match files::run_blocking(move || token_of(&file)).await {
             Ok(token) => user.token = Some(token.into()),
-            // To kubectl too, a token beside the file is for when there is none in it.
+            // As in kubectl, the token field is the fallback for an unreadable token file.
             Err(_) if user.token.is_some() => {}
             Err(cause) => return Err(unusable(cause)),
         }
     }
-    // Go sends either of the two, kube only both.
+    // Go sends a username without a password; kube needs both.
     if user.username.is_some() {
         user.password.get_or_insert_default();
     }
@@ -113,20 +117,20 @@ async fn granted(config: &Config) -> Result<Arc<Granted>, Problem> {
     let provider = user.auth_provider.as_ref();
     let provider = provider.map_or("credentials", |p| &p.name).to_string();
     let identity = user.clone();
-    let identity = files::aside(move || certificate(&identity)).await;
+    let identity = files::run_blocking(move || certificate(&identity)).await;
     let identity = identity.map_err(unusable)?;
-    let built = tokio::task::spawn_blocking(move || built(&config, identity));
+    let build = tokio::task::spawn_blocking(move || build(&config, identity));
     let failed = |cause: String| {
         Problem::new(Exit::Unreachable, format!("{provider}: {cause}")).code(Code::NoCredentials)
     };
-    match tokio::time::timeout(BUILD, built).await {
-        Ok(Ok(client)) => Ok(Arc::new(Granted {
+    match tokio::time::timeout(BUILD_TIMEOUT, build).await {
+        Ok(Ok(client)) => Ok(Arc::new(Credentials {
             client: client.map_err(unusable)?,
             worked: AtomicBool::new(false),
         })),
-        // Not the task's own words: they quote what it worked on.
+        // The task's own error is dropped, because it quotes its input.
         Ok(Err(_)) => Err(failed("could not be read; please report this".into())),
-        Err(_) => Err(failed(problem::no_answer(BUILD))),
+        Err(_) => Err(failed(problem::no_answer(BUILD_TIMEOUT))),
     }
 }
 
@@ -134,7 +138,7 @@ fn unusable(cause: String) -> Problem {
     Problem::new(Exit::Preflight, cause).code(Code::KubeconfigUnusable)
 }
 
-fn built(config: &Config, identity: Option<Identity>) -> Result<Client, String> {
+fn build(config: &Config, identity: Option<Identity>) -> Result<Client, String> {
     let trust = match (config.accept_invalid_certs, &config.root_cert) {
         (true, _) => Trust::Anything,
         (false, None) => Trust::Machine,
@@ -144,7 +148,7 @@ fn built(config: &Config, identity: Option<Identity>) -> Result<Client, String> 
     wire::client(config, tls::config(trust, identity.transpose()?)?)
 }
 
-/// As an answer, because one more try will not help.
+/// Returned as a 401 response, so that the request is not retried.
 fn no_credentials(problem: Problem) -> Error {
     let status = Status::failure(&problem.to_string(), problem::NO_CREDENTIALS);
     Error::Api(status.with_code(StatusCode::UNAUTHORIZED.as_u16()).boxed())

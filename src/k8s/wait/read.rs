@@ -1,5 +1,4 @@
-//! One look at what is waited for. A cluster that does not answer is told of while it does not: what was
-//! last seen of the object is no reason any more.
+//! Reads the object of a wait. While the cluster does not answer, that is reported as the reason of the wait.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -9,17 +8,17 @@ use serde::de::DeserializeOwned;
 
 use super::Wait;
 use crate::k8s::Scope;
-use crate::k8s::request::{Refusal, send_opt};
+use crate::k8s::request::{RequestError, send_opt};
 use crate::progress::ObjectId;
 
-const TELL: Duration = Duration::from_secs(5);
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// None: it is not there.
-pub async fn look<K>(
+/// Reads the object; None if it does not exist.
+pub async fn read<K>(
     scope: &Scope<'_>,
     wait: &Wait<'_, K>,
     reason: &RefCell<String>,
-) -> Result<Option<K>, Refusal>
+) -> Result<Option<K>, RequestError>
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
 {
@@ -28,13 +27,13 @@ where
     let answer = send_opt(scope, &wait.object, || wait.api.get(&wait.object.name));
     tokio::pin!(answer);
     loop {
-        let told = tokio::time::timeout(TELL, answer.as_mut()).await;
-        if let Ok(answer) = told {
+        let answered = tokio::time::timeout(REPORT_INTERVAL, answer.as_mut()).await;
+        if let Ok(answer) = answered {
             return answer;
         }
         let silent = since.elapsed().as_secs();
         let silent = format!("{} has not answered for {silent} s", scope.cluster.name);
-        tell(
+        report(
             scope,
             &wait.object,
             reason,
@@ -43,8 +42,8 @@ where
     }
 }
 
-/// One that is new.
-pub fn tell(scope: &Scope<'_>, object: &ObjectId, reason: &RefCell<String>, new: String) {
+/// Reports the reason if it has changed.
+pub fn report(scope: &Scope<'_>, object: &ObjectId, reason: &RefCell<String>, new: String) {
     if *reason.borrow() == new {
         return;
     }

@@ -1,4 +1,4 @@
-//! What in a namespace would be lost with it that is not ours.
+//! Finds the foreign objects that would be lost with a namespace.
 
 use std::collections::BTreeSet;
 
@@ -10,23 +10,23 @@ use crate::k8s::{Scope, lease};
 
 type Object = (Key, ObjectMeta);
 
-/// What every namespace is given by the control plane or the mesh.
-const GIVEN: [(&str, &str); 4] = [
+/// Objects that the control plane or the mesh creates in every namespace.
+const SYSTEM_OBJECTS: [(&str, &str); 4] = [
     ("ServiceAccount", "default"),
     ("ConfigMap", "kube-root-ca.crt"),
     ("ConfigMap", "istio-ca-root-cert"),
     ("ConfigMap", "istio-ca-crl"),
 ];
-/// By which the operator chooses its leader.
-const LEADER: &str = "kiali-operator";
+/// The Lease of the operator's leader election.
+const LEADER_LEASE: &str = "kiali-operator";
 
-/// What is neither ours, nor given, nor goes with what is ours.
-pub fn staying<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Object> {
+/// Objects that are not ours, not created by the system, and not deleted together with ours.
+pub fn foreign_objects<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Object> {
     let record = scope.record;
     let is_ours = |(key, meta): &Object| {
         record.inventory.has(key) && record.owns(key, meta) || is_bookkeeping(key, meta, &record.id)
     };
-    // Only before it is removed: the operator takes what it made along.
+    // While the CR exists, the operator will delete what it created for it.
     let with_cr = found
         .iter()
         .any(|object| object.0.kind == "Kiali" && is_ours(object));
@@ -40,32 +40,32 @@ pub fn staying<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Object> {
             .into_iter()
             .any(|key| key.kind == "Service" && key.name == name)
     };
-    let goes = |object: &Object| {
+    let is_deleted = |object: &Object| {
         let (key, meta) = object;
         meta.deletion_timestamp.is_some()
-            || GIVEN.contains(&(key.kind.as_str(), key.name.as_str()))
+            || SYSTEM_OBJECTS.contains(&(key.kind.as_str(), key.name.as_str()))
             || (key.kind == "Endpoints" && service(&key.name))
-            || (key.kind == "Lease" && key.name == LEADER)
+            || (key.kind == "Lease" && key.name == LEADER_LEASE)
             || (with_cr && record.inventory.is_operators(key))
             || is_ours(object)
     };
-    not_going(found, goes, |uid| record.is_gone(uid))
+    not_deleted(found, is_deleted, |uid| record.is_gone(uid))
 }
 
-/// The record and the Lease, which no record names.
+/// Whether the object is our record or our Lease, which the record itself does not list.
 pub fn is_bookkeeping(key: &Key, meta: &ObjectMeta, install: &str) -> bool {
     let named = [("ConfigMap", record::NAME), ("Lease", lease::NAME)];
     ownership::is_labelled(meta, install) && named.contains(&(key.kind.as_str(), key.name.as_str()))
 }
 
-/// An object goes with its owners when all of them go: one that stays, or that nobody knows, keeps it.
-fn not_going(
+/// An object is deleted with its owners only if all of them are deleted. An unknown owner keeps it.
+fn not_deleted(
     found: &[Object],
-    goes: impl Fn(&Object) -> bool,
+    is_deleted: impl Fn(&Object) -> bool,
     is_gone: impl Fn(&str) -> bool,
 ) -> Vec<&Object> {
     let uid = |object: &Object| object.1.uid.clone().unwrap_or_default();
-    let (going, mut stays): (Vec<_>, Vec<_>) = found.iter().partition(|object| goes(object));
+    let (going, mut stays): (Vec<_>, Vec<_>) = found.iter().partition(|object| is_deleted(object));
     let mut going = going.into_iter().map(uid).collect::<BTreeSet<_>>();
     loop {
         let with_owners = |object: &&Object| {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_owned_goes_only_when_every_owner_goes() {
+    fn an_owned_object_is_deleted_only_with_all_its_owners() {
         let found = [
             object("Deployment", "ours", &[]),
             object("Pod", "pod", &["set"]),
@@ -113,7 +113,7 @@ mod tests {
             object("ConfigMap", "of-itself", &["of-itself"]),
             object("Secret", "free", &[]),
         ];
-        let stays = not_going(&found, |o| o.0.name == "ours", |uid| uid == "gone");
+        let stays = not_deleted(&found, |o| o.0.name == "ours", |uid| uid == "gone");
         let names = stays.iter().map(|o| o.0.name.as_str()).collect::<Vec<_>>();
         assert_eq!(names, ["of-node", "of-both", "of-itself", "free"]);
     }

@@ -1,36 +1,36 @@
-//! Each finding is told as soon as it is there: the whole takes as long as two scrapes, or traffic.
+//! Reports each finding as soon as it is known, because the whole run takes as long as two scrapes or more.
 
 use super::{Finding, Hop};
 use crate::mesh::ClusterName;
 use crate::progress::{HopProgress, ObjectId};
 use crate::run::Run;
 
-/// What keeps a hop from its end, told when it changes.
-pub struct Waits {
+/// Reports the reason that a hop waits for, whenever it changes.
+pub struct WaitReporter {
     progress: HopProgress,
     object: ObjectId,
-    told: String,
+    reported: String,
 }
 
-impl Waits {
-    pub fn of(run: &Run<'_>, hop: Hop, cluster: &ClusterName, object: ObjectId) -> Waits {
-        Waits {
+impl WaitReporter {
+    pub fn of(run: &Run<'_>, hop: Hop, cluster: &ClusterName, object: ObjectId) -> WaitReporter {
+        WaitReporter {
             progress: run.events.of_hop(hop, cluster),
             object,
-            told: String::new(),
+            reported: String::new(),
         }
     }
 
-    pub fn says(&mut self, reason: String) {
-        if self.told != reason {
+    pub fn update(&mut self, reason: String) {
+        if self.reported != reason {
             self.progress.waiting(&self.object, &reason);
-            self.told = reason;
+            self.reported = reason;
         }
     }
 }
 
-/// One hop of one cluster.
-pub async fn told(
+/// Runs the check of one hop on one cluster and reports its finding.
+pub async fn report_one(
     run: &Run<'_>,
     hop: Hop,
     cluster: &ClusterName,
@@ -38,12 +38,12 @@ pub async fn told(
 ) -> Finding {
     run.events.of_hop(hop, cluster).started();
     let finding = work.await;
-    tell(run, &finding);
+    report(run, &finding);
     finding
 }
 
-/// What is known of several clusters together, by one work that is shown beside these.
-pub async fn told_together<'a>(
+/// Runs one check that covers several clusters and reports its findings.
+pub async fn report_all<'a>(
     run: &Run<'_>,
     hop: Hop,
     clusters: impl IntoIterator<Item = &'a ClusterName>,
@@ -53,9 +53,9 @@ pub async fn told_together<'a>(
     let progress = |cluster| run.events.of_hop(hop, cluster);
     clusters.iter().for_each(|c| progress(c).started());
     let findings = work.await;
-    findings.iter().for_each(|finding| tell(run, finding));
+    findings.iter().for_each(|finding| report(run, finding));
     let is_of = |f: &Finding, c: &ClusterName| f.hop == hop && f.cluster.as_ref() == Some(c);
-    // Nothing is said of these by themselves.
+    // End the progress of clusters without a finding of their own.
     let silent = clusters
         .iter()
         .filter(|c| !findings.iter().any(|f| is_of(f, c)));
@@ -63,8 +63,8 @@ pub async fn told_together<'a>(
     findings
 }
 
-/// One that is of no single cluster is told beside home's.
-pub fn tell(run: &Run<'_>, finding: &Finding) {
+/// Reports a finding. One without a cluster is shown beside home's.
+pub fn report(run: &Run<'_>, finding: &Finding) {
     let cluster = finding.cluster.as_ref().unwrap_or(&run.mesh.home.name);
     let progress = run.events.of_hop(finding.hop, cluster);
     progress.found(finding.verdict, &finding.text);

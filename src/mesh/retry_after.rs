@@ -1,5 +1,5 @@
-//! Answers of a busy server. The API server's own 429, of priority and fairness, is plain text with
-//! the time to come back in a header, and kube drops headers.
+//! The header Retry-After. When the API server throttles a request, its 429 is plain text with the delay in
+//! this header, and kube drops headers. The delay is therefore moved into the error's status.
 
 use http::Response;
 use http::header::{HeaderMap, RETRY_AFTER};
@@ -11,17 +11,17 @@ use kube::core::response::StatusDetails;
 
 const LARGEST: usize = 64 << 10;
 
-/// In seconds; the other form of the header, a date, would be judged by a clock.
-pub fn retry_after(headers: &HeaderMap) -> Option<u32> {
+/// The delay in seconds. A date in the header is ignored, because it depends on this machine's clock.
+pub fn seconds(headers: &HeaderMap) -> Option<u32> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
     text.trim().parse().ok()
 }
 
-/// The answer as an error that carries that time.
-pub async fn later(response: Response<Body>, seconds: u32) -> Error {
+/// Turns the response into an error that carries the delay.
+pub async fn error(response: Response<Body>, seconds: u32) -> Error {
     let code = response.status().as_u16();
     let body = Limited::new(response.into_body(), LARGEST).collect().await;
-    // What is longer than any such text is no text for anybody.
+    // A longer body is not an error message.
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
     Error::Api(status(&body, code, seconds).boxed())
 }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_is_kept_with_text_and_with_a_status() {
+    fn the_delay_is_kept_with_a_text_body_and_with_a_status() {
         let plain = status(b"Too many requests, please try again later.\n", 429, 7);
         assert_eq!(plain.code, 429);
         assert_eq!(plain.message, "Too many requests, please try again later.");

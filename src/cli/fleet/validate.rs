@@ -1,4 +1,4 @@
-//! What no flag can say by itself.
+//! Validates combinations of the clusters' flags that clap cannot express.
 
 use std::path::PathBuf;
 
@@ -6,19 +6,18 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Error};
 
-use super::{context, wrong};
+use super::{conflict, context};
 use crate::cli::file::LAST;
 
-/// Home and remotes are named together, unless some remotes leave a
-/// home that is known; and by flags or by a file.
-pub fn sensible(matches: &ArgMatches) -> Result<(), Error> {
+/// Home and remotes must be given together, except with --only, and either by flags or by a file.
+pub fn validate(matches: &ArgMatches) -> Result<(), Error> {
     let named = |id: &str| matches.try_get_one::<String>(id).ok().flatten();
     let numbers = || (1..=LAST).filter(|n| named(&context(*n)).is_some());
     if matches!(matches.try_get_one::<PathBuf>("file"), Ok(Some(_))) {
         let typed =
             |n: &usize| matches.value_source(&context(*n)) == Some(ValueSource::CommandLine);
         return match numbers().find(typed) {
-            Some(number) => wrong(&format!("--ctx{number} cannot be used with --file")),
+            Some(number) => conflict(&format!("--ctx{number} cannot be used with --file")),
             None => Ok(()),
         };
     }
@@ -34,7 +33,7 @@ pub fn sensible(matches: &ArgMatches) -> Result<(), Error> {
         .flatten()
         .chain((3..=LAST).filter_map(|n| named(&context(n))));
     if only && remotes.any(|context| Some(context) == home) {
-        return wrong(
+        return conflict(
             "--only takes remotes, not home; to remove the whole install: ambikiali cleanup",
         );
     }

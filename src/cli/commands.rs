@@ -1,0 +1,151 @@
+//! The arguments of each command. The doc comments are the help text.
+
+use clap::{Arg, Args, ValueEnum};
+
+use super::{BEHAVIOR, Clusters, Fleet, Images, values};
+use crate::code::Code;
+
+#[derive(Args, Debug)]
+#[command(mut_args(unless_listed))]
+pub struct Check {
+    #[command(flatten)]
+    pub fleet: Option<Fleet>,
+    /// Treat warnings as errors
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub strict: bool,
+    /// Show this finding but do not fail because of it (repeatable)
+    #[arg(long, help_heading = BEHAVIOR, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
+    pub skip_check: Vec<Code>,
+    #[command(flatten)]
+    pub images: Images,
+    /// List every finding that check can report; contacts no cluster
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub list: bool,
+}
+
+/// With --list, no clusters are required.
+fn unless_listed(argument: Arg) -> Arg {
+    match argument.get_id().as_str() {
+        "ctx1" | "ctx2" => argument.required(false).required_unless_present("list"),
+        _ => argument,
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Install {
+    #[command(flatten)]
+    pub fleet: Fleet,
+    /// Take over fields that another tool manages; without this flag, a conflict stops the install
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub force_conflicts: bool,
+    /// Leave out remotes that fail and exit with 6; the next install adds them
+    #[arg(long, help_heading = BEHAVIOR, conflicts_with = "dry_run")]
+    pub keep_going: bool,
+    /// Continue despite this finding of the check (repeatable)
+    #[arg(long, help_heading = BEHAVIOR, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
+    pub skip_check: Vec<Code>,
+    #[command(flatten)]
+    pub images: Images,
+    /// Show what would be changed, like plan; writes nothing
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub dry_run: bool,
+    /// With --dry-run, exit with 10 if anything would be written
+    #[arg(long, help_heading = BEHAVIOR, requires = "dry_run")]
+    pub exit_code: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Plan {
+    #[command(flatten)]
+    pub fleet: Fleet,
+    /// Plan an install with --force-conflicts
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub force_conflicts: bool,
+    /// Plan an install with --skip-check (repeatable)
+    #[arg(long, help_heading = BEHAVIOR, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
+    pub skip_check: Vec<Code>,
+    #[command(flatten)]
+    pub images: Images,
+    /// Exit with 10 if anything would be written
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub exit_code: bool,
+}
+
+impl From<Plan> for Install {
+    fn from(plan: Plan) -> Install {
+        Install {
+            fleet: plan.fleet,
+            force_conflicts: plan.force_conflicts,
+            keep_going: false,
+            skip_check: plan.skip_check,
+            images: plan.images,
+            dry_run: true,
+            exit_code: plan.exit_code,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Verify {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// Traffic to send before looking for it in the metrics
+    #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Traffic::Sample)]
+    pub traffic: Traffic,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Traffic {
+    /// Requests from Deployment curl to helloworld in namespace sample, as in the guide
+    Sample,
+    /// No traffic; the metrics stay unproven
+    None,
+}
+
+#[derive(Args, Debug)]
+pub struct Cleanup {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// List what would be removed; remove nothing
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub dry_run: bool,
+    /// Also remove objects that existed before the install and are used by it
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub adopted: bool,
+    /// If no Kiali operator runs, list and remove what it would have removed with its Kiali CR
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub force_finalizers: bool,
+    /// Remove only the remotes given here; keep home and the other remotes
+    #[arg(long, help_heading = BEHAVIOR, requires = "ctx2")]
+    pub only: bool,
+    /// Skip unreachable remotes; list what is left in them
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub forget: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Version {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// Show only the version of ambikiali; contacts no cluster
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub client: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// Code of the finding, such as AK1103
+    pub code: Code,
+}
+
+#[derive(Args, Debug)]
+pub struct Dashboard {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// Local port; if it is in use, a free one is chosen
+    #[arg(long, help_heading = BEHAVIOR, default_value_t = 20001)]
+    pub port: u16,
+    /// Print the URL without opening a browser
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub no_open: bool,
+}
