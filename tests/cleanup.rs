@@ -13,18 +13,18 @@ use crate::support::{masked, on_two_clusters, progress, unwritten};
 pub const CLEAN: &str = "Clean in TIME: nothing from ambikiali is left in cluster1, cluster2\n";
 
 const NOTHING_THERE: &str = "\
-cluster1      aggregate metrics   done     nothing there
-cluster1      cluster prometheus  done     nothing there
-cluster1      expose prometheus   done     nothing there
-cluster1      kiali               done     nothing there
-cluster1      kiali operator      done     nothing there
-cluster1      namespace           done     nothing there
-cluster1      remote secret       done     nothing there
-cluster2      cluster prometheus  done     nothing there
-cluster2      expose prometheus   done     nothing there
-cluster2      kiali operator      done     nothing there
-cluster2      namespace           done     nothing there
-cluster2      remote cluster      done     nothing there
+cluster1      aggregate metrics   done     nothing to remove
+cluster1      cluster prometheus  done     nothing to remove
+cluster1      expose prometheus   done     nothing to remove
+cluster1      kiali               done     nothing to remove
+cluster1      kiali operator      done     nothing to remove
+cluster1      namespace           done     nothing to remove
+cluster1      remote secret       done     nothing to remove
+cluster2      cluster prometheus  done     nothing to remove
+cluster2      expose prometheus   done     nothing to remove
+cluster2      kiali operator      done     nothing to remove
+cluster2      namespace           done     nothing to remove
+cluster2      remote cluster      done     nothing to remove
 ";
 
 #[test]

@@ -64,7 +64,7 @@ cluster2      namespace           ready      Namespace kiali
               expose prometheus   ready      HTTPRoute istio-system/prometheus
               kiali operator      ready      Deployment kiali/kiali-operator
               remote cluster      ready      Kiali kiali/kiali
-              remote cluster      not ready  Secret kiali/kiali: not there
+              remote cluster      not ready  Secret kiali/kiali: not found
               remote cluster      drifted    Secret kiali/kiali: gone
 "
     );
@@ -103,24 +103,24 @@ fn nothing_is_there_before_an_install() {
         assert_eq!(
             nothing.stdout,
             "\
-cluster1      namespace           not ready  Namespace kiali: not there
-              namespace           not ready  ConfigMap kiali/ambikiali-record: not there
-              cluster prometheus  not ready  Deployment istio-system/prometheus: not there
-              expose prometheus   not ready  Gateway istio-system/prometheus-gateway: not there
-              expose prometheus   not ready  HTTPRoute istio-system/prometheus: not there
-              aggregate metrics   not ready  Deployment kiali/prometheus: not there
-              kiali operator      not ready  Deployment kiali/kiali-operator: not there
-              remote secret       not ready  Secret kiali/kiali-multi-cluster-secret: not there
-              kiali               not ready  Kiali kiali/kiali: not there
-              kiali               not ready  Deployment kiali/kiali: not there
-cluster2      namespace           not ready  Namespace kiali: not there
-              namespace           not ready  ConfigMap kiali/ambikiali-record: not there
-              cluster prometheus  not ready  Deployment istio-system/prometheus: not there
-              expose prometheus   not ready  Gateway istio-system/prometheus-gateway: not there
-              expose prometheus   not ready  HTTPRoute istio-system/prometheus: not there
-              kiali operator      not ready  Deployment kiali/kiali-operator: not there
-              remote cluster      not ready  Kiali kiali/kiali: not there
-              remote cluster      not ready  Secret kiali/kiali: not there
+cluster1      namespace           not ready  Namespace kiali: not found
+              namespace           not ready  ConfigMap kiali/ambikiali-record: not found
+              cluster prometheus  not ready  Deployment istio-system/prometheus: not found
+              expose prometheus   not ready  Gateway istio-system/prometheus-gateway: not found
+              expose prometheus   not ready  HTTPRoute istio-system/prometheus: not found
+              aggregate metrics   not ready  Deployment kiali/prometheus: not found
+              kiali operator      not ready  Deployment kiali/kiali-operator: not found
+              remote secret       not ready  Secret kiali/kiali-multi-cluster-secret: not found
+              kiali               not ready  Kiali kiali/kiali: not found
+              kiali               not ready  Deployment kiali/kiali: not found
+cluster2      namespace           not ready  Namespace kiali: not found
+              namespace           not ready  ConfigMap kiali/ambikiali-record: not found
+              cluster prometheus  not ready  Deployment istio-system/prometheus: not found
+              expose prometheus   not ready  Gateway istio-system/prometheus-gateway: not found
+              expose prometheus   not ready  HTTPRoute istio-system/prometheus: not found
+              kiali operator      not ready  Deployment kiali/kiali-operator: not found
+              remote cluster      not ready  Kiali kiali/kiali: not found
+              remote cluster      not ready  Secret kiali/kiali: not found
 "
         );
         assert_eq!(nothing.stderr, "");

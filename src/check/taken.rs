@@ -77,7 +77,7 @@ fn prometheus(scope: &Scope<'_>, there: &mut Vec<Foreign>) -> Result<Vec<Finding
     let mut findings = Vec::new();
     let port = cluster_prometheus::port_of(&serde_json::from_value(service.live.clone())?);
     if port.is_none() {
-        let cause = format!("is there already, but {}", cluster_prometheus::UNUSABLE);
+        let cause = format!("already exists, but {}", cluster_prometheus::UNUSABLE);
         let look = "-n istio-system get service prometheus -o yaml";
         let (code, id) = (Code::UnusablePrometheus, service.id.clone());
         findings.push(Finding::new(code, scope.cluster, id, cause).kubectl(scope.cluster, look));

@@ -32,14 +32,14 @@ pub fn refused(scope: &Scope<'_>, id: &ObjectId, refusal: &RequestError) -> anyh
 /// The error for a foreign object that does not meet our needs.
 pub fn foreign(scope: &Scope<'_>, id: &ObjectId, live: &Value, field: &str) -> Problem {
     let cause = differs(live, field);
-    let cause = format!("{}: {id} {cause}; it was left as it is", scope.cluster.name);
+    let cause = format!("{}: {id} {cause}; it was not changed", scope.cluster.name);
     Problem::new(Exit::Conflict, cause).fix(ways_out(scope, id))
 }
 
 /// Describes who created the object and which field differs.
 pub fn differs(live: &Value, field: &str) -> String {
     let by = others(live);
-    format!("is there already, made by {by}, and differs from what is needed at {field}")
+    format!("already exists, created by {by}, and differs from what is needed at {field}")
 }
 
 /// The error for a foreign object whose name we need. Such an object cannot be shared.
@@ -52,7 +52,7 @@ pub fn name_taken(cluster: &Cluster, id: &ObjectId) -> Problem {
     Problem::new(
         Exit::Conflict,
         format!(
-            "{}: {id} is there already and not made by ambikiali, which needs its name; it was left as it is",
+            "{}: {id} already exists and was not created by ambikiali, which needs its name; it was not changed",
             cluster.name
         ),
     )

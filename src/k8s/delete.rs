@@ -150,7 +150,7 @@ pub fn summary(scope: &Scope<'_>, removed: &[Removed]) -> String {
         ""
     };
     match (count(Removed::Deleted), count(Removed::Foreign)) {
-        (0, 0) => "nothing there".into(),
+        (0, 0) => "nothing to remove".into(),
         (deleted, 0) => format!("{would}removed {deleted}"),
         (0, kept) => format!("kept {kept} (not ours)"),
         (deleted, kept) => format!("{would}removed {deleted}, kept {kept} (not ours)"),

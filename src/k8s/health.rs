@@ -21,7 +21,7 @@ pub enum Health {
 }
 
 fn missing() -> Health {
-    Health::InProgress("not there".into())
+    Health::InProgress("not found".into())
 }
 
 /// Rolled out at its current generation. kube's own predicate accepts the previous rollout.

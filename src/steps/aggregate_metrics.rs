@@ -164,7 +164,7 @@ fn unscraped(cluster: &Cluster, health: &Health) -> Option<Problem> {
 pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<ObjectId>> {
     let mut targets = config::targets(&config(scope).await?);
     if targets.is_empty() {
-        scope.progress.done("nothing there");
+        scope.progress.done("nothing to remove");
         return Ok(Vec::new());
     }
     targets.retain(|target| !leaving.contains(&target.cluster));

@@ -41,12 +41,12 @@ pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     let found = record::open_to_write(scope).await?;
     let whose = if scope.record.is_ours(&live) {
         apply::keep(scope, &object, &live)?;
-        "there already"
+        "already exists"
     } else {
         apply::reuse(scope, &object, &live)?;
-        "there before, used and left as it is"
+        "existed before, used unchanged"
     };
-    let said = format!("{} is {whose}", scope.namespace);
+    let said = format!("{} {whose}", scope.namespace);
     let said = std::iter::once(said).chain(found.said());
     let said = said.chain(scope.record.doubts());
     scope.progress.done(said.collect::<Vec<_>>().join("; "));
@@ -146,7 +146,7 @@ async fn stays(scope: &Scope<'_>, object: &Value) -> Result<Option<Stays>> {
         Ok(Some(Stays { said, reason }))
     };
     match write::read(scope, object, &kinds::id(object)?).await? {
-        None => return without_reason("nothing there".into()),
+        None => return without_reason("nothing to remove".into()),
         Some(live) if !scope.record.is_ours(&live) && !scope.choices.adopted => {
             return without_reason(format!("kept {namespace} (not ours)"));
         }

@@ -114,7 +114,7 @@ async fn issued_again(scope: &Scope<'_>, secret: &Value, applied: &Applied) -> R
     }
     if delete::delete(scope, secret).await? == Removed::Foreign {
         let cause = format!(
-            "{}: {} is there already, of a ServiceAccount that was deleted and made again since; it was left as it is",
+            "{}: {} already exists, but belongs to a ServiceAccount that was deleted and recreated; it was not changed",
             scope.cluster.name,
             token_id(scope)
         );

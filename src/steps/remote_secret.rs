@@ -164,7 +164,7 @@ pub async fn status(home: &Scope<'_>, remotes: &[ClusterName]) -> Vec<Component>
 
 fn judge(secret: Option<&Secret>, remotes: &[ClusterName]) -> Health {
     let Some(secret) = secret else {
-        return Health::InProgress("not there".into());
+        return Health::InProgress("not found".into());
     };
     let (mut missing, mut unusable) = (Vec::new(), Vec::new());
     for name in remotes {

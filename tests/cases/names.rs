@@ -53,7 +53,7 @@ fn case_22_no_advice_and_no_flag_takes_a_role_or_a_binding_from_its_owner() {
             let error = ended.error();
             for kind in ["ClusterRole", "ClusterRoleBinding"] {
                 let cause = format!(
-                    "cluster2: {kind} ambikiali-prometheus: is there already, made by somebody"
+                    "cluster2: {kind} ambikiali-prometheus: already exists, created by somebody"
                 );
                 assert!(error.contains(&cause), "{error}");
             }

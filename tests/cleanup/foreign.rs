@@ -86,7 +86,8 @@ fn a_namespace_that_was_there_is_used_and_kept() {
         let before = clusters.snapshots().await;
         let installed = clusters.install(&[]).await.succeeded();
         let said = progress(&installed.stderr);
-        let used = "cluster1      namespace           done     kiali is there before, used and left as it is\n";
+        let used =
+            "cluster1      namespace           done     kiali existed before, used unchanged\n";
         assert!(said.contains(used), "{said}");
 
         let cleaned = clusters.run(&["cleanup"]).await.succeeded();

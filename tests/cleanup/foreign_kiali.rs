@@ -91,7 +91,7 @@ fn fault_30_a_newer_crd_with_an_operator_and_crs_of_others_is_used_as_it_is_and_
         assert_eq!(
             refused.error(),
             "\
-[AK1407] cluster2: CustomResourceDefinition kialis.kiali.io: is there already and serves v1beta1, but not v1alpha1
+[AK1407] cluster2: CustomResourceDefinition kialis.kiali.io: already exists and serves v1beta1, but not v1alpha1
   fix: have its owner serve it too: kubectl --context cluster2 get crd kialis.kiali.io -o yaml
 nothing was written
 "
@@ -108,7 +108,7 @@ nothing was written
         let cleaned = clusters.run(&["cleanup"]).await.succeeded();
         assert_eq!(masked(&cleaned.stdout), CLEAN);
         let said = progress(&cleaned.stderr);
-        let kept = "cluster1      kiali operator      done     nothing there; the CRD is kept, for Kiali other/other\n";
+        let kept = "cluster1      kiali operator      done     nothing to remove; the CRD is kept, for Kiali other/other\n";
         assert!(said.contains(kept), "{said}");
         clusters.assert_unchanged(&before).await;
         cr.removed().await;

@@ -133,7 +133,7 @@ metadata: {name: kiali-operator, namespace: kiali, labels: LABELS}
         assert_eq!(
             ended.error(),
             "\
-[AK1401] cluster1: ServiceAccount kiali/kiali-operator: is there already, made by somebody, and differs from what is needed at .metadata.labels
+[AK1401] cluster1: ServiceAccount kiali/kiali-operator: already exists, created by somebody, and differs from what is needed at .metadata.labels
   fix: look at it: kubectl --context cluster1 -n kiali get serviceaccount kiali-operator -o yaml --show-managed-fields; to take these fields all the same, add --force-conflicts to install
 nothing was written
 "

@@ -90,7 +90,7 @@ fn healed_is_what_somebody_deleted_of_the_operators_work_on_home() {
         deleted(home, &[SERVER]).await;
         shown(
             clusters,
-            &["not ready  Deployment kiali/kiali: not there".into()],
+            &["not ready  Deployment kiali/kiali: not found".into()],
         )
         .await;
         healed(clusters, home, &[SERVER]).await;

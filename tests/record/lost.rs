@@ -34,7 +34,7 @@ fn fault_46_a_record_that_is_lost_or_edited_is_made_again_from_the_labels() {
         patch(remote, RECORD.0, RECORD.1, RECORD.2, &edit).await;
         let status = clusters.run(&["status"]).await.exited(1);
         for line in [
-            "              namespace           not ready  ConfigMap kiali/ambikiali-record: not there\n",
+            "              namespace           not ready  ConfigMap kiali/ambikiali-record: not found\n",
             "              namespace           failed     ConfigMap kiali/ambikiali-record: edited by somebody; the next install makes it again\n",
         ] {
             assert!(status.stdout.contains(line), "{}", status.stdout);
@@ -42,8 +42,8 @@ fn fault_46_a_record_that_is_lost_or_edited_is_made_again_from_the_labels() {
         let ended = clusters.install(&[]).await.succeeded();
         let said = progress(&ended.stderr);
         for line in [
-            "cluster1      namespace           done     kiali is there already; the record was lost; made again from the labels of 19 objects\n",
-            "cluster2      namespace           done     kiali is there already; the record was edited; made again from the labels of 17 objects\n",
+            "cluster1      namespace           done     kiali already exists; the record was lost; made again from the labels of 19 objects\n",
+            "cluster2      namespace           done     kiali already exists; the record was edited; made again from the labels of 17 objects\n",
         ] {
             assert!(said.contains(line), "{said}");
         }

@@ -37,7 +37,7 @@ fn an_object_of_somebody_under_the_name_of_the_record_or_the_lease_is_left_and_n
         assert_eq!(
             refused(clusters).await,
             "\
-namespace: cluster1: ConfigMap kiali/ambikiali-record is there already and not made by ambikiali, which needs its name; it was left as it is
+namespace: cluster1: ConfigMap kiali/ambikiali-record already exists and was not created by ambikiali, which needs its name; it was not changed
   fix: choose another namespace with --namespace, or inspect it: kubectl --context cluster1 -n kiali get configmap ambikiali-record -o yaml
 "
         );
@@ -49,7 +49,7 @@ namespace: cluster1: ConfigMap kiali/ambikiali-record is there already and not m
         let lease = Foreign::apply(home, LEASE).await;
         let before = lease.all().await;
         let said = refused(clusters).await;
-        let cause = "cluster1: Lease kiali/ambikiali is there already and not made by ambikiali, which needs its name; it was left as it is\n  fix: choose another namespace with --namespace, or inspect it: kubectl --context cluster1 -n kiali get lease ambikiali -o yaml\n";
+        let cause = "cluster1: Lease kiali/ambikiali already exists and was not created by ambikiali, which needs its name; it was not changed\n  fix: choose another namespace with --namespace, or inspect it: kubectl --context cluster1 -n kiali get lease ambikiali -o yaml\n";
         assert!(said.ends_with(cause), "{said}");
         clusters.cleaned().await;
         assert_eq!(lease.all().await, before);

@@ -55,7 +55,7 @@ async fn a_route_that_is_gone(clusters: &Clusters) {
         masked(&broken.stdout),
         "\
 ok        components     cluster1      9 ready
-broken    components     cluster2      HTTPRoute istio-system/prometheus: not there
+broken    components     cluster2      HTTPRoute istio-system/prometheus: not found
 ok        scrape target  cluster1      http://ADDRESS:9090/federate up
 broken    scrape target  cluster2      http://ADDRESS:9090/federate is down: server returned HTTP status 404 Not Found
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404

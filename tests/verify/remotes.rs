@@ -39,7 +39,7 @@ async fn a_token_that_was_revoked(clusters: &Clusters) {
         masked(&broken.stdout),
         "\
 ok        components     cluster1      9 ready
-broken    components     cluster2      Secret kiali/kiali: not there
+broken    components     cluster2      Secret kiali/kiali: not found
 ok        scrape target  cluster1      http://ADDRESS:9090/federate up
 ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404

@@ -32,7 +32,7 @@ fn what_is_missing_is_waited_for() {
         KialiFence::default().judge(None),
     ];
     for health in missing {
-        assert_eq!(health, waits("not there"));
+        assert_eq!(health, waits("not found"));
     }
 }
 

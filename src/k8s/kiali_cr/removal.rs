@@ -69,7 +69,7 @@ pub fn describe_removal(scope: &Scope<'_>, removed: Removed) -> &'static str {
             "would be removed with the objects that the operator created for it"
         }
         Removed::Deleted => "removed with the objects that the operator created for it",
-        Removed::Missing => "nothing there",
+        Removed::Missing => "nothing to remove",
         Removed::Foreign => "kept (not ours)",
     }
 }

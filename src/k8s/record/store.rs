@@ -67,7 +67,7 @@ pub async fn open(scope: &Scope<'_>) -> Result<Found> {
 pub async fn look(scope: &Scope<'_>) -> Result<Health> {
     let name = scope.record.object(scope.namespace)?;
     let Some(live) = write::read(scope, &name, &kinds::id(&name)?).await? else {
-        return Ok(Health::InProgress("not there".into()));
+        return Ok(Health::InProgress("not found".into()));
     };
     let Some(content) = whole(scope, &live)? else {
         if !is_ours(scope, &live) {

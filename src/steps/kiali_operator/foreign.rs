@@ -26,7 +26,7 @@ pub fn serves(scope: &Scope<'_>, live: &Value) -> Result<()> {
     };
     let cluster = scope.cluster;
     let cause = format!(
-        "{}: CustomResourceDefinition {CRD} {cause}; it was left as it is",
+        "{}: CustomResourceDefinition {CRD} {cause}; it was not changed",
         cluster.name
     );
     Err(Problem::new(Exit::Conflict, cause).fix(serve(scope)).into())
@@ -52,12 +52,12 @@ pub fn not_served(live: &Value) -> Result<Option<String>> {
         let names = served.iter().filter_map(|v| v["name"].as_str());
         let names = names.collect::<Vec<_>>().join(", ");
         return Ok(Some(format!(
-            "is there already and serves {names}, but not {wanted}"
+            "already exists and serves {names}, but not {wanted}"
         )));
     };
     let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"]["type"];
     let is_object = spec.is_null() || spec == "object";
-    let cause = || format!("is there already, and its {wanted} has a spec that is no object");
+    let cause = || format!("already exists, and its {wanted} has a spec that is no object");
     Ok((!is_object).then(cause))
 }
 

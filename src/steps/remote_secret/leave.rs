@@ -29,7 +29,7 @@ async fn live(home: &Scope<'_>) -> Result<Option<Value>> {
 /// The Secret without these, written only when it holds one of them; None when there is none.
 pub async fn take_out(home: &Scope<'_>, leaving: &[ClusterName]) -> Result<Option<Applied>> {
     let Some(live) = live(home).await? else {
-        home.progress.done("nothing there");
+        home.progress.done("nothing to remove");
         return Ok(None);
     };
     let is_leaving = |key: &str| leaving.iter().any(|name| name.as_str() == key);

@@ -156,12 +156,12 @@ pub fn errors() -> Vec<Broken> {
         broken(
             "AK1401",
             Change::By(ROLE),
-            "ClusterRole ambikiali-prometheus: is there already, made by somebody, and differs from what is needed at .metadata.labels",
+            "ClusterRole ambikiali-prometheus: already exists, created by somebody, and differs from what is needed at .metadata.labels",
         ),
         broken(
             "AK1401",
             Change::By(GATEWAY),
-            "Gateway istio-system/prometheus-gateway: is there already, made by somebody, and differs from what is needed at .",
+            "Gateway istio-system/prometheus-gateway: already exists, created by somebody, and differs from what is needed at .",
         ),
         broken(
             "AK1403",
@@ -175,17 +175,17 @@ pub fn errors() -> Vec<Broken> {
         broken(
             "AK1406",
             Change::By(SERVICE),
-            "Service istio-system/prometheus: is there already, but has neither port 9090 nor one named http or web",
+            "Service istio-system/prometheus: already exists, but has neither port 9090 nor one named http or web",
         ),
         broken(
             "AK1407",
             Change::By(CRD),
-            "CustomResourceDefinition kialis.kiali.io: is there already and serves v9, but not v1alpha1",
+            "CustomResourceDefinition kialis.kiali.io: already exists and serves v9, but not v1alpha1",
         ),
         broken(
             "AK1407",
             Change::By(CRD_OF_TEXT),
-            "CustomResourceDefinition kialis.kiali.io: is there already, and its v1alpha1 has a spec that is no object",
+            "CustomResourceDefinition kialis.kiali.io: already exists, and its v1alpha1 has a spec that is no object",
         ),
     ]
 }

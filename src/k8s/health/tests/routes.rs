@@ -108,7 +108,7 @@ fn the_address_of_a_load_balancer_is_that_of_the_gateways_own_service() {
         let ready = load_balancer(Some(&service)) == Health::Ready;
         assert_eq!(ready, address.is_some(), "{kind} {ingress}");
     }
-    assert_eq!(load_balancer(None), waits("not there"));
+    assert_eq!(load_balancer(None), waits("not found"));
 }
 
 #[test]
