@@ -52,6 +52,19 @@ pub fn pod_user(assigned: bool) -> Value {
     }
 }
 
+/// The object of a manifest that has a single one.
+pub fn render_one(manifest: Manifest, values: Value) -> Result<Value> {
+    let mut objects = render(manifest, values)?.into_iter();
+    let only = objects.next().filter(|_| objects.len() == 0);
+    only.with_context(|| format!("{} has more or less than one object", manifest.file))
+}
+
+/// The object of a kind of which there is one.
+pub fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Result<&'a Value> {
+    let found = objects.iter().find(|object| object["kind"] == kind);
+    found.with_context(|| format!("the manifest has a {kind}"))
+}
+
 /// Renders a manifest and returns its objects. The version is always defined.
 pub fn render(manifest: Manifest, values: Value) -> Result<Vec<Value>> {
     let mut all = json!({"kiali_version": KIALI_VERSION});

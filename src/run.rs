@@ -41,7 +41,8 @@ impl<'a> Run<'a> {
     pub fn on(&self, step: Step, cluster: &'a Cluster) -> Scope<'a> {
         let progress = self.events.of(step, &cluster.name);
         let number = self.mesh.all().position(|other| other.uid == cluster.uid);
-        let number = number.unwrap_or_default();
+        // Each cluster has its own record; another one's would have the wrong objects deleted.
+        let number = number.expect("a cluster of the mesh of this run");
         Scope {
             cluster,
             record: &self.records[number],

@@ -1,7 +1,7 @@
 //! Server-side apply: read, compare, and write only what differs, so that a second install writes
 //! nothing. What is not ours is never written, and nobody's fields are taken, unless the user says so.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::additions::{self, Additions};
@@ -286,6 +286,12 @@ pub async fn apply_all(
     }
     applied.sort_by_key(|(i, _)| *i);
     Ok(applied.into_iter().map(|(_, applied)| applied).collect())
+}
+
+/// What became of the object of a kind of which there is one.
+pub fn of_kind<'a>(applied: &'a [Applied], kind: &str) -> Result<&'a Applied> {
+    let found = applied.iter().find(|applied| applied.live["kind"] == kind);
+    found.with_context(|| format!("a {kind} was applied"))
 }
 
 /// "created 5", "changed 1, unchanged 4": what a step did, for its line.

@@ -60,9 +60,10 @@ pub struct Prometheus {
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
     let (service, rest): (Vec<_>, Vec<_>) =
         on(scope)?.into_iter().partition(|o| o["kind"] == "Service");
-    let mut applied = match apply::claim(scope, &service[0], before).await? {
+    let own = manifests::of_kind(&service, "Service")?;
+    let mut applied = match apply::claim(scope, own, before).await? {
         Claim::Foreign(live) => {
-            apply::reuse(scope, &service[0], &live)?;
+            apply::reuse(scope, own, &live)?;
             let port = port(scope, &serde_json::from_value(live)?)?;
             return Ok(Prometheus {
                 port,

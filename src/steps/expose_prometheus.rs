@@ -11,11 +11,12 @@ use super::ScrapeTarget;
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::apply::{self, Before, Outcome};
+use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Gateway, Health, HttpRoute};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, delete, kinds, pods};
+use crate::k8s::{Scope, kinds, pods};
 use crate::manifests;
 use crate::mesh::{Cluster, UnreachableReason, unreachable_reason_of_load_balancer};
 use crate::problem::{self, Exit, Problem};
@@ -50,14 +51,18 @@ pub async fn install(
     if scope.choices.dry_run {
         return foreseen(scope).await;
     }
+    let (made, route) = (
+        apply::of_kind(&applied, "Gateway")?,
+        apply::of_kind(&applied, "HTTPRoute")?,
+    );
     let advice = advice(scope);
     let gateway = Wait {
-        seen: serde_json::from_value(applied[0].live.clone()).ok(),
+        seen: serde_json::from_value(made.live.clone()).ok(),
         advice: &advice,
         ..Wait::for_object(gateways(scope), gateway_id())
     };
     let route = Wait {
-        seen: serde_json::from_value(applied[1].live.clone()).ok(),
+        seen: serde_json::from_value(route.live.clone()).ok(),
         ..Wait::for_object(routes(scope), route_id())
     };
     let ready = async {
@@ -67,7 +72,7 @@ pub async fn install(
         )
     };
     let server = Wait {
-        absent: applied[0].outcome == Outcome::Created,
+        absent: made.outcome == Outcome::Created,
         ..Wait::for_object(deployments(scope), deployment_id())
     };
     let (gateway, _) = tokio::select! {
@@ -76,7 +81,7 @@ pub async fn install(
         broken = pods::until_failed(scope, server, PODS) => return Err(broken),
     };
     let gateway = gateway.context("a ready Gateway is there")?;
-    let service = own_service(scope, applied[0].outcome, &advice).await?;
+    let service = own_service(scope, made.outcome, &advice).await?;
     let address = health::own_address(&gateway, service.as_ref());
     let address = address.context("a ready Gateway has an address")?;
     usable(
@@ -281,8 +286,10 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 
 /// Waits for the Gateway's Service to go: until then its load balancer costs money.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let removed = delete::delete_all(scope, &on(scope, PORT)?).await?;
-    if removed[0] == delete::Removed::Deleted {
+    let objects = on(scope, PORT)?;
+    let removed = delete::delete_all(scope, &objects).await?;
+    let mut removals = objects.iter().zip(&removed);
+    if removals.any(|(o, removed)| o["kind"] == "Gateway" && *removed == Removed::Deleted) {
         let service = json!({"apiVersion": "v1", "kind": "Service"});
         wait::until_gone(scope, &kinds::of(&service)?, service_id()).await?;
     }

@@ -42,7 +42,7 @@ pub fn object(
         "home": home.as_str(),
         "images": images.values(),
     });
-    Ok(manifests::render(manifests::KIALI, values)?.swap_remove(0))
+    manifests::render_one(manifests::KIALI, values)
 }
 
 /// Asks for Kiali at once: it starts without remotes and is rolled when it is given them, and what the

@@ -4,7 +4,7 @@
 
 mod foreign;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
@@ -31,7 +31,7 @@ const CRD: &str = "kialis.kiali.io";
 const PODS: &str = "app.kubernetes.io/name=kiali-operator";
 
 pub fn crd() -> Result<Value> {
-    Ok(manifests::render(manifests::KIALI_CRD, json!({}))?.swap_remove(0))
+    manifests::render_one(manifests::KIALI_CRD, json!({}))
 }
 
 /// `with_kiali`: this one will make a Kiali, and not only its rights.
@@ -65,8 +65,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<bool> {
         Claim::Created(live) => established(scope, live).await?,
     }
     let applied = apply::apply_all(scope, &on(scope)?, before).await?;
-    let operator = applied.iter().find(|a| a.live["kind"] == "Deployment");
-    let operator = operator.context("the manifest has an operator")?;
+    let operator = apply::of_kind(&applied, "Deployment")?;
     let id = ObjectId::new("Deployment", scope.namespace, NAME);
     let renewed = operator.outcome == Outcome::Changed;
     if scope.choices.dry_run {
@@ -144,8 +143,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<bool> {
 }
 
 async fn is_ours(scope: &Scope<'_>, objects: &[Value]) -> Result<bool> {
-    let operator = objects.iter().find(|o| o["kind"] == "Deployment");
-    let operator = operator.context("the manifest has an operator")?;
+    let operator = manifests::of_kind(objects, "Deployment")?;
     let live = write::read(scope, operator, &kinds::id(operator)?).await?;
     Ok(live.as_ref().is_some_and(|live| scope.record.is_ours(live)))
 }

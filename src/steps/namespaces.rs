@@ -20,8 +20,7 @@ use crate::visible;
 const NAMED: usize = 20;
 
 pub fn object(namespace: &str) -> Result<Value> {
-    let mut objects = manifests::render(manifests::NAMESPACE, json!({"namespace": namespace}))?;
-    Ok(objects.swap_remove(0))
+    manifests::render_one(manifests::NAMESPACE, json!({"namespace": namespace}))
 }
 
 /// Returns whether anything can be in the namespace already; then the record that it holds is opened.

@@ -47,23 +47,22 @@ pub fn objects(namespace: &str) -> Result<Vec<Value>> {
 /// use when the rights are `granted`; the CR is waited for by `settled`.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
     let objects = objects(scope.namespace)?;
-    let mut applied = apply::apply_all(scope, &objects, before).await?;
-    let account = applied[0].live["metadata"]["uid"].as_str();
-    let account = account.unwrap_or_default().to_string();
+    let applied = apply::apply_all(scope, &objects, before).await?;
+    let account = apply::of_kind(&applied, "ServiceAccount")?;
+    let uid = account.live["metadata"]["uid"].as_str();
+    let uid = uid.unwrap_or_default().to_string();
     // In a dry run of a first install the account has a UID of its own each time.
-    let account_stays = !scope.choices.dry_run || applied[0].outcome == Outcome::Unchanged;
-    if account_stays && of_another(&applied[1].live, &account) {
-        applied[1] = issued_again(scope, &objects[1], &applied[1]).await?;
+    let account_stays = !scope.choices.dry_run || account.outcome == Outcome::Unchanged;
+    let mut token = apply::of_kind(&applied, "Secret")?.clone();
+    if account_stays && of_another(&token.live, &uid) {
+        token = issued_again(scope, manifests::of_kind(&objects, "Secret")?, token).await?;
     }
     let secret = match scope.choices.dry_run {
-        true => foreseen(scope, &account).await?,
-        false => filled(scope, &applied[1].live, &account).await?,
+        true => foreseen(scope, &uid).await?,
+        false => filled(scope, &token.live, &uid).await?,
     };
     let mut access = access(scope, secret)?;
-    let cr = applied
-        .into_iter()
-        .nth(2)
-        .context("the manifest has three objects")?;
+    let cr = apply::of_kind(&applied, "Kiali")?.clone();
     let lacking = kiali_cr::lacking(scope, &cr).await?;
     kiali_cr::report_missing(scope, &lacking);
     access.was_cut_off = kiali_cr::is_for_rights(&lacking);
@@ -107,10 +106,10 @@ fn of_another(secret: &Value, account: &str) -> bool {
 }
 
 /// The token controller would fill no Secret a second time.
-async fn issued_again(scope: &Scope<'_>, secret: &Value, applied: &Applied) -> Result<Applied> {
+async fn issued_again(scope: &Scope<'_>, secret: &Value, applied: Applied) -> Result<Applied> {
     if scope.choices.dry_run {
         change::touched(scope, &token_id(scope), What::Replace, ISSUED_FOR);
-        return Ok(applied.clone());
+        return Ok(applied);
     }
     if delete::delete(scope, secret).await? == Removed::Foreign {
         let cause = format!(
@@ -249,8 +248,9 @@ async fn token(scope: &Scope<'_>) -> Component {
 /// with it the token.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let objects = objects(scope.namespace)?;
-    let cr = kiali_cr::remove(scope, &objects[2]);
-    let removed = delete::delete_after(scope, &objects[..2], cr).await?;
+    let (cr, others): (Vec<_>, Vec<_>) = objects.into_iter().partition(|o| o["kind"] == "Kiali");
+    let cr = kiali_cr::remove(scope, manifests::of_kind(&cr, "Kiali")?);
+    let removed = delete::delete_after(scope, &others, cr).await?;
     scope
         .progress
         .done(kiali_cr::describe_removal(scope, removed));
