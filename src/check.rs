@@ -19,13 +19,14 @@ mod taken;
 
 use anyhow::Result;
 use futures::future::try_join_all;
+use serde_json::Value;
 
 use self::facts::Facts;
 use self::objects::Manner;
 use crate::code::{Code, Severity};
 use crate::guide::Step;
-use crate::k8s::record;
 use crate::k8s::seen::Seen;
+use crate::k8s::{Scope, record};
 use crate::mesh::{Cluster, ClusterName, Mesh};
 use crate::planned::planned;
 use crate::problem::{Exit, Problem};
@@ -123,7 +124,7 @@ struct One<'a> {
 
 async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let scope = run.on(Step::Namespace, cluster);
-    let mut planned = planned(run, cluster)?;
+    let planned = planned(run, cluster)?;
     // Rights and objects are judged by what the record says; home's is read for the options before. What is
     // wrong with it is told elsewhere.
     if !scope.is_home() {
@@ -150,37 +151,46 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
             seen: Seen::default(),
         });
     }
-    // Nothing is in a namespace that is not there, and one that is there stays as it is.
-    let namespace = !matches!(facts.namespace, Ok(None));
-    planned.retain(|(step, object)| match step {
-        Step::Namespace => !namespace,
-        _ => namespace || object["metadata"]["namespace"] != scope.namespace,
-    });
-    let manner = Manner {
-        first: !namespace,
-        rehearse: rights.is_empty(),
-    };
-    let looked = objects::look(&scope, planned, manner).await?;
-    let seen = objects::seen(&looked);
-    // Whoever lacks rights is told of all of them already.
-    let refused = match rights.is_empty() {
-        true => rehearsal::judge(&scope, &looked).await?,
-        false => Vec::new(),
-    };
-    let taken = taken::judge(&scope, &looked).await?;
+    let has_namespace = !matches!(facts.namespace, Ok(None));
+    let (objects, seen) = objects_of(&scope, planned, has_namespace, rights.is_empty()).await?;
     let (istio, servers) = (istio::judge(&facts), servers::judge(&facts));
     let reach = reach::judge(&facts, run.mesh);
     let home = run.is_home(cluster);
     let exposed = exposed::judge(&facts, home, run.choices.allow_loopback);
     let policies = policies::judge(&facts, home, scope.namespace);
     let findings = [
-        kinds, rights, refused, istio, reach, sync, servers, secrets, taken, exposed, policies,
+        kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies,
     ];
     Ok(One {
         facts,
         findings: at_once(findings.concat()),
         seen,
     })
+}
+
+/// What stands in the way of the objects themselves, and how they are now.
+async fn objects_of(
+    scope: &Scope<'_>,
+    mut planned: Vec<(Step, Value)>,
+    has_namespace: bool,
+    has_rights: bool,
+) -> Result<(Vec<Finding>, Seen)> {
+    // A namespace that does not exist holds nothing, and one that exists stays as it is.
+    planned.retain(|(step, object)| match step {
+        Step::Namespace => !has_namespace,
+        _ => has_namespace || object["metadata"]["namespace"] != scope.namespace,
+    });
+    let manner = Manner {
+        first: !has_namespace,
+        rehearse: has_rights,
+    };
+    let looked = objects::look(scope, planned, manner).await?;
+    let mut findings = taken::judge(scope, &looked).await?;
+    // A user who lacks rights is told of all of them already.
+    if has_rights {
+        findings.extend(rehearsal::judge(scope, &looked).await?);
+    }
+    Ok((findings, objects::seen(&looked)))
 }
 
 /// All that could not be looked at is one finding.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::ScrapeTarget;
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
-use crate::k8s::apply::{self, Before, Outcome};
+use crate::k8s::apply::{self, Applied, Before, Outcome};
 use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Gateway, Health, HttpRoute};
 use crate::k8s::look::{Component, look};
@@ -51,14 +51,32 @@ pub async fn install(
     if scope.choices.dry_run {
         return foreseen(scope).await;
     }
-    let (made, route) = (
-        apply::of_kind(&applied, "Gateway")?,
-        apply::of_kind(&applied, "HTTPRoute")?,
-    );
     let advice = advice(scope);
+    let gateway = served(scope, &applied, &advice).await?;
+    let own = apply::of_kind(&applied, "Gateway")?.outcome;
+    let service = own_service(scope, own, &advice).await?;
+    let address = health::own_address(&gateway, service.as_ref());
+    let address = address.context("a ready Gateway has an address")?;
+    let loopback = scope.choices.allow_loopback;
+    usable(scope, address, service.as_ref(), loopback)?;
+    let target = ScrapeTarget::at(&scope.cluster.name, address, PORT);
+    scope
+        .progress
+        .done(format!("http://{}/federate", target.address));
+    Ok(target)
+}
+
+/// The Gateway, waited for until it and its route are in force.
+async fn served(scope: &Scope<'_>, applied: &[Applied], advice: &str) -> Result<Gateway> {
+    let gateway = apply::of_kind(applied, "Gateway")?;
+    let route = apply::of_kind(applied, "HTTPRoute")?;
+    let server = Wait {
+        absent: gateway.outcome == Outcome::Created,
+        ..Wait::for_object(deployments(scope), deployment_id())
+    };
     let gateway = Wait {
-        seen: serde_json::from_value(made.live.clone()).ok(),
-        advice: &advice,
+        seen: serde_json::from_value(gateway.live.clone()).ok(),
+        advice,
         ..Wait::for_object(gateways(scope), gateway_id())
     };
     let route = Wait {
@@ -71,30 +89,12 @@ pub async fn install(
             wait::until(scope, route, health::http_route),
         )
     };
-    let server = Wait {
-        absent: made.outcome == Outcome::Created,
-        ..Wait::for_object(deployments(scope), deployment_id())
-    };
     let (gateway, _) = tokio::select! {
         ready = ready => ready?,
         // The Gateway itself would only say that it has no address.
         broken = pods::until_failed(scope, server, PODS) => return Err(broken),
     };
-    let gateway = gateway.context("a ready Gateway is there")?;
-    let service = own_service(scope, made.outcome, &advice).await?;
-    let address = health::own_address(&gateway, service.as_ref());
-    let address = address.context("a ready Gateway has an address")?;
-    usable(
-        scope,
-        address,
-        service.as_ref(),
-        scope.choices.allow_loopback,
-    )?;
-    let target = ScrapeTarget::at(&scope.cluster.name, address, PORT);
-    scope
-        .progress
-        .done(format!("http://{}/federate", target.address));
-    Ok(target)
+    gateway.context("a ready Gateway is there")
 }
 
 /// The target as far as a dry run can know it.
