@@ -78,7 +78,7 @@ fn attack_12_answers_without_a_measure_are_refused_by_name_and_cost_no_memory() 
             ),
             (
                 flood(&again, "", 0),
-                "list has more than 20000 objects, or no end".into(),
+                "list has more than 20000 objects, or does not end".into(),
             ),
         ] {
             let behind = Behind::proxies(clusters).await;
