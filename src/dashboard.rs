@@ -3,10 +3,12 @@
 
 mod guarded;
 
-use std::net::Ipv4Addr;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use futures::future::select_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,9 +25,12 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long a connection waits for a restart of Kiali.
 const RESTART: Duration = Duration::from_secs(60);
 
+/// Tries for a port that is free at both addresses.
+const TRIES: usize = 8;
+
 /// A bound port; `taken` when it is not the one asked for.
 pub struct Dashboard {
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     port: u16,
     target: Target,
     pub url: String,
@@ -40,16 +45,17 @@ impl Dashboard {
             Problem::new(Exit::Unexpected, cause).fix("ambikiali status")
         };
         let target = kiali::target(scope).await?.ok_or_else(missing)?;
-        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        let (listener, taken) = match bind(port).await {
-            Ok(listener) => (listener, false),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => (bind(0).await?, true),
+        let (listeners, taken) = match bind(port).await {
+            Ok(listeners) => (listeners, false),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                (bind_any().await?, port != 0)
+            }
             Err(error) => return Err(error).with_context(|| format!("local port {port}")),
         };
-        let port = listener.local_addr()?.port();
+        let port = listeners[0].local_addr()?.port();
         let url = format!("http://localhost:{port}{}", kiali::WEB_ROOT);
         Ok(Dashboard {
-            listener,
+            listeners,
             port,
             target,
             url,
@@ -64,24 +70,62 @@ impl Dashboard {
         trouble: impl Fn(String) + Clone + Send + 'static,
     ) -> Result<()> {
         let (found, target) = watch::channel(Some(self.target));
-        let accept = async {
-            loop {
-                let (local, _) = self.listener.accept().await?;
-                let (client, target) = (scope.cluster.client.clone(), target.clone());
-                let trouble = trouble.clone();
-                let port = self.port;
-                tokio::spawn(async move {
-                    if let Err(error) = forward(client, target, local, port).await {
-                        trouble(format!("{error:#}"));
-                    }
-                });
-            }
+        let begin = |local| {
+            let (client, target) = (scope.cluster.client.clone(), target.clone());
+            let (trouble, port) = (trouble.clone(), self.port);
+            tokio::spawn(async move {
+                if let Err(error) = forward(client, target, local, port).await {
+                    trouble(format!("{error:#}"));
+                }
+            });
         };
         tokio::select! {
-            failed = accept => failed,
-            () = look(scope, found) => Ok(()),
+            () = accept(&self.listeners, begin, &trouble) => {}
+            () = look(scope, found) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Never returns.
+async fn accept(listeners: &[TcpListener], begin: impl Fn(TcpStream), trouble: &impl Fn(String)) {
+    loop {
+        match accepted(listeners).await {
+            Ok(local) => begin(local),
+            // One of too many, or one that is gone already: the next one is as good as ever.
+            Err(error) => {
+                trouble(format!("a connection is lost: {error}"));
+                sleep(LOOK).await;
+            }
         }
     }
+}
+
+/// At both addresses that a browser may take for localhost: one that is left free would be anybody's.
+async fn bind(port: u16) -> io::Result<Vec<TcpListener>> {
+    let first = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let port = first.local_addr()?.port();
+    match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
+        Ok(second) => Ok(vec![first, second]),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+        // This machine has no such address.
+        Err(_) => Ok(vec![first]),
+    }
+}
+
+async fn bind_any() -> io::Result<Vec<TcpListener>> {
+    for _ in 1..TRIES {
+        if let Ok(listeners) = bind(0).await {
+            return Ok(listeners);
+        }
+    }
+    bind(0).await
+}
+
+async fn accepted(listeners: &[TcpListener]) -> io::Result<TcpStream> {
+    let all = listeners.iter().map(|listener| Box::pin(listener.accept()));
+    let (first, ..) = select_all(all).await;
+    first.map(|(local, _)| local)
 }
 
 /// Never returns.

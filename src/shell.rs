@@ -2,7 +2,8 @@
 //! single word and runs nothing.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Quotes a text as one word of a POSIX shell.
 pub fn quoted(word: &str) -> Cow<'_, str> {
@@ -10,14 +11,35 @@ pub fn quoted(word: &str) -> Cow<'_, str> {
     shlex::try_quote(word).unwrap_or(Cow::Borrowed("''"))
 }
 
+/// Stands for a kubeconfig that was read from a pipe. A shell without FILE reports that and runs nothing.
+const OF_A_PIPE: &str = "\"${FILE:?write the kubeconfig to a file, and its name to FILE}\"";
+
+/// Quotes the path of a kubeconfig, for a command that reads the same file.
+pub fn kubeconfig(file: &Path) -> Cow<'_, str> {
+    match gives_once(file) {
+        true => OF_A_PIPE.into(),
+        false => quoted(&file.to_string_lossy()).into_owned().into(),
+    }
+}
+
+/// Whether another process cannot read it: a pipe is empty by now, and `/dev/fd/63` is this process's own.
+fn gives_once(file: &Path) -> bool {
+    let is_open = file.starts_with("/proc") && file.iter().any(|part| part == "fd");
+    let kind = fs::metadata(file);
+    is_open || file.starts_with("/dev") || kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir())
+}
+
 /// kubectl with the flags that select a context and the kubeconfigs that were read.
 pub fn kubectl(files: &[PathBuf], context: &str) -> String {
     let context = quoted(context);
     match files {
         [] => format!("kubectl --context {context}"),
-        [file] => {
-            let file = file.to_string_lossy();
-            format!("kubectl --kubeconfig {} --context {context}", quoted(&file))
+        [file] => format!(
+            "kubectl --kubeconfig {} --context {context}",
+            kubeconfig(file)
+        ),
+        several if several.iter().any(|file| gives_once(file)) => {
+            format!("kubectl --kubeconfig {OF_A_PIPE} --context {context}")
         }
         // kubectl's --kubeconfig takes only one file.
         several => {
@@ -55,6 +77,19 @@ mod tests {
                 "--context",
             ];
             assert_eq!(words, [&meant[..], &[context]].concat(), "{command}");
+        }
+    }
+
+    #[test]
+    fn what_came_through_a_pipe_is_asked_for_and_never_read_again() {
+        let asked = "kubectl --kubeconfig \"${FILE:?write the kubeconfig to a file, and its name to FILE}\" --context x";
+        for files in [
+            &["/dev/fd/63"][..],
+            &["/proc/self/fd/0"],
+            &["a", "/dev/stdin"],
+        ] {
+            let files = files.iter().map(PathBuf::from).collect::<Vec<_>>();
+            assert_eq!(kubectl(&files, "x"), asked);
         }
     }
 

@@ -1,9 +1,11 @@
 //! `dashboard` forwards a local port to Kiali until it is stopped.
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ambikiali_sandbox::Cluster;
+use ambikiali_sandbox::fault::{Action, Answer, Fault, Verb, When};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
@@ -12,7 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::support::{Clusters, on_two_clusters, remove, text};
+use crate::answers::behind::Behind;
+use crate::support::{Clusters, Foreign, on_two_clusters, remove, text, until};
 
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -26,7 +29,10 @@ struct Dashboard {
 impl Dashboard {
     async fn start(clusters: &Clusters, port: u16) -> Dashboard {
         let port = port.to_string();
-        let mut process = clusters.start(&["dashboard", "--no-open", "--port", &port]);
+        Dashboard::of(clusters.start(&["dashboard", "--no-open", "--port", &port])).await
+    }
+
+    async fn of(mut process: Child) -> Dashboard {
         let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
         let mut url = String::new();
         let read = timeout(ANSWER, stdout.read_line(&mut url)).await;
@@ -163,5 +169,67 @@ error: cluster1: no Kiali pod is ready
   fix: ambikiali status
 "
         );
+    });
+}
+
+/// Whom a plugin gives the token of.
+const ADMIN: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: looker, namespace: default}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: looker}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: looker, namespace: default}]
+";
+
+#[test]
+fn plugin_04_one_that_is_asked_again_under_a_dashboard_has_the_whole_time_each_time() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let home = clusters.home();
+        let looker = Foreign::apply(home, ADMIN).await;
+        let token = home.token("default", "looker").await.expect("a token");
+        let credential = serde_json::json!({
+            "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+            "status": {"token": token},
+        });
+        let behind = Behind::proxies(clusters).await;
+        let state = clusters.state().display();
+        let script = format!(
+            "if [ -e '{state}/asked' ]; then sleep 5; touch '{state}/again'; fi; touch '{state}/asked'; echo '{credential}'"
+        );
+        let exec = serde_json::json!({
+            "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+            "command": "sh", "args": ["-c", script],
+        });
+        behind.user("cluster1", serde_json::json!({"exec": exec}));
+        let whole = Duration::from_secs(15);
+        let arguments = ["dashboard", "--no-open", "--port=0", "--timeout=15s"];
+        let dashboard = Dashboard::of(behind.begin(&arguments)).await;
+        let asked = clusters.state().join("asked");
+        assert!(fs::exists(&asked).expect("a folder"));
+        // Until the time that a command has from its start is over.
+        tokio::time::sleep(whole).await;
+        behind.home.add(Fault {
+            verbs: Verb::READS,
+            path: "/pods",
+            when: When::First(1),
+            action: Action::Answer(Answer::status(401, "Unauthorized", "Unauthorized", None)),
+        });
+        let again = clusters.state().join("again");
+        until("the plugin gives its answer", async || {
+            fs::exists(&again).expect("a folder")
+        })
+        .await;
+        let health = dashboard.get("/kiali/healthz").await.expect("an answer");
+        assert!(health.starts_with("HTTP/1.1 200 OK"), "{health}");
+        let said = dashboard.interrupted().await;
+        assert_eq!(said, "waiting for credential plugin sh\n");
+        drop(behind);
+        looker.removed().await;
+        clusters.cleaned().await;
     });
 }

@@ -1,12 +1,14 @@
 //! One connection of a browser: each of its requests is looked at before it goes on. A page of anybody
 //! can have its own name resolved to 127.0.0.1, and would read Kiali's answers as its own; so only the
-//! names of this machine are answered. The rest of a request is Kiali's business.
+//! names of this machine are answered. A page of others may lead here, and have nothing of Kiali in itself.
+//! Cookies are of a host, whatever its port: Kiali's pod sees its own alone. The rest of a request is
+//! Kiali's business.
 
 use std::convert::Infallible;
 
 use anyhow::Result;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -56,7 +58,7 @@ async fn answer(
         let text = format!("This port serves only http://localhost:{port}.\n");
         return Ok(said(StatusCode::MISDIRECTED_REQUEST, text));
     }
-    if !is_own(request.headers(), port) {
+    if !is_own(request.headers(), port) || is_part_of_another(request.headers()) {
         let text = "This port accepts requests only from its own pages.\n".into();
         return Ok(said(StatusCode::FORBIDDEN, text));
     }
@@ -107,8 +109,51 @@ fn is_own(headers: &HeaderMap, port: u16) -> bool {
     })
 }
 
+/// What a page of somebody else would show as its own, a frame to have buttons pressed in for example. A
+/// browser says so; a link that leads here is a new page. Nor is there to be a script that stays in the
+/// browser for whatever is at this port another day.
+fn is_part_of_another(headers: &HeaderMap) -> bool {
+    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let stays = headers.contains_key("service-worker");
+    let is_link =
+        said("sec-fetch-mode") == Some("navigate") && said("sec-fetch-dest") == Some("document");
+    let from_here = matches!(said("sec-fetch-site"), None | Some("same-origin" | "none"));
+    stays || !(from_here || is_link)
+}
+
+/// Kiali's cookies all begin so.
+const OWN_COOKIES: &str = "kiali-";
+
+/// Of the cookies for this host, those of Kiali.
+fn keep_own_cookies(headers: &mut HeaderMap) {
+    let all = headers.get_all(COOKIE).iter();
+    let all = all.filter_map(|value| value.to_str().ok());
+    let own = all.flat_map(|value| value.split(';').map(str::trim));
+    let own = own.filter(|cookie| cookie.starts_with(OWN_COOKIES));
+    let own = own.collect::<Vec<_>>().join("; ");
+    headers.remove(COOKIE);
+    if let Ok(own) = HeaderValue::from_str(&own)
+        && !own.is_empty()
+    {
+        headers.insert(COOKIE, own);
+    }
+}
+
+/// Those that Kiali sets; it takes none away that others set.
+fn set_own_cookies(headers: &mut HeaderMap) {
+    let all = headers.get_all(SET_COOKIE).iter();
+    let is_own = |value: &&HeaderValue| value.as_bytes().starts_with(OWN_COOKIES.as_bytes());
+    let own = all.filter(is_own).cloned().collect::<Vec<_>>();
+    headers.remove(SET_COOKIE);
+    for cookie in own {
+        headers.append(SET_COOKIE, cookie);
+    }
+    headers.remove("clear-site-data");
+}
+
 async fn passed_on(way: &Way, mut request: Request<Incoming>) -> Result<Response<Body>> {
     let theirs = hyper::upgrade::on(&mut request);
+    keep_own_cookies(request.headers_mut());
     if let Some(path) = request.uri().path_and_query() {
         // A server is asked for a path, whatever a proxy is asked for.
         *request.uri_mut() = Uri::from(path.clone());
@@ -124,6 +169,7 @@ async fn passed_on(way: &Way, mut request: Request<Incoming>) -> Result<Response
             }
         });
     }
+    set_own_cookies(response.headers_mut());
     Ok(response.map(Either::Left))
 }
 
@@ -138,66 +184,4 @@ async fn joined(theirs: TokioIo<Upgraded>, ours: TokioIo<Upgraded>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn local(hosts: &[&[u8]], uri: &str) -> bool {
-        let mut headers = HeaderMap::new();
-        for host in hosts {
-            headers.append(HOST, HeaderValue::from_bytes(host).unwrap());
-        }
-        is_local(&headers, &uri.parse().unwrap(), 20001)
-    }
-
-    #[test]
-    fn only_names_of_this_machine_with_the_port_are_answered() {
-        for host in [
-            "localhost:20001",
-            "LocalHost:20001",
-            "127.0.0.1:20001",
-            "[::1]:20001",
-        ] {
-            assert!(local(&[host.as_bytes()], "/kiali"), "{host}");
-            assert!(local(&[host.as_bytes()], &format!("http://{host}/kiali")));
-        }
-        for host in [
-            "",
-            "localhost",
-            "localhost:20002",
-            "localhost:200011",
-            "localhost.:20001",
-            "localhost.evil.example:20001",
-            "evil.example:20001",
-            "127.0.0.1.evil.example:20001",
-            "127.0.0.2:20001",
-            "127.1:20001",
-            "0.0.0.0:20001",
-            "a@localhost:20001",
-            "localhost:20001,evil.example",
-            "localhost:20001 ",
-            "::1:20001",
-        ] {
-            assert!(!local(&[host.as_bytes()], "/kiali"), "{host}");
-        }
-        let own = |origin: &'static str| {
-            let origin = (ORIGIN, HeaderValue::from_static(origin));
-            is_own(&HeaderMap::from_iter([origin]), 20001)
-        };
-        assert!(is_own(&HeaderMap::new(), 20001));
-        assert!(own("http://localhost:20001") && own("http://[::1]:20001"));
-        for other in [
-            "null",
-            "",
-            "http://evil.example",
-            "http://localhost:3000",
-            "https://localhost:20001",
-            "http://localhost:20001.evil.example",
-        ] {
-            assert!(!own(other), "{other}");
-        }
-        assert!(!local(&[], "/kiali"));
-        assert!(!local(&[b"\xff:20001"], "/kiali"));
-        assert!(!local(&[b"localhost:20001", b"localhost:20001"], "/kiali"));
-        assert!(!local(&[b"localhost:20001"], "http://evil.example/kiali"));
-    }
-}
+mod tests;

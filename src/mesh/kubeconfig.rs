@@ -49,9 +49,9 @@ pub fn read(files: &[PathBuf]) -> Result<Source> {
         }
         let unusable = |cause: String| {
             let cause = format!("kubeconfig {}: {cause}", file.display());
-            let name = file.to_string_lossy();
+            let name = shell::kubeconfig(file);
             let fix = match file.exists() {
-                true => format!("kubectl --kubeconfig {} config view", shell::quoted(&name)),
+                true => format!("kubectl --kubeconfig {name} config view"),
                 false => "name an existing file".into(),
             };
             let problem = Problem::new(Exit::Preflight, cause).fix(fix);
@@ -127,8 +127,7 @@ impl Source {
             None => "the kubeconfig".into(),
         };
         let flag = self.named.first().filter(|_| self.named.len() == 1);
-        let flag = flag.map(|file| file.to_string_lossy().into_owned());
-        let flag = flag.map(|file| format!(" --kubeconfig {}", shell::quoted(&file)));
+        let flag = flag.map(|file| format!(" --kubeconfig {}", shell::kubeconfig(file)));
         Problem::new(
             Exit::Preflight,
             format!(

@@ -1,18 +1,20 @@
 //! The dashboard's local port answers only requests of the local browser for its own page.
 
+use std::net::Ipv6Addr;
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::support::on_two_clusters;
+use crate::support::{Clusters, command, on_two_clusters, text, until};
 
 const ANSWER: Duration = Duration::from_secs(20);
 
 struct Dashboard {
-    _process: Child,
+    process: Child,
     _stdout: BufReader<ChildStdout>,
     port: u16,
 }
@@ -25,7 +27,7 @@ async fn started(mut process: Child) -> Dashboard {
     let port = url.trim().strip_prefix("http://localhost:").expect("a URL");
     let port = port.strip_suffix("/kiali").expect("Kiali's folder");
     Dashboard {
-        _process: process,
+        process,
         _stdout: stdout,
         port: port.parse().expect("a port"),
     }
@@ -113,8 +115,22 @@ fn attack_14_a_page_by_another_name_gets_nothing_from_the_dashboard() {
             let head = format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nOrigin: {origin}");
             assert_eq!(dashboard.asked(&head).await, answer, "{origin}");
         }
+        // Nor has one Kiali in a frame, or in a script; a link is as good as a typed address.
+        for (dest, mode, answer) in [
+            ("iframe", "navigate", "HTTP/1.1 403 Forbidden"),
+            ("script", "no-cors", "HTTP/1.1 403 Forbidden"),
+            ("document", "navigate", "HTTP/1.1 200 OK"),
+        ] {
+            let head = format!(
+                "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nSec-Fetch-Site: cross-site\r\n\
+                 Sec-Fetch-Mode: {mode}\r\nSec-Fetch-Dest: {dest}"
+            );
+            assert_eq!(dashboard.asked(&head).await, answer, "{dest}");
+        }
         each_request_of_a_connection(&dashboard, path).await;
         drop(dashboard);
+        a_port_of_somebody_else(clusters).await;
+        more_connections_than_files(clusters, path).await;
         clusters.cleaned().await;
     });
 }
@@ -140,4 +156,63 @@ async fn each_request_of_a_connection(dashboard: &Dashboard, path: &str) {
     assert_eq!(status, "HTTP/1.1 200 OK");
     let (status, _) = answer(&mut kept).await;
     assert_eq!(status, "HTTP/1.1 421 Misdirected Request");
+}
+
+/// A browser may take localhost for either address: whoever has the port at one of them has the port.
+async fn a_port_of_somebody_else(clusters: &Clusters) {
+    let theirs = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await;
+    let theirs = theirs.expect("a port").local_addr().expect("an address");
+    let taken = TcpListener::bind(theirs).await.expect("the same port");
+    let port = theirs.port().to_string();
+    let start = clusters.start(&["dashboard", "--no-open", "--port", &port]);
+    let mut dashboard = started(start).await;
+    assert_ne!(dashboard.port, theirs.port());
+    for host in ["127.0.0.1", "[::1]"] {
+        let address = format!("{host}:{}", dashboard.port);
+        TcpStream::connect(address).await.expect("it is ours");
+    }
+    // No other address of this machine leads to it.
+    let other = TcpStream::connect(("127.0.0.2", dashboard.port)).await;
+    assert!(other.is_err(), "{other:?}");
+    dashboard.process.start_kill().expect("a signal");
+    let said = text(dashboard.process.stderr.take()).await;
+    let note = format!("port {port} is in use; using a free one instead\n");
+    assert_eq!(said, note);
+    drop(taken);
+}
+
+/// What a page or a program opens in numbers ends no dashboard.
+async fn more_connections_than_files(clusters: &Clusters, path: &str) {
+    let arguments = ["dashboard", "--no-open", "--port", "0"];
+    let plain = command(&arguments, clusters.sandbox.kubeconfig(), clusters.state());
+    let plain = plain.as_std();
+    let mut few = Command::new("sh");
+    few.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]);
+    few.arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => few.env(name, value),
+            None => few.env_remove(name),
+        };
+    }
+    few.stdin(Stdio::null()).kill_on_drop(true);
+    few.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut dashboard = started(few.spawn().expect("it starts")).await;
+    let mut open = Vec::new();
+    for _ in 0..100 {
+        open.push(dashboard.open().await);
+    }
+    let stderr = dashboard.process.stderr.as_mut().expect("a pipe");
+    let mut said = String::new();
+    let mut stderr = BufReader::new(stderr);
+    while !said.contains("a connection is lost: Too many open files") {
+        let read = timeout(ANSWER, stderr.read_line(&mut said)).await;
+        assert!(read.expect("a line in time").expect("text") > 0, "{said}");
+    }
+    drop(open);
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost:{}", dashboard.port);
+    until("it answers again", async || {
+        dashboard.asked(&head).await == "HTTP/1.1 200 OK"
+    })
+    .await;
 }

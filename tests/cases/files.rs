@@ -145,7 +145,30 @@ async fn files_04_a_pipe_that_is_written_to_is_as_good_as_a_file() {
             "{said}"
         );
         writer.join().expect("it is written");
+        if arguments.contains(&"--kubeconfig") {
+            pasted(said);
+        }
     }
+}
+
+/// A pipe is empty by then: a shell asks for a file, and runs nothing before it has one.
+fn pasted(said: &str) {
+    let (_, fix) = said.split_once("\n  fix: ").expect("a way out");
+    let fix = fix.lines().next().expect("a line");
+    assert!(!fix.contains("ROOT/pipe"), "{fix}");
+    let fix = fix.replacen("kubectl", "echo", 1);
+    let shell = |begin: &str| {
+        let script = format!("{begin}{fix}");
+        let ended = Program::new("sh").args(["-c", &script]).output();
+        ended.expect("a shell")
+    };
+    let without = shell("unset FILE; ");
+    assert!(!without.status.success());
+    let asked = String::from_utf8_lossy(&without.stderr);
+    assert!(asked.contains("write the kubeconfig to a file"), "{asked}");
+    let with = shell("FILE='my file'; ");
+    let meant = "--kubeconfig my file --context one version\n";
+    assert_eq!(String::from_utf8_lossy(&with.stdout), meant);
 }
 
 #[tokio::test]
