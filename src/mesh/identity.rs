@@ -169,7 +169,7 @@ fn name(
         ([id], _) => Ok(ClusterName::new(id).map_err(|cause| {
             refuse(cause).code(Code::ClusterIdUnusable).fix("set values.global.multiCluster.clusterName to a name of letters, digits, - and _ and reinstall istiod")
         })?),
-        ([], Istiod::Required) => Err(refuse("no Deployment with label app=istiod has an environment variable CLUSTER_ID".into())
+        ([], Istiod::Required) => Err(refuse(nameless_istiods(is_elsewhere))
             .code(Code::NoIstiod)
             .fix(format!("install Istio ambient multi-network first: {kubectl} get deployments -A -l app=istiod"))
             .into()),
@@ -180,6 +180,15 @@ fn name(
             .fix("give all revisions the same values.global.multiCluster.clusterName, and remove any Deployment that is not an istiod")
             .into()),
     }
+}
+
+/// Those elsewhere are not asked where Istio's own namespace has one.
+fn nameless_istiods(is_elsewhere: bool) -> String {
+    let of = match is_elsewhere {
+        true => String::new(),
+        false => format!(" in namespace {ISTIO_NAMESPACE}"),
+    };
+    format!("no Deployment with label app=istiod{of} has an environment variable CLUSTER_ID")
 }
 
 fn disagreeing(named: &[(String, &Deployment)]) -> String {

@@ -92,7 +92,7 @@ fn fault_30_a_newer_crd_with_an_operator_and_crs_of_others_is_used_as_it_is_and_
             refused.error(),
             "\
 [AK1407] cluster2: CustomResourceDefinition kialis.kiali.io: already exists and serves v1beta1, but not v1alpha1
-  fix: have its owner serve it too: kubectl --context cluster2 get crd kialis.kiali.io -o yaml
+  fix: have its owner serve v1alpha1 with a spec that is an object: kubectl --context cluster2 get crd kialis.kiali.io -o yaml
 nothing was written
 "
         );

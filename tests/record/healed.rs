@@ -148,6 +148,23 @@ fn a_binding_of_the_operators_that_gives_its_rights_to_others_is_shown() {
         shown(clusters, &[binding.into()]).await;
         theirs.removed().await;
         clusters.run(&["status"]).await.succeeded();
+        a_binding_to_more(clusters).await;
         clusters.cleaned().await;
     });
+}
+
+/// A role reference cannot be changed: who wants another one makes the binding anew.
+async fn a_binding_to_more(clusters: &Clusters) {
+    let remote = clusters.remote();
+    let (api_version, kind, name) = BINDING;
+    let own = get(remote, api_version, kind, name).await;
+    let mut more = own.expect("a binding");
+    more["roleRef"]["name"] = json!("cluster-admin");
+    more["metadata"] = json!({"name": name, "labels": more["metadata"]["labels"]});
+    deleted(remote, &[BINDING]).await;
+    Foreign::made(remote, vec![more], "somebody").await;
+    let said = "failed     ClusterRoleBinding kiali: binds Kiali to ClusterRole cluster-admin, which is none of the operator's roles: kubectl --context cluster2 delete clusterrolebinding kiali, then run install again";
+    shown(clusters, &[said.into()]).await;
+    deleted(remote, &[BINDING]).await;
+    healed(clusters, remote, &[BINDING]).await;
 }

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use futures::future::join_all;
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, Subject};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef, Subject};
 use kube::Api;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ use crate::visible;
 const NAME: &str = "kiali";
 const ACCOUNT: &str = "kiali-service-account";
 const SIGNING_KEY: &str = "kiali-signing-key";
+/// Roles that the operator binds the account to; the second one in view-only mode.
+const ROLES: [&str; 2] = ["kiali", "kiali-viewer"];
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
 /// The state of one of these objects.
@@ -28,6 +30,8 @@ enum Found {
     There,
     /// A binding that also grants its rights to these subjects, which the operator did not add.
     Shared(String),
+    /// A binding to a role that the operator does not create.
+    Raised(String),
 }
 
 /// Objects that are missing although the operator had reconciled the CR. It does not restore them by itself.
@@ -59,7 +63,11 @@ pub async fn missing(scope: &Scope<'_>, remote: bool) -> Vec<Component> {
                 ),
                 Ok(Found::Shared(others)) => Health::Failed(format!(
                     "also grants Kiali's rights to {others}, which the operator does not revert: {}",
-                    edit(scope, &object)
+                    command(scope, "edit", &object)
+                )),
+                Ok(Found::Raised(role)) => Health::Failed(format!(
+                    "binds Kiali to {role}, which is none of the operator's roles: {}, then run install again",
+                    command(scope, "delete", &object)
                 )),
                 Err(refusal) => Health::Failed(refusal.text()),
             };
@@ -129,7 +137,14 @@ async fn cluster_role_binding(scope: &Scope<'_>) -> Vec<(ObjectId, Result<Found,
     let role = ObjectId::cluster_wide("ClusterRole", &binding.role_ref.name);
     let there = is_there(scope, RBAC, &role).await;
     vec![
-        (object, Ok(subjects_of(scope, binding.subjects.as_deref()))),
+        (
+            object,
+            Ok(granted(
+                scope,
+                &binding.role_ref,
+                binding.subjects.as_deref(),
+            )),
+        ),
         (role, there),
     ]
 }
@@ -139,10 +154,16 @@ async fn role_binding(scope: &Scope<'_>) -> Option<(ObjectId, Result<Found, Requ
     let api = Api::<RoleBinding>::namespaced(scope.cluster.client.clone(), scope.namespace);
     let object = ObjectId::new("RoleBinding", scope.namespace, NAME);
     let binding = send_opt(scope, &object, || api.get(NAME)).await.ok()??;
-    Some((object, Ok(subjects_of(scope, binding.subjects.as_deref()))))
+    let granted = granted(scope, &binding.role_ref, binding.subjects.as_deref());
+    Some((object, Ok(granted)))
 }
 
-fn subjects_of(scope: &Scope<'_>, subjects: Option<&[Subject]>) -> Found {
+/// Judges the role and the subjects of a binding.
+fn granted(scope: &Scope<'_>, role: &RoleRef, subjects: Option<&[Subject]>) -> Found {
+    if !ROLES.contains(&role.name.as_str()) {
+        let role = format!("{} {}", role.kind, role.name);
+        return Found::Raised(visible::short(&role, visible::SAID).into_owned());
+    }
     let others = others(scope.namespace, subjects.unwrap_or_default());
     match others.is_empty() {
         true => Found::There,
@@ -173,12 +194,12 @@ fn others(namespace: &str, subjects: &[Subject]) -> Vec<String> {
         .collect()
 }
 
-fn edit(scope: &Scope<'_>, binding: &ObjectId) -> String {
+fn command(scope: &Scope<'_>, verb: &str, binding: &ObjectId) -> String {
     let kubectl = &scope.cluster.kubectl;
     let kind = binding.kind.to_lowercase();
     let namespace = binding.namespace.as_ref().map(|name| format!(" -n {name}"));
     let namespace = namespace.unwrap_or_default();
-    format!("{kubectl}{namespace} edit {kind} {}", binding.name)
+    format!("{kubectl}{namespace} {verb} {kind} {}", binding.name)
 }
 
 async fn is_there(

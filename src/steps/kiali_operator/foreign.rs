@@ -35,7 +35,7 @@ pub fn serves(scope: &Scope<'_>, live: &Value) -> Result<()> {
 /// What to do then.
 pub fn serve(scope: &Scope<'_>) -> String {
     format!(
-        "have its owner serve it too: {} get crd {CRD} -o yaml",
+        "have its owner serve v1alpha1 with a spec that is an object: {} get crd {CRD} -o yaml",
         scope.cluster.kubectl
     )
 }

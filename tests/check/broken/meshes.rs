@@ -95,7 +95,7 @@ pub fn errors() -> Vec<Broken> {
         broken(
             "AK1201",
             env("CLUSTER_ID", ""),
-            "no Deployment with label app=istiod has an environment variable CLUSTER_ID",
+            "no Deployment with label app=istiod in namespace istio-system has an environment variable CLUSTER_ID",
         ),
         broken(
             "AK1202",
