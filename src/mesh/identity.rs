@@ -291,7 +291,7 @@ mod tests {
         let refused = |list: &[Deployment]| named(list, Istiod::Required).unwrap_err().to_string();
         assert!(refused(&[]).contains("no Deployment with label app=istiod"));
         assert!(refused(&[istiod("")]).contains("no Deployment with label app=istiod"));
-        assert!(refused(&[istiod("Kubernetes")]).contains("\"Kubernetes\" is what Istio says"));
+        assert!(refused(&[istiod("Kubernetes")]).contains("\"Kubernetes\" is Istio's default"));
         let said = "disagree about the cluster id: Deployment istio-system/istiod-a says a, istio-system/istiod-b says b";
         assert!(refused(&[istiod("a"), istiod("b")]).contains(said));
     }

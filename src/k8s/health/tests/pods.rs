@@ -31,7 +31,7 @@ fn a_deployment_says_which_pods_lack() {
     let status = |counts: &str| rolled(2, &format!("{{observedGeneration: 2, {counts}}}"));
     assert_eq!(
         status("replicas: 2, availableReplicas: 2"),
-        waits("0 of 2 pods are of the new version")
+        waits("0 of 2 pods are updated")
     );
     assert_eq!(
         status("replicas: 3, updatedReplicas: 2, availableReplicas: 3"),
@@ -62,7 +62,7 @@ fn a_deployment_that_is_given_up_or_refused_fails_with_the_clusters_words() {
     );
     assert_eq!(
         with("{type: ReplicaFailure, status: 'False', message: exceeded quota}"),
-        waits("0 of 1 pods are of the new version")
+        waits("0 of 1 pods are updated")
     );
 }
 

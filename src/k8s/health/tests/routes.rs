@@ -49,7 +49,7 @@ fn a_gateway_says_which_condition_lacks() {
     );
     assert_eq!(
         exposed(&good(1), address),
-        waits("Accepted is of the generation before")
+        waits("Accepted is of an older generation")
     );
     let pending = [
         condition("Accepted", "True", 2),
@@ -67,7 +67,7 @@ status: {conditions: [{type: Accepted, status: Unknown, reason: Pending, message
     );
     assert_eq!(
         gateway(Some(&untouched)),
-        waits("Accepted is of the generation before")
+        waits("Accepted is of an older generation")
     );
 }
 
@@ -126,7 +126,7 @@ status: {{parents: [{{conditions: [{conditions}]}}]}}"
     assert_eq!(routed(&both(2)), Health::Ready);
     assert_eq!(
         routed(&both(1)),
-        waits("Accepted is of the generation before")
+        waits("Accepted is of an older generation")
     );
     assert_eq!(
         routed(&both(2)[..1]),
