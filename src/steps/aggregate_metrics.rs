@@ -88,17 +88,23 @@ pub async fn scraped<'a>(
     let mut connection = None;
     let mut seen = Vec::new();
     let waited = wait::poll(scope, &object, SCRAPED, async || {
-        seen = match active_targets(scope, &mut connection).await {
-            Ok(targets) => clusters
-                .iter()
-                .map(|c| was_scraped(&targets, &c.name))
-                .collect(),
+        match active_targets(scope, &mut connection).await {
+            Ok(targets) => {
+                let scraped = clusters.iter().map(|c| was_scraped(&targets, &c.name));
+                seen = scraped.collect();
+            }
             Err(error) => {
                 connection = None;
                 let reason = format!("its API does not answer: {error:#}");
-                vec![Health::InProgress(reason); clusters.len()]
+                let unknown = vec![Health::InProgress(reason); clusters.len()];
+                // A look that fails, as the last one does when the deadline cuts it off, says less of
+                // a target than the one before it.
+                if seen.is_empty() {
+                    seen.clone_from(&unknown);
+                }
+                return first_pending(clusters, &unknown);
             }
-        };
+        }
         first_pending(clusters, &seen)
     });
     match waited.await {
