@@ -19,6 +19,7 @@ mod taken;
 
 use anyhow::Result;
 use futures::future::try_join_all;
+use serde::Serialize;
 use serde_json::Value;
 
 use self::facts::Facts;
@@ -37,13 +38,15 @@ use crate::run::Run;
 const AT_ONCE: usize = 8;
 
 /// Something that an install would fail on, or that keeps the view from being whole.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     pub code: Code,
+    pub severity: Severity,
     pub cluster: ClusterName,
     /// What to look at.
     pub object: ObjectId,
     /// One sentence, without the cluster.
+    #[serde(rename = "message")]
     pub cause: String,
     /// One command, or one thing to do.
     pub fix: String,
@@ -55,6 +58,7 @@ impl Finding {
     fn new(code: Code, cluster: &Cluster, object: ObjectId, cause: impl Into<String>) -> Finding {
         Finding {
             code,
+            severity: code.severity(),
             cluster: cluster.name.clone(),
             object,
             cause: cause.into(),
@@ -74,11 +78,11 @@ impl Finding {
     }
 
     pub fn is_error(&self) -> bool {
-        self.code.severity() == Severity::Error && !self.skipped
+        self.severity == Severity::Error && !self.skipped
     }
 
     pub fn is_warning(&self) -> bool {
-        self.code.severity() == Severity::Warning && !self.skipped
+        self.severity == Severity::Warning && !self.skipped
     }
 }
 
@@ -111,7 +115,7 @@ pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Checked> {
         finding.skipped = skip.contains(&finding.code);
     }
     let place = |finding: &Finding| run.mesh.all().position(|c| c.name == finding.cluster);
-    findings.sort_by_key(|f| (f.skipped, f.code.severity(), place(f), f.code));
+    findings.sort_by_key(|f| (f.skipped, f.severity, place(f), f.code));
     Ok(Checked { findings, seen })
 }
 

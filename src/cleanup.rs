@@ -4,6 +4,7 @@
 
 mod away;
 mod only;
+mod report;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use anyhow::Result;
 use futures::future::{join_all, try_join_all};
 
 pub use only::only;
+pub use report::{ClusterObject, Doubt, Forced, Left, Report};
 
 use crate::deadline::Deadline;
 use crate::guide::Step;
@@ -18,7 +20,6 @@ use crate::k8s::delete::delete_all;
 use crate::k8s::record::{self, Entry, Origin};
 use crate::k8s::{Scope, contents, ownership, write};
 use crate::mesh::{Cluster, ClusterName};
-use crate::progress::ObjectId;
 use crate::run::{Run, step};
 use crate::steps::{
     aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator, namespaces,
@@ -26,37 +27,6 @@ use crate::steps::{
 };
 
 const LAST_LOOK: Duration = Duration::from_secs(30);
-
-/// What could not be removed, and what is left.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// Or would be.
-    pub removed: Vec<(String, ObjectId)>,
-    /// Of what stays: as it is now, or would be.
-    pub changed: Vec<(String, ObjectId)>,
-    pub failures: Vec<anyhow::Error>,
-    pub left: Vec<Left>,
-    /// What a record names and was left alone for it, in sentences.
-    pub doubts: Vec<(String, String)>,
-    /// Objects of others, and their fields that an install changed on the user's word: they stay so.
-    pub forced: Vec<(String, ObjectId, Vec<String>)>,
-}
-
-/// One object that stays.
-#[derive(Debug)]
-pub struct Left {
-    pub cluster: String,
-    pub object: ObjectId,
-    /// Where it is known.
-    pub reason: Option<String>,
-}
-
-impl Report {
-    /// Whether nothing is left and every record was what an install writes.
-    pub fn is_clean(&self) -> bool {
-        self.failures.is_empty() && self.left.is_empty() && self.doubts.is_empty()
-    }
-}
 
 /// Of all clusters of this run; what is in those that are given up stays. An error means that nothing was
 /// done.
@@ -92,27 +62,26 @@ async fn end(run: &Run<'_>, cluster: &Cluster, cleared: Cleared, report: &mut Re
         deadline: Deadline::after(LAST_LOOK),
         ..run.on(Step::Namespace, cluster)
     };
-    let name = |object| (cluster.name.to_string(), object);
-    let removed = scope.record.all_removed().into_iter().map(name);
+    let removed = scope.record.all_removed().into_iter();
+    let removed = removed.map(|object| ClusterObject {
+        cluster: cluster.name.to_string(),
+        object,
+    });
     report.removed.extend(removed);
     let doubts = scope.record.doubts().into_iter();
-    let cluster_name = || cluster.name.to_string();
-    report
-        .doubts
-        .extend(doubts.map(|doubt| (cluster_name(), doubt)));
+    report.doubts.extend(doubts.map(|message| Doubt {
+        cluster: cluster.name.to_string(),
+        message,
+    }));
     match forced(&scope).await {
-        Ok(forced) => {
-            let forced = forced.into_iter();
-            let named = forced.map(|(object, fields)| (cluster_name(), object, fields));
-            report.forced.extend(named);
-        }
+        Ok(forced) => report.forced.extend(forced),
         Err(error) => report.failures.push(error),
     }
     match contents::left(&scope).await {
         Ok(left) => report
             .left
             .extend(left.into_iter().map(|(object, reason)| Left {
-                cluster: cluster_name(),
+                cluster: cluster.name.to_string(),
                 reason: match object.kind.as_str() {
                     "Namespace" => reason.or_else(|| cleared.kept.clone()),
                     _ => reason,
@@ -124,12 +93,16 @@ async fn end(run: &Run<'_>, cluster: &Cluster, cleared: Cleared, report: &mut Re
 }
 
 /// What install changed of others' objects, as long as the objects themselves still show it.
-async fn forced(scope: &Scope<'_>) -> Result<Vec<(ObjectId, Vec<String>)>> {
+async fn forced(scope: &Scope<'_>) -> Result<Vec<Forced>> {
     let mut found = Vec::new();
     for (key, fields) in scope.record.all_forced() {
         let live = write::read(scope, &key.object(), &key.id()).await?;
         if live.is_some_and(|live| ownership::applied_fields(&live).is_some()) {
-            found.push((key.id(), fields));
+            found.push(Forced {
+                cluster: scope.cluster.name.to_string(),
+                object: key.id(),
+                fields,
+            });
         }
     }
     Ok(found)

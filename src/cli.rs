@@ -19,6 +19,8 @@ pub use file::{FleetFile, read};
 pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};
 pub use images::Images;
 pub use render::Render;
+#[cfg(test)]
+pub use scripts::Shell;
 pub use scripts::{Completions, Man, complete, completions, man, parse};
 
 /// Install, verify and remove one multi-cluster Kiali for Istio ambient clusters

@@ -10,12 +10,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::cli::{self, Cli, ClusterFlags, Command, Global, Remotes};
 use crate::deadline::Deadline;
-use crate::document::{self, Ended};
 use crate::guide::Step;
 use crate::images::Images;
 use crate::interrupt::Work;
@@ -25,6 +23,7 @@ use crate::k8s::{Choices, Scope};
 use crate::mesh::{Member, Members, Mesh};
 use crate::options::Options;
 use crate::progress::Message;
+use crate::result::{CompletionsResult, Ended, ExplainResult, ImagesResult, ManResult};
 use crate::run::{LeftOut, Run};
 use crate::{files, last_install, planned, progress, ui};
 
@@ -54,26 +53,21 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Status(args) => look::status(args, &global, work).await,
         Command::Dashboard(args) => look::dashboard(args, &global).await,
         Command::Cleanup(args) => cleanup::cleanup(args, &global, work).await,
-        Command::Explain(args) => {
-            ui::explained(args.code);
-            Ok(Ended::done(document::explained(args.code)))
-        }
+        Command::Explain(args) => Ok(ExplainResult::of(args.code).into()),
         Command::Version(args) => look::version(args, &global, work).await,
         Command::Images(args) => {
             let images = Options::default().with(&args.asked()).images();
-            ui::images(&images);
-            Ok(Ended::done(json!({"images": document::images(&images)})))
+            Ok(ImagesResult::of(&images).into())
         }
         Command::Completions(args) => {
-            let script = cli::completions(args.shell)?;
-            ui::script(&script);
             let shell = args.shell.name();
-            Ok(Ended::done(json!({"shell": shell, "script": script})))
+            let script = cli::completions(args.shell)?;
+            Ok(CompletionsResult { shell, script }.into())
         }
         Command::Man(args) => {
             let pages = cli::man(&args.folder)?;
-            let found = json!({"folder": args.folder.display().to_string(), "pages": pages});
-            Ok(Ended::done(found))
+            let folder = args.folder.display().to_string();
+            Ok(ManResult { folder, pages }.into())
         }
     }
 }

@@ -11,9 +11,9 @@ use futures::future::join_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
-use crate::document::Ended;
 use crate::k8s::lease::Lease;
 use crate::mesh::Mesh;
+use crate::result::Ended;
 use crate::ui;
 
 /// Time limit for draining, so that the command ends within two seconds.
@@ -100,8 +100,8 @@ impl Signals {
     /// Waits for the next signal and returns the exit that it asks for.
     async fn next(&mut self) -> Ended {
         tokio::select! {
-            _ = self.interrupt.recv() => Ended::interrupted(130),
-            _ = self.terminate.recv() => Ended::interrupted(143),
+            _ = self.interrupt.recv() => Ended::Interrupted { code: 130 },
+            _ = self.terminate.recv() => Ended::Interrupted { code: 143 },
         }
     }
 }

@@ -8,7 +8,6 @@ mod code;
 mod commands;
 mod dashboard;
 mod deadline;
-mod document;
 mod files;
 mod folder;
 #[cfg(test)]
@@ -31,6 +30,7 @@ mod problem;
 mod progress;
 mod remembered;
 mod render;
+mod result;
 mod run;
 mod shell;
 mod status;
@@ -46,9 +46,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use self::cli::{Cli, Global, LogFormat, Output};
-use self::document::Ended;
 use self::interrupt::Work;
 use self::problem::Exit;
+use self::result::Ended;
 use self::ui::{Form, Log, Manner};
 
 /// All that the program does, from the arguments of the process to its exit code.
@@ -71,12 +71,9 @@ fn run() -> u8 {
         mesh::set_request_logger(ui::request);
     }
     let kind = cli.command.kind();
-    let ended = ended(cli).unwrap_or_else(|error| {
-        ui::error(&error);
-        Ended::failed(&error)
-    });
-    ui::document(&ended.document(kind));
-    ended.code
+    let ended = ended(cli).unwrap_or_else(|error| Ended::failed(&[error]));
+    ui::conclude(&ended, kind);
+    ended.code()
 }
 
 fn manner(global: &Global) -> Manner {

@@ -104,14 +104,6 @@ impl Mesh {
         self.all().filter(move |cluster| cluster.uid != than.uid)
     }
 
-    pub fn without(&self, gone: impl Fn(&Cluster) -> bool) -> Mesh {
-        let remotes = self.remotes.iter().filter(|remote| !gone(remote));
-        Mesh {
-            home: self.home.clone(),
-            remotes: remotes.cloned().collect(),
-        }
-    }
-
     /// Names for messages: "cluster1, cluster2".
     pub fn names(&self) -> String {
         let names = self.all().map(|c| c.name.as_str()).collect::<Vec<_>>();

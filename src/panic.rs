@@ -5,6 +5,7 @@ use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::problem::{Exit, bug};
+use crate::result::Failure;
 use crate::ui;
 
 static SEEN: AtomicBool = AtomicBool::new(false);
@@ -14,7 +15,7 @@ pub fn tell() {
     std::panic::set_hook(Box::new(|panic| {
         // Only the first panic counts; others follow from it.
         if !SEEN.swap(true, Ordering::Relaxed) {
-            ui::error(&bug(&place(panic)).into());
+            ui::error(&Failure::of(&bug(&place(panic)).into()));
         }
     }));
 }

@@ -4,6 +4,7 @@ mod hop;
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::guide::Step;
@@ -46,8 +47,15 @@ impl fmt::Display for ObjectId {
     }
 }
 
+impl Serialize for ObjectId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// What an event is about: a step of an install, or a hop of `verify`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Part {
     Step(Step),
     Hop(Hop),

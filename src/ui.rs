@@ -10,6 +10,8 @@ macro_rules! say {
 
 mod aside;
 mod check;
+mod cleanup;
+mod conclude;
 mod line;
 mod live;
 mod out;
@@ -24,19 +26,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use aside::{error, left_out, note, put_off, refused, request};
-pub use check::{allowed, checked, clusters, codes, explained, given};
-pub use out::{Form, Log, Manner, behave, document};
-pub use plan::planned;
+pub use aside::{error, note, put_off, refused, request};
+pub use check::{clusters, findings, given};
+pub use conclude::conclude;
+pub use out::{Form, Log, Manner, behave};
 pub use print::{broken, ended};
-pub use report::{address, cleaned, installed, interrupted, rendered, statuses, verified};
-pub use version::{images, installed_versions, not_asked, script, version};
+pub use report::{address, interrupted};
+pub use version::version;
 
 use self::line::Line;
 use self::live::Live;
-use crate::document;
 use crate::mesh::ClusterName;
 use crate::progress::{Event, Message, ObjectId, Part};
+use crate::result;
 
 /// A wait is only worth a line when it lasts.
 const PATIENT: Duration = Duration::from_secs(1);
@@ -99,7 +101,7 @@ pub async fn show(mut events: UnboundedReceiver<Message>) {
         match message {
             None => return,
             Some(message) if manner.form == Form::Jsonl => {
-                out::event(&document::event(&message, screen.started.elapsed()));
+                out::event(&result::Event::of(&message, screen.started.elapsed()));
             }
             Some(_) if manner.quiet => {}
             Some(message) => screen.take(message),
@@ -115,7 +117,7 @@ pub async fn show_notes(mut events: UnboundedReceiver<Message>) {
             continue;
         };
         if out::manner().form == Form::Jsonl {
-            out::event(&document::event(&message, started.elapsed()));
+            out::event(&result::Event::of(&message, started.elapsed()));
         } else {
             aside::note(&format!("{}: {}: {text}", message.cluster, message.part));
         }

@@ -12,6 +12,7 @@ mod view;
 use std::pin::pin;
 
 use futures::future::{Either, select};
+use serde::Serialize;
 
 pub use self::report::report;
 use self::report::report_all;
@@ -25,12 +26,13 @@ use crate::status::{self, Row};
 use crate::steps::aggregate_metrics::Federation;
 
 /// The result for one hop: what was seen, or what is wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Finding {
     pub hop: Hop,
+    pub verdict: Verdict,
     /// None if the finding is not about a single cluster.
     pub cluster: Option<ClusterName>,
-    pub verdict: Verdict,
+    #[serde(rename = "message")]
     pub text: String,
 }
 

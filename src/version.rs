@@ -4,6 +4,7 @@ use anyhow::Result;
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
+use serde::Serialize;
 
 use crate::guide::{ISTIO_NAMESPACE, Step};
 use crate::k8s::request::send_opt;
@@ -11,6 +12,7 @@ use crate::mesh::{Cluster, ClusterName};
 use crate::progress::ObjectId;
 use crate::run::Run;
 
+#[derive(Debug, Serialize)]
 pub struct Installed {
     pub cluster: ClusterName,
     pub object: ObjectId,

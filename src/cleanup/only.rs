@@ -6,7 +6,7 @@
 use anyhow::Result;
 use futures::future::{join_all, try_join_all};
 
-use super::{Cleared, Report, away, clear, end, open};
+use super::{Cleared, ClusterObject, Report, away, clear, end, open};
 use crate::guide::Step;
 use crate::k8s::apply::Outcome;
 use crate::k8s::{kinds, ownership, record};
@@ -84,7 +84,7 @@ async fn let_go(
     run: &Run<'_>,
     leaving: &[ClusterName],
     given: &[ClusterName],
-) -> Result<Vec<(String, ObjectId)>> {
+) -> Result<Vec<ClusterObject>> {
     let home = &run.mesh.home;
     let view = async {
         let secret = step(run, Step::RemoteSecret, home, async |s| {
@@ -111,7 +111,10 @@ async fn let_go(
         aggregate_metrics::take_out(&s, leaving).await
     });
     let (view, metrics) = tokio::try_join!(view, metrics)?;
-    let on_home = |id| (home.name.to_string(), id);
+    let on_home = |object| ClusterObject {
+        cluster: home.name.to_string(),
+        object,
+    };
     Ok(view.into_iter().chain(metrics).map(on_home).collect())
 }
 
@@ -137,7 +140,7 @@ async fn cleared(run: &Run<'_>, remote: &Cluster) -> Cleared {
 }
 
 /// What home's record says besides is as it was.
-async fn recorded(run: &Run<'_>, leaving: &[ClusterName]) -> Result<Option<(String, ObjectId)>> {
+async fn recorded(run: &Run<'_>, leaving: &[ClusterName]) -> Result<Option<ClusterObject>> {
     let home = &run.mesh.home;
     let scope = run.on(Step::Namespace, home);
     if scope.record.entries().is_empty() {
@@ -149,8 +152,10 @@ async fn recorded(run: &Run<'_>, leaving: &[ClusterName]) -> Result<Option<(Stri
         record::finish(&scope).await?;
     }
     let changes = known.iter().any(|(name, _)| leaving.contains(name));
-    let id = ObjectId::new("ConfigMap", run.namespace, record::NAME);
-    Ok(changes.then(|| (home.name.to_string(), id)))
+    Ok(changes.then(|| ClusterObject {
+        cluster: home.name.to_string(),
+        object: ObjectId::new("ConfigMap", run.namespace, record::NAME),
+    }))
 }
 
 fn words(names: &[ClusterName]) -> String {

@@ -3,16 +3,15 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use serde_json::json;
 
 use super::{members, named, shown};
-use crate::cleanup::{self, Report};
+use crate::cleanup;
 use crate::cli::{self, Clusters, Global};
-use crate::document::{self, Ended};
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Absent, ClusterName, Istiod, Member, Members, Mesh};
 use crate::problem::{self, Exit, Problem};
+use crate::result::{self, CleanupResult, Ended};
 use crate::{last_install, ui};
 
 pub async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<Ended> {
@@ -35,15 +34,9 @@ pub async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result
         cleanup::cleanup(run, &forgotten).await
     })
     .await?;
-    let clean = ui::cleaned(&mesh.names(), &report, args.dry_run, started.elapsed());
-    Ok(ended(clean, &mesh, &report, args.dry_run))
-}
-
-fn ended(clean: bool, mesh: &Mesh, report: &Report, dry_run: bool) -> Ended {
-    let mut found = document::removed(report);
-    found["clusters"] = document::clusters(mesh);
-    found["dryRun"] = json!(dry_run);
-    Ended::by(clean, Exit::Partial, found)
+    let (clusters, names) = (result::Cluster::all(&mesh), mesh.names());
+    let took = started.elapsed();
+    Ok(CleanupResult::of(report, clusters, args.dry_run, names, took).into())
 }
 
 async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work) -> Result<Ended> {
@@ -66,7 +59,7 @@ async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work
     let remotes = mesh.remotes.iter().map(|remote| remote.name.clone());
     let gone = remotes.chain(forgotten).collect::<Vec<_>>();
     let names = gone.iter().map(ClusterName::as_str).collect::<Vec<_>>();
-    let clean = ui::cleaned(&names.join(", "), &report, args.dry_run, started.elapsed());
+    let took = started.elapsed();
     if report.failures.is_empty()
         && !args.dry_run
         && let Err(error) = last_install::forget(&mesh.home, &gone)
@@ -75,7 +68,8 @@ async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work
             "the removed remotes are still remembered, so pass the other clusters to the next commands: {error:#}"
         ));
     }
-    Ok(ended(clean, &mesh, &report, args.dry_run))
+    let (clusters, names) = (result::Cluster::all(&mesh), names.join(", "));
+    Ok(CleanupResult::of(report, clusters, args.dry_run, names, took).into())
 }
 
 /// Home as at the last install, unless it is named.

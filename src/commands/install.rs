@@ -3,31 +3,33 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use serde_json::json;
 
 use super::{members, noted, shown, with_remembered};
 use crate::check::Finding;
 use crate::cli::{self, Global};
 use crate::code::Code;
-use crate::document::{self, Ended};
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Istiod, Members, Mesh};
-use crate::options::{Asked, Options};
-use crate::problem::{self, Exit, Problem};
+use crate::options::Asked;
+use crate::plan::Plan;
+use crate::problem::{Exit, Problem};
 use crate::remembered::Chosen;
+use crate::result::{
+    Change, CheckResult, Cluster, CodesResult, Ended, InstallResult, Installed, PlanResult,
+    Unreachable,
+};
 use crate::run::{LeftOut, Run};
 use crate::{check, install, last_install, plan, remembered, ui};
 
 pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<Ended> {
     let (false, Some(fleet)) = (args.list, args.fleet) else {
-        ui::codes();
-        return Ok(Ended::done(json!({"codes": document::codes()})));
+        return Ok(CodesResult::all().into());
     };
     let members = members(fleet.ctx1, fleet.remotes, global)?;
     let mesh = match connected(&members, fleet.allow_loopback).await {
         Ok(mesh) => with_remembered(mesh, &global.namespace).await,
-        Err(ended) => return Ok(ended),
+        Err(errors) => return Ok(Ended::failed(&errors)),
     };
     ui::given(&mesh);
     let asked = args.images.asked();
@@ -41,11 +43,12 @@ pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<End
         anyhow::Ok(checked.findings)
     })
     .await?;
-    let found = json!({
-        "clusters": document::clusters(&mesh), "findings": document::findings(&findings),
-    });
-    let good = ui::checked(&findings, args.strict);
-    Ok(Ended::by(good, Exit::Preflight, found))
+    let result = CheckResult {
+        clusters: Cluster::all(&mesh),
+        findings,
+        strict: args.strict,
+    };
+    Ok(result.into())
 }
 
 pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result<Ended> {
@@ -64,14 +67,16 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
     };
     let members = members(fleet.ctx1, fleet.remotes, global)?;
     let connected = match keep_going {
-        true => reached(&members, fleet.allow_loopback).await,
+        true => reached(&members, fleet.allow_loopback)
+            .await
+            .map_err(|error| vec![error]),
         false => connected(&members, fleet.allow_loopback)
             .await
             .map(|mesh| (mesh, LeftOut::default())),
     };
     let (mesh, left_out) = match connected {
         Ok((mesh, left_out)) => (with_remembered(mesh, &global.namespace).await, left_out),
-        Err(ended) => return Ok(ended),
+        Err(errors) => return Ok(Ended::failed(&errors)),
     };
     let choices = Choices {
         force_conflicts,
@@ -104,50 +109,59 @@ async fn written(
     wanted: &Wanted,
 ) -> Result<Ended> {
     let started = Instant::now();
-    let mut remembered = true;
-    let mut findings = Vec::new();
-    let mut options = Options::default();
-    let mut changes = Vec::new();
-    let begun = shown(mesh, global, choices, work, async |run| -> Result<bool> {
+    let (options, findings, begun) = shown(mesh, global, choices, work, async |run| {
         let chosen = chosen(run, &wanted.options).await?;
         let mut run = Run {
             left_out: &left_out,
             ..chosen.of(run)
         };
-        options = run.options.clone();
         let checked = check::check(&run, &wanted.skip).await?;
-        findings = checked.findings;
         run.seen = &checked.seen;
-        let run = &run;
-        if !ui::allowed(&findings, !stops(run, &findings)) {
-            return Ok(false);
-        }
-        // Before the first write: an install that is interrupted can be cleaned up like any other.
-        if let Err(error) = last_install::remember(members, run) {
-            remembered = false;
-            ui::note(&format!(
-                "cannot remember the clusters, so pass them to the other commands too: {error:#}"
-            ));
-        }
-        install::install(run).await?;
-        changes = plan::changes(run);
-        Ok(true)
+        let (run, findings) = (&run, checked.findings);
+        let stops = stops(run, &findings);
+        ui::findings(&findings, stops);
+        let begun = match stops {
+            true => None,
+            false => Some(begin(run, members).await?),
+        };
+        anyhow::Ok((run.options.clone(), findings, begun))
     })
     .await?;
-    let mut found = json!({
-        "clusters": document::clusters(mesh), "findings": document::findings(&findings),
-        "options": options.values(),
-    });
-    if !begun {
-        return Ok(Ended::by(false, Exit::Preflight, found));
-    }
-    let seen = mesh.without(|remote| left_out.has(&remote.name));
     let left_out = left_out.into_all();
-    found["changes"] = document::changes(&changes);
-    found["leftOut"] = document::unreachable(&left_out);
-    ui::installed(&seen, remembered, started.elapsed());
-    ui::left_out(&left_out);
-    Ok(Ended::by(left_out.is_empty(), Exit::Partial, found))
+    let installed = begun.map(|Begun { remembered, plans }| Installed {
+        changes: Change::all(plans),
+        left_out: Unreachable::all(&left_out),
+        remembered,
+        took: started.elapsed(),
+    });
+    let result = InstallResult {
+        clusters: Cluster::all(mesh),
+        findings,
+        options,
+        installed,
+    };
+    Ok(result.into())
+}
+
+/// What the writing part of an install tells.
+struct Begun {
+    remembered: bool,
+    plans: Vec<Plan>,
+}
+
+async fn begin(run: &Run<'_>, members: &Members) -> Result<Begun> {
+    // Before the first write: an install that is interrupted can be cleaned up like any other.
+    let remembered = last_install::remember(members, run);
+    if let Err(error) = &remembered {
+        ui::note(&format!(
+            "cannot remember the clusters, so pass them to the other commands too: {error:#}"
+        ));
+    }
+    install::install(run).await?;
+    Ok(Begun {
+        remembered: remembered.is_ok(),
+        plans: plan::changes(run),
+    })
 }
 
 /// Whether the run ends here. A remote that cannot be installed on is left out where the others go on.
@@ -181,64 +195,50 @@ async fn planned(
     wanted: &Wanted,
     exit_code: bool,
 ) -> Result<Ended> {
-    let mut findings = Vec::new();
-    let plans = noted(mesh, global, choices, work, async |run| -> Result<_> {
+    let (findings, plans) = noted(mesh, global, choices, work, async |run| {
         let chosen = chosen(run, &wanted.options).await?;
         let mut run = chosen.of(run);
         let checked = check::check(&run, &wanted.skip).await?;
-        findings = checked.findings;
         run.seen = &checked.seen;
-        let allowed = !findings.iter().any(Finding::is_error);
-        match ui::allowed(&findings, allowed) {
-            true => plan::plan(&run).await.map(Some),
-            false => Ok(None),
-        }
+        let findings = checked.findings;
+        let stops = findings.iter().any(Finding::is_error);
+        ui::findings(&findings, stops);
+        let plans = match stops {
+            true => None,
+            false => Some(plan::plan(&run).await?),
+        };
+        anyhow::Ok((findings, plans))
     })
     .await?;
-    let mut found = json!({
-        "clusters": document::clusters(mesh), "findings": document::findings(&findings),
-    });
-    let Some(plans) = plans else {
-        return Ok(Ended::by(false, Exit::Preflight, found));
+    let result = PlanResult {
+        clusters: Cluster::all(mesh),
+        findings,
+        changes: plans.map(Change::all),
+        exit_code,
     };
-    found["changes"] = document::changes(&plans);
-    let writes = ui::planned(&plans);
-    Ok(Ended::by(!writes || !exit_code, Exit::Changes, found))
+    Ok(result.into())
 }
 
 /// Those that answer: a home must, a remote need not.
-async fn reached(members: &Members, allow_loopback: bool) -> Result<(Mesh, LeftOut), Ended> {
-    let reached = async {
-        let (mesh, mut absent) = mesh::connect_reachable(members, Istiod::Required).await?;
-        ui::clusters(&mesh);
-        check::usable_addresses(&mesh, allow_loopback)?;
-        for one in &mut absent {
-            // What it was called when it answered.
-            if let Some(name) = last_install::name(&one.context) {
-                one.name = name;
-            }
+async fn reached(members: &Members, allow_loopback: bool) -> Result<(Mesh, LeftOut)> {
+    let (mesh, mut absent) = mesh::connect_reachable(members, Istiod::Required).await?;
+    ui::clusters(&Cluster::all(&mesh));
+    check::usable_addresses(&mesh, allow_loopback)?;
+    for one in &mut absent {
+        // What it was called when it answered.
+        if let Some(name) = last_install::name(&one.context) {
+            one.name = name;
         }
-        anyhow::Ok((mesh, LeftOut::of(absent)))
-    };
-    reached.await.map_err(|error| {
-        ui::error(&error);
-        Ended::failed(&error)
-    })
+    }
+    Ok((mesh, LeftOut::of(absent)))
 }
 
-/// With all that keeps any of the clusters from it, told.
-async fn connected(members: &Members, allow_loopback: bool) -> Result<Mesh, Ended> {
-    let connected = mesh::connect_each(members).await.and_then(|mesh| {
-        ui::clusters(&mesh);
-        let usable = check::usable_addresses(&mesh, allow_loopback);
-        usable
-            .map(|()| mesh)
-            .map_err(|problem| vec![problem.into()])
-    });
-    connected.map_err(|errors| {
-        errors.iter().for_each(ui::error);
-        let exit = errors.iter().find_map(problem::find).map(|p| p.exit);
-        let found = json!({"errors": document::failures(&errors)});
-        Ended::by(false, exit.unwrap_or(Exit::Unexpected), found)
-    })
+/// Or all that keeps any of the clusters from it.
+async fn connected(members: &Members, allow_loopback: bool) -> Result<Mesh, Vec<anyhow::Error>> {
+    let mesh = mesh::connect_each(members).await?;
+    ui::clusters(&Cluster::all(&mesh));
+    match check::usable_addresses(&mesh, allow_loopback) {
+        Ok(()) => Ok(mesh),
+        Err(problem) => Err(vec![problem.into()]),
+    }
 }

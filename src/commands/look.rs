@@ -3,19 +3,20 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use serde_json::json;
 
 use super::{bookkeeping, members, shown, with_remembered};
 use crate::cli::{self, Clusters, Global};
 use crate::dashboard::Dashboard;
 use crate::deadline::Deadline;
-use crate::document::{self, Ended};
 use crate::guide::Step;
 use crate::images::Images;
 use crate::interrupt::Work;
 use crate::k8s::{Choices, Scope};
 use crate::mesh::{self, Istiod, Members};
-use crate::problem::Exit;
+use crate::result::{
+    Cluster, DashboardResult, Ended, StatusResult, Unreachable, VerifyResult, VersionResult,
+    Versions,
+};
 use crate::verify::{self, Finding, Hop};
 use crate::{last_install, limit, progress, remembered, status, ui, version};
 
@@ -44,10 +45,12 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
         verify::verify(run, &expected, with_traffic).await
     })
     .await;
-    let findings = [findings, proven].concat();
-    let found = json!({"clusters": document::clusters(&mesh), "hops": document::hops(&findings)});
-    let verified = ui::verified(&findings, started.elapsed());
-    Ok(Ended::by(verified, Exit::NotVerified, found))
+    let result = VerifyResult {
+        clusters: Cluster::all(&mesh),
+        hops: [findings, proven].concat(),
+        took: started.elapsed(),
+    };
+    Ok(result.into())
 }
 
 pub async fn status(args: Clusters, global: &Global, work: &Work) -> Result<Ended> {
@@ -65,21 +68,20 @@ pub async fn status(args: Clusters, global: &Global, work: &Work) -> Result<Ende
         status::status(run).await
     })
     .await;
-    let found = json!({
-        "clusters": document::clusters(&mesh), "components": document::components(&rows),
-        "unreachable": document::unreachable(&absent),
-    });
-    let ready = ui::statuses(&rows, &absent);
-    Ok(Ended::by(ready, Exit::Unexpected, found))
+    let result = StatusResult {
+        clusters: Cluster::all(&mesh),
+        components: rows.into_iter().map(Into::into).collect(),
+        unreachable: Unreachable::all(&absent),
+    };
+    Ok(result.into())
 }
 
 /// Of the clusters only where some are named, or remembered and to be found: the program's own needs none.
 pub async fn version(args: cli::Version, global: &Global, work: &Work) -> Result<Ended> {
     ui::version();
     let named = args.clusters.ctx1.is_some() || args.clusters.remotes.file.is_some();
-    let alone = json!({"client": document::VERSION});
     if args.client {
-        return Ok(Ended::done(alone));
+        return Ok(VersionResult::of_client(None).into());
     }
     let members = members(args.clusters.ctx1, args.clusters.remotes, global);
     let known = match members {
@@ -87,12 +89,11 @@ pub async fn version(args: cli::Version, global: &Global, work: &Work) -> Result
         Err(error) => Err(error),
     };
     let members = match known {
-        Err(_) if !named && !last_install::exists() => return Ok(Ended::done(alone)),
+        Err(_) if !named && !last_install::exists() => {
+            return Ok(VersionResult::of_client(None).into());
+        }
         Err(error) if !named => {
-            ui::not_asked(&error);
-            let why = format!("{error:#}");
-            let found = json!({"client": document::VERSION, "notAsked": why});
-            return Ok(Ended::done(found));
+            return Ok(VersionResult::of_client(Some(format!("{error:#}"))).into());
         }
         members => members?,
     };
@@ -102,14 +103,13 @@ pub async fn version(args: cli::Version, global: &Global, work: &Work) -> Result
         tokio::try_join!(version::installed(run), remembered::last(run))
     });
     let (installed, options) = looked.await?;
-    let options = options.unwrap_or_default();
-    let found = json!({
-        "client": document::VERSION, "clusters": document::clusters(&mesh),
-        "installed": document::installed(&installed), "options": options.values(),
-        "unreachable": document::unreachable(&absent),
-    });
-    let complete = ui::installed_versions(&mesh, &installed, &options, &absent);
-    Ok(Ended::by(complete, Exit::Unreachable, found))
+    let versions = Versions {
+        clusters: Cluster::all(&mesh),
+        installed,
+        options: options.unwrap_or_default(),
+        unreachable: Unreachable::all(&absent),
+    };
+    Ok(VersionResult::of_clusters(versions).into())
 }
 
 pub async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<Ended> {
@@ -147,5 +147,5 @@ pub async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<Ended> {
     dashboard
         .serve(&scope, |trouble| ui::note(&trouble))
         .await?;
-    Ok(Ended::done(json!({})))
+    Ok(DashboardResult {}.into())
 }

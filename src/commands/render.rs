@@ -1,13 +1,11 @@
 //! `render`: no cluster and no kubeconfig.
 
 use anyhow::Result;
-use serde_json::json;
 
 use crate::cli::{self, Global};
-use crate::document::Ended;
 use crate::options::Options;
 use crate::render::{self, RenderOptions};
-use crate::ui;
+use crate::result::{Ended, RenderResult};
 
 pub fn render(args: cli::Render, global: &Global) -> Result<Ended> {
     let (targets, store) = (args.targets(), args.store());
@@ -23,10 +21,7 @@ pub fn render(args: cli::Render, global: &Global) -> Result<Ended> {
     };
     let files = render::files(&wanted)?;
     render::write(&args.out, &files, args.force)?;
-    let paths = files
-        .keys()
-        .map(|path| args.out.join(path).display().to_string());
-    let paths = paths.collect::<Vec<_>>();
-    ui::rendered(&paths);
-    Ok(Ended::done(json!({"files": paths})))
+    let paths = files.keys().map(|path| args.out.join(path));
+    let files = paths.map(|path| path.display().to_string()).collect();
+    Ok(RenderResult { files }.into())
 }

@@ -2,6 +2,7 @@
 //! finds when it may not write.
 
 use anyhow::Result;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{Scope, kinds};
@@ -17,10 +18,11 @@ const NOT_ASKED_FOR: [&str; 5] = [
     "uid",
 ];
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
     pub step: Step,
     pub object: ObjectId,
+    #[serde(rename = "action")]
     pub what: What,
     /// What becomes of an object that is there.
     pub fields: Vec<Field>,
@@ -42,7 +44,7 @@ pub enum What {
 }
 
 /// One field of an object. Both values are None where they are a secret.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Field {
     /// As `jsonpath` takes it: `.spec.replicas`.
     pub path: String,
@@ -66,6 +68,12 @@ impl What {
 
     pub fn is_write(self) -> bool {
         !matches!(self, What::Reuse | What::Keep)
+    }
+}
+
+impl Serialize for What {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
     }
 }
 

@@ -1,5 +1,7 @@
 //! What `verify` proves, by which progress and results name it.
 
+use serde::{Serialize, Serializer};
+
 /// A hop of the way from a ztunnel to Kiali's graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hop {
@@ -30,6 +32,12 @@ impl Hop {
     }
 }
 
+impl Serialize for Hop {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.title())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Holds,
@@ -53,5 +61,11 @@ impl Verdict {
     /// Whether a fleet of which it is said is not verified.
     pub fn fails(self) -> bool {
         matches!(self, Verdict::Broken | Verdict::Unproven)
+    }
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
     }
 }

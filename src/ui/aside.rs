@@ -1,17 +1,33 @@
 //! What is said to people beside the result, on stderr.
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::out;
 use super::report::{BAD, DIM};
 use super::text::Text;
-use crate::document;
-use crate::mesh::{Absent, Mesh, RequestLog};
-use crate::problem;
+use crate::mesh::{Mesh, RequestLog};
+use crate::result::{Failure, Unreachable};
+
+/// A line, as a program reads it.
+#[derive(Serialize)]
+struct Said<'a> {
+    message: &'a str,
+}
+
+/// A request, as a program reads it.
+#[derive(Serialize)]
+struct Request<'a> {
+    method: &'a str,
+    server: &'a str,
+    path: &'a str,
+    /// None: no answer.
+    status: Option<u16>,
+    milliseconds: u64,
+}
 
 /// One line to people, beside the result.
 pub fn note(text: &str) {
-    out::tell("info", &text.into(), json!({"message": text}));
+    out::tell("info", &text.into(), Said { message: text });
 }
 
 /// The same, of interest only while it runs.
@@ -37,43 +53,45 @@ pub fn request(heard: &RequestLog<'_>) {
     };
     let text = format!("{method} {server}{path} {answer} {milliseconds} ms");
     let text = Text::new().styled(DIM, text);
-    let fields = json!({
-        "method": method.as_str(), "server": server, "path": path,
-        "status": status.map(|status| status.as_u16()), "milliseconds": milliseconds,
-    });
+    let fields = Request {
+        method: method.as_str(),
+        server,
+        path,
+        status: status.map(|status| status.as_u16()),
+        milliseconds,
+    };
     out::tell("debug", &text, fields);
 }
 
 /// The cause with its chain, and the command that fixes it.
-pub fn error(error: &anyhow::Error) {
-    let code = problem::find(error).and_then(|p| p.code);
-    let code = code.map(|code| format!("[{code}]")).unwrap_or_default();
+pub fn error(error: &Failure) {
+    let code = error
+        .code
+        .map(|code| format!("[{code}]"))
+        .unwrap_or_default();
     told(&format!("error{code}:"), error, "");
 }
 
 /// What was typed and not understood, with characters that the parser's own words never have.
 pub fn refused(words: &str) {
-    out::tell(
-        "error",
-        &Text::new().lines(words),
-        json!({"message": words}),
-    );
+    let text = Text::new().lines(words);
+    out::tell("error", &text, Said { message: words });
 }
 
 /// Remotes that an install did without.
-pub fn left_out(absent: &[Absent]) {
-    for one in absent {
-        told("left out:", &one.error, &format!("{}: ", one.name));
+pub fn left_out(remotes: &[Unreachable]) {
+    for one in remotes {
+        told("left out:", &one.error, &format!("{}: ", one.cluster));
     }
 }
 
-fn told(word: &str, error: &anyhow::Error, whose: &str) {
+fn told(word: &str, error: &Failure, whose: &str) {
     let mut text = Text::new().styled(BAD, word).plain(" ");
-    text = text.plain(whose).lines(format!("{error:#}"));
-    if let Some(fix) = problem::find(error).and_then(|p| p.fix.as_ref()) {
+    text = text.plain(whose).lines(&error.message);
+    if let Some(fix) = &error.fix {
         text = text.own("\n  ").styled(DIM, "fix:").plain(" ").plain(fix);
     }
-    out::tell("error", &text, document::failure(error));
+    out::tell("error", &text, error);
 }
 
 /// What servers that were busy cost.

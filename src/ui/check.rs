@@ -8,20 +8,17 @@ use super::report::{BAD, DIM, GOOD};
 use super::text::Text;
 use crate::check::Finding;
 use crate::code::{Code, Severity};
-use crate::document;
 use crate::mesh::Mesh;
+use crate::result::{CheckResult, Cluster, CodesResult, ExplainResult};
 
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
 
 /// Which contexts were taken, by what they lead to.
-pub fn clusters(mesh: &Mesh) {
-    let roles = std::iter::once("home").chain(std::iter::repeat("remote"));
-    for (role, cluster) in roles.zip(mesh.all()) {
+pub fn clusters(clusters: &[Cluster]) {
+    for cluster in clusters {
         remark(&format!(
-            "{role:<6}  {:<12}  context {}  {}",
-            cluster.name.to_string(),
-            cluster.context,
-            cluster.server
+            "{:<6}  {:<12}  context {}  {}",
+            cluster.role, cluster.name, cluster.context, cluster.server
         ));
     }
 }
@@ -35,36 +32,31 @@ pub fn given(mesh: &Mesh) {
     ));
 }
 
-/// Whether an install may begin; what speaks against it is told, and what is only worth to be known.
-pub fn allowed(findings: &[Finding], allowed: bool) -> bool {
+/// What the check before an install found, and whether the install stops there.
+pub fn findings(findings: &[Finding], stops: bool) {
     for finding in findings {
         let level = match finding.is_error() {
             true => Severity::Error,
             false => Severity::Warning,
         };
-        out::tell(
-            &level.to_string(),
-            &block(finding),
-            document::finding(finding),
-        );
+        out::tell(&level.to_string(), &block(finding), finding);
     }
-    if !allowed {
+    if stops {
         note("nothing was written");
     }
-    allowed
 }
 
-/// The result of a check; whether it is good.
-pub fn checked(findings: &[Finding], strict: bool) -> bool {
+/// The result of a check.
+pub fn checked(result: &CheckResult) {
+    let findings = &result.findings;
     for finding in findings {
         out::result(block(finding));
     }
     let errors = findings.iter().filter(|finding| finding.is_error()).count();
     let warnings = findings.iter().filter(|f| f.is_warning()).count();
-    let good = errors == 0 && !(strict && warnings > 0);
-    let (style, word) = match good {
-        true => (GOOD, "Ready to install"),
-        false => (BAD, "Not ready"),
+    let (style, word) = match result.exit() {
+        None => (GOOD, "Ready to install"),
+        Some(_) => (BAD, "Not ready"),
     };
     let skipped = findings.len() - errors - warnings;
     let plural = |count| if count == 1 { "" } else { "s" };
@@ -78,13 +70,12 @@ pub fn checked(findings: &[Finding], strict: bool) -> bool {
     let counts = counts.collect::<Vec<_>>().join(", ");
     let colon = if counts.is_empty() { "" } else { ": " };
     out::result(Text::new().styled(style, word).plain(colon).plain(counts));
-    good
 }
 
 fn block(finding: &Finding) -> Text {
     let (style, word) = match finding.skipped {
         true => (DIM, "skipped"),
-        false => look(finding.code),
+        false => look(finding.severity),
     };
     let Finding {
         code,
@@ -92,7 +83,7 @@ fn block(finding: &Finding) -> Text {
         object,
         cause,
         fix,
-        skipped: _,
+        ..
     } = finding;
     Text::new()
         .styled(style, format!("{word}[{code}]:"))
@@ -103,8 +94,8 @@ fn block(finding: &Finding) -> Text {
         .plain(format!(" {fix}"))
 }
 
-fn look(code: Code) -> (Style, &'static str) {
-    match code.severity() {
+fn look(severity: Severity) -> (Style, &'static str) {
+    match severity {
         Severity::Error => (BAD, "error"),
         Severity::Warning => (DOUBTFUL, "warning"),
         Severity::Note => (DIM, "note"),
@@ -112,18 +103,18 @@ fn look(code: Code) -> (Style, &'static str) {
 }
 
 /// All that can be found.
-pub fn codes() {
-    for code in Code::ALL {
-        let (style, word) = look(*code);
-        let text = Text::from(format!("{code}  ")).styled(style, format!("{word:<7}"));
-        out::result(text.plain("  ").own(code.title()));
+pub fn codes(result: &CodesResult) {
+    for known in &result.codes {
+        let (style, word) = look(known.severity);
+        let text = Text::from(format!("{}  ", known.code)).styled(style, format!("{word:<7}"));
+        out::result(text.plain("  ").own(known.title));
     }
 }
 
 /// The whole of one.
-pub fn explained(code: Code) {
-    let (style, word) = look(code);
-    let text = Text::new().styled(style, format!("{word}[{code}]:"));
-    let text = text.plain(" ").own(code.title());
-    out::result(text.own("\n\n").own(code.text()));
+pub fn explained(result: &ExplainResult) {
+    let (style, word) = look(result.severity);
+    let text = Text::new().styled(style, format!("{word}[{}]:", result.code));
+    let text = text.plain(" ").own(result.title);
+    out::result(text.own("\n\n").own(result.text));
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::out;
-use crate::document;
 use crate::guide::Step;
 use crate::mesh::ClusterName;
 use crate::progress::Part;
@@ -21,20 +20,34 @@ pub struct Line<'a> {
     pub text: &'a str,
 }
 
+/// The same, as a program reads it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    elapsed_ms: u64,
+    cluster: &'a ClusterName,
+    state: &'a str,
+    message: &'a str,
+    #[serde(flatten)]
+    part: Part,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited_ms: Option<u64>,
+}
+
 impl Line<'_> {
     pub fn print(&self) {
         let level = match self.state {
             "failed" | "broken" | "unproven" => "error",
             _ => "info",
         };
-        let mut fields = json!({
-            "elapsedMs": self.elapsed.as_millis() as u64, "cluster": self.cluster,
-            "state": self.state, "message": self.text,
-        });
-        fields[document::what(self.part)] = json!(self.part.title());
-        if let Some(waited) = self.waited {
-            fields["waitedMs"] = json!(waited.as_millis() as u64);
-        }
+        let fields = Fields {
+            elapsed_ms: self.elapsed.as_millis() as u64,
+            cluster: self.cluster,
+            state: self.state,
+            message: self.text,
+            part: self.part,
+            waited_ms: self.waited.map(|waited| waited.as_millis() as u64),
+        };
         out::tell(level, &self.words().into(), fields);
     }
 

@@ -6,11 +6,13 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use k8s_openapi::jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::print;
 use super::text::Text;
 use crate::manifests;
+use crate::result::{Document, Event};
 use crate::visible;
 
 /// Of the result, on stdout.
@@ -93,8 +95,9 @@ pub fn script(script: &str) {
 }
 
 /// The whole result, when a program asked for it; nothing comes after.
-pub fn document(document: &Value) {
+pub fn document(document: &Document<'_>) {
     end_table();
+    let document = &value(document);
     let Manner { form, ascii, .. } = manner();
     let mut ended = lock(&ENDED);
     *ended = true;
@@ -114,23 +117,34 @@ pub fn document(document: &Value) {
 }
 
 /// A line of the stream before it.
-pub fn event(event: &Value) {
+pub fn event(event: &Event<'_>) {
+    let event = value(event);
     let ended = lock(&ENDED);
     if !*ended {
-        print::line(&in_one_line(event));
+        print::line(&in_one_line(&event));
     }
 }
 
+/// A line for a program that reads stderr.
+#[derive(Serialize)]
+struct Logged<'a, T> {
+    time: String,
+    level: &'a str,
+    #[serde(flatten)]
+    fields: T,
+}
+
 /// A line beside the result, or its `fields` for a program that reads them.
-pub fn tell(level: &str, text: &Text, fields: Value) {
+pub fn tell(level: &str, text: &Text, fields: impl Serialize) {
     let text = match manner().log {
         Log::Text => text.sent(manner().ascii),
         Log::Json => {
-            let mut line = json!({"time": Timestamp::now().to_string(), "level": level});
-            if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), fields) {
-                line.extend(fields);
-            }
-            in_one_line(&line)
+            let time = Timestamp::now().to_string();
+            in_one_line(&value(&Logged {
+                time,
+                level,
+                fields,
+            }))
         }
     };
     let print = || print::aside(&text);
@@ -139,6 +153,11 @@ pub fn tell(level: &str, text: &Text, fields: Value) {
         Some(table) => table.suspend(print),
         None => print(),
     }
+}
+
+/// What cannot be put so is a bug, and told as one.
+fn value(of: &impl Serialize) -> Value {
+    serde_json::to_value(of).expect("only text is a key")
 }
 
 fn in_one_line(value: &Value) -> String {

@@ -9,25 +9,25 @@ use super::report::{BAD, DIM, GOOD};
 use super::text::Text;
 use crate::guide::Step;
 use crate::k8s::change::{Change, Field, What};
-use crate::plan::Plan;
+use crate::result::PlanResult;
 
 const CHANGED: Style = AnsiColor::Yellow.on_default();
 /// As much of one value as a line holds.
 const LONGEST: usize = 160;
 
-/// Whether anything would be written. What stays as it is is only counted.
-pub fn planned(plans: &[Plan]) -> bool {
-    for plan in plans {
-        let shown = plan.changes.iter().filter(|c| c.what != What::Keep);
-        let shown = shown.collect::<Vec<_>>();
-        if shown.is_empty() {
-            continue;
-        }
-        say!("{}", plan.cluster);
-        shown.into_iter().for_each(show);
+/// Cluster by cluster; what stays as it is is only counted.
+pub fn planned(result: &PlanResult) {
+    let Some(changes) = &result.changes else {
+        return;
+    };
+    let shown = changes.iter().filter(|one| one.change.what != What::Keep);
+    let shown = shown.collect::<Vec<_>>();
+    for of_one in shown.chunk_by(|a, b| a.cluster == b.cluster) {
+        say!("{}", of_one[0].cluster);
+        of_one.iter().for_each(|one| show(&one.change));
     }
-    let all = || plans.iter().flat_map(|plan| &plan.changes);
-    let count = |what| all().filter(|change| change.what == what).count();
+    let all = || changes.iter().map(|one| one.change.what);
+    let count = |what| all().filter(|one| *one == what).count();
     let counts = [
         (What::Create, "to create"),
         (What::Change, "to change"),
@@ -41,7 +41,6 @@ pub fn planned(plans: &[Plan]) -> bool {
     let counts = counts.map(|(count, word)| format!("{count} {word}"));
     let counts = counts.collect::<Vec<_>>().join(", ");
     say!("Plan: {counts}; nothing was written");
-    all().any(|change| change.what.is_write())
 }
 
 fn show(change: &Change) {

@@ -3,31 +3,24 @@
 use super::out;
 use super::report::BAD;
 use super::text::Text;
-use crate::document::VERSION;
-use crate::images::Images;
-use crate::mesh::{Absent, Mesh};
-use crate::options::Options;
-use crate::version::Installed;
+use crate::result::{ImagesResult, Unreachable, VERSION, VersionResult};
 
 /// The program's own.
 pub fn version() {
     say!("ambikiali {}", VERSION);
 }
 
-/// Why nothing is said of those of the last install.
-pub fn not_asked(error: &anyhow::Error) {
-    out::result(Text::from("clusters not contacted: ").lines(format!("{error:#}")));
-}
-
-/// Of each cluster; whether all of them answered.
-pub fn installed_versions(
-    mesh: &Mesh,
-    installed: &[Installed],
-    options: &Options,
-    absent: &[Absent],
-) -> bool {
-    for cluster in mesh.all() {
-        let of_it = installed.iter().filter(|one| one.cluster == cluster.name);
+/// Of each cluster, or why none was asked; the program's own is said already.
+pub fn versions(result: &VersionResult) {
+    if let Some(why) = &result.not_asked {
+        out::result(Text::from("clusters not contacted: ").lines(why));
+    }
+    let Some(versions) = &result.versions else {
+        return;
+    };
+    for cluster in &versions.clusters {
+        let installed = versions.installed.iter();
+        let of_it = installed.filter(|one| one.cluster == cluster.name);
         let mut lines = of_it.map(|one| format!("{:<40}  {}", one.object.to_string(), one.image));
         let name = &cluster.name;
         match lines.next() {
@@ -36,23 +29,26 @@ pub fn installed_versions(
         }
         lines.for_each(|line| say!("{:<12}  {line}", ""));
     }
+    let options = &versions.options;
     if !options.is_default() {
         say!("options in the record of the install: {}", options.flags());
     }
-    for Absent { name, error, .. } in absent {
-        let text = Text::from(format!("{name:<12}  ")).styled(BAD, "no access");
-        out::result(text.plain(": ").lines(format!("{error:#}")));
+    no_access(&versions.unreachable);
+}
+
+/// A line for each cluster that gave no answer.
+pub fn no_access(unreachable: &[Unreachable]) {
+    for Unreachable { cluster, error } in unreachable {
+        let text = Text::from(format!("{cluster:<12}  ")).styled(BAD, "no access");
+        out::result(text.plain(": ").lines(&error.message));
     }
-    absent.is_empty()
 }
 
 /// A line each: name, reference, and whether it is pinned.
-pub fn images(images: &Images) {
-    for (component, image) in images.all() {
-        let (reference, digest) = image
-            .split_once('@')
-            .unwrap_or((image, "no digest is pinned"));
-        say!("{component:<14}  {reference:<42}  {digest}");
+pub fn images(result: &ImagesResult) {
+    for image in &result.images {
+        let digest = image.digest.as_deref().unwrap_or("no digest is pinned");
+        say!("{:<14}  {:<42}  {digest}", image.component, image.reference);
     }
 }
 

@@ -1,0 +1,168 @@
+//! How a command ended: one typed value, from which its exit code, its text and its document are made.
+//! docs/schema publishes the documents; a test holds each schema to the types here.
+
+mod check;
+mod cleanup;
+mod event;
+mod failure;
+mod fleet;
+mod install;
+mod program;
+mod status;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod version;
+
+use serde::Serialize;
+
+pub use self::check::{CheckResult, CodesResult, ExplainResult};
+pub use self::cleanup::CleanupResult;
+pub use self::event::Event;
+pub use self::failure::{Failure, Unreachable};
+pub use self::fleet::Cluster;
+pub use self::install::{Change, InstallResult, Installed, PlanResult};
+pub use self::program::{
+    CompletionsResult, DashboardResult, ImagesResult, ManResult, RenderResult,
+};
+pub use self::status::{State, StatusResult};
+pub use self::verify::VerifyResult;
+pub use self::version::{VersionResult, Versions};
+
+use crate::problem::{self, Exit};
+
+/// Changes when a field changes its meaning or goes; a new field is no change.
+const API_VERSION: &str = "ambikiali.dev/v1alpha1";
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+macro_rules! results {
+    ($($name:ident($result:ident),)*) => {
+        /// What a command found or did, one type for each kind of document.
+        #[derive(Debug, Serialize)]
+        #[serde(untagged)]
+        pub enum CommandResult { $($name($result),)* }
+
+        $(impl From<$result> for Ended {
+            fn from(result: $result) -> Ended {
+                Ended::Done(CommandResult::$name(result))
+            }
+        })*
+    };
+}
+
+results! {
+    Check(CheckResult),
+    Cleanup(CleanupResult),
+    Codes(CodesResult),
+    Completions(CompletionsResult),
+    Dashboard(DashboardResult),
+    Explain(ExplainResult),
+    Images(ImagesResult),
+    Install(InstallResult),
+    Man(ManResult),
+    Plan(PlanResult),
+    Render(RenderResult),
+    Status(StatusResult),
+    Verify(VerifyResult),
+    Version(VersionResult),
+}
+
+impl CommandResult {
+    /// Why it is no success; None when it is one.
+    pub fn exit(&self) -> Option<Exit> {
+        match self {
+            CommandResult::Check(result) => result.exit(),
+            CommandResult::Cleanup(result) => result.exit(),
+            CommandResult::Install(result) => result.exit(),
+            CommandResult::Plan(result) => result.exit(),
+            CommandResult::Status(result) => result.exit(),
+            CommandResult::Verify(result) => result.exit(),
+            CommandResult::Version(result) => result.exit(),
+            CommandResult::Codes(_)
+            | CommandResult::Completions(_)
+            | CommandResult::Dashboard(_)
+            | CommandResult::Explain(_)
+            | CommandResult::Images(_)
+            | CommandResult::Man(_)
+            | CommandResult::Render(_) => None,
+        }
+    }
+}
+
+/// The end of a command, whatever it was.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Ended {
+    Done(CommandResult),
+    /// Errors kept it from having a result.
+    Failed {
+        errors: Vec<Failure>,
+        #[serde(skip)]
+        exit: Exit,
+    },
+    /// What it did until then is told to people.
+    Interrupted {
+        #[serde(skip)]
+        code: u8,
+    },
+}
+
+impl Ended {
+    /// The first error with an exit code of its own decides.
+    pub fn failed(errors: &[anyhow::Error]) -> Ended {
+        let exit = errors.iter().find_map(problem::find).map(|p| p.exit);
+        Ended::Failed {
+            errors: errors.iter().map(Failure::of).collect(),
+            exit: exit.unwrap_or(Exit::Unexpected),
+        }
+    }
+
+    /// The exit code of the program.
+    pub fn code(&self) -> u8 {
+        match self {
+            Ended::Done(result) => result.exit().map_or(0, |exit| exit as u8),
+            Ended::Failed { exit, .. } => *exit as u8,
+            Ended::Interrupted { code } => *code,
+        }
+    }
+
+    pub fn document(&self, kind: &'static str) -> Document<'_> {
+        let outcome = match self {
+            Ended::Done(result) => match result.exit() {
+                None => Outcome::Succeeded,
+                Some(Exit::Changes) => Outcome::Changes,
+                Some(_) => Outcome::Failed,
+            },
+            Ended::Failed { .. } => Outcome::Failed,
+            Ended::Interrupted { .. } => Outcome::Interrupted,
+        };
+        Document {
+            api_version: API_VERSION,
+            kind,
+            outcome,
+            exit_code: self.code(),
+            ended: self,
+        }
+    }
+}
+
+/// What `-o json` and `-o yaml` print, and `-o jsonl` as its last line.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Document<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    outcome: Outcome,
+    exit_code: u8,
+    #[serde(flatten)]
+    ended: &'a Ended,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Succeeded,
+    Failed,
+    Changes,
+    Interrupted,
+}

@@ -1,0 +1,58 @@
+//! Commands that need no cluster, and `dashboard`, which has nothing to report at its end.
+
+use serde::Serialize;
+
+use crate::images::Images;
+
+#[derive(Debug, Serialize)]
+pub struct ImagesResult {
+    pub images: Vec<Image>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Image {
+    pub component: &'static str,
+    pub reference: String,
+    /// Where one is pinned.
+    pub digest: Option<String>,
+}
+
+impl ImagesResult {
+    pub fn of(images: &Images) -> ImagesResult {
+        let images = images.all().map(|(component, image)| {
+            let (reference, digest) = match image.split_once('@') {
+                Some((reference, digest)) => (reference, Some(digest.into())),
+                None => (image, None),
+            };
+            Image {
+                component,
+                reference: reference.into(),
+                digest,
+            }
+        });
+        ImagesResult {
+            images: images.collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct CompletionsResult {
+    pub shell: &'static str,
+    pub script: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ManResult {
+    pub folder: String,
+    pub pages: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct RenderResult {
+    /// In the order in which they are applied.
+    pub files: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct DashboardResult {}

@@ -1,0 +1,65 @@
+//! `status`.
+
+use serde::Serialize;
+
+use super::{Cluster, Unreachable};
+use crate::guide::Step;
+use crate::k8s::health::Health;
+use crate::mesh::ClusterName;
+use crate::problem::Exit;
+use crate::progress::ObjectId;
+use crate::status::Row;
+
+#[derive(Debug, Serialize)]
+pub struct StatusResult {
+    pub clusters: Vec<Cluster>,
+    pub components: Vec<Component>,
+    pub unreachable: Vec<Unreachable>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Component {
+    pub cluster: ClusterName,
+    pub step: Step,
+    pub object: ObjectId,
+    pub state: State,
+    /// Why it is not ready.
+    pub reason: Option<String>,
+    pub note: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    Ready,
+    NotReady,
+    Failed,
+    Drifted,
+}
+
+impl StatusResult {
+    pub fn exit(&self) -> Option<Exit> {
+        let ready = |component: &Component| component.state == State::Ready;
+        let good = self.unreachable.is_empty() && self.components.iter().all(ready);
+        (!good).then_some(Exit::Unexpected)
+    }
+}
+
+impl From<Row> for Component {
+    fn from(row: Row) -> Component {
+        let (state, reason) = match row.component.health {
+            Health::Ready => (State::Ready, None),
+            Health::Failed(what) if row.drifted => (State::Drifted, Some(what)),
+            Health::InProgress(why) => (State::NotReady, Some(why)),
+            Health::Failed(why) => (State::Failed, Some(why)),
+        };
+        Component {
+            cluster: row.cluster,
+            step: row.step,
+            object: row.component.object,
+            state,
+            reason,
+            note: row.component.note,
+        }
+    }
+}

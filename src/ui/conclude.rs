@@ -1,0 +1,33 @@
+//! The end of a command, as people read it or as a document. What it says and how it exits is in the
+//! result already: nothing is decided here.
+
+use super::{aside, check, cleanup, out, plan, report, version};
+use crate::result::{CommandResult, Ended};
+
+/// The last words of a command.
+pub fn conclude(ended: &Ended, kind: &'static str) {
+    match ended {
+        Ended::Done(result) => print(result),
+        Ended::Failed { errors, .. } => errors.iter().for_each(aside::error),
+        Ended::Interrupted { .. } => {}
+    }
+    out::document(&ended.document(kind));
+}
+
+fn print(result: &CommandResult) {
+    match result {
+        CommandResult::Check(result) => check::checked(result),
+        CommandResult::Cleanup(result) => cleanup::cleaned(result),
+        CommandResult::Codes(result) => check::codes(result),
+        CommandResult::Completions(result) => version::script(&result.script),
+        CommandResult::Explain(result) => check::explained(result),
+        CommandResult::Images(result) => version::images(result),
+        CommandResult::Install(result) => report::installed(result),
+        CommandResult::Plan(result) => plan::planned(result),
+        CommandResult::Render(result) => report::rendered(&result.files),
+        CommandResult::Status(result) => report::statuses(result),
+        CommandResult::Verify(result) => report::verified(result),
+        CommandResult::Version(result) => version::versions(result),
+        CommandResult::Dashboard(_) | CommandResult::Man(_) => {}
+    }
+}
