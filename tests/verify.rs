@@ -56,7 +56,7 @@ Not verified in TIME: 1 unproven, 8 ok
     assert_eq!(
         last_lines(&without.succeeded().stdout, 2),
         "\
-skipped   traffic        all           not asked for
+skipped   traffic        all           disabled by --traffic none
 Verified in TIME: 1 skipped, 8 ok
 "
     );

@@ -85,7 +85,7 @@ async fn files_01_a_pipe_that_nobody_writes_to_ends_with_the_time_of_the_command
     let begun = Instant::now();
     for said in named(&person, &pipe, "--timeout=1s").await {
         assert!(
-            said.contains("ROOT/pipe: did not end within 1 s\n"),
+            said.contains("ROOT/pipe: was not fully read within 1 s\n"),
             "{said}"
         );
     }

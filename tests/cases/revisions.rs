@@ -72,7 +72,7 @@ fn case_24_a_gateway_is_labelled_with_the_one_revision_and_nobody_waits_for_one_
         assert_eq!(
             ended.error(),
             "\
-expose prometheus: cluster2: Gateway istio-system/prometheus-gateway failed: no controller has looked at it for 20 s: no istiod takes Gateways of its labels and its namespace
+expose prometheus: cluster2: Gateway istio-system/prometheus-gateway failed: no controller has handled it for 20 s: no istiod watches Gateways with its labels in its namespace
   fix: kubectl --context cluster2 -n istio-system get deployments -l app=istiod -L istio.io/rev
 "
         );
@@ -82,7 +82,7 @@ expose prometheus: cluster2: Gateway istio-system/prometheus-gateway failed: no 
         assert!(
             status
                 .stdout
-                .contains("no controller has looked at it for 20 s"),
+                .contains("no controller has handled it for 20 s"),
             "{status:#?}"
         );
         // With the tag, the Gateway needs no label, and the same install removes it.

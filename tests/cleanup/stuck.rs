@@ -81,7 +81,7 @@ fn fault_42_with_the_users_word_an_operators_work_is_done_in_its_place() {
             .succeeded();
         assert_eq!(masked(&forced.stdout), CLEAN);
         let lines = progress(&forced.stderr);
-        let said = "cluster1      kiali               note     no operator runs the finalizer of Kiali kiali/kiali; removed in its place: ClusterRole kiali, ClusterRoleBinding kiali, ConfigMap kiali/kiali, Deployment kiali/kiali, NetworkPolicy kiali/kiali, Secret kiali/kiali-signing-key, Service kiali/kiali, ServiceAccount kiali/kiali-service-account\n";
+        let said = "cluster1      kiali               note     no operator runs the finalizer of Kiali kiali/kiali; ambikiali removed: ClusterRole kiali, ClusterRoleBinding kiali, ConfigMap kiali/kiali, Deployment kiali/kiali, NetworkPolicy kiali/kiali, Secret kiali/kiali-signing-key, Service kiali/kiali, ServiceAccount kiali/kiali-service-account\n";
         assert!(lines.contains(said), "{lines}");
         for mark in marks {
             let writes = mark.requests().unwrap().by_agent("ambikiali").writes();

@@ -99,7 +99,7 @@ fn fault_21_a_field_of_another_tool_stops_the_install_and_is_only_taken_on_deman
             ended.error(),
             "\
 aggregate metrics: cluster1: Deployment kiali/prometheus is managed by another tool: .spec.replicas (conflict with \"somebody\")
-  fix: look at it: kubectl --context cluster1 -n kiali get deployment prometheus -o yaml --show-managed-fields; to take these fields all the same, add --force-conflicts to install
+  fix: inspect it: kubectl --context cluster1 -n kiali get deployment prometheus -o yaml --show-managed-fields; to take over these fields, add --force-conflicts to install
 "
         );
         assert_eq!(deployment(home).await["spec"]["replicas"], 2);
@@ -134,7 +134,7 @@ metadata: {name: kiali-operator, namespace: kiali, labels: LABELS}
             ended.error(),
             "\
 [AK1401] cluster1: ServiceAccount kiali/kiali-operator: already exists, created by somebody, and differs from what is needed at .metadata.labels
-  fix: look at it: kubectl --context cluster1 -n kiali get serviceaccount kiali-operator -o yaml --show-managed-fields; to take these fields all the same, add --force-conflicts to install
+  fix: inspect it: kubectl --context cluster1 -n kiali get serviceaccount kiali-operator -o yaml --show-managed-fields; to take over these fields, add --force-conflicts to install
 nothing was written
 "
         );

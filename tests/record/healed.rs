@@ -40,7 +40,7 @@ async fn healed(clusters: &Clusters, cluster: &Cluster, objects: &[(&str, &str, 
     for (api_version, kind, name) in objects {
         let there = get(cluster, api_version, kind, name).await;
         assert!(there.is_some(), "{kind} {name}");
-        let said = format!("{kind} {name} is gone; the operator makes it again");
+        let said = format!("{kind} {name} is missing; the operator will recreate it");
         assert!(ended.stderr.contains(&said), "{said} in\n{}", ended.stderr);
     }
     assert_ne!(mark(cluster).await, before);
@@ -137,14 +137,14 @@ fn a_binding_of_the_operators_that_gives_its_rights_to_others_is_shown() {
             more.as_array_mut().expect("subjects").push(eve);
             let change = json!({"subjects": more});
             patch(cluster, api_version, kind, name, &change).await;
-            let binding = "failed     ClusterRoleBinding kiali: gives Kiali's rights to User eve\\x1b[2J too, which the operator does not look after: kubectl";
+            let binding = "failed     ClusterRoleBinding kiali: also grants Kiali's rights to User eve\\x1b[2J, which the operator does not revert: kubectl";
             shown(clusters, &[binding.into()]).await;
             let change = json!({"subjects": own});
             patch(cluster, api_version, kind, name, &change).await;
             clusters.run(&["status"]).await.succeeded();
         }
         let theirs = Foreign::apply(clusters.remote(), NAMESPACED).await;
-        let binding = "failed     RoleBinding kiali/kiali: gives Kiali's rights to ServiceAccount team/kiali-service-account too";
+        let binding = "failed     RoleBinding kiali/kiali: also grants Kiali's rights to ServiceAccount team/kiali-service-account";
         shown(clusters, &[binding.into()]).await;
         theirs.removed().await;
         clusters.run(&["status"]).await.succeeded();

@@ -69,8 +69,8 @@ fn fault_45_a_second_installer_stops_and_names_the_first() {
         assert_eq!(
             without_age(&second.exited(3).error()),
             format!(
-                "cluster1: another run is at work: {holder} since N s (last sign N s ago), by Lease kiali/ambikiali
-  fix: let it end; if it is gone, its Lease is free 30 s after its last sign: kubectl --context cluster1 -n kiali get lease ambikiali -o yaml\n"
+                "cluster1: another run is in progress: {holder} for N s (last renewal N s ago), according to Lease kiali/ambikiali
+  fix: wait for it to end; if it was killed, its Lease expires 30 s after the last renewal: kubectl --context cluster1 -n kiali get lease ambikiali -o yaml\n"
             )
         );
         clusters.sandbox.world().load_balancers.hold_back(false);

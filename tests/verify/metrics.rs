@@ -83,7 +83,7 @@ ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/statu
 broken    exposure       cluster2      http://ADDRESS:9090/api/v1/status/config is open to anyone: a route allows more than GET /federate
 ok        remote access  cluster2      Kiali's token works
 ok        kiali          cluster1      sees cluster1, cluster2
-skipped   traffic        all           not asked for
+skipped   traffic        all           disabled by --traffic none
 Not verified in TIME: 1 broken, 1 skipped, 7 ok
 "
     );

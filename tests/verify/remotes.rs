@@ -46,7 +46,7 @@ ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/statu
 ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 broken    remote access  cluster2      Kiali's kubeconfig for it does not work: the credentials expired or are refused (401 Unauthorized)
 broken    kiali          cluster1      it cannot reach cluster2
-skipped   traffic        all           not asked for
+skipped   traffic        all           disabled by --traffic none
 Not verified in TIME: 3 broken, 1 skipped, 5 ok
 "
     );
@@ -80,7 +80,7 @@ ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/statu
 ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 broken    remote access  cluster2      Secret kiali/kiali-multi-cluster-secret on cluster1 has no kubeconfig for it
 broken    kiali          cluster1      it cannot reach cluster2
-skipped   traffic        all           not asked for
+skipped   traffic        all           disabled by --traffic none
 Not verified in TIME: 3 broken, 1 skipped, 5 ok
 "
     );
@@ -110,7 +110,7 @@ ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/statu
 unproven  exposure       cluster2      the address of its Gateway is unknown
 broken    remote access  cluster2      Kiali's kubeconfig for it does not work: no answer in 10 s
 broken    kiali          cluster1      its /api/status: no answer in 10 s
-skipped   traffic        all           not asked for
+skipped   traffic        all           disabled by --traffic none
 Not verified in TIME: 3 broken, 1 unproven, 1 skipped, 4 ok
 "
         );
@@ -129,7 +129,7 @@ ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/statu
 unproven  exposure       cluster2      the address of its Gateway is unknown
 broken    remote access  cluster2      Kiali's kubeconfig for it does not work: Connection refused
 broken    kiali          cluster1      it cannot reach cluster2
-skipped   traffic        all           not asked for
+skipped   traffic        all           disabled by --traffic none
 Not verified in TIME: 3 broken, 1 unproven, 1 skipped, 4 ok
 "
         );
