@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::{limit, problem, ui};
+use crate::{limit, out, problem};
 
 /// Larger than any real kubeconfig, CA or token file.
 const LARGEST: u64 = 16 << 20;
@@ -35,7 +35,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let left = limit::left();
     let mut read = receiver.recv_timeout(left.min(limit::NOTICE_AFTER));
     if read == Err(RecvTimeoutError::Timeout) && left > limit::NOTICE_AFTER {
-        ui::note(&format!("still reading {}", path.display()));
+        out::note(&format!("still reading {}", path.display()));
         read = receiver.recv_timeout(left - limit::NOTICE_AFTER);
     }
     read.unwrap_or_else(|error| {

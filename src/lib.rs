@@ -22,6 +22,7 @@ mod limit;
 mod manifests;
 mod mesh;
 mod options;
+mod out;
 mod panic;
 mod plan;
 mod planned;
@@ -47,15 +48,15 @@ use anyhow::Result;
 
 use self::cli::{Cli, Global, LogFormat, Output};
 use self::interrupt::Work;
+use self::out::{Form, Log, Manner};
 use self::problem::Exit;
 use self::result::Ended;
-use self::ui::{Form, Log, Manner};
 
 /// All that the program does, from the arguments of the process to its exit code.
 pub fn main() -> ExitCode {
     panic::tell();
     let code = std::panic::catch_unwind(run).unwrap_or(Exit::Unexpected as u8);
-    ExitCode::from(panic::ended(ui::ended(code)))
+    ExitCode::from(panic::ended(out::ended(code)))
 }
 
 fn run() -> u8 {
@@ -66,7 +67,7 @@ fn run() -> u8 {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    ui::behave(manner(&cli.global));
+    out::behave(manner(&cli.global));
     if cli.global.verbose {
         mesh::set_request_logger(ui::request);
     }

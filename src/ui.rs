@@ -4,7 +4,7 @@
 /// A line of the result in one style, for people.
 macro_rules! say {
     ($($words:tt)*) => {
-        $crate::ui::out::result(format!($($words)*))
+        $crate::out::result(format!($($words)*))
     };
 }
 
@@ -14,11 +14,8 @@ mod cleanup;
 mod conclude;
 mod line;
 mod live;
-mod out;
 mod plan;
-mod print;
 mod report;
-mod text;
 mod version;
 
 use std::collections::BTreeMap;
@@ -26,17 +23,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use aside::{error, note, put_off, refused, request};
+pub use aside::{error, put_off, refused, request};
 pub use check::{clusters, findings, given};
 pub use conclude::conclude;
-pub use out::{Form, Log, Manner, behave};
-pub use print::{broken, ended};
 pub use report::{address, interrupted};
 pub use version::version;
 
 use self::line::Line;
 use self::live::Live;
 use crate::mesh::ClusterName;
+use crate::out::{self, Form};
 use crate::progress::{Event, Message, ObjectId, Part};
 use crate::result;
 
@@ -119,7 +115,7 @@ pub async fn show_notes(mut events: UnboundedReceiver<Message>) {
         if out::manner().form == Form::Jsonl {
             out::event(&result::Event::of(&message, started.elapsed()));
         } else {
-            aside::note(&format!("{}: {}: {text}", message.cluster, message.part));
+            out::note(&format!("{}: {}: {text}", message.cluster, message.part));
         }
     }
 }

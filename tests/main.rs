@@ -11,6 +11,7 @@ mod dashboard;
 mod faults;
 mod fleet;
 mod install;
+mod layout;
 mod options;
 mod output;
 mod own_clusters;

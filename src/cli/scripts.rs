@@ -14,7 +14,7 @@ use clap_complete::env::Shells;
 use super::{Cli, fleet};
 use crate::folder::Folder;
 use crate::problem::Exit;
-use crate::{limit, mesh, ui, visible};
+use crate::{limit, mesh, out, ui, visible};
 
 /// Time limit for the completion of contexts.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -100,7 +100,7 @@ fn print_error(error: clap::Error) -> u8 {
     } else if let Err(fault) = error.print()
         && !error.use_stderr()
     {
-        ui::broken(fault);
+        out::broken(fault);
     }
     u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8)
 }

@@ -12,7 +12,7 @@ use crate::k8s::Choices;
 use crate::mesh::{self, Absent, ClusterName, Istiod, Member, Members, Mesh};
 use crate::problem::{self, Exit, Problem};
 use crate::result::{self, CleanupResult, Ended};
-use crate::{last_install, ui};
+use crate::{last_install, out};
 
 pub async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<Ended> {
     let choices = Choices {
@@ -64,7 +64,7 @@ async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work
         && !args.dry_run
         && let Err(error) = last_install::forget(&mesh.home, &gone)
     {
-        ui::note(&format!(
+        out::note(&format!(
             "the removed remotes are still remembered, so pass the other clusters to the next commands: {error:#}"
         ));
     }

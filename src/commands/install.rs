@@ -20,7 +20,7 @@ use crate::result::{
     Unreachable,
 };
 use crate::run::{LeftOut, Run};
-use crate::{check, install, last_install, plan, remembered, ui};
+use crate::{check, install, last_install, out, plan, remembered, ui};
 
 pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<Ended> {
     let (false, Some(fleet)) = (args.list, args.fleet) else {
@@ -153,7 +153,7 @@ async fn begin(run: &Run<'_>, members: &Members) -> Result<Begun> {
     // Before the first write: an install that is interrupted can be cleaned up like any other.
     let remembered = last_install::remember(members, run);
     if let Err(error) = &remembered {
-        ui::note(&format!(
+        out::note(&format!(
             "cannot remember the clusters, so pass them to the other commands too: {error:#}"
         ));
     }
@@ -182,7 +182,7 @@ fn stops(run: &Run<'_>, findings: &[Finding]) -> bool {
 /// Options of now and of the last install; what is unexpected in them is told.
 async fn chosen(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
     let chosen = remembered::choose(run, asked).await?;
-    chosen.said.iter().for_each(|line| ui::note(line));
+    chosen.said.iter().for_each(|line| out::note(line));
     Ok(chosen)
 }
 

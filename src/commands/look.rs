@@ -18,7 +18,7 @@ use crate::result::{
     Versions,
 };
 use crate::verify::{self, Finding, Hop};
-use crate::{last_install, limit, progress, remembered, status, ui, version};
+use crate::{last_install, limit, out, progress, remembered, status, ui, version};
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
     let started = Instant::now();
@@ -135,17 +135,17 @@ pub async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<Ended> {
     let dashboard = Dashboard::open(&scope, args.port).await?;
     limit::lift();
     if dashboard.taken {
-        ui::note(&format!(
+        out::note(&format!(
             "port {} is in use; using a free one instead",
             args.port
         ));
     }
     ui::address(&mesh.home.name, &dashboard.url);
     if !args.no_open && open::that_detached(&dashboard.url).is_err() {
-        ui::note("cannot open a browser");
+        out::note("cannot open a browser");
     }
     dashboard
-        .serve(&scope, |trouble| ui::note(&trouble))
+        .serve(&scope, |trouble| out::note(&trouble))
         .await?;
     Ok(DashboardResult {}.into())
 }

@@ -20,7 +20,7 @@ use super::kubeconfig::{may_ask, token_is_sound};
 use crate::code::Code;
 use crate::problem::{Exit, Problem};
 use crate::shell::quoted;
-use crate::{limit, ui};
+use crate::{limit, out};
 
 /// A credential takes a few kilobytes.
 const LARGEST: u64 = 1 << 20;
@@ -196,7 +196,7 @@ async fn wait_for_output(name: &str, mut plugin: Child) -> Result<(ExitStatus, V
 /// and a code to enter there. A plugin that answers at once has nothing to say.
 async fn pass_on(name: &str, stderr: Option<impl AsyncRead + Unpin>) {
     tokio::time::sleep(limit::NOTICE_AFTER).await;
-    ui::note(&format!("waiting for credential plugin {name}"));
+    out::note(&format!("waiting for credential plugin {name}"));
     let Some(mut stderr) = stderr else {
         return;
     };
@@ -207,7 +207,7 @@ async fn pass_on(name: &str, stderr: Option<impl AsyncRead + Unpin>) {
         if shown <= MAX_SHOWN {
             let text = String::from_utf8_lossy(&chunk[..length]);
             let lines = text.lines().filter(|line| !line.trim().is_empty());
-            lines.for_each(|line| ui::note(&format!("{name}: {line}")));
+            lines.for_each(|line| out::note(&format!("{name}: {line}")));
         }
     }
 }

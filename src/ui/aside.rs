@@ -2,17 +2,13 @@
 
 use serde::Serialize;
 
-use super::out;
 use super::report::{BAD, DIM};
-use super::text::Text;
 use crate::mesh::{Mesh, RequestLog};
+use crate::out;
+use crate::out::Text;
 use crate::result::{Failure, Unreachable};
 
 /// A line, as a program reads it.
-#[derive(Serialize)]
-struct Said<'a> {
-    message: &'a str,
-}
 
 /// A request, as a program reads it.
 #[derive(Serialize)]
@@ -25,15 +21,10 @@ struct Request<'a> {
     milliseconds: u64,
 }
 
-/// One line to people, beside the result.
-pub fn note(text: &str) {
-    out::tell("info", &text.into(), Said { message: text });
-}
-
 /// The same, of interest only while it runs.
 pub fn remark(text: &str) {
     if !out::manner().quiet {
-        note(text);
+        out::note(text);
     }
 }
 
@@ -75,7 +66,7 @@ pub fn error(error: &Failure) {
 /// What was typed and not understood, with characters that the parser's own words never have.
 pub fn refused(words: &str) {
     let text = Text::new().lines(words);
-    out::tell("error", &text, Said { message: words });
+    out::tell("error", &text, out::Said { message: words });
 }
 
 /// Remotes that an install did without.

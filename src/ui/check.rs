@@ -2,13 +2,14 @@
 
 use anstyle::{AnsiColor, Style};
 
-use super::aside::{note, remark};
-use super::out;
+use super::aside::remark;
 use super::report::{BAD, DIM, GOOD};
-use super::text::Text;
 use crate::check::Finding;
 use crate::code::{Code, Severity};
 use crate::mesh::Mesh;
+use crate::out;
+use crate::out::Text;
+use crate::out::note;
 use crate::result::{CheckResult, Cluster, CodesResult, ExplainResult};
 
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();

@@ -1,10 +1,10 @@
 //! What a cleanup did, for people.
 
 use super::aside::error;
-use super::out;
 use super::report::{BAD, GOOD};
-use super::text::Text;
 use crate::cleanup::{Forced, Left};
+use crate::out;
+use crate::out::Text;
 use crate::result::CleanupResult;
 
 /// What is left. Of a dry run, what would go.

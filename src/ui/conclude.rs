@@ -1,7 +1,8 @@
 //! The end of a command, as people read it or as a document. What it says and how it exits is in the
 //! result already: nothing is decided here.
 
-use super::{aside, check, cleanup, out, plan, report, version};
+use super::{aside, check, cleanup, plan, report, version};
+use crate::out;
 use crate::result::{CommandResult, Ended};
 
 /// The last words of a command.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::out;
 use crate::guide::Step;
 use crate::mesh::ClusterName;
+use crate::out;
 use crate::progress::Part;
 
 pub struct Line<'a> {

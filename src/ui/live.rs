@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::out;
-use super::text::Text;
 use crate::guide::Step;
 use crate::mesh::ClusterName;
+use crate::out;
+use crate::out::Text;
 use crate::progress::Part;
 
 /// All but the spinner and the time is one text, which is cut where the terminal ends: a line that

@@ -4,11 +4,11 @@ use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::out;
 use super::report::{BAD, DIM, GOOD};
-use super::text::Text;
 use crate::guide::Step;
 use crate::k8s::change::{Change, Field, What};
+use crate::out;
+use crate::out::Text;
 use crate::result::PlanResult;
 
 const CHANGED: Style = AnsiColor::Yellow.on_default();

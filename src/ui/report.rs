@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
-use super::aside::{self, note};
-use super::out::{self, Form};
-use super::text::Text;
+use super::aside;
 use super::version::no_access;
 use crate::guide::Step;
 use crate::mesh::{ClusterName, Mesh, WriteCounts};
+use crate::out::Text;
+use crate::out::note;
+use crate::out::{self, Form};
 use crate::progress::{Event, Message, Part};
 use crate::result::{self, Cluster, InstallResult, State, StatusResult, VerifyResult};
 use crate::shell::quoted;

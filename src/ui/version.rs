@@ -1,8 +1,8 @@
 //! Versions and images.
 
-use super::out;
 use super::report::BAD;
-use super::text::Text;
+use crate::out;
+use crate::out::Text;
 use crate::result::{ImagesResult, Unreachable, VERSION, VersionResult};
 
 /// The program's own.

@@ -108,7 +108,7 @@ fn case_28_what_a_user_or_a_status_says_is_refused_when_it_means_nothing_on_home
             let named = [&check[..], &["--prometheus2", local]].concat();
             let ended = clusters.run(&named).await.exited(3);
             let said = format!(
-                "error[AK1218]: cluster2: Prometheus at {local}: its host is the pod itself"
+                "error[AK1218]: cluster2: Prometheus at {local}: its host is a loopback address"
             );
             assert!(ended.stdout.contains(&said), "{ended:#?}");
         }

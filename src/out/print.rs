@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::sync::Mutex;
 
-use super::out::lock;
+use super::lock;
 use crate::problem;
 
 static FAULT: Mutex<Option<io::Error>> = Mutex::new(None);

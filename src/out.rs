@@ -1,6 +1,9 @@
 //! Where all that is printed goes, in the manner that the user asked for: the result to stdout, all else
 //! to stderr, and above the live lines while there are some.
 
+mod print;
+mod text;
+
 use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -9,11 +12,11 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::print;
-use super::text::Text;
 use crate::manifests;
-use crate::result::{Document, Event};
 use crate::visible;
+
+pub use print::{broken, ended};
+pub use text::Text;
 
 /// Of the result, on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,7 +98,7 @@ pub fn script(script: &str) {
 }
 
 /// The whole result, when a program asked for it; nothing comes after.
-pub fn document(document: &Document<'_>) {
+pub fn document(document: &impl Serialize) {
     end_table();
     let document = &value(document);
     let Manner { form, ascii, .. } = manner();
@@ -117,7 +120,7 @@ pub fn document(document: &Document<'_>) {
 }
 
 /// A line of the stream before it.
-pub fn event(event: &Event<'_>) {
+pub fn event(event: &impl Serialize) {
     let event = value(event);
     let ended = lock(&ENDED);
     if !*ended {
@@ -153,6 +156,17 @@ pub fn tell(level: &str, text: &Text, fields: impl Serialize) {
         Some(table) => table.suspend(print),
         None => print(),
     }
+}
+
+/// What is said as plain words.
+#[derive(Serialize)]
+pub struct Said<'a> {
+    pub message: &'a str,
+}
+
+/// One line to people, beside the result.
+pub fn note(text: &str) {
+    tell("info", &text.into(), Said { message: text });
 }
 
 /// What cannot be put so is a bug, and told as one.
