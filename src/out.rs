@@ -158,7 +158,7 @@ pub fn tell(level: &str, text: &Text, fields: impl Serialize) {
     }
 }
 
-/// What is said as plain words.
+/// A line of plain words, as a program reads it.
 #[derive(Serialize)]
 pub struct Said<'a> {
     pub message: &'a str,

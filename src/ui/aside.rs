@@ -8,8 +8,6 @@ use crate::out;
 use crate::out::Text;
 use crate::result::{Failure, Unreachable};
 
-/// A line, as a program reads it.
-
 /// A request, as a program reads it.
 #[derive(Serialize)]
 struct Request<'a> {
