@@ -88,7 +88,7 @@ fn fault_45_a_lease_is_free_when_its_holder_has_given_no_sign_for_its_life() {
         let marks = clusters.marks();
         let refused = clusters.install(&[]).await.exited(3);
         let said = refused.error();
-        let holder = "another run is at work: carol@laptop (process 7) since ";
+        let holder = "another run is in progress: carol@laptop (process 7) for ";
         assert!(said.contains(holder), "{said}");
         for mark in marks {
             let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
