@@ -121,7 +121,7 @@ Not verified in TIME: 2 broken, 10 ok
 
 /// Masks which end reported home's own bytes: both reports come from home's ztunnel.
 fn whichever_end(lines: &str) -> String {
-    lines.replace("bytes of requests from there grew", "received bytes grew")
+    lines.replace("bytes of its own requests grew", "received bytes grew")
 }
 
 fn old(container: &mut Value) {

@@ -47,7 +47,8 @@ async fn a_line_for_each(clusters: &Clusters) {
     // Two scrapes take long enough for the wait to be shown.
     for cluster in ["cluster1", "cluster2"] {
         let waits = format!("  {cluster}      scrape target       waiting ");
-        let reason = format!("scrape job federate-{cluster}: the next scrape of http://");
+        let reason =
+            format!("scrape job federate-{cluster}: waiting for the next scrape of http://");
         let mut lines = ended.stderr.lines();
         let waits = |line: &str| line.contains(&waits) && line.contains(&reason);
         assert!(lines.any(waits), "{cluster}: {ended:#?}");
