@@ -91,8 +91,7 @@ async fn a_table_on_a_terminal(clusters: &Clusters) {
     };
     // Results are shown above lines in progress.
     let known = "cluster2      remote access       ok";
-    let under_way =
-        "cluster1      scrape target       scrape job federate-cluster1: the next scrape of http";
+    let under_way = "cluster1      scrape target       scrape job federate-cluster1: waiting for the next scrape of http";
     let both = |terminal: &Terminal| {
         let rows = terminal.rows();
         let stays = |row: &String| row.contains(known);
