@@ -30,7 +30,7 @@ pub enum TooLarge {
     Answer(String),
     #[error("its answer to {0} has a line longer than {mib} MiB", mib = LONGEST_LINE >> 20)]
     Line(String),
-    #[error("its answers together exceed {mib} MiB, including the one to {0}", mib = ALL >> 20)]
+    #[error("its answers together are larger than {mib} MiB, including the one to {0}", mib = ALL >> 20)]
     All(String),
     #[error("its answer to {0} has more than {MOST_OBJECTS} objects")]
     Objects(String),

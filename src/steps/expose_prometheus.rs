@@ -58,8 +58,8 @@ pub async fn install(
     let address = health::own_address(&gateway, service.as_ref());
     let address = address.context("a ready Gateway has an address")?;
     let loopback = scope.choices.allow_loopback;
-    usable(scope, address, service.as_ref(), loopback)?;
-    let target = ScrapeTarget::at(&scope.cluster.name, address, PORT);
+    usable(scope, &address, service.as_ref(), loopback)?;
+    let target = ScrapeTarget::at(&scope.cluster.name, &address, PORT);
     scope
         .progress
         .done(format!("http://{}/federate", target.address));
@@ -258,8 +258,8 @@ pub async fn target(scope: &Scope<'_>, loopback: bool) -> Result<Option<ScrapeTa
     let Some(host) = health::own_address(&gateway, service.as_ref()) else {
         return Ok(None);
     };
-    usable(scope, host, service.as_ref(), loopback)?;
-    Ok(Some(ScrapeTarget::at(&scope.cluster.name, host, PORT)))
+    usable(scope, &host, service.as_ref(), loopback)?;
+    Ok(Some(ScrapeTarget::at(&scope.cluster.name, &host, PORT)))
 }
 
 pub async fn status(scope: &Scope<'_>) -> Vec<Component> {

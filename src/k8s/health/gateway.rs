@@ -23,12 +23,26 @@ pub struct GatewayAddress {
     pub value: String,
 }
 
-/// The address of a Gateway: that of its Service's load balancer if it has one, else that in the status.
-pub fn own_address<'a>(gateway: &'a Gateway, service: Option<&'a Service>) -> Option<&'a str> {
-    match service {
-        Some(service) if is_balanced(service) => given(service),
-        _ => address(gateway),
+/// The address of a Gateway: that of its Service's load balancer if it has one, else one in the status that is
+/// the Service's own. istiod merges Services of one name in all clusters, so that the status may show the
+/// address of another cluster's. Without such an address it is the Service's name inside the cluster.
+pub fn own_address(gateway: &Gateway, service: Option<&Service>) -> Option<String> {
+    let Some(service) = service else {
+        return addresses(gateway).next().map(String::from);
+    };
+    if is_balanced(service) {
+        return given(service).map(String::from);
     }
+    let (name, namespace) = (
+        service.metadata.name.as_ref()?,
+        service.metadata.namespace.as_ref()?,
+    );
+    let internal = format!("{name}.{namespace}.svc.cluster.local");
+    let spec = service.spec.as_ref();
+    let ips = spec.map(|spec| [&spec.external_ips, &spec.cluster_ips]);
+    let ips = ips.into_iter().flatten().flatten().flatten();
+    let mut own = ips.filter(|ip| addresses(gateway).any(|address| address == **ip));
+    Some(own.next().map_or(internal, String::clone))
 }
 
 /// Ready if the load balancer has an address, or if the Service has no load balancer.
@@ -53,17 +67,11 @@ fn given(service: &Service) -> Option<&str> {
     ingress.find_map(|one| one.ip.as_deref().or(one.hostname.as_deref()))
 }
 
-/// The first address in a Gateway's status.
-fn address(gateway: &Gateway) -> Option<&str> {
-    let addresses = gateway
-        .status
-        .as_ref()
-        .map(|s| s.addresses.as_slice())
-        .unwrap_or_default();
-    addresses
-        .iter()
-        .map(|a| a.value.as_str())
-        .find(|value| !value.is_empty())
+/// The addresses in a Gateway's status.
+fn addresses(gateway: &Gateway) -> impl Iterator<Item = &str> {
+    let addresses = gateway.status.iter().flat_map(|s| &s.addresses);
+    let values = addresses.map(|a| a.value.as_str());
+    values.filter(|value| !value.is_empty())
 }
 
 /// Programmed at its current generation, with an address. An empty scrape target would make Prometheus scrape
@@ -80,7 +88,7 @@ pub fn gateway(gateway: Option<&Gateway>) -> Health {
     ) {
         return Health::InProgress(why);
     }
-    match address(gateway) {
+    match addresses(gateway).next() {
         Some(_) => Health::Ready,
         None => Health::InProgress("programmed, but has no address".into()),
     }

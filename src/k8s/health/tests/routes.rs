@@ -75,7 +75,7 @@ status: {conditions: [{type: Accepted, status: Unknown, reason: Pending, message
 fn the_first_address_that_is_one_is_taken() {
     let addressed = |addresses: &str| {
         let yaml = format!("metadata: {{}}\nspec: {{}}\nstatus: {{addresses: [{addresses}]}}");
-        own_address(&read(&yaml), None).map(String::from)
+        own_address(&read(&yaml), None)
     };
     assert_eq!(addressed(""), None);
     assert_eq!(addressed("{value: ''}"), None);
@@ -87,11 +87,13 @@ fn the_first_address_that_is_one_is_taken() {
 
 #[test]
 fn the_address_of_a_load_balancer_is_that_of_the_gateways_own_service() {
-    let gateway: Gateway =
-        read("metadata: {}\nspec: {}\nstatus: {addresses: [{value: of-another-cluster}]}");
+    let gateway: Gateway = read(
+        "metadata: {}\nspec: {}\nstatus: {addresses: [{value: 203.0.113.9}, {value: 10.96.0.9}]}",
+    );
     let service = |kind: &str, ingress: &str| -> Service {
         let status = format!("status: {{loadBalancer: {{ingress: [{ingress}]}}}}");
-        read(&format!("metadata: {{}}\nspec: {{type: {kind}}}\n{status}"))
+        let metadata = "metadata: {name: a, namespace: b}";
+        read(&format!("{metadata}\nspec: {{type: {kind}}}\n{status}"))
     };
     for (kind, ingress, address) in [
         ("LoadBalancer", "{ip: 203.0.113.7}", Some("203.0.113.7")),
@@ -101,10 +103,21 @@ fn the_address_of_a_load_balancer_is_that_of_the_gateways_own_service() {
             Some("lb.example.com"),
         ),
         ("LoadBalancer", "", None),
-        ("ClusterIP", "", Some("of-another-cluster")),
+        ("ClusterIP", "", Some("a.b.svc.cluster.local")),
+        (
+            "NodePort, clusterIPs: [10.96.0.8]",
+            "",
+            Some("a.b.svc.cluster.local"),
+        ),
+        ("NodePort, clusterIPs: [10.96.0.9]", "", Some("10.96.0.9")),
+        (
+            "ClusterIP, externalIPs: [203.0.113.9]",
+            "",
+            Some("203.0.113.9"),
+        ),
     ] {
         let service = service(kind, ingress);
-        assert_eq!(own_address(&gateway, Some(&service)), address);
+        assert_eq!(own_address(&gateway, Some(&service)).as_deref(), address);
         let ready = load_balancer(Some(&service)) == Health::Ready;
         assert_eq!(ready, address.is_some(), "{kind} {ingress}");
     }
