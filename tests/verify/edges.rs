@@ -20,6 +20,8 @@ fn an_edge_is_proven_by_the_clusters_that_the_series_name() {
         // show an edge here.
         a_receiver_that_does_not_tell(clusters).await;
         a_receiver_that_is_old(clusters).await;
+        // Ends when both ends were scraped again, with all that the part before counted.
+        clusters.run(&["verify"]).await.succeeded();
         a_sender_that_is_old(clusters).await;
         clusters.cleaned().await;
         clusters.scraped_as_configured(false);
