@@ -1,8 +1,6 @@
 //! Edges between clusters, as the ztunnels of both ends report them. Whether they know each other depends on their
 //! versions and on a setting of the receiver, and a failed connection moves no bytes.
 
-use std::time::Duration;
-
 use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::standin::sample::Failure;
 use serde_json::{Value, json};
@@ -19,19 +17,22 @@ fn an_edge_is_proven_by_the_clusters_that_the_series_name() {
         clusters.scraped_as_configured(true);
         clusters.installed().await;
         a_receiver_that_does_not_tell(clusters).await;
-        scraped().await;
+        scraped(clusters).await;
         a_receiver_that_is_old(clusters).await;
-        scraped().await;
+        scraped(clusters).await;
         a_sender_that_is_old(clusters).await;
         clusters.cleaned().await;
         clusters.scraped_as_configured(false);
     });
 }
 
-/// What one part counted must have been scraped in its cluster and by home, 15 s each, before the next part
-/// begins to count.
-async fn scraped() {
-    tokio::time::sleep(Duration::from_secs(40)).await;
+/// Waits until what one part counted was scraped in its cluster and then by home. Each of these runs sends no
+/// request and ends after one more scrape by home; the last is two intervals after the first.
+async fn scraped(clusters: &Clusters) {
+    for _ in 0..3 {
+        let verified = clusters.run(&["verify", "--traffic", "none"]).await;
+        verified.succeeded();
+    }
 }
 
 /// Neither end knows the other. Home's metrics are still verified, even if no pod of home answers.
