@@ -23,7 +23,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::facts::Facts;
-use self::objects::Manner;
+use self::objects::LookMode;
 use crate::code::{Code, Severity};
 use crate::guide::Step;
 use crate::k8s::seen::Seen;
@@ -184,15 +184,16 @@ async fn objects_of(
         Step::Namespace => !has_namespace,
         _ => has_namespace || object["metadata"]["namespace"] != scope.namespace,
     });
-    let manner = Manner {
+    let mode = LookMode {
         first: !has_namespace,
         rehearse: has_rights,
     };
-    let looked = objects::look(scope, planned, manner).await?;
-    let mut findings = taken::judge(scope, &looked).await?;
+    let looked = objects::look(scope, planned, mode).await?;
+    let foreign = taken::foreign(scope, &looked);
+    let mut findings = taken::judge(scope, &foreign).await?;
     // A user who lacks rights is told of all of them already.
     if has_rights {
-        findings.extend(rehearsal::judge(scope, &looked).await?);
+        findings.extend(rehearsal::judge(scope, &looked, &foreign).await?);
     }
     Ok((findings, objects::seen(&looked)))
 }

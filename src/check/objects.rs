@@ -3,11 +3,11 @@
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::AT_ONCE;
 use crate::guide::Step;
-use crate::k8s::apply::{self, NEVER};
+use crate::k8s::apply;
 use crate::k8s::ownership::labelled;
 use crate::k8s::record::Key;
 use crate::k8s::request::RequestError;
@@ -20,7 +20,7 @@ use crate::progress::ObjectId;
 pub const LATER: [Step; 3] = [Step::AggregateMetrics, Step::RemoteSecret, Step::Kiali];
 
 /// An object of an install.
-pub struct Looked {
+pub struct PlannedObject {
     pub step: Step,
     pub id: ObjectId,
     pub wanted: Value,
@@ -36,19 +36,9 @@ pub enum Live {
     Unknown,
 }
 
-impl Looked {
-    /// What somebody else has under a name of ours.
-    pub fn foreign(&self, scope: &Scope<'_>) -> Option<&Value> {
-        match &self.live {
-            Live::There(live) if !scope.record.is_ours(live) => Some(live),
-            _ => None,
-        }
-    }
-}
-
 /// How the objects of a cluster are looked at.
 #[derive(Clone, Copy)]
-pub struct Manner {
+pub struct LookMode {
     /// Most likely nothing is there yet.
     pub first: bool,
     /// Whether writes are rehearsed. It tells nothing more to a user who lacks rights.
@@ -58,19 +48,19 @@ pub struct Manner {
 pub async fn look(
     scope: &Scope<'_>,
     planned: Vec<(Step, Value)>,
-    manner: Manner,
-) -> Result<Vec<Looked>> {
+    mode: LookMode,
+) -> Result<Vec<PlannedObject>> {
     let looked = planned
         .into_iter()
-        .map(async |(step, wanted)| one(scope, step, wanted, manner).await);
+        .map(async |(step, wanted)| one(scope, step, wanted, mode).await);
     let looked = futures::stream::iter(looked).buffered(AT_ONCE);
     looked.try_collect().await
 }
 
 /// What an install need not read again.
-pub fn seen(looked: &[Looked]) -> Seen {
+pub fn seen(looked: &[PlannedObject]) -> Seen {
     let mut seen = Seen::default();
-    for Looked { wanted, live, .. } in looked {
+    for PlannedObject { wanted, live, .. } in looked {
         match live {
             Live::There(live) => seen.put(Key::of(wanted), Some(live.clone())),
             Live::Absent => seen.put(Key::of(wanted), None),
@@ -80,10 +70,15 @@ pub fn seen(looked: &[Looked]) -> Seen {
     seen
 }
 
-async fn one(scope: &Scope<'_>, step: Step, wanted: Value, manner: Manner) -> Result<Looked> {
+async fn one(
+    scope: &Scope<'_>,
+    step: Step,
+    wanted: Value,
+    mode: LookMode,
+) -> Result<PlannedObject> {
     let looked = |wanted, live, refusal| {
         let id = kinds::id(&wanted)?;
-        Ok(Looked {
+        Ok(PlannedObject {
             step,
             id,
             wanted,
@@ -91,11 +86,11 @@ async fn one(scope: &Scope<'_>, step: Step, wanted: Value, manner: Manner) -> Re
             refusal,
         })
     };
-    if manner.first && manner.rehearse && would_be_created(scope, &wanted).await? {
+    if mode.first && mode.rehearse && would_be_created(scope, &wanted).await? {
         return looked(wanted, Live::Absent, None);
     }
     let live = live(scope, &wanted).await?;
-    let asks = manner.rehearse && would_be_written(scope, step, &wanted, &live);
+    let asks = mode.rehearse && would_be_written(scope, step, &wanted, &live);
     let refusal = match asks {
         // Fields that another tool manages are judged where they are written.
         true => ask(scope, &labelled(&wanted, &scope.record.id), Force::Yes)
@@ -108,8 +103,7 @@ async fn one(scope: &Scope<'_>, step: Step, wanted: Value, manner: Manner) -> Re
 
 /// Whether it is not there, and could be made.
 async fn would_be_created(scope: &Scope<'_>, wanted: &Value) -> Result<bool> {
-    let mut new = labelled(wanted, &scope.record.id);
-    new["metadata"]["resourceVersion"] = json!(NEVER);
+    let new = apply::only_new(scope, wanted);
     Ok(ask(scope, &new, Force::No).await?.is_ok())
 }
 

@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use super::objects::{Live, Looked};
+use super::objects::{Live, PlannedObject};
 use super::{AT_ONCE, Finding, taken};
 use crate::code::Code;
 use crate::k8s::request::{RequestError, send, send_opt};
@@ -18,10 +18,13 @@ use crate::progress::ObjectId;
 
 const ACCOUNT: &str = "/spec/template/spec/serviceAccountName";
 
-pub async fn judge(scope: &Scope<'_>, looked: &[Looked]) -> Result<Vec<Finding>> {
-    let asked = looked
-        .iter()
-        .filter(|one| !taken::serves(scope, looked, one));
+/// `foreign`: what of the objects others have, and need not be written.
+pub async fn judge(
+    scope: &Scope<'_>,
+    looked: &[PlannedObject],
+    foreign: &[(&PlannedObject, &Value)],
+) -> Result<Vec<Finding>> {
+    let asked = looked.iter().filter(|one| !taken::serves(foreign, one));
     let asked = asked.collect::<Vec<_>>();
     let mut findings = Vec::new();
     for refusal in asked.iter().filter_map(|one| one.refusal.as_ref()) {
@@ -38,7 +41,11 @@ pub async fn judge(scope: &Scope<'_>, looked: &[Looked]) -> Result<Vec<Finding>>
 
 /// The first pod of a Deployment, as its ReplicaSet would make it: quotas, limits, pod security and most
 /// policies look at pods alone. One that has pods already is judged by them.
-async fn pod(scope: &Scope<'_>, deployment: &Looked, looked: &[Looked]) -> Result<Option<Finding>> {
+async fn pod(
+    scope: &Scope<'_>,
+    deployment: &PlannedObject,
+    looked: &[PlannedObject],
+) -> Result<Option<Finding>> {
     if let Live::There(live) = &deployment.live
         && live["status"]["replicas"].as_u64() > Some(0)
     {
@@ -67,7 +74,7 @@ async fn account(
     scope: &Scope<'_>,
     deployment: &Value,
     namespace: &str,
-    looked: &[Looked],
+    looked: &[PlannedObject],
 ) -> Result<bool> {
     let Some(name) = deployment.pointer(ACCOUNT).and_then(Value::as_str) else {
         return Ok(true);

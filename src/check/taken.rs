@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::Finding;
-use super::objects::{LATER, Looked};
+use super::objects::{LATER, Live, PlannedObject};
 use crate::code::Code;
 use crate::guide::Step;
 use crate::k8s::Scope;
@@ -24,30 +24,39 @@ struct Foreign {
 
 /// Whether something of others stands there for an object of ours. A Prometheus and an operator stand
 /// for all of their step.
-pub fn serves(scope: &Scope<'_>, looked: &[Looked], object: &Looked) -> bool {
+pub fn serves(foreign: &[(&PlannedObject, &Value)], object: &PlannedObject) -> bool {
     let wholes = ["Service", "CustomResourceDefinition"];
     let steps = [Step::ClusterPrometheus, Step::KialiOperator];
-    foreign(scope, looked).any(|foreign| {
+    foreign.iter().any(|(foreign, _)| {
         let whole = wholes.contains(&foreign.id.kind.as_str()) && steps.contains(&object.step);
         foreign.id == object.id || (whole && foreign.step == object.step)
     })
 }
 
 /// All that is there under names of ours and judged by what it holds.
-fn foreign(scope: &Scope<'_>, looked: &[Looked]) -> impl Iterator<Item = Foreign> {
-    let now = |looked: &&Looked| !LATER.contains(&looked.step) && looked.step != Step::Namespace;
-    looked.iter().filter(now).filter_map(|looked| {
-        Some(Foreign {
-            step: looked.step,
-            id: looked.id.clone(),
-            wanted: looked.wanted.clone(),
-            live: looked.foreign(scope)?.clone(),
-        })
-    })
+pub fn foreign<'a>(
+    scope: &Scope<'_>,
+    looked: &'a [PlannedObject],
+) -> Vec<(&'a PlannedObject, &'a Value)> {
+    let now = |one: &&PlannedObject| !LATER.contains(&one.step) && one.step != Step::Namespace;
+    let foreign = looked.iter().filter(now).filter_map(|one| match &one.live {
+        Live::There(live) if !scope.record.is_ours(live) => Some((one, live)),
+        _ => None,
+    });
+    foreign.collect()
 }
 
-pub async fn judge(scope: &Scope<'_>, looked: &[Looked]) -> Result<Vec<Finding>> {
-    let mut there = foreign(scope, looked).collect::<Vec<_>>();
+pub async fn judge(
+    scope: &Scope<'_>,
+    foreign: &[(&PlannedObject, &Value)],
+) -> Result<Vec<Finding>> {
+    let there = foreign.iter().map(|(one, live)| Foreign {
+        step: one.step,
+        id: one.id.clone(),
+        wanted: one.wanted.clone(),
+        live: (*live).clone(),
+    });
+    let mut there = there.collect::<Vec<_>>();
     let mut findings = prometheus(scope, &mut there)?;
     findings.extend(operator(scope, &mut there).await?);
     for Foreign {

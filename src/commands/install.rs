@@ -11,7 +11,7 @@ use crate::code::Code;
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Istiod, Members, Mesh};
-use crate::options::Asked;
+use crate::options::{Asked, Options};
 use crate::plan::Plan;
 use crate::problem::{Exit, Problem};
 use crate::remembered::Chosen;
@@ -109,24 +109,18 @@ async fn written(
     wanted: &Wanted,
 ) -> Result<Ended> {
     let started = Instant::now();
-    let (options, findings, begun) = shown(mesh, global, choices, work, async |run| {
-        let chosen = chosen(run, &wanted.options).await?;
-        let mut run = Run {
+    let checked = shown(mesh, global, choices, work, async |run| {
+        let run = Run {
             left_out: &left_out,
-            ..chosen.of(run)
+            ..run.clone()
         };
-        let checked = check::check(&run, &wanted.skip).await?;
-        run.seen = &checked.seen;
-        let (run, findings) = (&run, checked.findings);
-        let stops = stops(run, &findings);
-        ui::findings(&findings, stops);
-        let begun = match stops {
-            true => None,
-            false => Some(begin(run, members).await?),
-        };
-        anyhow::Ok((run.options.clone(), findings, begun))
-    })
-    .await?;
+        unless_stopped(&run, wanted, async |run| begin(run, members).await).await
+    });
+    let AfterCheck {
+        options,
+        findings,
+        done: begun,
+    } = checked.await?;
     let left_out = left_out.into_all();
     let installed = begun.map(|Begun { remembered, plans }| Installed {
         changes: Change::all(plans),
@@ -164,6 +158,36 @@ async fn begin(run: &Run<'_>, members: &Members) -> Result<Begun> {
     })
 }
 
+/// What was chosen and found, and what was done after it: None where the findings stop the run.
+struct AfterCheck<T> {
+    options: Options,
+    findings: Vec<Finding>,
+    done: Option<T>,
+}
+
+/// Checks the clusters, and goes on with the objects as the check found them.
+async fn unless_stopped<T>(
+    run: &Run<'_>,
+    wanted: &Wanted,
+    go_on: impl AsyncFnOnce(&Run<'_>) -> Result<T>,
+) -> Result<AfterCheck<T>> {
+    let chosen = chosen(run, &wanted.options).await?;
+    let mut run = chosen.of(run);
+    let checked = check::check(&run, &wanted.skip).await?;
+    run.seen = &checked.seen;
+    let stops = stops(&run, &checked.findings);
+    ui::findings(&checked.findings, stops);
+    let done = match stops {
+        true => None,
+        false => Some(go_on(&run).await?),
+    };
+    Ok(AfterCheck {
+        options: run.options.clone(),
+        findings: checked.findings,
+        done,
+    })
+}
+
 /// Whether the run ends here. A remote that cannot be installed on is left out where the others go on.
 fn stops(run: &Run<'_>, findings: &[Finding]) -> bool {
     let errors = || findings.iter().filter(|finding| finding.is_error());
@@ -195,25 +219,14 @@ async fn planned(
     wanted: &Wanted,
     exit_code: bool,
 ) -> Result<Ended> {
-    let (findings, plans) = noted(mesh, global, choices, work, async |run| {
-        let chosen = chosen(run, &wanted.options).await?;
-        let mut run = chosen.of(run);
-        let checked = check::check(&run, &wanted.skip).await?;
-        run.seen = &checked.seen;
-        let findings = checked.findings;
-        let stops = findings.iter().any(Finding::is_error);
-        ui::findings(&findings, stops);
-        let plans = match stops {
-            true => None,
-            false => Some(plan::plan(&run).await?),
-        };
-        anyhow::Ok((findings, plans))
-    })
-    .await?;
+    let checked = noted(mesh, global, choices, work, async |run| {
+        unless_stopped(run, wanted, async |run| plan::plan(run).await).await
+    });
+    let checked = checked.await?;
     let result = PlanResult {
         clusters: Cluster::all(mesh),
-        findings,
-        changes: plans.map(Change::all),
+        findings: checked.findings,
+        changes: checked.done.map(Change::all),
         exit_code,
     };
     Ok(result.into())

@@ -37,7 +37,7 @@ pub const PLACEHOLDER: &str = "ambikiali.dev/placeholder";
 const BOOK: &str = ".metadata.managedFields";
 
 /// No object has this version: an apply that carries it creates, or is refused.
-pub const NEVER: &str = "1";
+const NEVER: &str = "1";
 
 /// Whose an object is.
 pub enum Claim {
@@ -232,8 +232,7 @@ fn overruled(
 /// Creates an object that is not there; tells whose it is otherwise. Never changes one.
 pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Claim> {
     let id = kinds::id(object)?;
-    let mut new = labelled(object, &scope.record.id);
-    new["metadata"]["resourceVersion"] = json!(NEVER);
+    let new = only_new(scope, object);
     let mut look = before == Before::Unknown;
     if let Some(seen) = scope.seen(object) {
         match seen {
@@ -256,6 +255,13 @@ pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
             Err(refusal) => return Err(conflict::refused(scope, &id, &refusal)),
         }
     }
+}
+
+/// For an apply that creates the object, or is refused because it exists.
+pub fn only_new(scope: &Scope<'_>, object: &Value) -> Value {
+    let mut new = labelled(object, &scope.record.id);
+    new["metadata"]["resourceVersion"] = json!(NEVER);
+    new
 }
 
 fn whose(scope: &Scope<'_>, live: Value) -> Claim {
