@@ -17,7 +17,7 @@ fn every_hop_is_proven_after_an_install_and_nothing_is_written() {
         let marks = clusters.marks();
         let verified = clusters.run(&["verify"]).await.succeeded();
         assert_eq!(
-            masked(&verified.stdout),
+            whichever_end(&masked(&verified.stdout)),
             "\
 ok        components     cluster1      9 ready
 ok        components     cluster2      7 ready
@@ -89,6 +89,12 @@ Not verified in TIME: 2 broken, 1 unproven, 9 ok
         traffic.freeze(false);
         clusters.cleaned().await;
     });
+}
+
+/// Masks which end of home's connections grew first. Both are reported by home's ztunnel, but each has a series of
+/// its own, and helloworld's version in the other cluster may have answered all requests between two scrapes.
+fn whichever_end(lines: &str) -> String {
+    lines.replace("bytes of its own requests grew", "received bytes grew")
 }
 
 /// The last lines of the output; other tests check the rest.
