@@ -110,7 +110,11 @@ pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Checked> {
         findings.extend(looked.findings);
         seen.push(looked.seen);
     }
-    findings.extend(fleet::compare(&facts, run.left_out.is_empty()));
+    findings.extend(fleet::compare(
+        &facts,
+        run.namespace,
+        run.left_out.is_empty(),
+    ));
     for finding in &mut findings {
         finding.skipped = skip.contains(&finding.code);
     }

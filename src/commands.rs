@@ -14,20 +14,18 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::cli::{self, Cli, ClusterFlags, Command, Global, Remotes};
 use crate::deadline::Deadline;
-use crate::guide::Step;
-use crate::images::Images;
 use crate::interrupt::Work;
+use crate::k8s::Choices;
 use crate::k8s::lease::Lease;
-use crate::k8s::record::{self, Record};
-use crate::k8s::{Choices, Scope};
 use crate::mesh::{Member, Members, Mesh};
 use crate::options::Options;
-use crate::progress::Message;
+use crate::progress::{Events, Message};
 use crate::result::{CompletionsResult, Ended, ExplainResult, ImagesResult, ManResult};
-use crate::run::{LeftOut, Run};
-use crate::{files, last_install, planned, progress, ui};
+use crate::run::Run;
+use crate::session::{HomeRecord, Session};
+use crate::{files, last_install, progress, ui};
 
-/// For one look at the record.
+/// For one look at home's record by a command that also works without it.
 const RECALL: Duration = Duration::from_secs(10);
 
 pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
@@ -51,7 +49,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Render(args) => render::render(args, &global),
         Command::Verify(args) => look::verify(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,
-        Command::Dashboard(args) => look::dashboard(args, &global).await,
+        Command::Dashboard(args) => look::dashboard(args, &global, work).await,
         Command::Cleanup(args) => cleanup::cleanup(args, &global, work).await,
         Command::Explain(args) => Ok(ExplainResult::of(args.code).into()),
         Command::Version(args) => look::version(args, &global, work).await,
@@ -74,31 +72,31 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
 
 /// Runs a command's work while its events are shown.
 async fn shown<T>(
-    mesh: &Mesh,
+    session: &Session,
     global: &Global,
     choices: Choices,
     work: &Work,
     command: impl AsyncFnOnce(&Run<'_>) -> T,
 ) -> T {
-    let result = seen_by(ui::show, mesh, global, choices, work, command).await;
-    ui::put_off(mesh);
+    let result = seen_by(ui::show, session, global, choices, work, command).await;
+    ui::put_off(&session.mesh);
     result
 }
 
-/// Work that is only rehearsed has nothing to tell but notes.
+/// Runs a command's work and shows only its notes.
 async fn noted<T>(
-    mesh: &Mesh,
+    session: &Session,
     global: &Global,
     choices: Choices,
     work: &Work,
     command: impl AsyncFnOnce(&Run<'_>) -> T,
 ) -> T {
-    seen_by(ui::show_notes, mesh, global, choices, work, command).await
+    seen_by(ui::show_notes, session, global, choices, work, command).await
 }
 
 async fn seen_by<T, S>(
     screen: impl FnOnce(UnboundedReceiver<Message>) -> S,
-    mesh: &Mesh,
+    session: &Session,
     global: &Global,
     choices: Choices,
     work: &Work,
@@ -107,68 +105,54 @@ async fn seen_by<T, S>(
 where
     S: Future<Output = ()> + Send + 'static,
 {
+    let lease = Lease::on(&session.mesh, &session.namespace, &session.records[0].id);
+    let lease = work.holds(lease);
+    on_screen(screen, async |events| {
+        let run = Run {
+            mesh: &session.mesh,
+            namespace: &session.namespace,
+            deadline: Deadline::after(global.timeout),
+            events,
+            records: &session.records,
+            lease,
+            seen: &[],
+            left_out: &session.left_out,
+            choices,
+            options: &session.options,
+            images: &session.images,
+        };
+        let result = command(&run).await;
+        drop(run);
+        lease.release().await;
+        result
+    })
+    .await
+}
+
+/// Shows the events of some work until it ends.
+async fn on_screen<T, S>(
+    screen: impl FnOnce(UnboundedReceiver<Message>) -> S,
+    work: impl AsyncFnOnce(Events) -> T,
+) -> T
+where
+    S: Future<Output = ()> + Send + 'static,
+{
     let (events, receiver) = progress::channel();
     let screen = tokio::spawn(screen(receiver));
-    let (records, lease) = bookkeeping(mesh, &global.namespace);
-    let lease = work.holds(lease);
-    let (options, images) = (Options::default(), Images::default());
-    let run = Run {
-        mesh,
-        namespace: &global.namespace,
-        deadline: Deadline::after(global.timeout),
-        events,
-        records: &records,
-        lease,
-        seen: &[],
-        left_out: &LeftOut::default(),
-        choices,
-        options: &options,
-        images: &images,
-    };
-    let result = command(&run).await;
-    drop(run);
-    lease.release().await;
+    let result = work(events).await;
     let _ = screen.await;
     result
 }
 
-/// Empty until a command opens or fills them.
-fn bookkeeping(mesh: &Mesh, namespace: &str) -> (Vec<Record>, Lease) {
-    // Without the list nothing may be deleted.
-    let inventory = planned::inventory(namespace).unwrap_or_default();
-    let records = mesh
-        .all()
-        .map(|cluster| Record::of(mesh, cluster, namespace, inventory.clone()));
-    let records = records.collect::<Vec<_>>();
-    let lease = Lease::on(mesh, namespace, &records[0].id);
-    (records, lease)
-}
-
-/// Where somebody else's Prometheus is scraped as at the last install, which home's record tells.
-async fn with_remembered(mut mesh: Mesh, namespace: &str) -> Mesh {
+/// Opens the clusters with what home's record says of the last install.
+async fn last_install_on(
+    mesh: Mesh,
+    global: &Global,
+    patience: Duration,
+) -> Result<(Session, HomeRecord)> {
     let (events, _quiet) = progress::channel();
-    let (records, lease) = bookkeeping(&mesh, namespace);
-    let scope = Scope {
-        cluster: &mesh.home,
-        record: &records[0],
-        lease: &lease,
-        seen: None,
-        choices: Choices::default(),
-        images: &Images::default(),
-        namespace,
-        progress: events.of(Step::Namespace, &mesh.home.name),
-        deadline: Deadline::after(RECALL),
-    };
-    // What keeps it from being read is told by those who need it.
-    let _ = record::look(&scope).await;
-    drop(scope);
-    let remotes = mesh.remotes.iter_mut();
-    for cluster in std::iter::once(&mut mesh.home).chain(remotes) {
-        if !cluster.prometheus_is_set {
-            cluster.prometheus = records[0].prometheus(&cluster.uid);
-        }
-    }
-    mesh
+    let deadline = Deadline::after(patience.min(global.timeout));
+    Session::of_last_install(mesh, &global.namespace, deadline, &events).await
 }
 
 /// Those that are named, by flags or a file, else those of the last install.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use futures::future::join_all;
 
 use crate::guide::Step;
@@ -15,6 +16,7 @@ use crate::mesh::{Cluster, ClusterName};
 use crate::planned::{self, Place};
 use crate::progress::ObjectId;
 use crate::run::Run;
+use crate::session::HomeRecord;
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
     namespaces, remote_cluster, remote_secret,
@@ -34,8 +36,8 @@ pub struct Row {
 }
 
 /// Every component, in the guide's order, home first; what drifted comes with its step.
-pub async fn status(run: &Run<'_>) -> Vec<Row> {
-    let (mut rows, drifts) = tokio::join!(components(run), drifts(run));
+pub async fn status(run: &Run<'_>, home_record: HomeRecord) -> Vec<Row> {
+    let (mut rows, drifts) = tokio::join!(components(run), drifts(run, home_record));
     for drift in drifts {
         let place = |row: &Row| row.cluster == drift.cluster && row.step <= drift.step;
         let after = rows.iter().rposition(place).map_or(0, |last| last + 1);
@@ -45,14 +47,17 @@ pub async fn status(run: &Run<'_>) -> Vec<Row> {
 }
 
 /// Of each cluster the record, and each object that is not as the record says.
-async fn drifts(run: &Run<'_>) -> Vec<Row> {
+async fn drifts(run: &Run<'_>, home_record: HomeRecord) -> Vec<Row> {
     let clusters = run.mesh.all().collect::<Vec<_>>();
-    let looked = join_all(clusters.iter().map(|cluster| record(run, cluster))).await;
-    // Home's record alone has the options, which hold for all.
-    let options = run.records[0].stored_options().unwrap_or_default();
+    let remotes = run.mesh.remotes.iter().map(async |cluster| {
+        let found = record::look(&run.on(Step::Namespace, cluster)).await;
+        record_row(run, cluster, found)
+    });
+    let mut looked = vec![record_row(run, &run.mesh.home, home_record)];
+    looked.extend(join_all(remotes).await);
     let home = run.on(Step::AggregateMetrics, &run.mesh.home);
     let place = |cluster: &Cluster, targets| Manifests {
-        images: options.images(),
+        images: run.images.clone(),
         home: run.is_home(cluster),
         targets,
     };
@@ -72,13 +77,10 @@ async fn drifts(run: &Run<'_>) -> Vec<Row> {
         .collect()
 }
 
-async fn record(run: &Run<'_>, cluster: &Cluster) -> Row {
+fn record_row(run: &Run<'_>, cluster: &Cluster, found: Result<Health>) -> Row {
     let scope = run.on(Step::Namespace, cluster);
     let object = ObjectId::new("ConfigMap", run.namespace, record::NAME);
-    let health = match record::look(&scope).await {
-        Ok(health) => health,
-        Err(error) => Health::Failed(format!("{error:#}")),
-    };
+    let health = found.unwrap_or_else(|error| Health::Failed(format!("{error:#}")));
     let options = scope.record.stored_options().unwrap_or_default();
     let mut record = Component::new(object, health);
     record.note = (!options.is_default())

@@ -18,8 +18,9 @@ use serde::de::DeserializeOwned;
 use super::Finding;
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
+use crate::k8s::record::Claims;
 use crate::k8s::request::send_opt;
-use crate::k8s::{Scope, kinds, record};
+use crate::k8s::{Scope, kinds};
 use crate::mesh::pages;
 use crate::mesh::{Cluster, counting};
 use crate::progress::ObjectId;
@@ -36,7 +37,8 @@ pub struct Facts<'a> {
     pub istio_namespace: Looked<Namespace>,
     /// Kiali's.
     pub namespace: Looked<Namespace>,
-    pub record: Looked<ConfigMap>,
+    /// What the record in the cluster says.
+    pub claims: Option<Claims>,
     pub mesh_config: Looked<ConfigMap>,
     pub root: Looked<ConfigMap>,
     pub gateways: Looked<Vec<DynamicObject>>,
@@ -60,7 +62,7 @@ impl<'a> Facts<'a> {
         let namespaces = Api::<Namespace>::all(client());
         let of_type = ListParams::default().fields("spec.type=LoadBalancer");
         let own = |namespace| Api::<ConfigMap>::namespaced(client(), namespace);
-        let (istio_maps, own_maps) = (own(ISTIO_NAMESPACE), own(scope.namespace));
+        let istio_maps = own(ISTIO_NAMESPACE);
         let id = ObjectId::cluster_wide("Server", "version");
         let mesh_config = scope.cluster.revision.config_map();
         let defaults = ListParams::default().labels("gateway.istio.io/defaults-for-class=istio");
@@ -84,7 +86,6 @@ impl<'a> Facts<'a> {
             ),
             one(scope, &namespaces, "Namespace", ISTIO_NAMESPACE),
             one(scope, &namespaces, "Namespace", scope.namespace),
-            one(scope, &own_maps, "ConfigMap", record::NAME),
             one(scope, &istio_maps, "ConfigMap", &mesh_config),
             one(scope, &istio_maps, "ConfigMap", "istio-ca-root-cert"),
             list(scope, gateways, "Gateways", ListParams::default()),
@@ -109,16 +110,16 @@ impl<'a> Facts<'a> {
             ztunnels: answers.3,
             istio_namespace: answers.4,
             namespace: answers.5,
-            record: answers.6,
-            mesh_config: answers.7,
-            root: answers.8,
-            gateways: answers.9,
-            remote_secrets: answers.10,
-            load_balancers: answers.11,
-            gateway_defaults: answers.12.0,
-            authorization_policies: answers.12.1,
-            network_policies: answers.12.2,
-            own_network_policies: answers.12.3,
+            claims: scope.record.claims(),
+            mesh_config: answers.6,
+            root: answers.7,
+            gateways: answers.8,
+            remote_secrets: answers.9,
+            load_balancers: answers.10,
+            gateway_defaults: answers.11.0,
+            authorization_policies: answers.11.1,
+            network_policies: answers.11.2,
+            own_network_policies: answers.11.3,
         })
     }
 }

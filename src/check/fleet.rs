@@ -8,7 +8,7 @@ use super::Finding;
 use super::facts::{Facts, Looked};
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
-use crate::k8s::record::{self, Parties};
+use crate::k8s::record;
 use crate::last_install;
 use crate::manifests;
 use crate::mesh::ClusterName;
@@ -29,21 +29,28 @@ struct ProxyConfig {
 }
 
 /// Each remote against home. Only when all are there it is known who was not named.
-pub fn compare(all: &[Facts<'_>], complete: bool) -> Vec<Finding> {
+pub fn compare(all: &[Facts<'_>], namespace: &str, complete: bool) -> Vec<Finding> {
     let Some((home, remotes)) = all.split_first() else {
         return Vec::new();
     };
     let pairs = remotes.iter().flat_map(|remote| pair(home, remote));
     pairs
-        .chain(all.iter().filter_map(|facts| swapped(home, facts)))
-        .chain(left_out(home, all).into_iter().filter(|_| complete))
+        .chain(
+            all.iter()
+                .filter_map(|facts| swapped(home, facts, namespace)),
+        )
+        .chain(
+            left_out(home, all, namespace)
+                .into_iter()
+                .filter(|_| complete),
+        )
         .collect()
 }
 
 /// Remotes that the record on home names, and the user does not.
-fn left_out(home: &Facts<'_>, all: &[Facts<'_>]) -> Vec<Finding> {
-    let record = data(&home.record, "record.json").and_then(Parties::of);
-    let record = record.filter(|record| record.home.1 == home.cluster.uid);
+fn left_out(home: &Facts<'_>, all: &[Facts<'_>], namespace: &str) -> Vec<Finding> {
+    let claims = home.claims.clone();
+    let record = claims.filter(|record| record.home.1 == home.cluster.uid);
     let parties = record.into_iter().flat_map(|record| record.all);
     // One that was built anew has its old name.
     let is_named = |(name, uid): &(ClusterName, String)| {
@@ -54,33 +61,31 @@ fn left_out(home: &Facts<'_>, all: &[Facts<'_>]) -> Vec<Finding> {
     let finding = |(name, uid): (ClusterName, String)| {
         let context = last_install::context(&uid);
         let context = context.unwrap_or_else(|| format!("<context of {name}>"));
-        let namespace = there(&home.record)?.namespace().unwrap_or_default();
-        let object = ObjectId::new("ConfigMap", &namespace, record::NAME);
+        let object = ObjectId::new("ConfigMap", namespace, record::NAME);
         let cause = format!("says that {name} is a remote of this install, but it is not named");
         let finding = Finding::new(Code::RemoteLeftOut, home.cluster, object, cause);
-        Some(finding.fix(format!(
+        finding.fix(format!(
             "name it too (--ctx2 {context}), or remove it: ambikiali cleanup --ctx1 {} --ctx2 {context} --only",
             home.cluster.context
-        )))
+        ))
     };
-    left_out.filter_map(finding).collect()
+    left_out.map(finding).collect()
 }
 
 /// The record of an earlier install names another home, which is one of these clusters.
-fn swapped(home: &Facts<'_>, facts: &Facts<'_>) -> Option<Finding> {
-    let record = Parties::of(data(&facts.record, "record.json")?)?;
+fn swapped(home: &Facts<'_>, facts: &Facts<'_>, namespace: &str) -> Option<Finding> {
+    let record = facts.claims.as_ref()?;
     let (then, uid) = &record.home;
     let is_here = record.all.iter().any(|(_, uid)| *uid == home.cluster.uid);
     if *uid == home.cluster.uid || !is_here {
         return None;
     }
-    let namespace = there(&facts.record)?.namespace().unwrap_or_default();
-    let object = ObjectId::new("ConfigMap", &namespace, record::NAME);
+    let object = ObjectId::new("ConfigMap", namespace, record::NAME);
     let cause = format!("says that {then} is home, and not {}", home.cluster.name);
     let finding = Finding::new(Code::RolesSwapped, facts.cluster, object, cause);
     Some(finding.fix(format!(
         "name the clusters as at the last install, or clean up before: ambikiali cleanup --ctx1 <context of {then}>; if there is no such cluster, {}",
-        record::way_out(facts.cluster, &namespace)
+        record::way_out(facts.cluster, namespace)
     )))
 }
 

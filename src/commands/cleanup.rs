@@ -12,6 +12,7 @@ use crate::k8s::Choices;
 use crate::mesh::{self, Absent, ClusterName, Istiod, Member, Members, Mesh};
 use crate::problem::{self, Exit, Problem};
 use crate::result::{self, CleanupResult, Ended};
+use crate::session::Session;
 use crate::{last_install, out};
 
 pub async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result<Ended> {
@@ -30,11 +31,13 @@ pub async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result
     let way_out = "make the cluster reachable, or run the same command with --forget, which leaves its objects in place";
     let forgotten = forgotten(&members, &mesh, absent, args.forget, |_| way_out.into())?;
     work.begins(&mesh);
-    let report = shown(&mesh, global, choices, work, async |run| {
+    let session = Session::new(mesh, &global.namespace)?;
+    let report = shown(&session, global, choices, work, async |run| {
         cleanup::cleanup(run, &forgotten).await
     })
     .await?;
-    let (clusters, names) = (result::Cluster::all(&mesh), mesh.names());
+    let mesh = &session.mesh;
+    let (clusters, names) = (result::Cluster::all(mesh), mesh.names());
     let took = started.elapsed();
     Ok(CleanupResult::of(report, clusters, args.dry_run, names, took).into())
 }
@@ -52,10 +55,12 @@ async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work
     };
     let forgotten = forgotten(&members, &mesh, absent, args.forget, way_out)?;
     work.begins(&mesh);
-    let report = shown(&mesh, global, choices, work, async |run| {
+    let session = Session::new(mesh, &global.namespace)?;
+    let report = shown(&session, global, choices, work, async |run| {
         cleanup::only(run, &forgotten).await
     })
     .await?;
+    let mesh = &session.mesh;
     let remotes = mesh.remotes.iter().map(|remote| remote.name.clone());
     let gone = remotes.chain(forgotten).collect::<Vec<_>>();
     let names = gone.iter().map(ClusterName::as_str).collect::<Vec<_>>();
@@ -68,7 +73,7 @@ async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work
             "the removed remotes are still remembered, so pass the other clusters to the next commands: {error:#}"
         ));
     }
-    let (clusters, names) = (result::Cluster::all(&mesh), names.join(", "));
+    let (clusters, names) = (result::Cluster::all(mesh), names.join(", "));
     Ok(CleanupResult::of(report, clusters, args.dry_run, names, took).into())
 }
 

@@ -4,23 +4,24 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{members, noted, shown, with_remembered};
+use super::{members, noted, on_screen, shown};
 use crate::check::Finding;
 use crate::cli::{self, Global};
 use crate::code::Code;
+use crate::deadline::Deadline;
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Istiod, Members, Mesh};
-use crate::options::{Asked, Options};
+use crate::options::Asked;
 use crate::plan::Plan;
 use crate::problem::{Exit, Problem};
-use crate::remembered::Chosen;
 use crate::result::{
     Change, CheckResult, Cluster, CodesResult, Ended, InstallResult, Installed, PlanResult,
     Unreachable,
 };
 use crate::run::{LeftOut, Run};
-use crate::{check, install, last_install, out, plan, remembered, ui};
+use crate::session::Session;
+use crate::{check, install, last_install, out, plan, ui};
 
 pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<Ended> {
     let (false, Some(fleet)) = (args.list, args.fleet) else {
@@ -28,24 +29,23 @@ pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<End
     };
     let members = members(fleet.ctx1, fleet.remotes, global)?;
     let mesh = match connected(&members, fleet.allow_loopback).await {
-        Ok(mesh) => with_remembered(mesh, &global.namespace).await,
+        Ok(mesh) => mesh,
         Err(errors) => return Ok(Ended::failed(&errors)),
     };
     ui::given(&mesh);
     let asked = args.images.asked();
+    let session = opened((mesh, LeftOut::default()), global, &asked, false).await?;
     let choices = Choices {
         allow_loopback: fleet.allow_loopback,
         ..Choices::default()
     };
-    let findings = shown(&mesh, global, choices, work, async |run| {
-        let chosen = chosen(run, &asked).await?;
-        let checked = check::check(&chosen.of(run), &args.skip_check).await?;
-        anyhow::Ok(checked.findings)
+    let checked = shown(&session, global, choices, work, async |run| {
+        check::check(run, &args.skip_check).await
     })
     .await?;
     let result = CheckResult {
-        clusters: Cluster::all(&mesh),
-        findings,
+        clusters: Cluster::all(&session.mesh),
+        findings: checked.findings,
         strict: args.strict,
     };
     Ok(result.into())
@@ -61,10 +61,6 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         exit_code,
         images,
     } = args;
-    let wanted = Wanted {
-        options: images.asked(),
-        skip: skip_check,
-    };
     let members = members(fleet.ctx1, fleet.remotes, global)?;
     let connected = match keep_going {
         true => reached(&members, fleet.allow_loopback)
@@ -74,10 +70,11 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
             .await
             .map(|mesh| (mesh, LeftOut::default())),
     };
-    let (mesh, left_out) = match connected {
-        Ok((mesh, left_out)) => (with_remembered(mesh, &global.namespace).await, left_out),
+    let connected = match connected {
+        Ok(connected) => connected,
         Err(errors) => return Ok(Ended::failed(&errors)),
     };
+    let session = opened(connected, global, &images.asked(), dry_run).await?;
     let choices = Choices {
         force_conflicts,
         keep_going,
@@ -86,41 +83,53 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         ..Choices::default()
     };
     if dry_run {
-        return planned(&mesh, global, choices, work, &wanted, exit_code).await;
+        return planned(&session, global, choices, work, &skip_check, exit_code).await;
     }
-    work.begins(&mesh);
-    written(&mesh, &members, left_out, global, choices, work, &wanted).await
+    work.begins(&session.mesh);
+    written(session, &members, global, choices, work, &skip_check).await
 }
 
-/// What the user wants of an install besides its clusters.
-struct Wanted {
-    options: Asked,
-    /// Findings that are no reason to stop.
-    skip: Vec<Code>,
+/// Opens the clusters with the options of this install, and prints what is unexpected in them.
+async fn opened(
+    (mesh, left_out): (Mesh, LeftOut),
+    global: &Global,
+    asked: &Asked,
+    dry_run: bool,
+) -> Result<Session> {
+    let open = async |events| {
+        let deadline = Deadline::after(global.timeout);
+        Session::for_install(mesh, left_out, &global.namespace, asked, deadline, &events).await
+    };
+    let (session, said) = match dry_run {
+        true => on_screen(ui::show_notes, open).await?,
+        false => on_screen(ui::show, open).await?,
+    };
+    said.iter().for_each(|line| out::note(line));
+    Ok(session)
 }
 
 async fn written(
-    mesh: &Mesh,
+    session: Session,
     members: &Members,
-    left_out: LeftOut,
     global: &Global,
     choices: Choices,
     work: &Work,
-    wanted: &Wanted,
+    skip: &[Code],
 ) -> Result<Ended> {
     let started = Instant::now();
-    let checked = shown(mesh, global, choices, work, async |run| {
-        let run = Run {
-            left_out: &left_out,
-            ..run.clone()
-        };
-        unless_stopped(&run, wanted, async |run| begin(run, members).await).await
+    let checked = shown(&session, global, choices, work, async |run| {
+        unless_stopped(run, skip, async |run| begin(run, members).await).await
     });
     let AfterCheck {
-        options,
         findings,
         done: begun,
     } = checked.await?;
+    let Session {
+        mesh,
+        options,
+        left_out,
+        ..
+    } = session;
     let left_out = left_out.into_all();
     let installed = begun.map(|Begun { remembered, plans }| Installed {
         changes: Change::all(plans),
@@ -129,7 +138,7 @@ async fn written(
         took: started.elapsed(),
     });
     let result = InstallResult {
-        clusters: Cluster::all(mesh),
+        clusters: Cluster::all(&mesh),
         findings,
         options,
         installed,
@@ -158,31 +167,30 @@ async fn begin(run: &Run<'_>, members: &Members) -> Result<Begun> {
     })
 }
 
-/// What was chosen and found, and what was done after it: None where the findings stop the run.
+/// What was found, and what was done after it: None if the findings stop the run.
 struct AfterCheck<T> {
-    options: Options,
     findings: Vec<Finding>,
     done: Option<T>,
 }
 
-/// Checks the clusters, and goes on with the objects as the check found them.
+/// Checks the clusters, and continues with the objects as the check found them.
 async fn unless_stopped<T>(
     run: &Run<'_>,
-    wanted: &Wanted,
+    skip: &[Code],
     go_on: impl AsyncFnOnce(&Run<'_>) -> Result<T>,
 ) -> Result<AfterCheck<T>> {
-    let chosen = chosen(run, &wanted.options).await?;
-    let mut run = chosen.of(run);
-    let checked = check::check(&run, &wanted.skip).await?;
-    run.seen = &checked.seen;
-    let stops = stops(&run, &checked.findings);
+    let checked = check::check(run, skip).await?;
+    let stops = stops(run, &checked.findings);
     ui::findings(&checked.findings, stops);
+    let run = Run {
+        seen: &checked.seen,
+        ..run.clone()
+    };
     let done = match stops {
         true => None,
         false => Some(go_on(&run).await?),
     };
     Ok(AfterCheck {
-        options: run.options.clone(),
         findings: checked.findings,
         done,
     })
@@ -203,28 +211,21 @@ fn stops(run: &Run<'_>, findings: &[Finding]) -> bool {
     errors().any(|finding| !run.left_out.has(&finding.cluster))
 }
 
-/// Options of now and of the last install; what is unexpected in them is told.
-async fn chosen(run: &Run<'_>, asked: &Asked) -> Result<Chosen> {
-    let chosen = remembered::choose(run, asked).await?;
-    chosen.said.iter().for_each(|line| out::note(line));
-    Ok(chosen)
-}
-
 /// What the same install would write.
 async fn planned(
-    mesh: &Mesh,
+    session: &Session,
     global: &Global,
     choices: Choices,
     work: &Work,
-    wanted: &Wanted,
+    skip: &[Code],
     exit_code: bool,
 ) -> Result<Ended> {
-    let checked = noted(mesh, global, choices, work, async |run| {
-        unless_stopped(run, wanted, async |run| plan::plan(run).await).await
+    let checked = noted(session, global, choices, work, async |run| {
+        unless_stopped(run, skip, async |run| plan::plan(run).await).await
     });
     let checked = checked.await?;
     let result = PlanResult {
-        clusters: Cluster::all(mesh),
+        clusters: Cluster::all(&session.mesh),
         findings: checked.findings,
         changes: checked.done.map(Change::all),
         exit_code,

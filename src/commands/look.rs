@@ -4,12 +4,10 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{bookkeeping, members, shown, with_remembered};
+use super::{RECALL, last_install_on, members, noted, shown};
 use crate::cli::{self, Clusters, Global};
 use crate::dashboard::Dashboard;
-use crate::deadline::Deadline;
 use crate::guide::Step;
-use crate::images::Images;
 use crate::interrupt::Work;
 use crate::k8s::{Choices, Scope};
 use crate::mesh::{self, Istiod, Members};
@@ -17,8 +15,9 @@ use crate::result::{
     Cluster, DashboardResult, Ended, StatusResult, Unreachable, VerifyResult, VersionResult,
     Versions,
 };
+use crate::session::{self, Session};
 use crate::verify::{self, Finding, Hop};
-use crate::{last_install, limit, out, progress, remembered, status, ui, version};
+use crate::{last_install, limit, out, status, ui, version};
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
     let started = Instant::now();
@@ -27,7 +26,8 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
         Istiod::Optional,
     )
     .await?;
-    let mesh = with_remembered(mesh, &global.namespace).await;
+    let (session, _) = last_install_on(mesh, global, RECALL).await?;
+    let mesh = &session.mesh;
     let expected = mesh
         .all()
         .map(|c| c.name.clone())
@@ -38,7 +38,7 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
         .iter()
         .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
         .collect::<Vec<_>>();
-    let proven = shown(&mesh, global, Choices::default(), work, async |run| {
+    let proven = shown(&session, global, Choices::default(), work, async |run| {
         findings
             .iter()
             .for_each(|finding| verify::report(run, finding));
@@ -46,7 +46,7 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
     })
     .await;
     let result = VerifyResult {
-        clusters: Cluster::all(&mesh),
+        clusters: Cluster::all(mesh),
         hops: [findings, proven].concat(),
         took: started.elapsed(),
     };
@@ -57,19 +57,19 @@ pub async fn status(args: Clusters, global: &Global, work: &Work) -> Result<Ende
     let (mesh, absent) =
         mesh::connect_reachable(&members(args.ctx1, args.remotes, global)?, Istiod::Optional)
             .await?;
-    let mesh = with_remembered(mesh, &global.namespace).await;
+    let (session, home_record) = last_install_on(mesh, global, RECALL).await?;
     let none = Choices::default();
     // A cluster that hangs in the middle must not keep the others from being seen.
     let global = &Global {
         timeout: global.timeout.min(status::PATIENCE),
         ..global.clone()
     };
-    let rows = shown(&mesh, global, none, work, async |run| {
-        status::status(run).await
+    let rows = shown(&session, global, none, work, async |run| {
+        status::status(run, home_record).await
     })
     .await;
     let result = StatusResult {
-        clusters: Cluster::all(&mesh),
+        clusters: Cluster::all(&session.mesh),
         components: rows.into_iter().map(Into::into).collect(),
         unreachable: Unreachable::all(&absent),
     };
@@ -99,53 +99,54 @@ pub async fn version(args: cli::Version, global: &Global, work: &Work) -> Result
     };
     let (mesh, absent) = mesh::connect_reachable(&members, Istiod::Optional).await?;
     let none = Choices::default();
-    let looked = shown(&mesh, global, none, work, async |run| {
-        tokio::try_join!(version::installed(run), remembered::last(run))
-    });
-    let (installed, options) = looked.await?;
+    let (session, home_record) = last_install_on(mesh, global, global.timeout).await?;
+    session::told_later(home_record)?;
+    let installed = shown(&session, global, none, work, async |run| {
+        version::installed(run).await
+    })
+    .await?;
     let versions = Versions {
-        clusters: Cluster::all(&mesh),
+        clusters: Cluster::all(&session.mesh),
         installed,
-        options: options.unwrap_or_default(),
+        options: session.options,
         unreachable: Unreachable::all(&absent),
     };
     Ok(VersionResult::of_clusters(versions).into())
 }
 
-pub async fn dashboard(args: cli::Dashboard, global: &Global) -> Result<Ended> {
+pub async fn dashboard(args: cli::Dashboard, global: &Global, work: &Work) -> Result<Ended> {
+    let cli::Dashboard {
+        clusters,
+        port,
+        no_open,
+    } = args;
     // The way to the remotes is Kiali's own.
     let home_alone = Members {
         remotes: Vec::new(),
-        ..members(args.clusters.ctx1, args.clusters.remotes, global)?
+        ..members(clusters.ctx1, clusters.remotes, global)?
     };
     let mesh = mesh::connect(&home_alone, Istiod::Optional).await?;
-    let (events, _quiet) = progress::channel();
-    let (records, lease) = bookkeeping(&mesh, &global.namespace);
-    let scope = Scope {
-        cluster: &mesh.home,
-        record: &records[0],
-        lease: &lease,
-        seen: None,
-        choices: Choices::default(),
-        images: &Images::default(),
-        namespace: &global.namespace,
-        progress: events.of(Step::Kiali, &mesh.home.name),
-        deadline: Deadline::after(global.timeout),
-    };
-    let dashboard = Dashboard::open(&scope, args.port).await?;
+    let session = Session::new(mesh, &global.namespace)?;
+    let none = Choices::default();
+    noted(&session, global, none, work, async |run| {
+        let scope = run.on(Step::Kiali, &run.mesh.home);
+        served(&scope, port, no_open).await
+    })
+    .await
+}
+
+async fn served(scope: &Scope<'_>, port: u16, no_open: bool) -> Result<Ended> {
+    let dashboard = Dashboard::open(scope, port).await?;
     limit::lift();
     if dashboard.taken {
-        out::note(&format!(
-            "port {} is in use; using a free one instead",
-            args.port
-        ));
+        out::note(&format!("port {port} is in use; using a free one instead"));
     }
-    ui::address(&mesh.home.name, &dashboard.url);
-    if !args.no_open && open::that_detached(&dashboard.url).is_err() {
+    ui::address(&scope.cluster.name, &dashboard.url);
+    if !no_open && open::that_detached(&dashboard.url).is_err() {
         out::note("cannot open a browser");
     }
     dashboard
-        .serve(&scope, |trouble| out::note(&trouble))
+        .serve(scope, |trouble| out::note(&trouble))
         .await?;
     Ok(DashboardResult {}.into())
 }

@@ -19,8 +19,9 @@ use serde_json::{Value, json};
 
 pub use entry::{Entry, Key, Origin};
 pub use found::Found;
+pub use parties::Claims;
 use parties::Party;
-pub use store::{Parties, choose, cover, finish, look, open, open_to_write, remove, way_out};
+pub use store::{choose, cover, finish, look, open, open_to_write, remove, way_out};
 
 use super::change::{Change, What};
 use super::inventory::Inventory;
@@ -68,6 +69,8 @@ struct State {
     stored: Option<Stored>,
     /// The clusters that it names there.
     parties: Vec<Party>,
+    /// The clusters that it names, whether or not it is whole and ours. Only for findings.
+    claims: Option<Claims>,
     /// Those that it will name, when they are not the ones of this run.
     staying: Option<Vec<Party>>,
     removed: Vec<Change>,
@@ -95,21 +98,16 @@ impl Record {
     /// Empty, for a cluster of this mesh. A remote's names home and itself: it is none of its business
     /// what other remotes come and go.
     pub fn of(mesh: &Mesh, cluster: &Cluster, namespace: &str, inventory: Inventory) -> Record {
-        let party = |cluster: &Cluster| Party {
-            name: cluster.name.clone(),
-            uid: cluster.uid.clone(),
-            prometheus: cluster.prometheus.clone(),
-        };
-        let is_home = cluster.uid == mesh.home.uid;
-        let concerned = |c: &&Cluster| is_home || [&mesh.home.uid, &cluster.uid].contains(&&c.uid);
-        Record {
+        let mut record = Record {
             id: ownership::install_id(&mesh.home.uid, namespace),
             inventory,
-            home: party(&mesh.home),
-            clusters: mesh.all().filter(concerned).map(party).collect(),
+            home: Party::of(&mesh.home),
+            clusters: Vec::new(),
             state: Mutex::default(),
             saving: tokio::sync::Mutex::default(),
-        }
+        };
+        record.set_members(mesh, cluster);
+        record
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Record;
-use crate::mesh::{Address, Cluster, ClusterName};
+use super::{Content, Record};
+use crate::mesh::{Address, Cluster, ClusterName, Mesh};
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(super) struct Party {
@@ -14,7 +14,32 @@ pub(super) struct Party {
     pub prometheus: Option<Address>,
 }
 
+/// Home and all clusters that a record names, by name and UID.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    pub home: (ClusterName, String),
+    pub all: Vec<(ClusterName, String)>,
+}
+
+impl Claims {
+    pub(super) fn of(content: &Content) -> Claims {
+        let party = |party: &Party| (party.name.clone(), party.uid.clone());
+        Claims {
+            home: party(&content.home),
+            all: content.clusters.iter().map(party).collect(),
+        }
+    }
+}
+
 impl Party {
+    pub(super) fn of(cluster: &Cluster) -> Party {
+        Party {
+            name: cluster.name.clone(),
+            uid: cluster.uid.clone(),
+            prometheus: cluster.prometheus.clone(),
+        }
+    }
+
     /// A UID is what a server gives, and nothing that could lead anywhere else.
     pub(super) fn is_well_formed(&self) -> bool {
         let known = |c: char| c.is_ascii_alphanumeric() || c == '-';
@@ -23,6 +48,19 @@ impl Party {
 }
 
 impl Record {
+    /// The clusters that this run writes into the record of `cluster`.
+    pub fn set_members(&mut self, mesh: &Mesh, cluster: &Cluster) {
+        let is_home = cluster.uid == mesh.home.uid;
+        let concerned = |c: &&Cluster| is_home || [&mesh.home.uid, &cluster.uid].contains(&&c.uid);
+        self.home = Party::of(&mesh.home);
+        self.clusters = mesh.all().filter(concerned).map(Party::of).collect();
+    }
+
+    /// What the record in the cluster says, even if somebody edited it or it belongs to another install.
+    pub fn claims(&self) -> Option<Claims> {
+        self.state().claims.clone()
+    }
+
     /// The remotes that the record in the cluster names, by name and UID.
     pub fn remotes(&self) -> Vec<(ClusterName, String)> {
         let state = self.state();

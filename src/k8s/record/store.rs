@@ -4,13 +4,13 @@ use anyhow::Result;
 use kube::api::{DeleteParams, Preconditions};
 use serde_json::Value;
 
-use super::{Content, DIGEST, Entry, Found, KEY, Key, NAME, NAMED, Origin, Party, Stored};
+use super::{Claims, Content, DIGEST, Entry, Found, KEY, Key, NAME, NAMED, Origin, Party, Stored};
 use crate::k8s::change::{Change, What};
 use crate::k8s::health::Health;
 use crate::k8s::ownership::{self, digest};
 use crate::k8s::request::change;
 use crate::k8s::{Scope, conflict, contents, kinds, write};
-use crate::mesh::{Cluster, ClusterName};
+use crate::mesh::Cluster;
 use crate::options::Options;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -120,23 +120,6 @@ fn take_in(scope: &Scope<'_>, text: &str, content: Content) {
     state.objects = entries.map(|entry| (entry.key.clone(), entry)).collect();
 }
 
-/// Which clusters a record names, for those who only want to know that. None: it cannot be read.
-pub struct Parties {
-    pub home: (ClusterName, String),
-    pub all: Vec<(ClusterName, String)>,
-}
-
-impl Parties {
-    pub fn of(text: &str) -> Option<Parties> {
-        let content = read(text)?;
-        let party = |party: Party| (party.name, party.uid);
-        Some(Parties {
-            home: party(content.home),
-            all: content.clusters.into_iter().map(party).collect(),
-        })
-    }
-}
-
 /// Of a form that an install writes.
 fn read(text: &str) -> Option<Content> {
     let content = serde_json::from_str::<Content>(text).ok()?;
@@ -152,6 +135,7 @@ fn whole(scope: &Scope<'_>, live: &Value) -> Result<Option<Content>, Problem> {
     let Some(content) = read(text) else {
         return Ok(None);
     };
+    scope.record.state().claims = Some(Claims::of(&content));
     if digested != Some(digest(text).as_str()) {
         return Ok(None);
     }
