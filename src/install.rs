@@ -1,15 +1,14 @@
-//! `install`: the order of the guide and what may run at once, nothing else. The metrics and Kiali
-//! are two branches that meet where a remote is given to Kiali.
+//! `install`, in the order of the guide. First everything is asked for that needs nothing else, in all clusters at
+//! once; then what comes of it is waited for and handed on; at the end the view is proven.
 
 mod metrics;
 mod view;
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
-use tokio::sync::oneshot;
 
 use crate::guide::Step;
-use crate::k8s::apply::Before;
+use crate::k8s::apply::{Before, Outcome};
 use crate::k8s::record;
 use crate::mesh::Cluster;
 use crate::planned::planned;
@@ -25,33 +24,73 @@ struct Part<'a> {
 
 pub async fn install(run: &Run<'_>) -> Result<()> {
     let taking_part = run.mesh.all().filter(|c| !run.left_out.has(&c.name));
-    let prepared = taking_part.map(|cluster| run.unless_left_out(cluster, part(run, cluster)));
-    let parts = try_join_all(prepared).await?;
-    let parts = parts.into_iter().flatten().collect::<Vec<_>>();
+    let parts = all(taking_part.map(|c| run.unless_left_out(c, part(run, c)))).await?;
     let (home, remotes) = parts.split_first().context("home takes part")?;
-    let home_scope = run.on(Step::Namespace, home.cluster);
-    if !run.left_out.is_empty() {
-        home_scope
-            .record
-            .go_on_with(remotes.iter().map(|p| p.cluster));
-    }
-    record::choose(&home_scope, run.options).await?;
-    let (scraping, scraped) = oneshot::channel();
-    let (proven, accesses): (Vec<_>, Vec<_>) = remotes.iter().map(|_| oneshot::channel()).unzip();
-    let proving = remotes.iter().zip(proven).map(|(remote, proven)| {
-        run.unless_left_out(remote.cluster, view::remote_cluster(run, remote, proven))
-    });
+    remember(run, home, remotes).await?;
+
+    let exposing = parts
+        .iter()
+        .map(|part| run.unless_left_out(part.cluster, metrics::ask(run, part)));
+    let opening = remotes
+        .iter()
+        .map(|part| run.unless_left_out(part.cluster, view::ask_remote(run, part)));
+    let (exposing, opening, kiali) =
+        tokio::try_join!(all(exposing), all(opening), view::ask_kiali(run, home),)?;
+
+    let ready = async {
+        let proven = opening
+            .iter()
+            .map(|remote| run.unless_left_out(remote.cluster, view::access(run, remote)));
+        tokio::try_join!(metrics::federate(run, home, &exposing), all(proven))
+    };
+    let settled = opening
+        .iter()
+        .map(|remote| run.unless_left_out(remote.cluster, view::settled(run, remote)));
+    let made = view::made(run, home, &kiali);
+    let (federated, given, cut_off) = match kiali.cr.outcome {
+        Outcome::Created => {
+            let given = async {
+                let (federated, accesses) = ready.await?;
+                anyhow::Ok((federated, view::give(run, home, accesses).await?))
+            };
+            let ((federated, given), cut_off, _) = tokio::try_join!(given, made, all(settled))?;
+            (federated, given, cut_off)
+        }
+        // Over a Kiali that exists already, the operator's run restores what it read at its start: a roll-out with
+        // new remotes in the middle of it would be lost.
+        _ => {
+            let ((federated, accesses), cut_off, _) = tokio::try_join!(ready, made, all(settled))?;
+            (federated, view::give(run, home, accesses).await?, cut_off)
+        }
+    };
+
     tokio::try_join!(
-        metrics::metrics(run, &parts, scraping),
-        try_join_all(proving),
-        view::kiali(run, home, scraped, accesses),
+        metrics::scraped(run, &parts, &federated),
+        view::serving(run, home, given, cut_off),
     )?;
     let recorded = parts.iter().map(|part| {
         let scope = run.on(Step::Namespace, part.cluster);
         run.unless_left_out(part.cluster, async move { record::finish(&scope).await })
     });
-    try_join_all(recorded).await?;
+    all(recorded).await?;
     Ok(())
+}
+
+/// The results of all clusters but those that were left out.
+async fn all<T>(
+    work: impl Iterator<Item = impl Future<Output = Result<Option<T>>>>,
+) -> Result<Vec<T>> {
+    let results = try_join_all(work).await?;
+    Ok(results.into_iter().flatten().collect())
+}
+
+/// Writes the options and the clusters of this install into home's record.
+async fn remember(run: &Run<'_>, home: &Part<'_>, remotes: &[Part<'_>]) -> Result<()> {
+    let scope = run.on(Step::Namespace, home.cluster);
+    if !run.left_out.is_empty() {
+        scope.record.go_on_with(remotes.iter().map(|p| p.cluster));
+    }
+    record::choose(&scope, run.options).await
 }
 
 async fn part<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<Part<'a>> {

@@ -87,7 +87,8 @@ pub async fn step<'a, T>(
     let scope = run.on(step, cluster);
     let progress = scope.progress.clone();
     progress.started();
-    work(scope)
+    // On the heap: the futures of an install that hold many steps would overflow the stack.
+    Box::pin(work(scope))
         .await
         .inspect_err(|_| progress.failed())
         .with_context(|| step.to_string())

@@ -1,35 +1,91 @@
-//! The branch of the metrics: a Prometheus in each cluster, exposed, and one over them.
+//! The metrics: a Prometheus in each cluster, exposed, and one on home that scrapes them all.
 
 use anyhow::Result;
 use futures::future::try_join_all;
 use serde_json::Value;
-use tokio::sync::oneshot;
 
-use super::Part;
+use super::{Part, all};
 use crate::guide::Step;
 use crate::k8s::Scope;
-use crate::mesh::Cluster;
+use crate::k8s::apply::Applied;
+use crate::mesh::{Address, Cluster};
 use crate::run::{Run, step};
+use crate::steps::cluster_prometheus::Prometheus;
 use crate::steps::{ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus};
 
-/// A Prometheus in each cluster, exposed, and one on home that scrapes them all.
-pub async fn metrics(
-    run: &Run<'_>,
-    parts: &[Part<'_>],
-    scraping: oneshot::Sender<()>,
-) -> Result<()> {
-    let exposed = parts
-        .iter()
-        .map(|part| run.unless_left_out(part.cluster, expose(run, part)));
-    let targets = try_join_all(exposed).await?;
-    let targets = targets.into_iter().flatten().collect::<Vec<_>>();
-    let written = step(run, Step::AggregateMetrics, &run.mesh.home, async |scope| {
-        aggregate_metrics::install(&scope, &targets, parts[0].before).await
+/// A cluster that will be scraped.
+pub struct Exposing<'a> {
+    cluster: &'a Cluster,
+    prometheus: Server,
+}
+
+enum Server {
+    /// With the objects of its Gateway.
+    Own(Prometheus, Vec<Applied>),
+    SomebodyElses(Address),
+}
+
+/// Asks for a Prometheus and the Gateway to it. The load balancer takes its time beside the server.
+pub async fn ask<'a>(run: &Run<'a>, part: &Part<'a>) -> Result<Exposing<'a>> {
+    let Part { cluster, before } = *part;
+    if let Some(address) = &cluster.prometheus {
+        let prometheus = Server::SomebodyElses(address.clone());
+        return Ok(Exposing {
+            cluster,
+            prometheus,
+        });
+    }
+    let prometheus = step(run, Step::ClusterPrometheus, cluster, async |scope| {
+        cluster_prometheus::install(&scope, before).await
     })
     .await?;
-    let _ = scraping.send(());
-    // Beside Kiali's own start, which takes longer than a scrape.
-    scraped(run, parts, &written).await?;
+    let gateway = step(run, Step::ExposePrometheus, cluster, async |scope| {
+        expose_prometheus::install(&scope, prometheus.port, before).await
+    })
+    .await?;
+    Ok(Exposing {
+        cluster,
+        prometheus: Server::Own(prometheus, gateway),
+    })
+}
+
+/// Has home scrape all clusters, once each of them has an address. Returns what was written, in words.
+pub async fn federate(run: &Run<'_>, home: &Part<'_>, exposing: &[Exposing<'_>]) -> Result<String> {
+    let targets = exposing
+        .iter()
+        .map(|exposing| run.unless_left_out(exposing.cluster, target(run, exposing)));
+    let targets = all(targets).await?;
+    step(run, Step::AggregateMetrics, home.cluster, async |scope| {
+        aggregate_metrics::install(&scope, &targets, home.before).await
+    })
+    .await
+}
+
+async fn target(run: &Run<'_>, exposing: &Exposing<'_>) -> Result<ScrapeTarget> {
+    let cluster = exposing.cluster;
+    let (prometheus, gateway) = match &exposing.prometheus {
+        Server::Own(prometheus, gateway) => (prometheus, gateway),
+        Server::SomebodyElses(address) => {
+            let progress = run.on(Step::ExposePrometheus, cluster).progress;
+            progress.done(format!(
+                "http://{address}/federate is somebody else's, used"
+            ));
+            return Ok(ScrapeTarget::of(&cluster.name, address));
+        }
+    };
+    let serving = async |scope: Scope<'_>| cluster_prometheus::serving(&scope, prometheus).await;
+    let reachable = async |scope: Scope<'_>| expose_prometheus::reachable(&scope, gateway).await;
+    let ((), target) = tokio::try_join!(
+        step(run, Step::ClusterPrometheus, cluster, serving),
+        step(run, Step::ExposePrometheus, cluster, reachable),
+    )?;
+    Ok(target)
+}
+
+/// Waits until every cluster was scraped once since the federating Prometheus started, and then removes what is
+/// no longer scraped.
+pub async fn scraped(run: &Run<'_>, parts: &[Part<'_>], written: &str) -> Result<()> {
+    all_scraped(run, parts, written).await?;
     let unused = parts
         .iter()
         .filter(|part| part.cluster.prometheus.is_some());
@@ -38,8 +94,7 @@ pub async fn metrics(
     Ok(())
 }
 
-/// Every cluster was scraped once since the federating Prometheus started.
-async fn scraped(run: &Run<'_>, parts: &[Part<'_>], written: &str) -> Result<()> {
+async fn all_scraped(run: &Run<'_>, parts: &[Part<'_>], written: &str) -> Result<()> {
     let taking_part = parts.iter().map(|part| part.cluster);
     let clusters = taking_part.filter(|cluster| !run.left_out.has(&cluster.name));
     let clusters = clusters.collect::<Vec<_>>();
@@ -75,26 +130,4 @@ async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     step(run, Step::ExposePrometheus, cluster, gateway).await?;
     let own = async |scope: Scope<'_>| cluster_prometheus::remove(&scope).await;
     step(run, Step::ClusterPrometheus, cluster, own).await
-}
-
-/// The load balancer takes its time beside the server it leads to.
-async fn expose(run: &Run<'_>, part: &Part<'_>) -> Result<ScrapeTarget> {
-    let Part { cluster, before } = *part;
-    if let Some(address) = &cluster.prometheus {
-        let progress = run.on(Step::ExposePrometheus, cluster).progress;
-        progress.done(format!(
-            "http://{address}/federate is somebody else's, used"
-        ));
-        return Ok(ScrapeTarget::of(&cluster.name, address));
-    }
-    let apply = async |scope: Scope<'_>| cluster_prometheus::install(&scope, before).await;
-    let prometheus = step(run, Step::ClusterPrometheus, cluster, apply).await?;
-    let serving = async |scope: Scope<'_>| cluster_prometheus::serving(&scope, &prometheus).await;
-    let gateway =
-        async |scope: Scope<'_>| expose_prometheus::install(&scope, prometheus.port, before).await;
-    let ((), target) = tokio::try_join!(
-        step(run, Step::ClusterPrometheus, cluster, serving),
-        step(run, Step::ExposePrometheus, cluster, gateway),
-    )?;
-    Ok(target)
 }

@@ -42,18 +42,23 @@ fn on(scope: &Scope<'_>, prometheus_port: u16) -> Result<Vec<Value>> {
     objects(prometheus_port, scope.cluster.revision.label())
 }
 
+/// Applies the Gateway and its route; `reachable` waits for them.
 pub async fn install(
     scope: &Scope<'_>,
     prometheus_port: u16,
     before: Before,
-) -> Result<ScrapeTarget> {
-    let applied = apply::apply_all(scope, &on(scope, prometheus_port)?, before).await?;
+) -> Result<Vec<Applied>> {
+    apply::apply_all(scope, &on(scope, prometheus_port)?, before).await
+}
+
+/// Waits until the Gateway has an address that home can scrape.
+pub async fn reachable(scope: &Scope<'_>, applied: &[Applied]) -> Result<ScrapeTarget> {
     if scope.choices.dry_run {
         return foreseen(scope).await;
     }
     let advice = advice(scope);
-    let gateway = served(scope, &applied, &advice).await?;
-    let own = apply::of_kind(&applied, "Gateway")?.outcome;
+    let gateway = served(scope, applied, &advice).await?;
+    let own = apply::of_kind(applied, "Gateway")?.outcome;
     let service = own_service(scope, own, &advice).await?;
     let address = health::own_address(&gateway, service.as_ref());
     let address = address.context("a ready Gateway has an address")?;
