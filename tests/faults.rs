@@ -3,6 +3,7 @@
 mod api_server;
 mod clock;
 mod federation;
+mod given_up;
 mod kiali;
 mod load_balancer;
 mod memory;

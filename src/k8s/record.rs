@@ -8,6 +8,7 @@ mod entry;
 mod found;
 mod parties;
 mod store;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,7 +31,6 @@ use crate::guide::Step;
 use crate::mesh::{Cluster, Mesh};
 use crate::options::Options;
 use crate::progress::ObjectId;
-use crate::visible;
 
 pub const NAME: &str = "ambikiali-record";
 const DIGEST: &str = "ambikiali.dev/digest";
@@ -252,75 +252,15 @@ impl Record {
         }
     }
 
-    /// What the record names and this run left alone for it, in sentences.
-    pub fn doubts(&self) -> Vec<String> {
-        let state = self.state();
-        let mut doubts = Vec::new();
-        if !state.strange.is_empty() {
-            doubts.push(format!(
-                "the record names objects that ambikiali never makes, so somebody else wrote them there; they were left: {}",
-                visible::listed(&state.strange, state.more_strange)
-            ));
-        }
-        if !state.unlabelled.is_empty() {
-            let named = state.unlabelled.iter().map(ToString::to_string);
-            doubts.push(format!(
-                "the record names objects that do not carry the labels of this install; they were left: {}",
-                named.collect::<Vec<_>>().join(", ")
-            ));
-        }
-        doubts
-    }
-
-    /// Objects of others that an install changed on the user's word, and which fields of them.
-    pub fn all_forced(&self) -> Vec<(Key, Vec<String>)> {
-        let state = self.state();
-        let forced = state.objects.values().filter(|e| !e.forced.is_empty());
-        forced.map(|e| (e.key.clone(), e.forced.clone())).collect()
-    }
-
     /// Whether an object of this UID was removed by this run.
     pub fn is_gone(&self, uid: &str) -> bool {
         self.state().gone.contains(uid)
-    }
-
-    /// What was removed, in its order.
-    pub fn all_removed(&self) -> Vec<ObjectId> {
-        let state = self.state();
-        state.removed.iter().map(|c| c.object.clone()).collect()
     }
 
     /// Those of the last install; None without a record.
     pub fn stored_options(&self) -> Option<Options> {
         let state = self.state();
         state.stored.as_ref().map(|stored| stored.options.clone())
-    }
-
-    /// What was made of an object, or would be. Two writes of one are told as one.
-    pub fn tell(&self, mut change: Change) {
-        let mut state = self.state();
-        if let Some(told) = state.changes.iter().position(|t| t.object == change.object) {
-            let told = state.changes.remove(told);
-            if told.what.is_write() {
-                change.what = told.what;
-                change.fields.splice(0..0, told.fields);
-            }
-        }
-        state.changes.push(change);
-    }
-
-    /// Whether this run has changed anything in the cluster.
-    pub fn has_written(&self) -> bool {
-        let state = self.state();
-        !state.removed.is_empty() || state.changes.iter().any(|change| change.what.is_write())
-    }
-
-    /// All of it, as it was told; what was removed, unless it was made again.
-    pub fn changes(&self) -> Vec<Change> {
-        let state = self.state();
-        let is_told = |gone: &Change| state.changes.iter().any(|c| c.object == gone.object);
-        let removed = state.removed.iter().filter(|gone| !is_told(gone));
-        state.changes.iter().chain(removed).cloned().collect()
     }
 
     fn text(&self) -> Result<String> {

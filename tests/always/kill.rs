@@ -1,10 +1,11 @@
 //! Row 44, as a sweep: install and cleanup are killed before and after each of their requests.
 //! `AMBIKIALI_SWEEP=all` tries every request, otherwise only writes.
 
+use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::fault::Proxy;
 use ambikiali_sandbox::snapshot::Snapshot;
 
-use super::named::lost;
+use super::named::{Kinds, lost_among, written_kinds};
 use super::point::{CHAIN, Point, Points};
 use super::writes::{duplicated, written};
 use crate::answers::behind::Behind;
@@ -31,6 +32,9 @@ struct Sweep<'a> {
     name: &'static str,
     behind: Behind<'a>,
     clean: [Snapshot; 2],
+    began: [Mark; 2],
+    /// The kinds that an undisturbed install and cleanup write.
+    kinds: [Kinds; 2],
     installs: Points,
     cleanups: Points,
     at_once: usize,
@@ -66,6 +70,8 @@ impl<'a> Sweep<'a> {
             name,
             behind,
             clean,
+            began: clusters.marks(),
+            kinds: Default::default(),
             installs: Points::default(),
             cleanups: Points::default(),
             at_once: 0,
@@ -77,6 +83,7 @@ impl<'a> Sweep<'a> {
         sweep.behind.run(&CLEANUP).await.succeeded();
         let journal = sweep.proxy().journal().split_off(journal.len());
         sweep.cleanups = Points::of(&journal, all());
+        sweep.kinds = written_kinds(&sweep.began);
         sweep
     }
 
@@ -114,6 +121,7 @@ impl<'a> Sweep<'a> {
             left.len()
         );
         assert!(self.harm.is_none(), "{:#?}", self.harm);
+        assert_eq!(written_kinds(&self.began), self.kinds, "searched too few");
     }
 
     async fn cleaned_at_once(&mut self, point: &Point) {
@@ -178,8 +186,10 @@ impl<'a> Sweep<'a> {
             }
         };
         self.behind.heal();
-        let lost = lost(self.behind.clusters).await.into_iter();
-        let lost = lost.map(|object| format!("{} {point}: {object}", arguments[0]));
+        let lost = lost_among(self.behind.clusters, &self.kinds).await;
+        let lost = lost
+            .into_iter()
+            .map(|object| format!("{} {point}: {object}", arguments[0]));
         self.harm.lost.extend(lost);
         killed
     }

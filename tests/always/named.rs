@@ -1,9 +1,10 @@
 //! The basic promise: at every moment, the record of a cluster names every object that we created there. Objects are
-//! searched in all kinds of the server, by label and by field manager.
+//! searched by label and by field manager, in all kinds of the server or in all that we have ever written.
 
 use std::collections::BTreeSet;
 
 use ambikiali_sandbox::Cluster;
+use ambikiali_sandbox::audit::Mark;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, ListParams, ObjectMeta};
@@ -23,20 +24,44 @@ const MIRRORS: [&str; 2] = ["Endpoints", "Event"];
 /// How the sandbox tells kwok what to play.
 const SANDBOX: &str = "kwok.x-k8s.io";
 
+/// Group and plural of the kinds that we wrote in a cluster: an object of another kind cannot be one of ours.
+pub type Kinds = BTreeSet<(String, String)>;
+
+/// The kinds of all writes since the marks, successful or not.
+pub fn written_kinds(marks: &[Mark; 2]) -> [Kinds; 2] {
+    marks.each_ref().map(|mark| {
+        let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
+        let kinds = writes.iter().map(|w| (w.group.clone(), w.resource.clone()));
+        kinds.collect()
+    })
+}
+
 /// Objects of ours in both clusters that no record names.
 pub async fn lost(clusters: &Clusters) -> Vec<String> {
-    let (home, remote) = tokio::join!(lost_in(clusters.home()), lost_in(clusters.remote()));
+    let (home, remote) = tokio::join!(
+        lost_in(clusters.home(), None),
+        lost_in(clusters.remote(), None)
+    );
+    [home, remote].concat()
+}
+
+/// Like `lost`, in these kinds of home and of the remote.
+pub async fn lost_among(clusters: &Clusters, [home, remote]: &[Kinds; 2]) -> Vec<String> {
+    let (home, remote) = tokio::join!(
+        lost_in(clusters.home(), Some(home)),
+        lost_in(clusters.remote(), Some(remote))
+    );
     [home, remote].concat()
 }
 
 /// A terminating namespace deletes its record and everything else in it.
-async fn lost_in(cluster: &Cluster) -> Vec<String> {
+async fn lost_in(cluster: &Cluster, kinds: Option<&Kinds>) -> Vec<String> {
     until("kiali is not on its way out", async || {
         let namespace = get(cluster, "v1", "Namespace", "kiali").await;
         namespace.is_none_or(|live| live["metadata"]["deletionTimestamp"].is_null())
     })
     .await;
-    let ours = ours(cluster).await;
+    let ours = ours(cluster, kinds).await;
     // Read the record last: objects that exist now must have been named before.
     let named = named(cluster).await;
     let lost = ours.into_iter().filter(|object| !named.contains(object));
@@ -44,7 +69,7 @@ async fn lost_in(cluster: &Cluster) -> Vec<String> {
         .collect()
 }
 
-async fn ours(cluster: &Cluster) -> BTreeSet<String> {
+async fn ours(cluster: &Cluster, among: Option<&Kinds>) -> BTreeSet<String> {
     let discovery = Discovery::new(cluster.client()).run_aggregated().await;
     let discovery = discovery.expect("all kinds");
     let kinds = discovery
@@ -53,7 +78,9 @@ async fn ours(cluster: &Cluster) -> BTreeSet<String> {
     let kinds = kinds.filter(|(kind, can)| {
         // What nobody can make is not ours either.
         let made = can.supports_operation(verbs::LIST) && can.supports_operation(verbs::CREATE);
-        made && kind.group != SANDBOX && !MIRRORS.contains(&kind.kind.as_str())
+        let key = (kind.group.clone(), kind.plural.clone());
+        let asked = among.is_none_or(|among| among.contains(&key));
+        asked && made && kind.group != SANDBOX && !MIRRORS.contains(&kind.kind.as_str())
     });
     let lists = stream::iter(kinds.map(|(kind, _)| list(cluster, kind)));
     let lists = lists.buffer_unordered(16).try_collect::<Vec<_>>().await;

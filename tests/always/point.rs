@@ -7,7 +7,7 @@ use std::fmt;
 use ambikiali_sandbox::fault::{Action, Entry, Fault, Gate, Proxy, Verb, When};
 
 /// How many consecutive kills, before a command is allowed to complete.
-pub const CHAIN: usize = 6;
+pub const CHAIN: usize = 12;
 
 /// Identifies a request by its content and not by its time, because concurrent requests come in a different order in
 /// each run.

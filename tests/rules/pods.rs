@@ -18,12 +18,12 @@ metadata: {name: few, namespace: kiali}
 spec: {hard: {pods: '0'}}
 ";
 
-/// Our pods request more than this.
+/// Our Prometheus requests more than this, and the pod of the Gateway less.
 const SMALL: &str = "
 apiVersion: v1
 kind: LimitRange
 metadata: {name: small, namespace: istio-system}
-spec: {limits: [{type: Container, max: {memory: 200Mi}}]}
+spec: {limits: [{type: Container, max: {memory: 2Gi}}]}
 ";
 
 const GATEWAY: (&str, &str, &str) = (
@@ -130,7 +130,7 @@ fn fault_33_our_pods_are_restricted_ones_and_what_refuses_a_pod_is_told_at_once(
         assert_eq!(
             ended.error(),
             "\
-[AK1408] cluster2: Deployment istio-system/prometheus: its pod is refused: pods \"prometheus-dry-run\" is forbidden: maximum memory usage per Container is 200Mi, but limit is 4Gi
+[AK1408] cluster2: Deployment istio-system/prometheus: its pod is refused: pods \"prometheus-dry-run\" is forbidden: maximum memory usage per Container is 2Gi, but limit is 4Gi
   fix: kubectl --context cluster2 -n istio-system describe limitranges
 nothing was written
 "
@@ -139,7 +139,7 @@ nothing was written
         assert_eq!(
             nameless(&ended.error(), "prometheus"),
             "\
-cluster prometheus: cluster2: Deployment istio-system/prometheus failed: pods \"prometheus\" is forbidden: maximum memory usage per Container is 200Mi, but limit is 4Gi
+cluster prometheus: cluster2: Deployment istio-system/prometheus failed: pods \"prometheus\" is forbidden: maximum memory usage per Container is 2Gi, but limit is 4Gi
   fix: kubectl --context cluster2 -n istio-system describe replicasets -l app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server
 "
         );

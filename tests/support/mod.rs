@@ -47,7 +47,7 @@ static IDLE: Mutex<Vec<(Sandbox, [Snapshot; 2])>> = Mutex::new(Vec::new());
 /// Start one pair at a time, because twenty programs at once slow each other down.
 static START: Semaphore = Semaphore::const_new(1);
 /// Limit for pairs: one takes ten processes and up to three gigabytes.
-static PAIRS: Semaphore = Semaphore::const_new(4);
+static PAIRS: Semaphore = Semaphore::const_new(5);
 
 /// The flags of both clusters.
 pub const BOTH: [&str; 5] = [

@@ -16,7 +16,7 @@ use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
 use crate::delays::Delays;
-use crate::run::{Block, GOGC, MARK, Run};
+use crate::run::{Block, GO, MARK, Run};
 use crate::tools::Tools;
 
 mod api_server;
@@ -173,7 +173,7 @@ impl Cluster {
     /// A program that ends with the run.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.env(MARK, &self.inner.run).env("GOGC", GOGC);
+        command.env(MARK, &self.inner.run).envs(GO);
         command
     }
 

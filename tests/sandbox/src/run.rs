@@ -23,9 +23,10 @@ mod reaper;
 /// Every process of a run has the run's folder in this variable, and so has what it starts.
 pub const MARK: &str = "AMBIKIALI_SANDBOX_RUN";
 
-/// All but our own are Go programs, and cores are scarcer here than memory: a collection for each
-/// doubling of what they hold takes a sixth of their time.
-pub const GOGC: &str = "400";
+/// The environment of the programs, which are all Go programs but our own. Cores are scarcer here than memory: a
+/// collection for each doubling of what they hold takes a sixth of their time. Beyond a gigabyte they collect
+/// nevertheless, so that an API server that has run for long takes no more than a new one.
+pub const GO: [(&str, &str); 2] = [("GOGC", "400"), ("GOMEMLIMIT", "1GiB")];
 
 /// The run that this process owns.
 pub struct Run {
@@ -74,7 +75,7 @@ impl Run {
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env(MARK, &self.folder).stdin(Stdio::null());
-        command.env("GOGC", GOGC);
+        command.envs(GO);
         // Its own group: on Ctrl-C the owner stops first, its servers after it.
         command.process_group(0);
         command
