@@ -1,6 +1,5 @@
-//! `check`, and what install does before its first write: all that the API servers can show of what an
-//! install needs, in every cluster at once. It only reads; what the user may not read is said, and
-//! is no reason to stop.
+//! `check`, which an install also runs before its first write: whether the clusters have what an install needs, as far
+//! as their API servers show. It only reads. What the user may not read is reported and does not stop an install.
 
 mod exposed;
 mod facts;
@@ -34,23 +33,23 @@ use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::run::Run;
 
-/// Requests of one look at one cluster.
+/// Concurrent requests to one cluster.
 const AT_ONCE: usize = 8;
 
-/// Something that an install would fail on, or that keeps the view from being whole.
+/// A problem that would make an install fail, or leave the view incomplete.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     pub code: Code,
     pub severity: Severity,
     pub cluster: ClusterName,
-    /// What to look at.
+    /// The object to look at.
     pub object: ObjectId,
     /// One sentence, without the cluster.
     #[serde(rename = "message")]
     pub cause: String,
-    /// One command, or one thing to do.
+    /// One command or one action.
     pub fix: String,
-    /// The user wants to go on in spite of it.
+    /// The user wants to continue in spite of it.
     pub skipped: bool,
 }
 
@@ -72,7 +71,7 @@ impl Finding {
         self
     }
 
-    /// With what the command that mends it begins with.
+    /// Sets a fix that is a kubectl command for this cluster.
     fn kubectl(self, cluster: &Cluster, rest: &str) -> Finding {
         self.fix(format!("{} {rest}", cluster.kubectl))
     }
@@ -86,7 +85,7 @@ impl Finding {
     }
 }
 
-/// What a check found.
+/// The result of a check.
 pub struct Checked {
     /// Errors first, then by cluster and code.
     pub findings: Vec<Finding>,
@@ -101,7 +100,7 @@ pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Checked> {
         .map(|cluster| run.unless_left_out(cluster, one(run, cluster)));
     let (mut facts, mut findings, mut seen) = (Vec::new(), Vec::new(), Vec::new());
     for looked in try_join_all(looked).await? {
-        // Nothing is known of a remote that is left out.
+        // Nothing is known about a remote that is left out.
         let Some(looked) = looked else {
             seen.push(Seen::default());
             continue;
@@ -123,7 +122,7 @@ pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Checked> {
     Ok(Checked { findings, seen })
 }
 
-/// What was found in one cluster.
+/// The result in one cluster.
 struct One<'a> {
     facts: Facts<'a>,
     findings: Vec<Finding>,
@@ -133,8 +132,8 @@ struct One<'a> {
 async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let scope = run.on(Step::Namespace, cluster);
     let planned = planned(run, cluster)?;
-    // Rights and objects are judged by what the record says; home's is read for the options before. What is
-    // wrong with it is told elsewhere.
+    // Rights and objects are judged by the record. Home's record was read with the session. Errors are reported by the
+    // comparison of the clusters.
     if !scope.is_home() {
         let _ = record::look(&scope).await;
     }
@@ -142,7 +141,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         Facts::of(&scope),
         async {
             match cluster.prometheus {
-                // No Gateway is made there.
+                // No Gateway is created there.
                 Some(_) => Ok(Vec::new()),
                 None => gateway_api::check(&scope).await,
             }
@@ -152,7 +151,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         secrets::check(&scope),
     )?;
     if let Some(elsewhere) = istio::elsewhere(&facts) {
-        // All else would be looked for in the wrong place.
+        // Everything else would be searched in the wrong namespace.
         return Ok(One {
             facts,
             findings: vec![elsewhere],
@@ -176,14 +175,14 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     })
 }
 
-/// What stands in the way of the objects themselves, and how they are now.
+/// The findings about the objects of an install, and the objects as they are now.
 async fn objects_of(
     scope: &Scope<'_>,
     mut planned: Vec<(Step, Value)>,
     has_namespace: bool,
     has_rights: bool,
 ) -> Result<(Vec<Finding>, Seen)> {
-    // A namespace that does not exist holds nothing, and one that exists stays as it is.
+    // A missing namespace contains nothing, and an existing one is not changed.
     planned.retain(|(step, object)| match step {
         Step::Namespace => !has_namespace,
         _ => has_namespace || object["metadata"]["namespace"] != scope.namespace,
@@ -195,14 +194,14 @@ async fn objects_of(
     let looked = objects::look(scope, planned, mode).await?;
     let foreign = taken::foreign(scope, &looked);
     let mut findings = taken::judge(scope, &foreign).await?;
-    // A user who lacks rights is told of all of them already.
+    // All missing rights are findings already.
     if has_rights {
         findings.extend(rehearsal::judge(scope, &looked, &foreign).await?);
     }
     Ok((findings, objects::seen(&looked)))
 }
 
-/// All that could not be looked at is one finding.
+/// Merges all findings about objects that the user may not read.
 fn at_once(findings: Vec<Finding>) -> Vec<Finding> {
     let is_blind = |finding: &Finding| finding.code == Code::NotLookedAt;
     let (blind, mut findings): (Vec<_>, Vec<_>) = findings.into_iter().partition(is_blind);
@@ -216,7 +215,7 @@ fn at_once(findings: Vec<Finding>) -> Vec<Finding> {
     findings
 }
 
-/// The guide's script copies 127.0.0.1 into Kiali's pod, where it is Kiali itself.
+/// Fails for a loopback address, which in Kiali's pod is the pod itself.
 pub fn usable_addresses(mesh: &Mesh, allow_loopback: bool) -> Result<(), Problem> {
     let local = |remote: &&Cluster| remote.endpoint.local_only && !allow_loopback;
     match mesh.remotes.iter().find(local) {

@@ -1,6 +1,6 @@
-//! `cleanup`: the guide's tiers in an order that never strands a finalizer. Kiali loses its remotes
-//! before their rights go; then each cluster is cleared by its record, side by side: the CR goes while
-//! an operator is there, the namespace goes last. It ends by looking again, without the record.
+//! `cleanup`: removes an install in an order that never leaves a finalizer without its operator. Kiali loses its
+//! remotes before their rights are removed. Then all clusters are cleared at the same time by their records: the CR
+//! while an operator runs, the namespace last. At the end, all kinds are searched again without the record.
 
 mod away;
 mod only;
@@ -28,8 +28,7 @@ use crate::steps::{
 
 const LAST_LOOK: Duration = Duration::from_secs(30);
 
-/// Of all clusters of this run; what is in those that are given up stays. An error means that nothing was
-/// done.
+/// Clears all clusters of this run. Objects in forgotten clusters stay. On an error, nothing was done.
 pub async fn cleanup(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Report> {
     let mut report = Report::default();
     try_join_all(run.mesh.all().map(|cluster| open(run, cluster))).await?;
@@ -54,10 +53,10 @@ pub async fn cleanup(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Report> 
     Ok(report)
 }
 
-/// What went of a cluster, and what is left in it.
+/// What was removed from a cluster, and what is left in it.
 async fn end(run: &Run<'_>, cluster: &Cluster, cleared: Cleared, report: &mut Report) {
     report.failures.extend(cleared.failures);
-    // Whatever it took: without this look nothing is known.
+    // Whatever the removal took: without this search, nothing is known.
     let scope = Scope {
         deadline: Deadline::after(LAST_LOOK),
         ..run.on(Step::Namespace, cluster)
@@ -92,7 +91,7 @@ async fn end(run: &Run<'_>, cluster: &Cluster, cleared: Cleared, report: &mut Re
     }
 }
 
-/// What install changed of others' objects, as long as the objects themselves still show it.
+/// Fields of foreign objects that an install changed, as long as the objects still have them.
 async fn forced(scope: &Scope<'_>) -> Result<Vec<Forced>> {
     let mut found = Vec::new();
     for (key, fields) in scope.record.all_forced() {
@@ -116,7 +115,7 @@ async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// How the removal ended in one cluster.
+/// The result of the removal in one cluster.
 #[derive(Default)]
 struct Cleared {
     failures: Vec<anyhow::Error>,
@@ -124,7 +123,7 @@ struct Cleared {
     kept: Option<String>,
 }
 
-/// An operator that goes before its CR leaves a finalizer that nobody runs.
+/// Clears one cluster. The CR is removed before the operator, because nothing else runs its finalizer.
 async fn clear(run: &Run<'_>, cluster: &Cluster) -> Cleared {
     let (cr, metrics) = tokio::join!(kiali_cr(run, cluster), metrics(run, cluster));
     let mut cleared = Cleared {
@@ -154,7 +153,7 @@ async fn kiali_cr<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<()> {
     }
 }
 
-/// Nothing of it needs the operator.
+/// Removes the objects of the metrics, which do not need the operator.
 async fn metrics(run: &Run<'_>, cluster: &Cluster) -> Vec<anyhow::Error> {
     let federating = async {
         if !run.is_home(cluster) {
@@ -202,8 +201,8 @@ async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<Option<String>> {
     .await
 }
 
-/// What the record names beyond the steps of this part, and what the user gives up besides. The kind and
-/// its CRs go by their own step or not at all: others may have CRs of that kind.
+/// Removes what the record names beyond these steps, and adopted objects if the user asked for that. The CRD and its
+/// CRs are only removed by their own step, because others may have CRs of that kind.
 async fn others(scope: &Scope<'_>) -> Result<()> {
     let by_step = ["CustomResourceDefinition", "Kiali", "Namespace"];
     let goes = |entry: &Entry| {

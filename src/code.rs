@@ -1,5 +1,5 @@
-//! What a check can find, by number: for scripts, searches and people who ask each other. How bad it
-//! is, what it means and how it is mended stands in docs/codes.md, which `explain` prints from here.
+//! The codes of findings, for scripts and searches. docs/codes.md has the severity, the meaning and the fix of each,
+//! and `explain` prints them from there.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ const TEXTS: &str = include_str!("../docs/codes.md");
 
 macro_rules! codes {
     ($($name:ident = $number:literal,)*) => {
-        /// The number is a contract: that of a finding that is no longer made is not used again.
+        /// Numbers are stable: that of a removed finding is never used again.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Code { $($name = $number,)* }
 
@@ -80,18 +80,18 @@ codes! {
     KialiActsForAll = 1431,
 }
 
-/// Whether an install goes on all the same.
+/// Whether a finding stops an install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     Error,
     Warning,
-    /// Nothing is wrong; it is to be known.
+    /// Nothing is wrong, but the user should know.
     Note,
 }
 
 impl Code {
-    /// "## AK1103 error: no GatewayClass istio" and all below it.
+    /// The section "## AK1103 error: no GatewayClass istio".
     fn section(self) -> Option<(&'static str, &'static str)> {
         let start = format!("{self} ");
         let mut sections = TEXTS.split("\n## ").skip(1);
@@ -107,8 +107,7 @@ impl Code {
         }
     }
 
-    /// Whether an install can go on in spite of it, if only to see how far it comes. What keeps clusters
-    /// from being told apart, or from being asked at all, is no matter of opinion.
+    /// Whether --skip-check allows it. Findings that prevent distinguishing or reaching the clusters cannot be skipped.
     pub fn can_be_skipped(self) -> bool {
         use Code::*;
         !matches!(
@@ -133,13 +132,13 @@ impl Code {
         )
     }
 
-    /// What is wrong, in a few words.
+    /// A short summary.
     pub fn title(self) -> &'static str {
         let heading = self.section().map_or("", |(heading, _)| heading);
         heading.split_once(": ").map_or(heading, |(_, title)| title)
     }
 
-    /// What it means and how it is mended.
+    /// The meaning and the fix.
     pub fn text(self) -> &'static str {
         self.section().map_or("", |(_, text)| text.trim())
     }

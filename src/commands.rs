@@ -1,5 +1,4 @@
-//! What each command does with what the user typed: connect, run it while its events are shown, say how
-//! it ended.
+//! Connects and runs each command with the arguments of the user, shows its events, and returns its result.
 
 mod cleanup;
 mod install;
@@ -155,7 +154,7 @@ async fn last_install_on(
     Session::of_last_install(mesh, &global.namespace, deadline, &events).await
 }
 
-/// Those that are named, by flags or a file, else those of the last install.
+/// The clusters from the flags or the file, else those of the last install.
 fn members<const NEW: bool>(
     home: Option<String>,
     remotes: Remotes<NEW>,
@@ -168,7 +167,7 @@ fn members<const NEW: bool>(
     }
 }
 
-/// A kubeconfig that is typed wins.
+/// The clusters of a file. --kubeconfig overrides the kubeconfigs in the file.
 fn written(file: cli::FleetFile, global: &Global) -> Members {
     let mut members = named(file.home, file.remotes, global);
     if !global.kubeconfig.is_empty() {

@@ -1,5 +1,5 @@
-//! § Deploy Kiali, the last command: a local port that leads to Kiali. Its pod is looked for all the
-//! time, because a forward to a pod that is gone never says so; so the port outlives a restart.
+//! § Deploy Kiali, the last command: forwards a local port to Kiali. It looks for the pod all the time, because a
+//! port-forward does not report that its pod is gone; so the port survives restarts of Kiali.
 
 mod guarded;
 
@@ -25,10 +25,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long a connection waits for a restart of Kiali.
 const RESTART: Duration = Duration::from_secs(60);
 
-/// Tries for a port that is free at both addresses.
+/// Attempts to find a port that is free at both addresses.
 const TRIES: usize = 8;
 
-/// A bound port; `taken` when it is not the one asked for.
+/// A bound port; `taken` if it is not the requested one.
 pub struct Dashboard {
     listeners: Vec<TcpListener>,
     port: u16,
@@ -38,7 +38,7 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// Only where a Kiali is ready: a port that leads nowhere is of no use.
+    /// Fails unless a Kiali pod is ready.
     pub async fn open(scope: &Scope<'_>, port: u16) -> Result<Dashboard> {
         let missing = || {
             let cause = format!("{}: no Kiali pod is ready", scope.cluster.name);
@@ -63,7 +63,7 @@ impl Dashboard {
         })
     }
 
-    /// Serves until the process ends. `trouble` hears why a connection came to nothing.
+    /// Serves until the process ends. `trouble` gets the errors of connections.
     pub async fn serve(
         self,
         scope: &Scope<'_>,
@@ -92,7 +92,7 @@ async fn accept(listeners: &[TcpListener], begin: impl Fn(TcpStream), trouble: &
     loop {
         match accepted(listeners).await {
             Ok(local) => begin(local),
-            // One of too many, or one that is gone already: the next one is as good as ever.
+            // Too many connections, or one that is closed already: the next one may work.
             Err(error) => {
                 trouble(format!("a connection is lost: {error}"));
                 sleep(LOOK).await;
@@ -101,14 +101,14 @@ async fn accept(listeners: &[TcpListener], begin: impl Fn(TcpStream), trouble: &
     }
 }
 
-/// At both addresses that a browser may take for localhost: one that is left free would be anybody's.
+/// Listens at both addresses that a browser may use for localhost, so that no other program gets one of them.
 async fn bind(port: u16) -> io::Result<Vec<TcpListener>> {
     let first = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let port = first.local_addr()?.port();
     match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
         Ok(second) => Ok(vec![first, second]),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
-        // This machine has no such address.
+        // This machine has no IPv6 loopback address.
         Err(_) => Ok(vec![first]),
     }
 }
@@ -136,7 +136,7 @@ async fn look(scope: &Scope<'_>, found: watch::Sender<Option<Target>>) {
             deadline: Deadline::after(scope.deadline.whole),
             ..scope.clone()
         };
-        // An API server that does not answer says nothing about the pod.
+        // An unreachable API server tells nothing about the pod.
         if let Ok(now) = kiali::target(&scope).await {
             found.send_if_modified(|last| {
                 let changed = *last != now;
@@ -147,7 +147,7 @@ async fn look(scope: &Scope<'_>, found: watch::Sender<Option<Target>>) {
     }
 }
 
-/// One connection, until either end closes it or the pod is gone.
+/// Serves one connection until either end closes it or the pod is gone.
 async fn forward(
     client: Client,
     mut target: watch::Receiver<Option<Target>>,

@@ -1,4 +1,4 @@
-//! The time that a command or a step of it has.
+//! The deadline of a command or step.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ impl Deadline {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// This one, or one that comes earlier.
+    /// This deadline, or one after `whole` if that is earlier.
     pub fn sooner(self, whole: Duration) -> Deadline {
         if self.left() < whole {
             return self;
@@ -29,7 +29,7 @@ impl Deadline {
         Deadline::after(whole)
     }
 
-    /// This deadline, or an earlier one.
+    /// The time that is left, at most `other`.
     pub fn at_most(self, other: Duration) -> Duration {
         self.left().min(other)
     }

@@ -1,5 +1,5 @@
-//! Where all that is printed goes, in the manner that the user asked for: the result to stdout, all else
-//! to stderr, and above the live lines while there are some.
+//! Everything that is printed, in the requested format: the result to stdout, everything else to stderr, above the live
+//! lines if there are any.
 
 mod print;
 mod text;
@@ -18,23 +18,23 @@ use crate::visible;
 pub use print::{broken, ended};
 pub use text::Text;
 
-/// Of the result, on stdout.
+/// Format of the result on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
     #[default]
     Text,
     Json,
     Yaml,
-    /// Events, and the document as their last line.
+    /// Events as JSON lines, and the document as the last line.
     Jsonl,
 }
 
-/// Of what is said besides, on stderr.
+/// Format of messages on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Log {
     #[default]
     Text,
-    /// An object a line.
+    /// A JSON object for each line.
     Json,
 }
 
@@ -42,19 +42,19 @@ pub enum Log {
 pub struct Manner {
     pub form: Form,
     pub log: Log,
-    /// Nothing of what is only of interest while it runs.
+    /// Hide messages that only matter while the command runs.
     pub quiet: bool,
-    /// No character beyond ASCII.
+    /// Only ASCII characters.
     pub ascii: bool,
 }
 
 static MANNER: OnceLock<Manner> = OnceLock::new();
-/// The live lines, while there are some.
+/// The live lines, if there are any.
 static TABLE: Mutex<Option<MultiProgress>> = Mutex::new(None);
 /// Whether the document is printed: events of tasks that an interrupt left behind must not follow it.
 static ENDED: Mutex<bool> = Mutex::new(false);
 
-/// Before the first word.
+/// Must be called before anything is printed.
 pub fn behave(manner: Manner) {
     let _ = MANNER.set(manner);
 }
@@ -63,19 +63,19 @@ pub fn manner() -> Manner {
     MANNER.get().copied().unwrap_or_default()
 }
 
-/// Whether lines that change are of use: to somebody who looks at them.
+/// Whether live lines are shown.
 pub fn is_live() -> bool {
     let Manner { form, log, .. } = manner();
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     form != Form::Jsonl && log == Log::Text && !dumb && std::io::stderr().is_terminal()
 }
 
-/// All lines to stderr go above this one from now on.
+/// From now on, lines to stderr are printed above this live line.
 pub fn put_above(table: Option<MultiProgress>) {
     *lock(&TABLE) = table;
 }
 
-/// What is still on its way to an end is left behind; its line must not stay.
+/// Removes the live lines of work that has not ended.
 fn end_table() {
     if let Some(table) = lock(&TABLE).take() {
         let _ = table.clear();
@@ -83,21 +83,21 @@ fn end_table() {
     }
 }
 
-/// A line of the result, for people: nothing when it is a document that was asked for.
+/// A line of the result as text; nothing if the user asked for a document.
 pub fn result(text: impl Into<Text>) {
     if manner().form == Form::Text {
         print::line(&text.into().sent(manner().ascii));
     }
 }
 
-/// A result that is a program itself, and made by this one.
+/// A generated script, which is printed unchanged.
 pub fn script(script: &str) {
     if manner().form == Form::Text {
         print::line(script);
     }
 }
 
-/// The whole result, when a program asked for it; nothing comes after.
+/// The result as a document, if the user asked for one. Nothing is printed after it.
 pub fn document(document: &impl Serialize) {
     end_table();
     let document = &value(document);
@@ -109,7 +109,7 @@ pub fn document(document: &impl Serialize) {
         Form::Json => visible::in_json(&format!("{document:#}"), ascii),
         Form::Jsonl => in_one_line(document),
         Form::Yaml => match manifests::to_yaml(document) {
-            // JSON is YAML too, and has a way to write them.
+            // JSON is valid YAML and can express them.
             Ok(text) if ascii && !text.is_ascii() => {
                 visible::in_json(&format!("{document:#}"), ascii)
             }
@@ -119,7 +119,7 @@ pub fn document(document: &impl Serialize) {
     print::line(text.trim_end());
 }
 
-/// A line of the stream before it.
+/// An event before the document.
 pub fn event(event: &impl Serialize) {
     let event = value(event);
     let ended = lock(&ENDED);
@@ -128,7 +128,7 @@ pub fn event(event: &impl Serialize) {
     }
 }
 
-/// A line for a program that reads stderr.
+/// A line of JSON on stderr.
 #[derive(Serialize)]
 struct Logged<'a, T> {
     time: String,
@@ -137,7 +137,7 @@ struct Logged<'a, T> {
     fields: T,
 }
 
-/// A line beside the result, or its `fields` for a program that reads them.
+/// A line on stderr, or its `fields` as JSON.
 pub fn tell(level: &str, text: &Text, fields: impl Serialize) {
     let text = match manner().log {
         Log::Text => text.sent(manner().ascii),
@@ -158,18 +158,18 @@ pub fn tell(level: &str, text: &Text, fields: impl Serialize) {
     }
 }
 
-/// A line of plain words, as a program reads it.
+/// A text line as JSON.
 #[derive(Serialize)]
 pub struct Said<'a> {
     pub message: &'a str,
 }
 
-/// One line to people, beside the result.
+/// One text line on stderr.
 pub fn note(text: &str) {
     tell("info", &text.into(), Said { message: text });
 }
 
-/// What cannot be put so is a bug, and told as one.
+/// Serializes our own types. A failure is a bug and reported as one.
 fn value(of: &impl Serialize) -> Value {
     serde_json::to_value(of).expect("only text is a key")
 }

@@ -1,6 +1,5 @@
-//! What an install changes, or would change: `install --dry-run` is an install whose writes are asked of the
-//! API servers as dry runs, so that what it lists is found by the code that writes, with what admission
-//! would make of it.
+//! What an install changes, or would change: `install --dry-run` is an install with dry-run writes, so the same code
+//! finds the changes, including those of admission.
 
 use anyhow::Result;
 
@@ -12,21 +11,21 @@ use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
 use crate::run::Run;
 
-/// What an install makes of one cluster.
+/// The changes of an install in one cluster.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub cluster: ClusterName,
     pub changes: Vec<Change>,
 }
 
-/// Of each cluster, in the mesh's order.
+/// The changes in each cluster, in the order of the mesh.
 pub async fn plan(run: &Run<'_>) -> Result<Vec<Plan>> {
     install::install(run).await?;
     hold(run);
     Ok(changes(run))
 }
 
-/// Of what was written, or would have been.
+/// The changes that were made, or would be made.
 pub fn changes(run: &Run<'_>) -> Vec<Plan> {
     let all = run.mesh.all().zip(run.records);
     let plans = all.map(|(cluster, record)| {
@@ -40,7 +39,7 @@ pub fn changes(run: &Run<'_>) -> Vec<Plan> {
     plans.collect()
 }
 
-/// A run that writes anywhere is held together by a Lease on home, which goes with its end.
+/// Adds the Lease on home, which a run holds while it writes.
 fn hold(run: &Run<'_>) {
     let mut changes = run.records.iter().flat_map(|record| record.changes());
     if changes.any(|change| change.what.is_write()) {

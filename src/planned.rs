@@ -1,4 +1,4 @@
-//! The objects of an install, by cluster and step: what a run may write, and what `render` writes down.
+//! The objects of an install, by cluster and step: what a run may write, and what `render` prints.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -15,22 +15,21 @@ use crate::steps::{
     namespaces, remote_cluster, remote_secret,
 };
 
-/// All that the objects of one cluster are made from, but the tokens.
+/// Everything that determines the objects of one cluster, except for tokens.
 pub struct Place<'a> {
     pub cluster: &'a ClusterName,
     pub home: bool,
     pub namespace: &'a str,
     pub images: &'a Images,
-    /// Of the istiod that the Gateway must name.
+    /// The revision label that the Gateway needs.
     pub revision: Option<&'a str>,
-    /// The platform chooses the pods' user.
+    /// Whether the platform assigns the user of each pod.
     pub assigns_users: bool,
-    /// What home scrapes.
+    /// The scrape targets of home.
     pub targets: &'a [ScrapeTarget],
 }
 
-/// All that this cluster may be given. What is only found out on the way, addresses and tokens, is not
-/// in it.
+/// The objects that this run may write to a cluster, without addresses and tokens, which are not known yet.
 pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
     let mut planned = objects(&Place {
         cluster: &cluster.name,
@@ -76,7 +75,7 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
     Ok(all.into_iter().flat_map(each).collect())
 }
 
-/// All that may ever be deleted in a cluster, whichever part it takes or took.
+/// The objects that may ever be deleted in a cluster, whether it is home or a remote.
 pub fn inventory(namespace: &str) -> Result<Inventory> {
     let name = ClusterName::new("any").map_err(anyhow::Error::msg)?;
     let mut inventory = Inventory::default();

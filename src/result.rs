@@ -1,5 +1,5 @@
-//! How a command ended: one typed value, from which its exit code, its text and its document are made.
-//! docs/schema publishes the documents; a test holds each schema to the types here.
+//! The result of a command: a typed value that determines its exit code, text and document. docs/schema publishes the
+//! documents, and a test compares each schema with the types here.
 
 mod check;
 mod cleanup;
@@ -31,13 +31,13 @@ pub use self::version::{VersionResult, Versions};
 
 use crate::problem::{self, Exit};
 
-/// Changes when a field changes its meaning or goes; a new field is no change.
+/// Changes if a field is removed or changes its meaning, but not for a new field.
 const API_VERSION: &str = "ambikiali.dev/v1alpha1";
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 macro_rules! results {
     ($($name:ident($result:ident),)*) => {
-        /// What a command found or did, one type for each kind of document.
+        /// The results, one type for each kind of document.
         #[derive(Debug, Serialize)]
         #[serde(untagged)]
         pub enum CommandResult { $($name($result),)* }
@@ -68,7 +68,7 @@ results! {
 }
 
 impl CommandResult {
-    /// Why it is no success; None when it is one.
+    /// The exit code of a failure; None for a success.
     pub fn exit(&self) -> Option<Exit> {
         match self {
             CommandResult::Check(result) => result.exit(),
@@ -89,18 +89,18 @@ impl CommandResult {
     }
 }
 
-/// The end of a command, whatever it was.
+/// How a command ended.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Ended {
     Done(CommandResult),
-    /// Errors kept it from having a result.
+    /// The command failed without a result.
     Failed {
         errors: Vec<Failure>,
         #[serde(skip)]
         exit: Exit,
     },
-    /// What it did until then is told to people.
+    /// A signal ended the command, after a summary was printed.
     Interrupted {
         #[serde(skip)]
         code: u8,
@@ -108,7 +108,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// The first error with an exit code of its own decides.
+    /// The first error with a specific exit code determines it.
     pub fn failed(errors: &[anyhow::Error]) -> Ended {
         let exit = errors.iter().find_map(problem::find).map(|p| p.exit);
         Ended::Failed {

@@ -1,4 +1,4 @@
-//! One run of a command over the clusters: what all of its steps share.
+//! What all steps of one run share.
 
 mod left_out;
 
@@ -24,15 +24,15 @@ pub struct Run<'a> {
     pub namespace: &'a str,
     pub deadline: Deadline,
     pub events: Events,
-    /// One for each cluster, in the mesh's order.
+    /// One for each cluster, in the order of the mesh.
     pub records: &'a [Record],
     pub lease: &'a Lease,
-    /// What the check found in each cluster, in the mesh's order; empty where nothing was checked.
+    /// The objects as the check found them in each cluster, in the order of the mesh; empty without a check.
     pub seen: &'a [Seen],
-    /// Remotes that it does without.
+    /// Remotes that the run continues without.
     pub left_out: &'a LeftOut,
     pub choices: Choices,
-    /// To be remembered.
+    /// The options that the record keeps.
     pub options: &'a Options,
     pub images: &'a Images,
 }
@@ -41,7 +41,7 @@ impl<'a> Run<'a> {
     pub fn on(&self, step: Step, cluster: &'a Cluster) -> Scope<'a> {
         let progress = self.events.of(step, &cluster.name);
         let number = self.mesh.all().position(|other| other.uid == cluster.uid);
-        // Each cluster has its own record; another one's would have the wrong objects deleted.
+        // Each cluster has its own record. With another record, the wrong objects would be deleted.
         let number = number.expect("a cluster of the mesh of this run");
         Scope {
             cluster,
@@ -60,7 +60,7 @@ impl<'a> Run<'a> {
         cluster.uid == self.mesh.home.uid
     }
 
-    /// None where a remote fails and the others go on.
+    /// Returns None if a remote fails and the run continues without it.
     pub async fn unless_left_out<T>(
         &self,
         cluster: &Cluster,
@@ -77,7 +77,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Runs one step, and says in an error which one and where.
+/// Runs one step on one cluster, and adds both to its error.
 pub async fn step<'a, T>(
     run: &Run<'a>,
     step: Step,

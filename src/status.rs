@@ -1,5 +1,5 @@
-//! `status`: one bounded look at every component of every cluster, by the same judgement that an
-//! install waits for.
+//! `status`: looks at every component of every cluster once, within a time limit, with the same health functions that
+//! an install waits for.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::steps::{
     namespaces, remote_cluster, remote_secret,
 };
 
-/// For one look at everything.
+/// Time limit for all requests.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One line of the report.
@@ -31,11 +31,11 @@ pub struct Row {
     pub cluster: ClusterName,
     pub step: Step,
     pub component: Component,
-    /// It is about what somebody made of the object, not about whether it works.
+    /// The row reports a change of the object, not whether the component works.
     pub drifted: bool,
 }
 
-/// Every component, in the guide's order, home first; what drifted comes with its step.
+/// All components in the order of the guide, home first. Drifted objects follow their step.
 pub async fn status(run: &Run<'_>, home_record: HomeRecord) -> Vec<Row> {
     let (mut rows, drifts) = tokio::join!(components(run), drifts(run, home_record));
     for drift in drifts {
@@ -46,7 +46,7 @@ pub async fn status(run: &Run<'_>, home_record: HomeRecord) -> Vec<Row> {
     rows
 }
 
-/// Of each cluster the record, and each object that is not as the record says.
+/// The record of each cluster, and the objects that differ from it.
 async fn drifts(run: &Run<'_>, home_record: HomeRecord) -> Vec<Row> {
     let clusters = run.mesh.all().collect::<Vec<_>>();
     let remotes = run.mesh.remotes.iter().map(async |cluster| {
@@ -88,7 +88,7 @@ fn record_row(run: &Run<'_>, cluster: &Cluster, found: Result<Health>) -> Row {
     row(cluster, Step::Namespace, record, false)
 }
 
-/// What the manifests of an install depend on.
+/// What determines the manifests of an install.
 struct Manifests {
     images: Images,
     home: bool,
@@ -142,7 +142,7 @@ fn row(cluster: &Cluster, step: Step, component: Component, drifted: bool) -> Ro
     }
 }
 
-/// Whether it works, whatever somebody made of it.
+/// Whether the components work, even if their objects were changed.
 pub async fn components(run: &Run<'_>) -> Vec<Row> {
     let remote_names = run
         .mesh
@@ -167,7 +167,7 @@ async fn everywhere(run: &Run<'_>, cluster: &Cluster) -> [(Step, Vec<Component>)
     );
     let metrics = async {
         match cluster.prometheus {
-            // Whether somebody else's works shows at its target.
+            // The scrape target shows whether a foreign Prometheus works.
             Some(_) => (Vec::new(), Vec::new()),
             None => tokio::join!(
                 cluster_prometheus::status(&prometheus),
@@ -208,7 +208,7 @@ async fn on_home(run: &Run<'_>, home: &Cluster, remotes: &[ClusterName]) -> Vec<
     rows(home, shared.into_iter().chain(own))
 }
 
-/// Where each Prometheus is now, as far as that is known.
+/// The current scrape targets, as far as they are known.
 async fn exposed(run: &Run<'_>) -> Vec<ScrapeTarget> {
     let asked = run.mesh.all().map(async |cluster| {
         let scope = run.on(Step::ExposePrometheus, cluster);

@@ -1,6 +1,5 @@
-//! The sections of the guide, one file each, in its order. Each has the pure objects of its section
-//! and how they are installed, judged and removed; none knows another: what one
-//! finds and another needs travels as `ScrapeTarget` and `RemoteAccess` through the commands.
+//! The sections of the guide, one file each, in its order. Each has the objects of its section and installs, judges and
+//! removes them. No step knows another one: `ScrapeTarget` and `RemoteAccess` pass between them through the commands.
 
 use std::net::IpAddr;
 
@@ -21,16 +20,16 @@ pub mod remote_secret;
 
 pub mod kiali;
 
-/// Where the Prometheus of one cluster is scraped. Only made from an address that is there.
+/// Where the Prometheus of one cluster is scraped. Never created without an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScrapeTarget {
     pub cluster: ClusterName,
-    /// `host:port`; an IPv6 address has its brackets.
+    /// `host:port`, with brackets around an IPv6 address.
     pub address: String,
 }
 
 impl ScrapeTarget {
-    /// Where somebody else runs one.
+    /// The target for a foreign Prometheus.
     pub fn of(cluster: &ClusterName, address: &Address) -> ScrapeTarget {
         ScrapeTarget {
             cluster: cluster.clone(),
@@ -50,23 +49,23 @@ impl ScrapeTarget {
     }
 }
 
-/// A way into the API server of a remote, for Kiali.
+/// How Kiali reaches and authenticates to the API server of a remote.
 #[derive(Clone, Debug)]
 pub struct RemoteAccess {
     pub cluster: ClusterName,
     pub server: String,
-    /// The flag that names another address.
+    /// The flag that sets another address.
     pub flag: String,
-    /// The flag that names the CA, as it was given.
+    /// The flag that sets the CA.
     pub ca_flag: Option<String>,
-    /// The user named this one; else it is the kubeconfig's, which takes the user's own credentials.
+    /// Whether the user gave this address; else it is that of the kubeconfig.
     pub named: bool,
-    /// PEM; None: what Kiali's pod knows by itself.
+    /// PEM. None for the system CAs of Kiali's pod.
     pub ca: Option<String>,
     pub tls_server_name: Option<String>,
-    /// Prints as redacted.
+    /// Its Debug output is redacted.
     pub token: SecretString,
-    /// Kiali had none for a while: it gives up such a cluster for good.
+    /// Whether Kiali lacked rights for a while, after which it ignores the cluster until a restart.
     pub was_cut_off: bool,
 }
 

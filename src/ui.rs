@@ -1,7 +1,7 @@
-//! The terminal. Progress goes to stderr: a line when something changes, and on a terminal a live
-//! line for each piece of work besides. Results go to stdout. Nothing else prints.
+//! The terminal. Progress goes to stderr: a line for each change, and on a terminal also a live line for each piece of
+//! work. Results go to stdout. Nothing else prints.
 
-/// A line of the result in one style, for people.
+/// A line of the result in one style.
 macro_rules! say {
     ($($words:tt)*) => {
         $crate::out::result(format!($($words)*))
@@ -36,14 +36,14 @@ use crate::out::{self, Form};
 use crate::progress::{Event, Message, ObjectId, Part};
 use crate::result;
 
-/// A wait is only worth a line when it lasts.
+/// A wait gets a line only after this time.
 const PATIENT: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
-/// What one step waits for now: often several objects side by side.
+/// The objects that one step waits for.
 struct Pending {
     since: Instant,
-    /// What was said last, last.
+    /// Each object with its last reason, the newest last.
     objects: Vec<(ObjectId, String)>,
     printed: Option<Instant>,
 }
@@ -66,7 +66,7 @@ impl Pending {
         }
     }
 
-    /// What is there no longer stands for those that are not.
+    /// Removes an object that has arrived.
     fn arrived(&mut self, object: &ObjectId) {
         let was = self.text();
         self.objects.retain(|(other, _)| other != object);
@@ -105,7 +105,7 @@ pub async fn show(mut events: UnboundedReceiver<Message>) {
     }
 }
 
-/// Only what is of interest whatever comes of the steps.
+/// Shows only notes.
 pub async fn show_notes(mut events: UnboundedReceiver<Message>) {
     let started = Instant::now();
     while let Some(message) = events.recv().await {
@@ -120,7 +120,7 @@ pub async fn show_notes(mut events: UnboundedReceiver<Message>) {
     }
 }
 
-/// What people see of a command's work.
+/// The state of the terminal.
 struct Screen {
     started: Instant,
     live: Live,
@@ -188,9 +188,9 @@ impl Screen {
         line.print();
     }
 
-    /// Prints each wait once it lasts, and again now and then.
+    /// Prints each wait that lasts, and repeats it from time to time.
     fn overdue(&mut self) {
-        // On a terminal the live line says it already.
+        // On a terminal, the live line shows it already.
         if self.live.is_on() {
             return;
         }

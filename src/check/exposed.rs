@@ -1,4 +1,4 @@
-//! Whether home could scrape the Prometheus of a cluster where it will be, or is said to be.
+//! Whether home could scrape the Prometheus of a cluster at its future or given address.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
@@ -12,19 +12,19 @@ use crate::manifests;
 use crate::mesh::UnreachableReason;
 use crate::progress::ObjectId;
 
-/// Types of a Service that give no address outside of the cluster.
+/// Service types without an address outside of the cluster.
 const INSIDE: [&str; 2] = ["ClusterIP", "NodePort"];
 
 pub fn judge(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Vec<Finding> {
     match facts.cluster.prometheus {
         Some(_) => named(facts, home, allow_loopback).into_iter().collect(),
-        // Home's own names are read on home.
+        // Home resolves its own names.
         None if home => Vec::new(),
         None => defaults(facts),
     }
 }
 
-/// By the user, or by the record of the last install.
+/// Judges an address from the user or from the record of the last install.
 fn named(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Option<Finding> {
     let address = facts.cluster.prometheus.as_ref()?;
     let why = address.unreachable_reason().filter(|why| match why {
@@ -67,7 +67,7 @@ fn defaults(facts: &Facts<'_>) -> Vec<Finding> {
     maps.iter().filter_map(finding).collect()
 }
 
-/// What they set it to, where another cluster cannot reach it.
+/// The Service type that the defaults set, if another cluster cannot reach it.
 fn service_type(map: &ConfigMap) -> Option<&'static str> {
     let text = map.data.as_ref()?.get("service")?;
     let service: Value = manifests::from_yaml(text).ok()?;

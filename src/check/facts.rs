@@ -1,5 +1,4 @@
-//! What is looked at in one cluster, all at once. Of Secrets only the metadata, as their contents are
-//! nobody's business.
+//! Reads what a check needs from one cluster, with concurrent requests. Of Secrets it reads only the metadata.
 
 use std::future::Future;
 
@@ -25,7 +24,7 @@ use crate::mesh::pages;
 use crate::mesh::{Cluster, counting};
 use crate::progress::ObjectId;
 
-/// What is there; or why that is not known.
+/// The object, if it exists; or why that is unknown.
 pub type Looked<T> = Result<Option<T>, Box<Finding>>;
 
 pub struct Facts<'a> {
@@ -35,22 +34,22 @@ pub struct Facts<'a> {
     pub istiods: Looked<Vec<Deployment>>,
     pub ztunnels: Looked<Vec<DaemonSet>>,
     pub istio_namespace: Looked<Namespace>,
-    /// Kiali's.
+    /// The namespace of Kiali.
     pub namespace: Looked<Namespace>,
     /// What the record in the cluster says.
     pub claims: Option<Claims>,
     pub mesh_config: Looked<ConfigMap>,
     pub root: Looked<ConfigMap>,
     pub gateways: Looked<Vec<DynamicObject>>,
-    /// By which istiod knows other clusters.
+    /// The Secrets that tell istiod of other clusters.
     pub remote_secrets: Looked<Vec<ObjectMeta>>,
     pub load_balancers: Looked<Vec<Service>>,
-    /// What Istio puts over the objects that it makes for a Gateway.
+    /// Istio's defaults for the objects that it creates for a Gateway.
     pub gateway_defaults: Looked<Vec<ConfigMap>>,
-    /// Of the mesh's root namespace.
+    /// In the root namespace of the mesh.
     pub authorization_policies: Looked<Vec<DynamicObject>>,
     pub network_policies: Looked<Vec<NetworkPolicy>>,
-    /// Of Kiali's namespace.
+    /// In the namespace of Kiali.
     pub own_network_policies: Looked<Vec<NetworkPolicy>>,
 }
 

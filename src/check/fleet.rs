@@ -1,4 +1,4 @@
-//! What must be the same in all clusters of one mesh, and what must not.
+//! Compares the clusters: what must be the same in all clusters of a mesh, and what must differ.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
@@ -14,7 +14,7 @@ use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
 
-/// Of istiod's own configuration.
+/// The part of istiod's configuration that is compared.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct MeshConfig {
@@ -28,7 +28,7 @@ struct ProxyConfig {
     mesh_id: Option<String>,
 }
 
-/// Each remote against home. Only when all are there it is known who was not named.
+/// Compares each remote with home. Remotes that were not named are only known if all clusters answered.
 pub fn compare(all: &[Facts<'_>], namespace: &str, complete: bool) -> Vec<Finding> {
     let Some((home, remotes)) = all.split_first() else {
         return Vec::new();
@@ -47,12 +47,12 @@ pub fn compare(all: &[Facts<'_>], namespace: &str, complete: bool) -> Vec<Findin
         .collect()
 }
 
-/// Remotes that the record on home names, and the user does not.
+/// Remotes that home's record names and the user does not.
 fn left_out(home: &Facts<'_>, all: &[Facts<'_>], namespace: &str) -> Vec<Finding> {
     let claims = home.claims.clone();
     let record = claims.filter(|record| record.home.1 == home.cluster.uid);
     let parties = record.into_iter().flat_map(|record| record.all);
-    // One that was built anew has its old name.
+    // A cluster that was recreated has the same name.
     let is_named = |(name, uid): &(ClusterName, String)| {
         let mut named = all.iter().map(|facts| facts.cluster);
         named.any(|c| *uid == c.uid || *name == c.name)
@@ -72,7 +72,7 @@ fn left_out(home: &Facts<'_>, all: &[Facts<'_>], namespace: &str) -> Vec<Finding
     left_out.map(finding).collect()
 }
 
-/// The record of an earlier install names another home, which is one of these clusters.
+/// Whether the record of an earlier install names another of these clusters as home.
 fn swapped(home: &Facts<'_>, facts: &Facts<'_>, namespace: &str) -> Option<Finding> {
     let record = facts.claims.as_ref()?;
     let (then, uid) = &record.home;
@@ -106,7 +106,7 @@ fn pair(home: &Facts<'_>, remote: &Facts<'_>) -> Vec<Finding> {
                     .fix("set global.meshID alike and install istiod again"),
             );
         }
-        // As istiod takes it when none is set.
+        // The default of istiod.
         let domain = |set: Option<String>| set.unwrap_or_else(|| "cluster.local".into());
         let (x, y) = (domain(a.trust_domain), domain(b.trust_domain));
         if x != y {

@@ -1,4 +1,4 @@
-//! Whether the kinds are served through which each Prometheus is exposed.
+//! Whether the server has the kinds that expose each Prometheus.
 
 use anyhow::Result;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
@@ -10,11 +10,11 @@ use crate::k8s::request::send_opt;
 use crate::progress::ObjectId;
 
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
-/// The version that this was tested with.
+/// The version that is tested.
 const GATEWAY_CRDS: &str =
     "https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.5.1/standard-install.yaml";
 
-/// Gateways and HTTPRoutes in the version that is written.
+/// Gateways and HTTPRoutes, in the API version that an install writes.
 pub async fn check(scope: &Scope<'_>) -> Result<Vec<Finding>> {
     let client = &scope.cluster.client;
     let version = format!("{GATEWAY_API}/v1");

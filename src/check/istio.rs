@@ -1,5 +1,4 @@
-//! What must hold of Istio in each cluster: istiod and ztunnels in ambient mode over several networks,
-//! as the guide's own prerequisites say.
+//! The guide's prerequisites for Istio in each cluster: istiod and ztunnels in ambient mode with several networks.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use kube::ResourceExt;
@@ -13,9 +12,9 @@ use crate::mesh::{Cluster, Revision};
 use crate::progress::ObjectId;
 
 const CONTROLLER: &str = "istio.io/gateway-controller";
-/// Since then both ends of a connection between networks tell each other who they are.
+/// Since this version, both ends of a connection between networks exchange their identities.
 const BAGGAGE: (u32, u32) = (1, 29);
-/// And may be kept from it by this.
+/// The variable that disables the exchange.
 const SWITCH: &str = "ENABLE_RESPONSE_BAGGAGE";
 
 pub fn judge(facts: &Facts<'_>) -> Vec<Finding> {
@@ -23,7 +22,7 @@ pub fn judge(facts: &Facts<'_>) -> Vec<Finding> {
     [class(facts), istiod(facts), ztunnel(facts), revision].concat()
 }
 
-/// istiods there are, but not where everything of Istio's is looked for.
+/// Whether istiods run only in another namespace than the expected one.
 pub fn elsewhere(facts: &Facts<'_>) -> Option<Finding> {
     let istiods = facts.istiods.as_ref().ok()?.as_deref()?;
     let at = |d: &Deployment| d.namespace().unwrap_or_default();
@@ -38,12 +37,12 @@ pub fn elsewhere(facts: &Facts<'_>) -> Option<Finding> {
     Some(Finding::new(Code::IstiodElsewhere, facts.cluster, object, cause).fix(fix))
 }
 
-/// Whether an istiod will look at the Gateway.
+/// Whether an istiod will watch the Gateway.
 fn revision(facts: &Facts<'_>) -> Option<Finding> {
     let Revision::Unclear(revisions) = &facts.cluster.revision else {
         return None;
     };
-    // No Gateway is made there.
+    // No Gateway is created there.
     if facts.cluster.prometheus.is_some() {
         return None;
     }
@@ -75,7 +74,7 @@ fn class(facts: &Facts<'_>) -> Vec<Finding> {
     let restart = format!("-n {ISTIO_NAMESPACE} rollout restart deployment {istiod}");
     let finding = match &facts.class {
         Err(blind) => *blind.clone(),
-        // Where the kinds are missing too, that is what is said.
+        // If the kinds are missing too, only that is reported.
         Ok(None) if matches!(facts.gateways, Ok(None)) => return Vec::new(),
         Ok(None) => finding(
             Code::NoGatewayClass,
@@ -112,7 +111,7 @@ fn istiod(facts: &Facts<'_>) -> Vec<Finding> {
         Err(blind) => return vec![*blind.clone()],
         Ok(istiods) => istiods.as_deref().unwrap_or_default(),
     };
-    // Without any the cluster has no name, and the command ended before.
+    // Without any istiod, the cluster has no name, and the command has already ended.
     let Some(first) = istiods.first() else {
         return Vec::new();
     };
@@ -168,12 +167,12 @@ fn ztunnel(facts: &Facts<'_>) -> Vec<Finding> {
         let finding = Finding::new(Code::NoZtunnel, facts.cluster, all, "there is none");
         return vec![finding.fix("install Istio with profile ambient")];
     }
-    // One for each revision while one is being replaced.
+    // One for each revision, during an upgrade.
     let found = sets.iter().flat_map(|set| daemon_set(facts.cluster, set));
     found.collect()
 }
 
-/// Every cluster's: what one does not tell of itself the others do not know.
+/// Checks all clusters: the others do not know what a ztunnel does not tell about itself.
 fn daemon_set(cluster: &Cluster, set: &DaemonSet) -> Vec<Finding> {
     let namespace = set.namespace().unwrap_or_default();
     let object = ObjectId::new("DaemonSet", &namespace, &set.name_any());
@@ -206,25 +205,25 @@ fn daemon_set(cluster: &Cluster, set: &DaemonSet) -> Vec<Finding> {
     findings
 }
 
-/// It takes nothing but `true` and `false`, and does not start with another value.
+/// ztunnel accepts only `true` and `false` and does not start with another value.
 fn hides(set: &DaemonSet) -> bool {
     let pod = set.spec.template.spec.as_ref();
     let containers = pod.map_or(&[][..], |pod| &pod.containers);
     let mut all = containers
         .iter()
         .flat_map(|c| c.env.as_deref().unwrap_or_default());
-    // Of two with one name the last counts.
+    // If a variable is set twice, the last value counts.
     let switch = all.rfind(|variable| variable.name == SWITCH);
     switch.and_then(|switch| switch.value.as_deref()) == Some("false")
 }
 
-/// Of all that should be.
+/// The number of ready pods, and of all that should run.
 fn ready(set: &DaemonSet) -> Option<(i32, i32)> {
     let status = set.status.as_ref()?;
     Some((status.number_ready, status.desired_number_scheduled))
 }
 
-/// By the image's tag, when it is a version.
+/// The version in the tag of the image, if it is one.
 fn version(set: &DaemonSet) -> Option<((u32, u32), &str)> {
     let pod = set.spec.template.spec.as_ref()?;
     let image = pod.containers.first()?.image.as_ref()?;

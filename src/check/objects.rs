@@ -1,5 +1,5 @@
-//! The objects of an install as one cluster has them now, and what its server would say to the writes.
-//! Each object is asked for once: an install goes on with what is found here.
+//! The objects of an install as they are in one cluster, and whether its server would accept the writes. Each object
+//! is read once: the install continues with what is found here.
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
@@ -16,7 +16,7 @@ use crate::k8s::write::{self, Force, ask};
 use crate::k8s::{Scope, kinds};
 use crate::progress::ObjectId;
 
-/// Steps whose objects hold addresses and tokens, which are only known when they are written.
+/// Steps whose objects contain addresses and tokens, which are unknown before they are written.
 pub const LATER: [Step; 3] = [Step::AggregateMetrics, Step::RemoteSecret, Step::Kiali];
 
 /// An object of an install.
@@ -25,23 +25,23 @@ pub struct PlannedObject {
     pub id: ObjectId,
     pub wanted: Value,
     pub live: Live,
-    /// What the server says to the write, asked as a dry run.
+    /// Why the server refuses the write, according to a dry run.
     pub refusal: Option<RequestError>,
 }
 
 pub enum Live {
     There(Value),
     Absent,
-    /// The user may not read it, or nobody should: a Secret.
+    /// The user may not read it, or it is a Secret, which is not read.
     Unknown,
 }
 
-/// How the objects of a cluster are looked at.
+/// How to look at the objects of a cluster.
 #[derive(Clone, Copy)]
 pub struct LookMode {
-    /// Most likely nothing is there yet.
+    /// Most likely, no object exists yet.
     pub first: bool,
-    /// Whether writes are rehearsed. It tells nothing more to a user who lacks rights.
+    /// Whether writes are tried as dry runs. For a user who lacks rights, that would reveal nothing more.
     pub rehearse: bool,
 }
 
@@ -57,7 +57,7 @@ pub async fn look(
     looked.try_collect().await
 }
 
-/// What an install need not read again.
+/// The objects that an install need not read again.
 pub fn seen(looked: &[PlannedObject]) -> Seen {
     let mut seen = Seen::default();
     for PlannedObject { wanted, live, .. } in looked {
@@ -92,7 +92,7 @@ async fn one(
     let live = live(scope, &wanted).await?;
     let asks = mode.rehearse && would_be_written(scope, step, &wanted, &live);
     let refusal = match asks {
-        // Fields that another tool manages are judged where they are written.
+        // Conflicts with other field managers are judged when the object is written.
         true => ask(scope, &labelled(&wanted, &scope.record.id), Force::Yes)
             .await?
             .err(),
@@ -101,7 +101,7 @@ async fn one(
     looked(wanted, live, refusal)
 }
 
-/// Whether it is not there, and could be made.
+/// Whether the object does not exist and could be created.
 async fn would_be_created(scope: &Scope<'_>, wanted: &Value) -> Result<bool> {
     let new = apply::only_new(scope, wanted);
     Ok(ask(scope, &new, Force::No).await?.is_ok())
@@ -111,7 +111,7 @@ async fn live(scope: &Scope<'_>, wanted: &Value) -> Result<Live> {
     if wanted["kind"] == "Secret" {
         return Ok(Live::Unknown);
     }
-    // Who may not read it is told of the missing right.
+    // The missing right to read it is another finding.
     let live = write::read(scope, wanted, &kinds::id(wanted)?).await;
     Ok(match live {
         Ok(Some(live)) => Live::There(live),
@@ -120,8 +120,8 @@ async fn live(scope: &Scope<'_>, wanted: &Value) -> Result<Live> {
     })
 }
 
-/// What is as it should be is not written. What is somebody else's is judged by what it holds, as far as it
-/// is known by now what it should hold.
+/// Whether an install would write the object. A correct object is not written. A foreign object is judged by its
+/// contents, as far as the wanted contents are known.
 fn would_be_written(scope: &Scope<'_>, step: Step, wanted: &Value, live: &Live) -> bool {
     match live {
         Live::There(live) if scope.record.is_ours(live) => {

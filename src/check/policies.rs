@@ -1,4 +1,5 @@
-//! Policies that would block what an install makes: nothing here enforces them, so they are only told.
+//! Policies that would block the traffic of an install. Whether the cluster enforces them is unknown, so they are
+//! warnings.
 
 use kube::ResourceExt;
 
@@ -10,7 +11,7 @@ use crate::policies::{self, OF_THE_MESH, ON_HOME, ON_REMOTE};
 use crate::progress::ObjectId;
 
 pub fn judge(facts: &Facts<'_>, home: bool, namespace: &str) -> Vec<Finding> {
-    // Somebody else's Prometheus stands wherever they put it.
+    // A foreign Prometheus may be anywhere.
     let of_the_mesh = facts.cluster.prometheus.is_none();
     let ours = if home { ON_HOME } else { ON_REMOTE };
     let mut findings = networks(facts, namespace, ours, &facts.own_network_policies);

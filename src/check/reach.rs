@@ -1,5 +1,5 @@
-//! What it takes to reach a cluster from another one: an API server's address that pods can use, a
-//! network's name, an east-west gateway with an address, and an istiod that knows the other clusters.
+//! What a cluster needs so that another one can reach it: an API server address that pods can use, a network name, an
+//! east-west gateway with an address, and an istiod that knows the other clusters.
 
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -24,7 +24,7 @@ pub fn judge(facts: &Facts<'_>, mesh: &Mesh) -> Vec<Finding> {
     [address, network(facts), east_west(facts), secrets.collect()].concat()
 }
 
-/// Whether pods reach it is only seen when one tries.
+/// Whether pods can reach the address is only known after an attempt.
 fn address(remote: &Cluster, mesh: &Mesh) -> Vec<Finding> {
     let endpoint = &remote.endpoint;
     if let Err(fault) = ApiServer::try_from(endpoint.server.clone()) {
@@ -68,7 +68,7 @@ fn network(facts: &Facts<'_>) -> Vec<Finding> {
 fn east_west(facts: &Facts<'_>) -> Vec<Finding> {
     let gateways = match &facts.gateways {
         Err(blind) => return vec![*blind.clone()],
-        // The kind is missing, and that is said.
+        // The missing kind is another finding.
         Ok(None) => return Vec::new(),
         Ok(Some(gateways)) => gateways,
     };

@@ -1,6 +1,6 @@
-//! Whether a server takes the very objects that an install writes, asked as dry runs: escalation,
-//! schemas, policies and webhooks have their say before the first write. What is to be in a namespace, or
-//! of a kind, that is not there yet cannot be asked for.
+//! Whether a server accepts the objects that an install writes, tried as dry runs: privilege escalation, schemas,
+//! policies and webhooks are known before the first write. Objects in a missing namespace, or of a missing kind,
+//! cannot be tried.
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
@@ -18,7 +18,7 @@ use crate::progress::ObjectId;
 
 const ACCOUNT: &str = "/spec/template/spec/serviceAccountName";
 
-/// `foreign`: what of the objects others have, and need not be written.
+/// `foreign` are objects of others, which need not be written.
 pub async fn judge(
     scope: &Scope<'_>,
     looked: &[PlannedObject],
@@ -30,7 +30,7 @@ pub async fn judge(
     for refusal in asked.iter().filter_map(|one| one.refusal.as_ref()) {
         findings.extend(refused(scope, refusal).await?);
     }
-    // A Deployment is taken by all, and the pods that it makes then are not.
+    // Every policy accepts a Deployment, but not its pods.
     let deployments = asked.into_iter().filter(|one| one.id.kind == "Deployment");
     let pods = deployments.map(|deployment| pod(scope, deployment, looked));
     let refused = futures::stream::iter(pods).buffered(AT_ONCE);
@@ -39,8 +39,8 @@ pub async fn judge(
     Ok(findings)
 }
 
-/// The first pod of a Deployment, as its ReplicaSet would make it: quotas, limits, pod security and most
-/// policies look at pods alone. One that has pods already is judged by them.
+/// Tries the first pod of a Deployment, as its ReplicaSet would create it: quotas, limits, pod security and most
+/// policies apply only to pods. A Deployment with pods is judged by those.
 async fn pod(
     scope: &Scope<'_>,
     deployment: &PlannedObject,
@@ -68,8 +68,8 @@ async fn pod(
     }
 }
 
-/// Whether the account is there that the pods will run as. Without it no pod is made at all, so that they
-/// are asked for with the namespace's own.
+/// Whether the ServiceAccount of the pods exists. Without it, the server refuses every pod, so the default account is
+/// used for the dry run.
 async fn account(
     scope: &Scope<'_>,
     deployment: &Value,
@@ -118,14 +118,14 @@ async fn judged(scope: &Scope<'_>, id: ObjectId, refusal: RequestError) -> Resul
     let unasked = refusal.is_missing() || refusal.is_terminating() || refusal.is_without_dry_run();
     match refusal.status().map(|status| status.code) {
         _ if unasked => Ok(None),
-        // The namespace's own account is made a moment after the namespace.
+        // The default account is created shortly after the namespace.
         Some(403) if text.contains("error looking up service account") => Ok(None),
         Some(403) if refusal.is_for_rights() => {
             let pods = ObjectId::cluster_wide("Pods", "as dry runs");
             let finding = Finding::new(Code::NotLookedAt, scope.cluster, pods, text);
             Ok(Some(finding.kubectl(scope.cluster, "auth can-i --list")))
         }
-        // Another pod of that name, or a quota that somebody else counts in at this moment.
+        // Another pod with that name, or a concurrent update of a quota.
         Some(409) => Ok(None),
         Some(400 | 403 | 422) => Ok(Some(refused(look(scope, &id, &refusal)))),
         _ => Err(refusal.into()),

@@ -1,4 +1,4 @@
-//! Whether the user may do all that an install does.
+//! Whether the user has all rights that an install needs.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::progress::ObjectId;
 use crate::run::Run;
 use crate::steps::cluster_prometheus;
 
-/// Kinds of ours that are waited for.
+/// Kinds that an install waits for.
 const WATCHED: [&str; 6] = [
     "CustomResourceDefinition",
     "Deployment",
@@ -48,7 +48,7 @@ pub async fn check(
     ))])
 }
 
-/// Everything that is written to a home or to a remote.
+/// All objects that are written to a home or to a remote.
 fn objects(run: &Run<'_>, scope: &Scope<'_>, planned: &[(Step, Value)]) -> Result<Vec<Value>> {
     let planned = planned.iter().map(|(_, object)| object.clone());
     let mut objects = planned.collect::<Vec<_>>();
@@ -59,9 +59,9 @@ fn objects(run: &Run<'_>, scope: &Scope<'_>, planned: &[(Step, Value)]) -> Resul
     Ok(objects)
 }
 
-/// To remove what an earlier version made here under another name.
+/// The rights to remove objects of an earlier version with other names.
 fn to_move_over(scope: &Scope<'_>) -> Result<Vec<Right>> {
-    // Where somebody else's Prometheus is named, nothing is done with ours.
+    // With a foreign Prometheus, ours is not touched.
     if scope.cluster.prometheus.is_some() {
         return Ok(Vec::new());
     }
@@ -86,7 +86,7 @@ fn needed(scope: &Scope<'_>, objects: &[Value], home: bool) -> Result<Vec<Right>
         let namespace = object["metadata"]["namespace"].as_str();
         let token = object["type"] == json!("kubernetes.io/service-account-token");
         let watch = WATCHED.contains(&kind.kind.as_str()) || token;
-        // A server-side apply that makes an object takes both verbs.
+        // A server-side apply that creates an object needs both verbs.
         let verbs = ["get", "create", "patch"].into_iter();
         for verb in verbs.chain(watch.then_some("watch")) {
             needed.push(Right::new(namespace, &kind.group, &kind.plural, verb));
@@ -96,7 +96,7 @@ fn needed(scope: &Scope<'_>, objects: &[Value], home: bool) -> Result<Vec<Right>
         needed.push(Right::new(namespace, "", "pods", "list"));
     }
     if home {
-        // By WebSocket, which older servers call a get and newer ones a get and a creation.
+        // Over WebSocket, older servers require get, and newer ones get and create.
         for stream in ["pods/exec", "pods/portforward"] {
             needed.extend(["get", "create"].map(|verb| Right::new(own, "", stream, verb)));
         }

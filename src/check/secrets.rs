@@ -1,4 +1,4 @@
-//! Secrets by which Kiali is given remotes beside ours: it mounts all that carry a label.
+//! Other Secrets with remotes for Kiali, which mounts all Secrets with a label.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
@@ -13,10 +13,10 @@ use crate::progress::ObjectId;
 use crate::shell::quoted;
 use crate::steps::remote_secret;
 
-/// Of those that the guide's script makes: the operator mounts each of them.
+/// The label of the Secrets that the guide's script creates: the operator mounts each of them.
 const MOUNTED: &str = "kiali.io/multiCluster=true";
 
-/// By what they are called alone: what is in them is nobody's business here.
+/// Judges the Secrets by their names only; their contents are not read.
 pub async fn check(scope: &Scope<'_>) -> Result<Vec<Finding>> {
     if !scope.is_home() {
         return Ok(Vec::new());
@@ -24,7 +24,7 @@ pub async fn check(scope: &Scope<'_>) -> Result<Vec<Finding>> {
     let secrets = Api::<Secret>::namespaced(scope.cluster.client.clone(), scope.namespace);
     let list = ListParams::default().labels(MOUNTED);
     let all = ObjectId::new("Secrets", scope.namespace, MOUNTED);
-    // Who may not list them can install all the same.
+    // An install does not need the right to list them.
     let Ok(found) = send(scope, &all, || secrets.list_metadata(&list)).await else {
         return Ok(Vec::new());
     };
@@ -39,7 +39,7 @@ fn finding(scope: &Scope<'_>, name: &str) -> Finding {
     let finding = Finding::new(Code::SecondRemoteSecret, scope.cluster, id, cause);
     let (kubectl, namespace) = (&scope.cluster.kubectl, scope.namespace);
     let name = quoted(name);
-    // The operator never takes a volume out of a Deployment, and a pod does not start without its Secret.
+    // The operator never removes a volume from a Deployment, and a pod does not start without its Secret.
     finding.fix(format!(
         "{kubectl} -n {namespace} delete secret/{name} deployment/kiali, then have the operator make Kiali \
          again: {kubectl} -n {namespace} annotate kiali --all --overwrite kiali.io/reconcile=now"

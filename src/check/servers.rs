@@ -1,4 +1,4 @@
-//! What each cluster itself is like: its version, its clock, its namespaces, its load balancer.
+//! The cluster itself: its version, clock, namespaces and load balancer.
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::jiff::Timestamp;

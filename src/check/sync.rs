@@ -1,5 +1,5 @@
-//! Whether istiod has the endpoints of the other clusters, by its own word. It tells that on a port for
-//! debugging, and only to who comes from its own pod, as a port-forward does.
+//! Whether istiod has the endpoints of the other clusters, according to its debug port. istiod answers there only
+//! requests from its own pod, such as those of a port-forward.
 
 use std::time::Duration;
 
@@ -30,9 +30,9 @@ struct Seen {
     sync_status: String,
 }
 
-/// Nothing where no istiod runs, which is a finding by itself.
+/// Returns nothing if no istiod runs, which is another finding.
 pub async fn check(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Finding>> {
-    // Who may not list pods is told of the missing right.
+    // The missing right to list pods is another finding.
     let Ok(Some(pod)) = pods::ready(scope, ISTIO_NAMESPACE, "app=istiod").await else {
         return Ok(Vec::new());
     };
@@ -58,8 +58,8 @@ fn unknown(scope: &Scope<'_>, target: &Target, error: &anyhow::Error) -> Finding
     finding.fix(remote_clusters(scope))
 }
 
-/// One that istiod does not know at all has no Secret, or one that it has not read yet: the former is
-/// told by what the Secrets are.
+/// A cluster that istiod does not know has no Secret, or one that istiod has not read yet. A missing Secret is another
+/// finding.
 fn judge(scope: &Scope<'_>, name: &ClusterName, seen: &[Seen]) -> Option<Finding> {
     let one = seen.iter().find(|one| one.id == name.as_str())?;
     if one.sync_status == "synced" {

@@ -1,5 +1,5 @@
-//! Names that an install needs and somebody else has: used when what is there serves as it is, which is
-//! known before the first write.
+//! Foreign objects with names that an install needs. Whether they can be used unchanged is known before the first
+//! write.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::k8s::difference::difference;
 use crate::progress::ObjectId;
 use crate::steps::{cluster_prometheus, expose_prometheus, kiali_operator};
 
-/// Somebody else's.
+/// A foreign object.
 struct Foreign {
     step: Step,
     id: ObjectId,
@@ -22,8 +22,7 @@ struct Foreign {
     live: Value,
 }
 
-/// Whether something of others stands there for an object of ours. A Prometheus and an operator stand
-/// for all of their step.
+/// Whether a foreign object replaces one of ours. A Prometheus or an operator replaces all objects of its step.
 pub fn serves(foreign: &[(&PlannedObject, &Value)], object: &PlannedObject) -> bool {
     let wholes = ["Service", "CustomResourceDefinition"];
     let steps = [Step::ClusterPrometheus, Step::KialiOperator];
@@ -33,7 +32,7 @@ pub fn serves(foreign: &[(&PlannedObject, &Value)], object: &PlannedObject) -> b
     })
 }
 
-/// All that is there under names of ours and judged by what it holds.
+/// The foreign objects with our names, judged by their contents.
 pub fn foreign<'a>(
     scope: &Scope<'_>,
     looked: &'a [PlannedObject],
@@ -78,7 +77,7 @@ fn is(kind: &'static str, step: Step) -> impl Fn(&&Foreign) -> bool {
     move |foreign| foreign.id.kind == kind && foreign.step == step
 }
 
-/// One that is reached by its Service is used as a whole.
+/// A Prometheus with a usable Service is used as a whole.
 fn prometheus(scope: &Scope<'_>, there: &mut Vec<Foreign>) -> Result<Vec<Finding>> {
     let Some(service) = there.iter().find(is("Service", Step::ClusterPrometheus)) else {
         return Ok(Vec::new());
@@ -92,7 +91,7 @@ fn prometheus(scope: &Scope<'_>, there: &mut Vec<Foreign>) -> Result<Vec<Finding
         findings.push(Finding::new(code, scope.cluster, id, cause).kubectl(scope.cluster, look));
     }
     there.retain(|f| f.step != Step::ClusterPrometheus);
-    // The route that is needed leads to that one's port.
+    // Our route must lead to the port of that Service.
     let revision = scope.cluster.revision.label();
     let exposed = port.map(|port| expose_prometheus::objects(port, revision));
     let exposed = exposed.transpose()?;
@@ -107,7 +106,7 @@ fn prometheus(scope: &Scope<'_>, there: &mut Vec<Foreign>) -> Result<Vec<Finding
     Ok(findings)
 }
 
-/// One that serves is used, with all that belongs to it.
+/// An operator that can be used replaces all objects of its step.
 async fn operator(scope: &Scope<'_>, there: &mut Vec<Foreign>) -> Result<Vec<Finding>> {
     let crd = is("CustomResourceDefinition", Step::KialiOperator);
     let Some(crd) = there.iter().find(crd) else {

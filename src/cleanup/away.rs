@@ -1,5 +1,5 @@
-//! Remotes of an install that a cleanup does not come to: those that nobody named, which stop it, and
-//! those that the user gives up.
+//! Remotes of an install that a cleanup does not reach: remotes that were not named stop it, and forgotten ones are
+//! reported.
 
 use anyhow::Result;
 
@@ -14,7 +14,7 @@ use crate::problem::{Exit, Problem};
 use crate::run::Run;
 use crate::shell::quoted;
 
-/// With home's record gone, nothing would know any more what is in the others.
+/// Fails if home's record names other remotes: without that record, nothing would tell what is in them.
 pub fn all_are_named(run: &Run<'_>, given_up: &[ClusterName]) -> Result<(), Problem> {
     let home = &run.mesh.home;
     let named = |uid: &String| run.mesh.remotes.iter().any(|remote| remote.uid == *uid);
@@ -42,7 +42,7 @@ pub fn all_are_named(run: &Run<'_>, given_up: &[ClusterName]) -> Result<(), Prob
         )))
 }
 
-/// What stays in clusters that do not answer.
+/// What stays in unreachable clusters.
 pub fn stays(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Vec<Left>> {
     let mut stays = Vec::new();
     for name in given_up {

@@ -1,7 +1,6 @@
-//! `cleanup --only`: some remotes leave, home and the others stay. Home lets go of them first: Kiali
-//! forgets their kubeconfigs and is seen without them, and nothing scrapes them any more. Only then they
-//! are cleared as by a whole cleanup. Home's record is brought up to date last, so that a run that was
-//! cut short is gone on with by the same command.
+//! `cleanup --only`: removes some remotes and keeps home and the others. It detaches them from home first: their
+//! kubeconfigs are removed, Kiali is checked to run without them, and they are no longer scraped. Then they are cleared
+//! as by a whole cleanup. Home's record is updated last, so that the same command resumes an interrupted run.
 
 use anyhow::Result;
 use futures::future::{join_all, try_join_all};
@@ -16,8 +15,7 @@ use crate::progress::ObjectId;
 use crate::run::{Run, step};
 use crate::steps::{aggregate_metrics, kiali, remote_secret};
 
-/// The remotes of this run leave, and with them those that do not answer: what is in these stays.
-/// An error means that nothing was done.
+/// Removes the remotes of this run and the unreachable ones, whose objects stay. On an error, nothing was done.
 pub async fn only(run: &Run<'_>, forgotten: &[ClusterName]) -> Result<Report> {
     let mut report = Report::default();
     try_join_all(run.mesh.all().map(|cluster| open(run, cluster))).await?;
@@ -49,7 +47,7 @@ pub async fn only(run: &Run<'_>, forgotten: &[ClusterName]) -> Result<Report> {
     Ok(report)
 }
 
-/// By the names that home knows them by: a remote that lost its istiod cannot say its own.
+/// Uses the names in home's record, because a remote without istiod has no name of its own.
 fn leaving(run: &Run<'_>) -> Vec<ClusterName> {
     let known = home_record(run).remotes();
     let name = |remote: &Cluster| {
@@ -63,7 +61,7 @@ fn home_record<'a>(run: &Run<'a>) -> &'a record::Record {
     run.on(Step::Namespace, &run.mesh.home).record
 }
 
-/// A home without a remote is no install that any command would make or verify.
+/// Fails for the last remote: no command installs or verifies a home without remotes.
 fn some_stay(run: &Run<'_>, leaving: &[ClusterName], given: &[ClusterName]) -> Result<(), Problem> {
     let recorded = home_record(run).remotes();
     let all = recorded.iter().map(|(name, _)| name).chain(given);
@@ -79,7 +77,7 @@ fn some_stay(run: &Run<'_>, leaving: &[ClusterName], given: &[ClusterName]) -> R
     Err(Problem::new(Exit::Preflight, cause).fix("to remove the whole install: ambikiali cleanup"))
 }
 
-/// Nothing on home leads to them any more when this returns.
+/// Detaches the remotes: after this, nothing on home refers to them.
 async fn let_go(
     run: &Run<'_>,
     leaving: &[ClusterName],
@@ -118,7 +116,7 @@ async fn let_go(
     Ok(view.into_iter().chain(metrics).map(on_home).collect())
 }
 
-/// An install that was cut short may not have come to it.
+/// Whether the install created Kiali on home. An interrupted install may not have done so.
 fn has_kiali(run: &Run<'_>) -> Result<bool> {
     let cr = kiali::object(run.namespace, &run.mesh.home.name, "", run.images)?;
     let entry = home_record(run).entry(&cr);
@@ -139,7 +137,7 @@ async fn cleared(run: &Run<'_>, remote: &Cluster) -> Cleared {
     clear(run, remote).await
 }
 
-/// What home's record says besides is as it was.
+/// Updates home's record, and keeps the rest of it.
 async fn recorded(run: &Run<'_>, leaving: &[ClusterName]) -> Result<Option<ClusterObject>> {
     let home = &run.mesh.home;
     let scope = run.on(Step::Namespace, home);

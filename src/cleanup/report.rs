@@ -1,4 +1,4 @@
-//! What a cleanup did, and what it could not do.
+//! The result of a cleanup.
 
 use serde::Serialize;
 
@@ -7,9 +7,9 @@ use crate::progress::ObjectId;
 /// What could not be removed, and what is left.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Or would be.
+    /// Removed objects, or those that a dry run would remove.
     pub removed: Vec<ClusterObject>,
-    /// Of what stays: as it is now, or would be.
+    /// Objects that stay and were changed, or would be.
     pub changed: Vec<ClusterObject>,
     pub failures: Vec<anyhow::Error>,
     pub left: Vec<Left>,
@@ -23,14 +23,14 @@ pub struct ClusterObject {
     pub object: ObjectId,
 }
 
-/// What a record names and was left alone for it, in a sentence.
+/// A message about objects in a record that were left, because they may not be ours.
 #[derive(Debug, Serialize)]
 pub struct Doubt {
     pub cluster: String,
     pub message: String,
 }
 
-/// An object of others, and its fields that an install changed on the user's word: they stay so.
+/// A foreign object with the fields that an install changed with the user's consent; they stay changed.
 #[derive(Debug, Serialize)]
 pub struct Forced {
     pub cluster: String,
@@ -43,7 +43,7 @@ pub struct Forced {
 pub struct Left {
     pub cluster: String,
     pub object: ObjectId,
-    /// Where it is known.
+    /// Why the object stays, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `cleanup`: of an install as a whole, or of some of its remotes.
+//! `cleanup` of a whole install, or of some of its remotes.
 
 use std::time::Instant;
 
@@ -77,7 +77,7 @@ async fn only(args: cli::Cleanup, choices: Choices, global: &Global, work: &Work
     Ok(CleanupResult::of(report, clusters, args.dry_run, names, took).into())
 }
 
-/// Home as at the last install, unless it is named.
+/// The remotes that leave. Home is that of the last install, unless it is named.
 fn leaving(clusters: Clusters, global: &Global) -> Result<Members> {
     let Clusters { ctx1, remotes } = clusters;
     if let Some(home) = ctx1 {
@@ -120,7 +120,7 @@ fn leaving(clusters: Clusters, global: &Global) -> Result<Members> {
     })
 }
 
-/// The names of those that do not answer, where the user gives them up.
+/// The names of unreachable remotes, if the user passed --forget.
 fn forgotten(
     members: &Members,
     mesh: &Mesh,

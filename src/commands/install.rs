@@ -1,4 +1,4 @@
-//! `check` and `install`: the one is the beginning of the other.
+//! `check`, `plan` and `install`: an install starts with the check, and a plan is an install with dry-run writes.
 
 use std::time::Instant;
 
@@ -146,14 +146,14 @@ async fn written(
     Ok(result.into())
 }
 
-/// What the writing part of an install tells.
+/// The result of the writing part of an install.
 struct Begun {
     remembered: bool,
     plans: Vec<Plan>,
 }
 
 async fn begin(run: &Run<'_>, members: &Members) -> Result<Begun> {
-    // Before the first write: an install that is interrupted can be cleaned up like any other.
+    // Before the first write, so that an interrupted install can be cleaned up like any other.
     let remembered = last_install::remember(members, run);
     if let Err(error) = &remembered {
         out::note(&format!(
@@ -196,7 +196,7 @@ async fn unless_stopped<T>(
     })
 }
 
-/// Whether the run ends here. A remote that cannot be installed on is left out where the others go on.
+/// Whether the findings stop the run. With --keep-going, a remote with errors is left out instead.
 fn stops(run: &Run<'_>, findings: &[Finding]) -> bool {
     let errors = || findings.iter().filter(|finding| finding.is_error());
     if run.choices.keep_going {

@@ -1,8 +1,7 @@
-//! One connection of a browser: each of its requests is looked at before it goes on. A page of anybody
-//! can have its own name resolved to 127.0.0.1, and would read Kiali's answers as its own; so only the
-//! names of this machine are answered. A page of others may lead here, and have nothing of Kiali in itself.
-//! Cookies are of a host, whatever its port: Kiali's pod sees its own alone. The rest of a request is
-//! Kiali's business.
+//! One connection of a browser, whose requests are checked before they are forwarded. Any web page can resolve its own
+//! name to 127.0.0.1 and would then read the responses of Kiali, so only the names of this machine are accepted. Other
+//! pages may link here but not embed Kiali. Browsers share cookies between all ports of a host, so only Kiali's
+//! cookies are forwarded. Everything else in a request is left to Kiali.
 
 use std::convert::Infallible;
 
@@ -23,27 +22,27 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 type Body = Either<Incoming, Full<Bytes>>;
-/// To Kiali, and what goes on there in another protocol.
+/// The connection to Kiali, and its upgrades to other protocols.
 type Way = Mutex<(SendRequest<Incoming>, JoinSet<()>)>;
 
-/// Until either end closes it.
+/// Serves the connection until either end closes it.
 pub async fn serve(
     local: TcpStream,
     port: u16,
     kiali: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> Result<()> {
     let (sender, connection) = client::handshake(TokioIo::new(kiali)).await?;
-    // Its end is seen by the sender; tasks of a set end with it.
+    // The sender notices its end; tasks of a set end with the set.
     let mut open = JoinSet::new();
     open.spawn(async move { drop(connection.with_upgrades().await) });
     let way = Mutex::new((sender, JoinSet::new()));
     let service = service_fn(|request| answer(&way, request, port));
-    // A browser that closes early, or says nothing that is HTTP, is nobody's trouble.
+    // Ignore browsers that close early or do not send HTTP.
     let _ = server::Builder::new()
         .serve_connection(TokioIo::new(local), service)
         .with_upgrades()
         .await;
-    // A connection that was switched to another protocol goes on in its own task.
+    // An upgraded connection continues in its own task.
     let (_, mut switched) = way.into_inner();
     while switched.join_next().await.is_some() {}
     Ok(())
@@ -66,7 +65,7 @@ async fn answer(
     Ok(answer.unwrap_or_else(|error| {
         let text = format!("Kiali does not answer: {error:#}\n");
         let mut lost = said(StatusCode::BAD_GATEWAY, text);
-        // The next try gets a new way.
+        // The next request opens a new connection.
         let close = HeaderValue::from_static("close");
         lost.headers_mut().insert(CONNECTION, close);
         lost
@@ -81,14 +80,14 @@ fn said(status: StatusCode, text: String) -> Response<Body> {
     response
 }
 
-/// A name of this machine, and this port.
+/// Whether a host is a name of this machine with this port.
 fn is_here(host: &str, port: u16) -> bool {
     let names = ["localhost", "127.0.0.1", "[::1]"];
     let mut all = names.iter().map(|name| format!("{name}:{port}"));
     all.any(|name| host.eq_ignore_ascii_case(&name))
 }
 
-/// By one such name alone.
+/// Whether the request has exactly one such host.
 fn is_local(headers: &HeaderMap, uri: &Uri, port: u16) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -99,8 +98,8 @@ fn is_local(headers: &HeaderMap, uri: &Uri, port: u16) -> bool {
     named && host.to_str().is_ok_and(known)
 }
 
-/// Not from a page of somebody else: a browser sends its changes and its sockets anywhere, and says of
-/// which page they are. Links that lead here have no origin.
+/// Whether the request does not come from another page. A browser sends writes and WebSockets of a page to any host,
+/// with the origin of the page. Links have no origin.
 fn is_own(headers: &HeaderMap, port: u16) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
     origins.all(|origin| {
@@ -109,9 +108,8 @@ fn is_own(headers: &HeaderMap, port: u16) -> bool {
     })
 }
 
-/// What a page of somebody else would show as its own, a frame to have buttons pressed in for example. A
-/// browser says so; a link that leads here is a new page. Nor is there to be a script that stays in the
-/// browser for whatever is at this port another day.
+/// Whether another page would embed the response, for example in a frame for clickjacking, as the browser tells. A link
+/// opens a new page. Service workers are refused too, because they would stay for later programs on this port.
 fn is_part_of_another(headers: &HeaderMap) -> bool {
     let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let stays = headers.contains_key("service-worker");
@@ -121,10 +119,10 @@ fn is_part_of_another(headers: &HeaderMap) -> bool {
     stays || !(from_here || is_link)
 }
 
-/// Kiali's cookies all begin so.
+/// Prefix of all cookies of Kiali.
 const OWN_COOKIES: &str = "kiali-";
 
-/// Of the cookies for this host, those of Kiali.
+/// Keeps only Kiali's cookies.
 fn keep_own_cookies(headers: &mut HeaderMap) {
     let all = headers.get_all(COOKIE).iter();
     let all = all.filter_map(|value| value.to_str().ok());
@@ -139,7 +137,7 @@ fn keep_own_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Those that Kiali sets; it takes none away that others set.
+/// Keeps only cookies of Kiali in a response, so that it cannot delete those of others.
 fn set_own_cookies(headers: &mut HeaderMap) {
     let all = headers.get_all(SET_COOKIE).iter();
     let is_own = |value: &&HeaderValue| value.as_bytes().starts_with(OWN_COOKIES.as_bytes());
@@ -155,7 +153,7 @@ async fn passed_on(way: &Way, mut request: Request<Incoming>) -> Result<Response
     let theirs = hyper::upgrade::on(&mut request);
     keep_own_cookies(request.headers_mut());
     if let Some(path) = request.uri().path_and_query() {
-        // A server is asked for a path, whatever a proxy is asked for.
+        // A server expects a path, not the URL for a proxy.
         *request.uri_mut() = Uri::from(path.clone());
     }
     let mut way = way.lock().await;
@@ -173,7 +171,7 @@ async fn passed_on(way: &Way, mut request: Request<Incoming>) -> Result<Response
     Ok(response.map(Either::Left))
 }
 
-/// Until one of both ends: a forward never says that the other side is done.
+/// Waits until either task ends, because a port-forward does not report the end of the other side.
 async fn joined(theirs: TokioIo<Upgraded>, ours: TokioIo<Upgraded>) {
     let (mut from_browser, mut to_browser) = tokio::io::split(theirs);
     let (mut from_kiali, mut to_kiali) = tokio::io::split(ours);

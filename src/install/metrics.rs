@@ -20,12 +20,12 @@ pub struct Exposing<'a> {
 }
 
 enum Server {
-    /// With the objects of its Gateway.
+    /// Our own, with the objects of its Gateway.
     Own(Prometheus, Vec<Applied>),
     SomebodyElses(Address),
 }
 
-/// Asks for a Prometheus and the Gateway to it. The load balancer takes its time beside the server.
+/// Applies a Prometheus and its Gateway, whose load balancer is created while the server starts.
 pub async fn ask<'a>(run: &Run<'a>, part: &Part<'a>) -> Result<Exposing<'a>> {
     let Part { cluster, before } = *part;
     if let Some(address) = &cluster.prometheus {
@@ -49,7 +49,7 @@ pub async fn ask<'a>(run: &Run<'a>, part: &Part<'a>) -> Result<Exposing<'a>> {
     })
 }
 
-/// Has home scrape all clusters, once each of them has an address. Returns what was written, in words.
+/// Lets home scrape all clusters, once each of them has an address. Returns a summary of what was written.
 pub async fn federate(run: &Run<'_>, home: &Part<'_>, exposing: &[Exposing<'_>]) -> Result<String> {
     let targets = exposing
         .iter()
@@ -113,7 +113,7 @@ async fn all_scraped(run: &Run<'_>, parts: &[Part<'_>], written: &str) -> Result
     .await
 }
 
-/// What an install made in a cluster whose Prometheus is somebody else's now.
+/// Removes our Prometheus from a cluster that now uses a foreign one.
 async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     let is_there = |object: &Value| {
         let entry = run.on(Step::ExposePrometheus, cluster).record.entry(object);

@@ -36,10 +36,10 @@ pub async fn ask_remote<'a>(run: &Run<'a>, part: &Part<'a>) -> Result<Opening<'a
     })
 }
 
-/// The proven way into a remote, which Kiali can use before the operator there is done.
+/// Waits until a remote can be accessed as Kiali will do it. That is before the operator there is done.
 pub async fn access(run: &Run<'_>, opening: &Opening<'_>) -> Result<RemoteAccess> {
     step(run, Step::RemoteCluster, opening.cluster, async |scope| {
-        // Some of the rights may exist, and the others only when the operator is done.
+        // Some rights may exist already, and others only when the operator is done.
         if !opening.remote.is_whole {
             remote_cluster::settled(&scope, &opening.remote, opening.renewed).await?;
         }
@@ -68,7 +68,7 @@ pub struct AskedKiali {
     renewed: bool,
 }
 
-/// Asks for Kiali at once: it is given its remotes later.
+/// Applies the Kiali CR. Kiali gets its remotes later.
 pub async fn ask_kiali(run: &Run<'_>, home: &Part<'_>) -> Result<AskedKiali> {
     let renewed = operator(run, home.cluster, home.before).await?;
     let prometheus = aggregate_metrics::url(run.namespace);
@@ -79,7 +79,7 @@ pub async fn ask_kiali(run: &Run<'_>, home: &Part<'_>) -> Result<AskedKiali> {
     Ok(AskedKiali { cr, renewed })
 }
 
-/// Waits for home's operator. Returns whether Kiali had no rights for a while.
+/// Waits for home's operator. Returns whether Kiali lacked rights for a while.
 pub async fn made(run: &Run<'_>, home: &Part<'_>, kiali: &AskedKiali) -> Result<bool> {
     step(run, Step::Kiali, home.cluster, async |scope| {
         kiali::settled(&scope, &kiali.cr, kiali.renewed).await
@@ -87,7 +87,7 @@ pub async fn made(run: &Run<'_>, home: &Part<'_>, kiali: &AskedKiali) -> Result<
     .await
 }
 
-/// Waits until Kiali serves with all that it was given.
+/// Waits until Kiali serves with all its remotes.
 pub async fn serving(run: &Run<'_>, home: &Part<'_>, given: Given, cut_off: bool) -> Result<()> {
     step(run, Step::Kiali, home.cluster, async |scope| {
         let mut since = ownership::written_at(&given.secret.live);
@@ -100,7 +100,7 @@ pub async fn serving(run: &Run<'_>, home: &Part<'_>, given: Given, cut_off: bool
     .await
 }
 
-/// Whether one that was there is another one now.
+/// Installs the operator. Returns whether it replaced an older one.
 async fn operator(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<bool> {
     step(run, Step::KialiOperator, cluster, async |scope| {
         kiali_operator::install(&scope, before).await
@@ -108,15 +108,15 @@ async fn operator(run: &Run<'_>, cluster: &Cluster, before: Before) -> Result<bo
     .await
 }
 
-/// What Kiali was given.
+/// The remotes that Kiali got.
 pub struct Given {
     secret: Applied,
     remotes: Vec<ClusterName>,
-    /// It lost one of them before.
+    /// Whether Kiali had lost one of them before.
     was_cut_off: bool,
 }
 
-/// Gives Kiali its remotes, once they are reached from home.
+/// Gives Kiali the remotes that can be reached from home.
 pub async fn give(run: &Run<'_>, home: &Part<'_>, accesses: Vec<RemoteAccess>) -> Result<Given> {
     step(run, Step::RemoteSecret, home.cluster, async |scope| {
         let accesses = match run.choices.dry_run {
@@ -133,7 +133,7 @@ pub async fn give(run: &Run<'_>, home: &Part<'_>, accesses: Vec<RemoteAccess>) -
     .await
 }
 
-/// Those whose servers answer from the pod of the federating Prometheus, which stands where Kiali will.
+/// The remotes whose API servers answer requests from the pod of the federating Prometheus, which is beside Kiali.
 async fn reached(
     run: &Run<'_>,
     home: &Scope<'_>,
@@ -142,7 +142,7 @@ async fn reached(
     let pod = pods::ready(home, home.namespace, aggregate_metrics::PODS).await?;
     let pod = pod.context("no pod of the federating Prometheus is ready any more")?;
     let container = aggregate_metrics::CONTAINER;
-    // One without metrics is no whole part of the view.
+    // A remote without metrics is left out of Kiali too.
     let whole = |access: &RemoteAccess| !run.left_out.has(&access.cluster);
     let reached = accesses.into_iter().filter(whole).map(async |access| {
         let remote = run.mesh.remotes.iter().find(|r| r.name == access.cluster);

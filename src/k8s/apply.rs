@@ -1,5 +1,5 @@
-//! Server-side apply: read, compare, and write only what differs, so that a second install writes
-//! nothing. What is not ours is never written, and nobody's fields are taken, unless the user says so.
+//! Server-side apply: reads, compares, and writes only if something differs, so that a second install writes nothing.
+//! Foreign objects are not written and fields of other managers are not taken over, unless the user consents.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -18,39 +18,39 @@ pub enum Outcome {
     Created,
     Changed,
     Unchanged,
-    /// It was there before us and serves as it is.
+    /// An existing foreign object is used unchanged.
     Reused,
 }
 
-/// Whether an install begins here, or goes on. It decides what is tried first: to create, or to look.
-/// A wrong guess costs a request and nothing else.
+/// What may exist before an install. It decides whether the first request creates or reads an object. A wrong guess
+/// only costs a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Before {
     Unknown,
     Nothing,
 }
 
-/// Says what is to be filled in, in an object that was rendered without it.
+/// Annotation of an object that was rendered incompletely, which names what must be filled in.
 pub const PLACEHOLDER: &str = "ambikiali.dev/placeholder";
 
-/// The server's book of whose each field is.
+/// The field managers of an object.
 const BOOK: &str = ".metadata.managedFields";
 
-/// No object has this version: an apply that carries it creates, or is refused.
+/// No object has this resourceVersion, so an apply with it can only create.
 const NEVER: &str = "1";
 
-/// Whose an object is.
+/// Whether an object was created now, is ours, or is foreign.
 pub enum Claim {
     Created(Value),
     Ours(Value),
     Foreign(Value),
 }
 
-/// What an apply found and left.
+/// The object before and after an apply.
 #[derive(Clone, Debug)]
 pub struct Applied {
     pub outcome: Outcome,
-    /// As it was before, when it was there.
+    /// The object before the apply, if it existed.
     pub before: Option<Value>,
     pub live: Value,
 }
@@ -65,7 +65,7 @@ impl Applied {
     }
 }
 
-/// Brings one object to what the manifest says.
+/// Applies one manifest.
 pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Applied> {
     match claim(scope, object, before).await? {
         Claim::Created(live) => {
@@ -77,8 +77,8 @@ pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
     }
 }
 
-/// What was there before serves as it is, or not at all; with the user's word only the fields that
-/// are needed are taken, and it stays what it is: not ours. A role or a binding is never taken.
+/// Uses a foreign object unchanged, or fails. With the user's consent, it changes only the needed fields, and the
+/// object stays foreign. A role or binding is never changed.
 async fn adopt(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied> {
     let Some(field) = difference(object, &live) else {
         reuse(scope, object, &live)?;
@@ -100,12 +100,12 @@ async fn adopt(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
     Ok(Applied::new(Outcome::Changed, Some(live), written))
 }
 
-/// Whether it was made to be filled.
+/// Whether the object was rendered with a placeholder.
 fn is_placeholder(live: &Value) -> bool {
     live["metadata"]["annotations"][PLACEHOLDER].is_string()
 }
 
-/// What was there before is taken as it is.
+/// Records a foreign object that is used unchanged.
 pub fn reuse(scope: &Scope<'_>, object: &Value, live: &Value) -> Result<()> {
     scope.record.adopted(live);
     tell(scope, object, What::Reuse, None)
@@ -138,7 +138,7 @@ async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
     }
     scope.record.created(object, &now);
     overruled(scope, object, &now, added.as_ref())?;
-    // What is changed back on its way in is stored as it was.
+    // A change that a webhook reverts leaves the object as it was.
     let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
     let same = match scope.choices.dry_run {
         true => change::fields(&live, &now).is_empty(),
@@ -155,7 +155,7 @@ async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
     Ok(Applied::new(Outcome::Changed, Some(live), now))
 }
 
-/// The manifest once more over an object that does not hold it; None where it does.
+/// Applies the manifest if the live object differs from it; None if it does not.
 async fn applied_again(
     scope: &Scope<'_>,
     object: &Value,
@@ -166,7 +166,7 @@ async fn applied_again(
         return Ok(None);
     };
     let id = kinds::id(object)?;
-    // What was looked at is what is changed.
+    // Change only the version that was read.
     wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
     let mut by = String::new();
     let written = match write(scope, &wanted, Force::No).await? {
@@ -181,16 +181,16 @@ async fn applied_again(
     Ok(Some((written, note)))
 }
 
-/// Whether an apply of an object of ours would write nothing.
+/// Whether an apply of our object would write nothing.
 pub fn is_as_wanted(scope: &Scope<'_>, object: &Value, live: &Value) -> bool {
     let wanted = labelled(object, &scope.record.id);
     lacking(&wanted, live).is_none()
 }
 
-/// The first field in which an object of ours is not what is wanted.
+/// The first field of our object that differs from the manifest.
 fn lacking(wanted: &Value, live: &Value) -> Option<String> {
     let differs = difference(wanted, live).or_else(|| stale_field(wanted, live));
-    // Somebody emptied the server's book: without our entry in it the object is nobody's.
+    // Somebody emptied managedFields: without our entry, the object would no longer be ours.
     differs.or_else(|| is_unbooked(live).then(|| BOOK.into()))
 }
 
@@ -198,18 +198,19 @@ fn is_unbooked(live: &Value) -> bool {
     ownership::applied_fields(live).is_none()
 }
 
-/// Ours, as it was asked for.
+/// Records our object as unchanged.
 pub fn keep(scope: &Scope<'_>, object: &Value, live: &Value) -> Result<()> {
     scope.record.created(object, live);
     tell(scope, object, What::Keep, None)
 }
 
-/// An edit by hand of what we made is drift, and undone; a tool that applies would come again.
+/// Whether conflicting fields may be taken over: with the user's consent, or if somebody edited them by hand. A tool
+/// would repeat its change.
 fn may_take(scope: &Scope<'_>, live: &Value, refusal: &RequestError) -> bool {
     scope.choices.force_conflicts || conflict::is_by_hand(live, refusal)
 }
 
-/// A webhook or policy that changes or adds fields wins over every further write: said once, not fought.
+/// Reports fields that a webhook or policy changed. Writing again would not help.
 fn overruled(
     scope: &Scope<'_>,
     wanted: &Value,
@@ -229,7 +230,7 @@ fn overruled(
     Ok(())
 }
 
-/// Creates an object that is not there; tells whose it is otherwise. Never changes one.
+/// Creates the object if it does not exist, else tells whose it is. Never changes an object.
 pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Claim> {
     let id = kinds::id(object)?;
     let new = only_new(scope, object);
@@ -250,14 +251,14 @@ pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
                 tell(scope, object, What::Create, None)?;
                 return Ok(Claim::Created(live));
             }
-            // It is there, or came in between: whose is it?
+            // It exists, possibly since a moment ago: find out whose it is.
             Err(_) if !look => look = true,
             Err(refusal) => return Err(conflict::refused(scope, &id, &refusal)),
         }
     }
 }
 
-/// For an apply that creates the object, or is refused because it exists.
+/// The manifest for an apply that fails if the object exists.
 pub fn only_new(scope: &Scope<'_>, object: &Value) -> Value {
     let mut new = labelled(object, &scope.record.id);
     new["metadata"]["resourceVersion"] = json!(NEVER);
@@ -271,9 +272,9 @@ fn whose(scope: &Scope<'_>, live: Value) -> Claim {
     }
 }
 
-/// What needs a ServiceAccount last, the rest at once; the result is in the order given. Pods of a
-/// Deployment that comes before its account are refused, which looks like a failure for good; a
-/// token Secret that comes before it is deleted by the token controller.
+/// Applies objects concurrently, those that need a ServiceAccount last; the result has the given order. The pods of a
+/// Deployment without its account are refused, which looks permanent, and the token controller deletes a token
+/// Secret without its account.
 pub async fn apply_all(
     scope: &Scope<'_>,
     objects: &[Value],
@@ -294,13 +295,13 @@ pub async fn apply_all(
     Ok(applied.into_iter().map(|(_, applied)| applied).collect())
 }
 
-/// What became of the object of a kind of which there is one.
+/// The result for the only object of a kind.
 pub fn of_kind<'a>(applied: &'a [Applied], kind: &str) -> Result<&'a Applied> {
     let found = applied.iter().find(|applied| applied.live["kind"] == kind);
     found.with_context(|| format!("a {kind} was applied"))
 }
 
-/// "created 5", "changed 1, unchanged 4": what a step did, for its line.
+/// A summary of a step, such as "changed 1, unchanged 4".
 pub fn summary(applied: &[Applied]) -> String {
     let count = |outcome, word: &str| {
         let n = applied.iter().filter(|a| a.outcome == outcome).count();

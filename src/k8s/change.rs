@@ -1,5 +1,5 @@
-//! What an install makes of one object, or would: what `install --dry-run` shows is what the same code
-//! finds when it may not write.
+//! What an install does to an object, or would do: `install --dry-run` shows the result of the same code without
+//! writes.
 
 use anyhow::Result;
 use serde::{Serialize, Serializer};
@@ -9,7 +9,7 @@ use super::{Scope, kinds};
 use crate::guide::Step;
 use crate::progress::ObjectId;
 
-/// Set by the server or by whoever runs the object: no install asks for them.
+/// Fields of the server, which are never part of a change.
 const NOT_ASKED_FOR: [&str; 5] = [
     "creationTimestamp",
     "generation",
@@ -24,7 +24,7 @@ pub struct Change {
     pub object: ObjectId,
     #[serde(rename = "action")]
     pub what: What,
-    /// What becomes of an object that is there.
+    /// The changed fields of an existing object.
     pub fields: Vec<Field>,
 }
 
@@ -32,21 +32,21 @@ pub struct Change {
 pub enum What {
     Create,
     Change,
-    /// Of an install, and wanted no more.
+    /// The object is no longer part of the install.
     Delete,
-    /// Removed and made again, as nothing else mends it.
+    /// Deleted and created again, because it cannot be changed.
     Replace,
-    /// Made for the run, and gone at its end.
+    /// Created for the run and deleted at its end.
     Hold,
-    /// It was there before us and serves as it is.
+    /// An existing foreign object is used unchanged.
     Reuse,
     Keep,
 }
 
-/// One field of an object. Both values are None where they are a secret.
+/// One field of an object. Both values are None if they are secret.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Field {
-    /// As `jsonpath` takes it: `.spec.replicas`.
+    /// A JSONPath of kubectl, such as `.spec.replicas`.
     pub path: String,
     pub before: Option<Value>,
     pub after: Option<Value>,
@@ -77,7 +77,7 @@ impl Serialize for What {
     }
 }
 
-/// What was made of an object, for who wants to know what a run did or would do.
+/// Records what was done to an object, or would be done.
 pub fn tell(
     scope: &Scope<'_>,
     object: &Value,
@@ -94,7 +94,7 @@ pub fn tell(
     Ok(())
 }
 
-/// A write to what is there already besides what was applied.
+/// Records a write to an existing object that is not an apply.
 pub fn touched(scope: &Scope<'_>, object: &ObjectId, what: What, path: &str) {
     scope.record.tell(Change {
         step: scope.progress.step(),
@@ -109,7 +109,7 @@ pub fn touched(scope: &Scope<'_>, object: &ObjectId, what: What, path: &str) {
     });
 }
 
-/// The fields in which one is not as the other.
+/// The fields that differ.
 pub fn fields(before: &Value, after: &Value) -> Vec<Field> {
     let mut fields = Vec::new();
     let kinds = before["kind"].as_str();
@@ -128,7 +128,7 @@ pub fn fields(before: &Value, after: &Value) -> Vec<Field> {
     fields
 }
 
-/// What an object consists of, but its kind and what its controller says of it.
+/// The top-level fields of both objects, without kind and status.
 fn parts<'a>(before: &'a Value, after: &'a Value) -> Vec<&'a str> {
     let all = [before, after].into_iter().filter_map(Value::as_object);
     let names = all.flat_map(|object| object.keys().map(String::as_str));
@@ -180,7 +180,7 @@ fn compare(path: &str, before: Option<Value>, after: Option<Value>, fields: &mut
     }
 }
 
-/// A key with a dot would read as two.
+/// Quotes a key with a dot, which would read as two keys.
 fn step(key: &str) -> String {
     match key.contains(['.', '/']) {
         true => format!("['{key}']"),

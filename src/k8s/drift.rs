@@ -1,5 +1,5 @@
-//! What somebody made of the objects that the record names since they were applied. The record keeps
-//! which fields were ours then; the server keeps whose they are now.
+//! Changes of others to the objects in the record since they were applied. The record has the fields that we owned
+//! then, and managedFields has the owners now.
 
 use futures::future::join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
@@ -10,11 +10,11 @@ use super::record::{Entry, Key, Origin};
 use super::request::send_opt;
 use super::{FIELD_MANAGER, Scope, additions, kinds, ownership, write};
 
-/// As many fields as a line holds.
+/// How many fields a message lists.
 const FIELDS: usize = 3;
 
-/// Each object that is not as it was applied, and what became of it. The record must be open. `manifests`
-/// are those of an install with the same options.
+/// The objects that differ from what was applied, and how. The record must be open. `manifests` are those of an
+/// install with the same options.
 pub async fn all(scope: &Scope<'_>, manifests: &[&Value]) -> Vec<(Key, String)> {
     let entries = scope.record.entries().into_iter();
     let looked = entries.map(async |entry| {
@@ -28,9 +28,9 @@ pub async fn all(scope: &Scope<'_>, manifests: &[&Value]) -> Vec<(Key, String)> 
     join_all(looked).await.into_iter().flatten().collect()
 }
 
-/// What cannot be looked at is told by the component itself.
+/// Objects that cannot be read are reported by their component.
 async fn of(scope: &Scope<'_>, entry: &Entry, manifest: Option<&Value>) -> Option<String> {
-    // Only what was applied from this very manifest can be compared with it.
+    // Compare only if this manifest was applied.
     let applied = manifest.is_some_and(|manifest| scope.record.was_applied(manifest));
     let is_secret = entry.key.kind == "Secret";
     let manifest = manifest.filter(|_| applied || is_secret);
@@ -43,7 +43,7 @@ async fn of(scope: &Scope<'_>, entry: &Entry, manifest: Option<&Value>) -> Optio
     let live = write::read(scope, &object, &id).await.ok()?;
     let judged = judge(entry, live.as_ref().map(ownership::meta).as_ref());
     match (judged, live) {
-        // A manifest that is made from the live one, and yet is another than was applied.
+        // The manifest is derived from the live object and differs from the applied one.
         (None, Some(_)) if !applied && entry.applied.is_some() => {
             Some("does not hold what was applied".into())
         }
@@ -52,7 +52,7 @@ async fn of(scope: &Scope<'_>, entry: &Entry, manifest: Option<&Value>) -> Optio
     }
 }
 
-/// Whoever writes under our name, or adds what nobody asked for, shows in no list of owners.
+/// Finds changes under our field manager and added fields, which managedFields do not reveal.
 async fn contents(scope: &Scope<'_>, manifest: &Value, live: &Value) -> Option<String> {
     let found = additions::find(scope, manifest, live, live).await;
     if let Some(added) = found.ok().flatten() {
@@ -67,7 +67,7 @@ fn judge(entry: &Entry, live: Option<&ObjectMeta>) -> Option<String> {
     let Some(live) = live else {
         return Some("gone".into());
     };
-    // Made a moment ago, by a run that has not come to its end.
+    // Just created by a run that has not ended yet.
     let uid = entry.uid.as_ref()?;
     if live.uid.as_ref() != Some(uid) {
         return Some("made again by somebody, and no longer ours".into());

@@ -1,8 +1,7 @@
-//! The record: what an install wrote in a cluster and what it found there, kept as a ConfigMap beside
-//! Kiali. It is written before the first object that it names and goes last, so that whatever happens
-//! in between, everything that removes knows what to remove. A record that was lost or edited is
-//! made again from the labels. Others may write it too, so it is read as what it is: a proposal, of which
-//! only what the closed list has is taken in.
+//! The record: what an install wrote to a cluster and what it found there, stored in a ConfigMap beside Kiali. It is
+//! written before the first object that it names and deleted last, so that a cleanup always knows what to remove. A
+//! record that was lost or edited is rebuilt from the labels. Others may write it too, so only objects in the closed
+//! list are accepted from it.
 
 mod entry;
 mod found;
@@ -41,23 +40,23 @@ struct Content {
     install: String,
     home: Party,
     clusters: Vec<Party>,
-    /// Those that are not the default; only home's record has them.
+    /// The options that differ from the default; only in home's record.
     #[serde(default, skip_serializing_if = "Options::is_default")]
     options: Options,
     objects: Vec<Entry>,
 }
 
-/// The record of one cluster, as it will be written.
+/// The record of one cluster, as this run will write it.
 #[derive(Debug)]
 pub struct Record {
-    /// Names the install.
+    /// Id of the install.
     pub id: String,
-    /// All that may be deleted, whatever else is named.
+    /// The closed list of what may be deleted.
     pub inventory: Inventory,
     home: Party,
     clusters: Vec<Party>,
     state: Mutex<State>,
-    /// One writer at a time.
+    /// Held while the record is written.
     saving: tokio::sync::Mutex<()>,
 }
 
@@ -65,26 +64,26 @@ pub struct Record {
 struct State {
     objects: BTreeMap<Key, Entry>,
     options: Options,
-    /// As it is in the cluster, and what it names there.
+    /// The record in the cluster.
     stored: Option<Stored>,
-    /// The clusters that it names there.
+    /// The clusters that the record in the cluster names.
     parties: Vec<Party>,
-    /// The clusters that it names, whether or not it is whole and ours. Only for findings.
+    /// The clusters that it names even if it was edited or is not ours. Only for findings.
     claims: Option<Claims>,
-    /// Those that it will name, when they are not the ones of this run.
+    /// The clusters that it will name, if they differ from those of this run.
     staying: Option<Vec<Party>>,
     removed: Vec<Change>,
     changes: Vec<Change>,
-    /// What it names and this program never makes; and how many more of these.
+    /// Objects in the record that this program never creates, and how many more there are.
     strange: Vec<String>,
     more_strange: usize,
-    /// Named as made by us, and without our labels.
+    /// Objects that the record lists as created, but which lack our labels.
     unlabelled: Vec<ObjectId>,
-    /// UIDs of what was removed: what it owns goes too.
+    /// UIDs of removed objects; the objects that they own are deleted too.
     gone: BTreeSet<String>,
 }
 
-/// As many as a message holds.
+/// How many objects a message names.
 const NAMED: usize = 5;
 
 #[derive(Clone, Debug)]
@@ -95,8 +94,7 @@ struct Stored {
 }
 
 impl Record {
-    /// Empty, for a cluster of this mesh. A remote's names home and itself: it is none of its business
-    /// what other remotes come and go.
+    /// An empty record for a cluster of this mesh. The record of a remote names only home and itself.
     pub fn of(mesh: &Mesh, cluster: &Cluster, namespace: &str, inventory: Inventory) -> Record {
         let mut record = Record {
             id: ownership::install_id(&mesh.home.uid, namespace),
@@ -118,7 +116,7 @@ impl Record {
         self.owns(&Key::of(live), &ownership::meta(live))
     }
 
-    /// One that is not named by its UID is ours only when nobody else had a hand in it.
+    /// Whether the object is ours. Without its UID in the record, it is ours only if nobody else managed its fields.
     pub fn owns(&self, key: &Key, live: &ObjectMeta) -> bool {
         ownership::is_ours(live, &self.id)
             && (self.names(key, live) || ownership::doubt(&key.kind, live).is_none())
@@ -134,8 +132,8 @@ impl Record {
         state.gone.contains(uid) || entry.is_some_and(is_it)
     }
 
-    /// Whether it is the very object that we made, with our labels, though the server's book of its fields
-    /// no longer names us: whoever may change it may empty that book.
+    /// Whether it is the object that we created, with our labels, even if its managedFields no longer name us: anyone
+    /// who may change it may empty them.
     pub fn made(&self, live: &Value) -> bool {
         let meta = ownership::meta(live);
         let entry = self.entry(live);
@@ -145,7 +143,7 @@ impl Record {
             })
     }
 
-    /// Takes in what is about to be made, so that it is named before it is there.
+    /// Adds objects that are about to be created, so that the record names them before they exist.
     pub fn plan<'a>(&self, objects: impl IntoIterator<Item = &'a Value>) {
         let mut state = self.state();
         for object in objects {
@@ -161,7 +159,7 @@ impl Record {
         }
     }
 
-    /// Takes in what we applied.
+    /// Adds an object that we applied.
     pub fn created(&self, wanted: &Value, live: &Value) {
         let meta = ownership::meta(live);
         self.put(
@@ -172,16 +170,16 @@ impl Record {
         );
     }
 
-    /// Takes in what was there and serves as it is.
+    /// Adds an existing object that is used unchanged.
     pub fn adopted(&self, live: &Value) {
         let key = Key::of(live);
-        // One under another name is used, and none of an install's business beyond that.
+        // An object with another name is used, but not recorded.
         if self.inventory.can_be_adopted(&key) {
             self.put(key, Origin::Adopted, &ownership::meta(live), None);
         }
     }
 
-    /// Takes in what was there and was changed in these fields, on the user's word.
+    /// Adds an existing object with the fields that were changed with the user's consent.
     pub fn forced(&self, live: &Value, fields: impl IntoIterator<Item = String>) {
         self.adopted(live);
         if let Some(entry) = self.state().objects.get_mut(&Key::of(live)) {
@@ -202,7 +200,7 @@ impl Record {
             forced: Vec::new(),
         };
         let mut state = self.state();
-        // What was forced once stays told, as long as it is the same object of somebody else.
+        // Keep the forced fields as long as it is the same object.
         if let Some(before) = state.objects.get_mut(&key)
             && (before.origin, &before.uid) == (origin, &entry.uid)
         {
@@ -219,13 +217,13 @@ impl Record {
         self.state().objects.values().cloned().collect()
     }
 
-    /// Whether this very manifest was applied last time: what differs now is not our change.
+    /// Whether the same manifest was applied last time. Then a difference is not our change.
     pub fn was_applied(&self, wanted: &Value) -> bool {
         let entry = self.entry(wanted);
         entry.is_some_and(|entry| entry.applied == Some(fingerprint(wanted)))
     }
 
-    /// It is gone.
+    /// Marks an object as removed.
     pub fn removed(&self, step: Step, key: &Key, uid: &str) {
         let mut state = self.state();
         state.objects.remove(key);
@@ -242,29 +240,29 @@ impl Record {
         self.state().objects.remove(key);
     }
 
-    /// It is named as made by us, and the object itself does not say so.
+    /// Drops an object that the record lists as created, but which lacks our labels.
     pub fn not_ours(&self, entry: &Entry, live: &ObjectMeta) {
         let mut state = self.state();
         state.objects.remove(&entry.key);
-        // Another UID is no surprise: somebody made it again.
+        // With another UID, somebody recreated it.
         if entry.uid.is_some() && entry.uid == live.uid {
             state.unlabelled.push(entry.key.id());
         }
     }
 
-    /// Whether an object of this UID was removed by this run.
+    /// Whether this run removed the object with this UID.
     pub fn is_gone(&self, uid: &str) -> bool {
         self.state().gone.contains(uid)
     }
 
-    /// Those of the last install; None without a record.
+    /// The options of the last install; None without a record.
     pub fn stored_options(&self) -> Option<Options> {
         let state = self.state();
         state.stored.as_ref().map(|stored| stored.options.clone())
     }
 
     fn text(&self) -> Result<String> {
-        // Not in the expression below, in which `entries` locks again.
+        // Unlock before `entries` locks again below.
         let (staying, options) = {
             let state = self.state();
             (state.staying.clone(), state.options.clone())
@@ -294,7 +292,7 @@ impl Record {
     }
 }
 
-/// Whatever the order of its fields.
+/// Digest of a manifest, independent of the order of its fields.
 fn fingerprint(wanted: &Value) -> String {
     digest(&sorted(wanted).to_string())
 }

@@ -1,5 +1,4 @@
-//! Objects as they were when an install was checked, so that one that writes nothing reads each of them
-//! once.
+//! Objects as the check found them, so that an install that writes nothing reads each object once.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +6,7 @@ use serde_json::Value;
 
 use super::record::Key;
 
-/// None stands for an object that was not there.
+/// None if the object did not exist.
 #[derive(Default)]
 pub struct Seen(BTreeMap<Key, Option<Value>>);
 

@@ -1,5 +1,5 @@
-//! The two streams. A reader of stdout that left wants no more; any other fault of it is told once, at
-//! the end, because work in clusters must not end in the middle for it.
+//! The two streams. A closed stdout is ignored. Any other write error is reported once at the end, because it must not
+//! interrupt work in clusters.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use crate::problem;
 
 static FAULT: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// A line of stdout.
+/// Prints a line to stdout.
 pub fn line(text: &str) {
     let mut out = anstream::stdout().lock();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());
@@ -18,19 +18,19 @@ pub fn line(text: &str) {
     }
 }
 
-/// What became of stdout, of whoever wrote to it.
+/// Remembers the first write error of stdout.
 pub fn broken(error: io::Error) {
     if error.kind() != ErrorKind::BrokenPipe {
         lock(&FAULT).get_or_insert(error);
     }
 }
 
-/// A line of stderr, where there is nobody to tell of a fault.
+/// Prints a line to stderr, and ignores write errors.
 pub fn aside(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-/// The exit code, when all that there is to say is said.
+/// The exit code after everything is printed.
 pub fn ended(code: u8) -> u8 {
     let Some(error) = lock(&FAULT).take() else {
         return code;

@@ -1,6 +1,5 @@
-//! Words on their way to people. All that is printed passes through here, piece by piece: a piece cannot
-//! hold a character that a terminal obeys, and only the styles that this program gives its pieces are
-//! sent to one.
+//! Text for the terminal. Everything that is printed passes through here in pieces: control characters are escaped, so
+//! that only the styles of this program reach the terminal.
 
 use std::fmt::Write;
 
@@ -16,31 +15,31 @@ impl Text {
         Text::default()
     }
 
-    /// Words within a line.
+    /// Appends text of one line.
     pub fn plain(self, words: impl AsRef<str>) -> Text {
         self.styled(Style::new(), words)
     }
 
-    /// The same in colour.
+    /// Appends text in a style.
     pub fn styled(mut self, style: Style, words: impl AsRef<str>) -> Text {
         self.0.push((style, visible::in_line(words.as_ref())));
         self
     }
 
-    /// Words that may have come with several lines.
+    /// Appends text that may have several lines.
     pub fn lines(mut self, words: impl AsRef<str>) -> Text {
         let lines = visible::in_lines(words.as_ref());
         self.0.push((Style::new(), lines));
         self
     }
 
-    /// What is compiled into this program, with its own line ends.
+    /// Appends text of this program with line breaks.
     pub fn own(mut self, words: &'static str) -> Text {
         self.0.push((Style::new(), words.into()));
         self
     }
 
-    /// As it is sent to a terminal.
+    /// The text with styles, for a terminal.
     pub fn sent(&self, ascii: bool) -> String {
         let mut out = String::new();
         for (style, words) in &self.0 {
@@ -60,7 +59,7 @@ impl<T: AsRef<str>> From<T> for Text {
     }
 }
 
-/// In ASCII, for people.
+/// The text in ASCII.
 fn spelt(character: char) -> String {
     match character {
         c if c.is_ascii() => c.into(),

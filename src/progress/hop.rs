@@ -1,4 +1,4 @@
-//! What `verify` proves, by which progress and results name it.
+//! The hops that `verify` proves, for progress and results.
 
 use serde::{Serialize, Serializer};
 
@@ -42,9 +42,9 @@ impl Serialize for Hop {
 pub enum Verdict {
     Holds,
     Broken,
-    /// It could not be tried, so nothing is said for it and nothing against it.
+    /// It could not be tested.
     Unproven,
-    /// The user did not want to know.
+    /// The user disabled it.
     Skipped,
 }
 
@@ -58,7 +58,7 @@ impl Verdict {
         }
     }
 
-    /// Whether a fleet of which it is said is not verified.
+    /// Whether this verdict makes `verify` fail.
     pub fn fails(self) -> bool {
         matches!(self, Verdict::Broken | Verdict::Unproven)
     }

@@ -19,7 +19,7 @@ pub struct CleanupResult {
     pub errors: Vec<Failure>,
     pub clusters: Vec<Cluster>,
     pub dry_run: bool,
-    /// The clusters that it was to clear.
+    /// The clusters of the cleanup.
     #[serde(skip)]
     pub cleared: String,
     #[serde(skip)]
@@ -52,7 +52,7 @@ impl CleanupResult {
         (!self.is_clean()).then_some(Exit::Partial)
     }
 
-    /// Whether nothing is left and every record was what an install writes.
+    /// Whether nothing is left and all records were valid.
     pub fn is_clean(&self) -> bool {
         self.nothing_is_left() && self.doubts.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What happens while a command works: the lines of `-o jsonl` before the last one.
+//! Events while a command runs: the lines of `-o jsonl` before the last one.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(super) enum Name {
     Ended,
 }
 
-/// What some events say besides.
+/// Additional fields of some events.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum More<'a> {

@@ -6,13 +6,13 @@ use crate::code::Code;
 use crate::mesh::{Absent, ClusterName};
 use crate::problem;
 
-/// An error as people and programs read it.
+/// An error, for text and documents.
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
     pub code: Option<Code>,
     /// The error with its chain of causes.
     pub message: String,
-    /// The next command, where one is known.
+    /// The command that fixes it, if known.
     pub fix: Option<String>,
 }
 
@@ -27,7 +27,7 @@ impl Failure {
     }
 }
 
-/// A remote that gave no answer, or that an install did without.
+/// An unreachable remote, or one that an install left out.
 #[derive(Clone, Debug, Serialize)]
 pub struct Unreachable {
     pub cluster: ClusterName,

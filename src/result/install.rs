@@ -16,10 +16,10 @@ use crate::problem::Exit;
 pub struct PlanResult {
     pub clusters: Vec<Cluster>,
     pub findings: Vec<Finding>,
-    /// None: the findings would stop an install.
+    /// None if the findings would stop an install.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Change>>,
-    /// The user wants to know by the exit code whether an install would write.
+    /// Whether the exit code tells if an install would write.
     #[serde(skip)]
     pub exit_code: bool,
 }
@@ -40,7 +40,7 @@ pub struct InstallResult {
     pub findings: Vec<Finding>,
     #[serde(serialize_with = "by_name")]
     pub options: Options,
-    /// None: the findings stopped it before its first write.
+    /// None if the findings stopped the install before its first write.
     #[serde(flatten)]
     pub installed: Option<Installed>,
 }
@@ -50,7 +50,7 @@ pub struct InstallResult {
 pub struct Installed {
     pub changes: Vec<Change>,
     pub left_out: Vec<Unreachable>,
-    /// The next commands know the clusters.
+    /// Whether the next commands know the clusters.
     #[serde(skip)]
     pub remembered: bool,
     #[serde(skip)]
@@ -66,7 +66,7 @@ impl InstallResult {
     }
 }
 
-/// What an install made of one object, or would make of it.
+/// What an install did to an object, or would do.
 #[derive(Debug, Serialize)]
 pub struct Change {
     pub cluster: ClusterName,
@@ -88,7 +88,7 @@ impl Change {
     }
 }
 
-/// Those that are not the default; not the number of their form, which only the record needs.
+/// The options that differ from the default, without the format version, which only the record needs.
 pub fn by_name<S: Serializer>(options: &Options, serializer: S) -> Result<S::Ok, S::Error> {
     options.values().serialize(serializer)
 }

@@ -1,4 +1,4 @@
-//! Commands that need no cluster, and `dashboard`, which has nothing to report at its end.
+//! Commands that need no cluster, and `dashboard`, which has an empty result.
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ pub struct ImagesResult {
 pub struct Image {
     pub component: &'static str,
     pub reference: String,
-    /// Where one is pinned.
+    /// The digest, if the image is pinned.
     pub digest: Option<String>,
 }
 

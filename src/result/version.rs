@@ -15,12 +15,12 @@ pub struct VersionResult {
     /// Why the remembered clusters were not contacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_asked: Option<String>,
-    /// None: no cluster was contacted.
+    /// None if no cluster was contacted.
     #[serde(flatten)]
     pub versions: Option<Versions>,
 }
 
-/// What the clusters run.
+/// The versions in the clusters.
 #[derive(Debug, Serialize)]
 pub struct Versions {
     pub clusters: Vec<Cluster>,
@@ -31,7 +31,7 @@ pub struct Versions {
 }
 
 impl VersionResult {
-    /// Of the program alone.
+    /// The version of the program only.
     pub fn of_client(not_asked: Option<String>) -> VersionResult {
         VersionResult {
             client: VERSION,

@@ -1,4 +1,4 @@
-//! Remotes that a run does without, when the others are to go on.
+//! Remotes that a run continues without.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use crate::mesh::{Absent, Cluster, ClusterName};
 pub struct LeftOut(Mutex<Vec<Absent>>);
 
 impl LeftOut {
-    /// Those that did not even answer.
+    /// Starts with the remotes that did not answer.
     pub fn of(absent: Vec<Absent>) -> LeftOut {
         LeftOut(Mutex::new(absent))
     }
@@ -17,7 +17,7 @@ impl LeftOut {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first cause of one is what counts.
+    /// Only the first error of a remote counts.
     pub fn add(&self, cluster: &Cluster, error: anyhow::Error) {
         let mut all = self.all();
         if !all.iter().any(|absent| absent.name == cluster.name) {

@@ -1,5 +1,5 @@
-//! § Aggregate metrics: the federating Prometheus on home, which scrapes the one of each cluster
-//! and is the one that Kiali asks.
+//! § Aggregate metrics: the federating Prometheus on home. It scrapes the Prometheus of each cluster, and Kiali
+//! queries it.
 
 mod config;
 mod federation;
@@ -28,7 +28,7 @@ use crate::mesh::{Cluster, ClusterName};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
-/// Some scrapes, 15 s apart.
+/// Time for several scrapes, which are 15 s apart.
 const SCRAPED: Duration = Duration::from_secs(60);
 
 const NAME: &str = "prometheus";
@@ -38,7 +38,7 @@ pub const PODS: &str = "app=prometheus";
 pub const CONTAINER: &str = "prometheus";
 pub const PORT: u16 = 9090;
 
-/// The address that Kiali asks, by the cluster's own DNS.
+/// The URL that Kiali queries, in the DNS of home.
 pub fn url(namespace: &str) -> String {
     format!("http://{NAME}.{namespace}:{PORT}")
 }
@@ -63,7 +63,7 @@ fn on(scope: &Scope<'_>, targets: &[ScrapeTarget]) -> Result<Vec<Value>> {
     objects(scope.namespace, targets, scope.images, assigns_users)
 }
 
-/// Returns what was written, in words: the step is done when the targets were scraped.
+/// Returns a summary of what was written. The step is done when the targets have been scraped.
 pub async fn install(
     scope: &Scope<'_>,
     targets: &[ScrapeTarget],
@@ -75,8 +75,8 @@ pub async fn install(
     Ok(apply::summary(&applied))
 }
 
-/// Waits until the federating Prometheus has scraped each of these clusters since it started: a target
-/// that nobody scrapes would show nowhere. Returns those that it could not scrape, and why.
+/// Waits until the federating Prometheus has scraped each of these clusters since it started, because nothing
+/// would report a target that is never scraped. Returns the clusters that it could not scrape, and why.
 pub async fn scraped<'a>(
     scope: &Scope<'_>,
     clusters: &[&'a Cluster],
@@ -97,8 +97,8 @@ pub async fn scraped<'a>(
                 connection = None;
                 let reason = format!("its API does not answer: {error:#}");
                 let unknown = vec![Health::InProgress(reason); clusters.len()];
-                // A look that fails, as the last one does when the deadline cuts it off, says less of
-                // a target than the one before it.
+                // A failed query, such as the last one when the deadline interrupts it, tells less about a target
+                // than the query before it.
                 if seen.is_empty() {
                     seen.clone_from(&unknown);
                 }
@@ -117,7 +117,7 @@ pub async fn scraped<'a>(
     }
 }
 
-/// Over one connection for all questions, opened when there is none.
+/// Uses one connection for all queries, and opens it if there is none.
 async fn active_targets(
     scope: &Scope<'_>,
     connection: &mut Option<Connection>,
@@ -142,7 +142,7 @@ fn was_scraped(targets: &[ActiveTarget], cluster: &ClusterName) -> Health {
     }
 }
 
-/// The first cluster that is not scraped yet stands for all.
+/// Reports the first cluster that is not scraped yet.
 fn first_pending(clusters: &[&Cluster], seen: &[Health]) -> Health {
     let mut pending = clusters
         .iter()
@@ -166,7 +166,7 @@ fn unscraped(cluster: &Cluster, health: &Health) -> Option<Problem> {
     Some(Problem::new(Exit::TimedOut, cause).fix(fix))
 }
 
-/// Without the jobs of these clusters, whose others it keeps; returns what was written, or would be.
+/// Removes the jobs of these clusters and keeps the others. Returns a summary of what was written, or would be.
 pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<ObjectId>> {
     let mut targets = config::targets(&config(scope).await?);
     if targets.is_empty() {
@@ -189,7 +189,7 @@ pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<
     written.map(|a| kinds::id(&a.live)).collect()
 }
 
-/// That of the install: whoever removes a remote may not say which it was.
+/// Keeps the image of the install, because a user who removes a remote need not repeat it.
 async fn keep_image(scope: &Scope<'_>, objects: &mut [Value]) -> Result<()> {
     const IMAGE: &str = "/spec/template/spec/containers/0/image";
     for object in objects.iter_mut().filter(|o| o["kind"] == "Deployment") {
@@ -210,8 +210,8 @@ fn deployment_id(scope: &Scope<'_>) -> ObjectId {
     ObjectId::new("Deployment", scope.namespace, NAME)
 }
 
-/// Rolled out, and with the addresses that the Gateways have now: a load balancer may give another one
-/// at any time, and nothing else would tell.
+/// Ready means rolled out, with the current addresses of the Gateways: a load balancer may assign another address
+/// at any time, and nothing else would report it.
 pub async fn status(
     scope: &Scope<'_>,
     exposed: impl Future<Output = Vec<ScrapeTarget>>,
@@ -227,7 +227,7 @@ pub async fn status(
     vec![server]
 }
 
-/// What is in the ConfigMap, or nothing.
+/// The configuration in the ConfigMap, if any.
 async fn config(scope: &Scope<'_>) -> Result<String, RequestError> {
     let api = Api::<ConfigMap>::namespaced(scope.cluster.client.clone(), scope.namespace);
     let id = ObjectId::new("ConfigMap", scope.namespace, CONFIG);
@@ -236,7 +236,7 @@ async fn config(scope: &Scope<'_>) -> Result<String, RequestError> {
     Ok(text.unwrap_or_default())
 }
 
-/// What it scrapes by its ConfigMap, as far as that says so.
+/// The scrape targets in the ConfigMap, as far as it can be parsed.
 pub async fn configured(scope: &Scope<'_>) -> Vec<ScrapeTarget> {
     let config = config(scope).await.unwrap_or_default();
     config::targets(&config)

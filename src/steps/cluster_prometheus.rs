@@ -1,5 +1,5 @@
-//! § Deploy Prometheus in each cluster: collects the metrics of that cluster's ztunnels and
-//! waypoints. A Prometheus Service that is there already serves as it is and is never removed.
+//! § Deploy Prometheus in each cluster: it collects the metrics of the ztunnels and waypoints of its cluster. An
+//! existing Prometheus Service is used unchanged and never removed.
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -21,7 +21,7 @@ use crate::progress::ObjectId;
 
 const NAME: &str = "prometheus";
 pub const PORT: u16 = 9090;
-/// What a Service without `port_of` lacks.
+/// Why a Service without `port_of` cannot be used.
 pub const UNUSABLE: &str = "has neither port 9090 nor one named http or web";
 const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";
 
@@ -34,7 +34,7 @@ pub fn objects(images: &Images, assigns_users: bool) -> Result<Vec<Value>> {
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)
 }
 
-/// What an earlier version gave cluster-wide names that other tools use too.
+/// Cluster-wide objects of an earlier version, whose names other tools use too.
 pub fn objects_of_earlier_versions() -> [Value; 2] {
     ["ClusterRoleBinding", "ClusterRole"].map(|kind| {
         json!({
@@ -48,15 +48,15 @@ fn on(scope: &Scope<'_>) -> Result<Vec<Value>> {
     objects(scope.images, scope.cluster.assigns_users)
 }
 
-/// What was found or made.
+/// The Prometheus of a cluster, found or created.
 pub struct Prometheus {
-    /// Of the Service, for the route.
+    /// Port of the Service, for the route.
     pub port: u16,
-    /// None for one that was there before.
+    /// None if it existed before.
     applied: Option<Vec<Applied>>,
 }
 
-/// Applies; `serving` waits. The route needs the Service, not the server.
+/// Applies the objects; `serving` waits for them. The route needs only the Service.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
     let (service, rest): (Vec<_>, Vec<_>) =
         on(scope)?.into_iter().partition(|o| o["kind"] == "Service");
@@ -74,7 +74,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
         Claim::Ours(_) => apply::apply_all(scope, &service, before).await?,
     };
     applied.extend(apply::apply_all(scope, &rest, before).await?);
-    // Only after those of now are there: the server never lacks its rights.
+    // Delete them only now, so that the server always has its rights.
     delete::delete_all(scope, &objects_of_earlier_versions()).await?;
     Ok(Prometheus {
         port: PORT,
@@ -120,7 +120,7 @@ fn port(scope: &Scope<'_>, service: &Service) -> Result<u16, Problem> {
     })
 }
 
-/// Prometheus' own port, else the one named for HTTP.
+/// The default port of Prometheus, else the port with an HTTP name.
 pub fn port_of(service: &Service) -> Option<u16> {
     let ports = service
         .spec
@@ -144,7 +144,7 @@ fn deployment_id() -> ObjectId {
     ObjectId::new("Deployment", ISTIO_NAMESPACE, NAME)
 }
 
-/// Of a Prometheus that is not ours only the Service is known.
+/// Only the Service of a foreign Prometheus is known.
 pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     match service(scope).await {
         Ok(Some(service)) if !is_ours(scope, &service) => vec![Component::new(

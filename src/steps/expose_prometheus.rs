@@ -1,5 +1,5 @@
-//! § Expose Prometheus: a Gateway in each cluster by which the federating Prometheus reaches the
-//! cluster's own. The route lets `GET /federate` through and nothing else.
+//! § Expose Prometheus: a Gateway in each cluster, through which the federating Prometheus reaches the Prometheus
+//! of that cluster. The route allows `GET /federate` and nothing else.
 
 mod reachable;
 
@@ -27,12 +27,12 @@ use crate::progress::ObjectId;
 const GATEWAY: &str = "prometheus-gateway";
 const PODS: &str = "gateway.networking.k8s.io/gateway-name=prometheus-gateway";
 const ROUTE: &str = "prometheus";
-/// In a dry run, of a Gateway that has no address yet. No such name can exist.
+/// Address of a Gateway that has none yet, in a dry run. This name can never exist.
 const UNKNOWN: &str = "not-known-yet.invalid";
-/// Of the Gateway's listener.
+/// Port of the Gateway's listener.
 const PORT: u16 = 9090;
 
-/// `revision`: of the istiod that would not look at the Gateway without its name.
+/// `revision` is the revision label that the istiod of the cluster requires, if any.
 pub fn objects(prometheus_port: u16, revision: Option<&str>) -> Result<Vec<Value>> {
     manifests::render(
         manifests::PROMETHEUS_GATEWAY,
@@ -61,7 +61,7 @@ fn gateways(scope: &Scope<'_>) -> Api<Gateway> {
     )
 }
 
-/// Of the server that the mesh makes for the Gateway.
+/// The Deployment that istiod creates for the Gateway.
 fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
     Api::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE)
 }
@@ -70,7 +70,7 @@ fn deployment_id() -> ObjectId {
     ObjectId::new("Deployment", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"))
 }
 
-/// Of what leads to it.
+/// The Service that istiod creates for the Gateway.
 fn services(scope: &Scope<'_>) -> Api<Service> {
     Api::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE)
 }
@@ -95,7 +95,7 @@ fn route_id() -> ObjectId {
     ObjectId::new("HTTPRoute", ISTIO_NAMESPACE, ROUTE)
 }
 
-/// Where the cluster's Prometheus is exposed now; None without an address.
+/// The current scrape target of the cluster; None without an address.
 pub async fn target(scope: &Scope<'_>, loopback: bool) -> Result<Option<ScrapeTarget>> {
     if let Some(address) = &scope.cluster.prometheus {
         return Ok(Some(ScrapeTarget::of(&scope.cluster.name, address)));
@@ -136,7 +136,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     vec![gateway, route]
 }
 
-/// Waits for the Gateway's Service to go: until then its load balancer costs money.
+/// Waits until the Gateway's Service is gone, because its load balancer costs money until then.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let objects = on(scope, PORT)?;
     let removed = delete::delete_all(scope, &objects).await?;

@@ -1,5 +1,5 @@
-//! § Deploy Kiali: the Kiali CR on home, and Kiali itself, which is only there when it says so:
-//! neither the operator's `Successful` nor `/healthz` knows whether it sees a remote.
+//! § Deploy Kiali: the Kiali CR on home, and Kiali itself. Only Kiali's own API tells whether it sees a remote;
+//! the operator's `Successful` and `/healthz` do not.
 
 pub mod server;
 
@@ -27,7 +27,7 @@ pub const NAME: &str = "kiali";
 pub const PODS: &str = "app.kubernetes.io/name=kiali,app.kubernetes.io/instance=kiali";
 pub const PORT: u16 = 20001;
 pub const WEB_ROOT: &str = "/kiali";
-/// Kiali answers within a second; a remote that hangs makes it answer after a minute or more.
+/// Kiali answers within a second, but takes a minute or more if a remote hangs.
 const ANSWER: Duration = Duration::from_secs(10);
 
 pub fn object(
@@ -45,8 +45,8 @@ pub fn object(
     manifests::render_one(manifests::KIALI, values)
 }
 
-/// Asks for Kiali at once: it starts without remotes and is rolled when it is given them, and what the
-/// operator refuses is known long before they are.
+/// Applies the CR early: Kiali starts without remotes and is rolled when it gets them, and a refusal of the operator
+/// is known long before.
 pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<Applied> {
     let cr = object(
         scope.namespace,
@@ -57,7 +57,7 @@ pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Resul
     apply::apply(scope, &cr, before).await
 }
 
-/// Until the operator is done with the CR; whether Kiali had no rights for a while.
+/// Waits until the operator has reconciled the CR. Returns whether Kiali lacked rights for a while.
 pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<bool> {
     let lacking = kiali_cr::lacking(scope, cr).await?;
     kiali_cr::report_missing(scope, &lacking);
@@ -65,7 +65,7 @@ pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<b
     Ok(kiali_cr::is_for_rights(&lacking))
 }
 
-/// Kiali gives up a cluster in which it has no rights, and does not come back to it.
+/// Restarts Kiali, which never returns to a cluster in which it lacked rights.
 pub async fn restarted(scope: &Scope<'_>) -> Result<Option<Time>> {
     let id = ObjectId::new("Deployment", scope.namespace, NAME);
     let restarted = pods::restart(scope, &deployments(scope), &id).await?;
@@ -73,8 +73,8 @@ pub async fn restarted(scope: &Scope<'_>) -> Result<Option<Time>> {
     Ok(live.as_ref().and_then(ownership::written_at))
 }
 
-/// Until Kiali runs that was started `since` its remotes were last written, and itself names every cluster
-/// and none of those that leave.
+/// Waits until a Kiali runs that started after `since`, the last write of its remotes, and until its API names all of
+/// `clusters` and none of `leaving`.
 pub async fn serving(
     scope: &Scope<'_>,
     since: Option<Time>,
@@ -117,7 +117,7 @@ pub async fn serving(
     Ok(())
 }
 
-/// Kiali reads its remotes once, at its start: only a pod made after the last write has them all.
+/// Kiali reads its remotes only when it starts, so only a pod created after the last write has them all.
 async fn rolled_out_since(scope: &Scope<'_>, written: Option<Time>) -> Result<()> {
     let mut older_than: Option<i64> = None;
     loop {
@@ -138,7 +138,7 @@ async fn rolled_out_since(scope: &Scope<'_>, written: Option<Time>) -> Result<()
         {
             return Ok(());
         }
-        // Of the roll-out that was judged: a later one may have begun since.
+        // The generation of this roll-out: another one may have started since.
         older_than = rolled_out.and_then(|d| d.metadata.generation);
     }
 }
@@ -147,7 +147,7 @@ fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
     Api::namespaced(scope.cluster.client.clone(), scope.namespace)
 }
 
-/// The pod of Kiali that serves.
+/// The ready pod of Kiali.
 pub async fn target(scope: &Scope<'_>) -> Result<Option<Target>> {
     let pod = pods::ready(scope, scope.namespace, PODS).await?;
     Ok(pod.map(|pod| Target {
@@ -182,7 +182,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     kiali_cr::with_missing(vec![cr, server], missing)
 }
 
-/// The CR, waited for: the operator removes the server with it.
+/// Deletes the CR and waits until it is gone; the operator removes Kiali with it.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let cr = object(scope.namespace, &scope.cluster.name, "", scope.images)?;
     let removed = kiali_cr::remove(scope, &cr).await?;

@@ -1,6 +1,5 @@
-//! The one command that the guide repeats in both Kiali sections: the operator, which makes and
-//! removes what a Kiali CR asks for. Nothing waits for its pod: a CR that is there when it starts is
-//! taken up at once.
+//! The Kiali operator, which the guide installs in both Kiali sections. It creates and removes what a Kiali CR asks
+//! for. Nothing waits for its pod, because it reconciles existing CRs as soon as it starts.
 
 mod foreign;
 
@@ -34,7 +33,7 @@ pub fn crd() -> Result<Value> {
     manifests::render_one(manifests::KIALI_CRD, json!({}))
 }
 
-/// `with_kiali`: this one will make a Kiali, and not only its rights.
+/// `with_kiali`: the operator will create Kiali itself, and not only its rights.
 pub fn objects(namespace: &str, images: &Images, with_kiali: bool) -> Result<Vec<Value>> {
     let own_kiali = with_kiali && images.own_kiali();
     let values = json!({
@@ -47,8 +46,8 @@ fn on(scope: &Scope<'_>) -> Result<Vec<Value>> {
     objects(scope.namespace, scope.images, scope.is_home())
 }
 
-/// An operator that is there already serves: two of them would work on the same CR. Whether one of ours is
-/// another one now; it is waited for, as the one of before may refuse what it is asked for next.
+/// Uses an existing operator, because two operators would reconcile the same CR. Returns whether our operator was
+/// replaced; then this waits for the new one, because the old one may refuse the new CR.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<bool> {
     let crd = crd()?;
     match apply::claim(scope, &crd, before).await? {
@@ -110,12 +109,11 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     vec![look(scope, &deployments(scope), object, health::deployment).await]
 }
 
-/// Whether an operator of ours is still needed: while another Kiali CR is there nobody else would run
-/// its finalizer. The CRD stays too, as its deletion would delete every CR. Our own CRs are gone when
-/// this runs.
+/// Removes our operator, unless another Kiali CR exists: nothing else would run its finalizer. Then the CRD stays too,
+/// because its deletion would delete every CR. Our own CRs are already gone. Returns whether our operator stays.
 pub async fn remove(scope: &Scope<'_>) -> Result<bool> {
     let mut others = crs(scope).await?;
-    // In a dry run ours is still there.
+    // In a dry run, our CR still exists.
     others.retain(|cr| !scope.record.all_removed().contains(cr));
     let named = others.iter().map(ToString::to_string).collect::<Vec<_>>();
     let named = named.join(", ");
@@ -148,7 +146,7 @@ async fn is_ours(scope: &Scope<'_>, objects: &[Value]) -> Result<bool> {
     Ok(live.as_ref().is_some_and(|live| scope.record.is_ours(live)))
 }
 
-/// All Kiali CRs of the cluster.
+/// All Kiali CRs in the cluster.
 pub async fn crs(scope: &Scope<'_>) -> Result<Vec<ObjectId>> {
     let api = Api::<Kiali>::all_with(scope.cluster.client.clone(), &kinds::kiali());
     let id = ObjectId::cluster_wide("Kialis", "in all namespaces");

@@ -1,5 +1,5 @@
-//! § Prepare for Kiali deployment: a namespace of its own in each cluster. One that is there is
-//! used, and carries no label of ours, which is how a cleanup knows to leave it.
+//! § Prepare for Kiali deployment: the namespace of Kiali in each cluster. An existing namespace is used without
+//! adding our labels, so that a cleanup leaves it.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Namespace;
@@ -16,15 +16,15 @@ use crate::manifests;
 use crate::progress::ObjectId;
 use crate::visible;
 
-/// As many as a line holds.
+/// How many objects a message names.
 const NAMED: usize = 20;
 
 pub fn object(namespace: &str) -> Result<Value> {
     manifests::render_one(manifests::NAMESPACE, json!({"namespace": namespace}))
 }
 
-/// Returns whether anything can be in the namespace already; then the record that it holds is opened.
-/// One that is being deleted takes all that is in it along, and nothing new: its end is waited for.
+/// Returns whether the namespace may already contain objects, and opens the record in it. A namespace that is being
+/// deleted accepts no new objects, so this waits until it is gone.
 pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     let object = object(scope.namespace)?;
     let id = kinds::id(&object)?;
@@ -52,7 +52,7 @@ pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     Ok(Before::Unknown)
 }
 
-/// What holds it up is told by its own conditions.
+/// Waits until the namespace is gone. Its conditions tell what blocks the deletion.
 async fn gone(scope: &Scope<'_>, seen: Option<&Value>) -> Result<()> {
     if scope.choices.dry_run {
         return Ok(());
@@ -78,7 +78,7 @@ async fn gone(scope: &Scope<'_>, seen: Option<&Value>) -> Result<()> {
     judged.await.map(drop)
 }
 
-/// Why a namespace that is being deleted is still there, by its own conditions.
+/// Why a namespace that is being deleted still exists, according to its conditions.
 fn remains(namespace: &Namespace) -> String {
     let status = namespace.status.iter();
     let conditions = status.flat_map(|s| s.conditions.iter().flatten());
@@ -106,8 +106,8 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     ]
 }
 
-/// Removes the namespace if it is ours and nothing foreign is in it, with the record in it, or the record
-/// alone. Returns what in it keeps it.
+/// Removes the namespace with its record if it is ours and contains nothing foreign, else only the record. Returns
+/// why the namespace stays.
 pub async fn remove(scope: &Scope<'_>) -> Result<Option<String>> {
     let namespace = scope.namespace;
     let object = object(namespace)?;
@@ -131,10 +131,10 @@ pub async fn remove(scope: &Scope<'_>) -> Result<Option<String>> {
     Ok(stays.and_then(|stays| stays.reason))
 }
 
-/// Why there is nothing to remove.
+/// Why the namespace stays.
 struct Stays {
     said: String,
-    /// What in a namespace of ours keeps it.
+    /// What our namespace still contains.
     reason: Option<String>,
 }
 
@@ -149,7 +149,7 @@ async fn stays(scope: &Scope<'_>, object: &Value) -> Result<Option<Stays>> {
         Some(live) if !scope.record.is_ours(&live) && !scope.choices.adopted => {
             return without_reason(format!("kept {namespace} (not ours)"));
         }
-        // The record may be lost while the namespace says itself whose it is.
+        // The record may be lost, but the labels of the namespace show that it is ours.
         Some(live) if scope.record.is_ours(&live) => scope.record.created(object, &live),
         Some(_) => {}
     }

@@ -1,5 +1,5 @@
-//! § Prepare remote cluster: what Kiali may do in a remote, and the token by which it comes. The
-//! account and its token are made at once; the operator adopts the account and adds the rights.
+//! § Prepare remote cluster: Kiali's rights in a remote and its token. The ServiceAccount and the token are created
+//! directly; the operator adopts the account and adds the rights.
 
 use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
@@ -28,14 +28,14 @@ const ACCOUNT: &str = "kiali-service-account";
 const ISSUED_FOR: &str = ".metadata.annotations['kubernetes.io/service-account.uid']";
 const TOKEN: &str = "kiali";
 const CR: &str = "kiali";
-/// Made by the operator, for the account.
+/// The ClusterRoleBinding that the operator creates for the account.
 const RIGHTS: &str = "kiali";
 
-/// What `install` found and made.
+/// The remote as `install` found and changed it.
 pub struct Remote {
     pub access: RemoteAccess,
     pub cr: Applied,
-    /// Nothing of what the operator made once is gone.
+    /// All objects that the operator created for the CR exist.
     pub is_whole: bool,
 }
 
@@ -43,15 +43,15 @@ pub fn objects(namespace: &str) -> Result<Vec<Value>> {
     manifests::render(manifests::REMOTE_CLUSTER, json!({"namespace": namespace}))
 }
 
-/// Applies the account, its token and the Kiali CR, and waits until the token is filled. The access is of
-/// use when the rights are `granted`; the CR is waited for by `settled`.
+/// Applies the account, its token and the Kiali CR, and waits for the token. The access works after `granted`;
+/// `settled` waits for the CR.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
     let objects = objects(scope.namespace)?;
     let applied = apply::apply_all(scope, &objects, before).await?;
     let account = apply::of_kind(&applied, "ServiceAccount")?;
     let uid = account.live["metadata"]["uid"].as_str();
     let uid = uid.unwrap_or_default().to_string();
-    // In a dry run of a first install the account has a UID of its own each time.
+    // In the dry run of a first install, the server returns a new UID each time.
     let account_stays = !scope.choices.dry_run || account.outcome == Outcome::Unchanged;
     let mut token = apply::of_kind(&applied, "Secret")?.clone();
     if account_stays && of_another(&token.live, &uid) {
@@ -73,7 +73,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
     })
 }
 
-/// The token's Secret, waited for until the token controller has filled it.
+/// Waits until the token controller has filled the Secret.
 async fn filled(scope: &Scope<'_>, secret: &Value, account: &str) -> Result<Secret> {
     let advice = advice(scope);
     let wait = Wait {
@@ -86,7 +86,7 @@ async fn filled(scope: &Scope<'_>, secret: &Value, account: &str) -> Result<Secr
     secret.context("a filled Secret is there")
 }
 
-/// In a dry run: the token's Secret as it is now, with empty values for what is not in it yet.
+/// The Secret as it is now, in a dry run, with empty values for missing keys.
 async fn foreseen(scope: &Scope<'_>, account: &str) -> Result<Secret> {
     let api = secrets(scope);
     let secret = send_opt(scope, &token_id(scope), || api.get(TOKEN)).await?;
@@ -99,13 +99,13 @@ async fn foreseen(scope: &Scope<'_>, account: &str) -> Result<Secret> {
     Ok(known)
 }
 
-/// Whether a token is of an account that had the name before. It is filled, and refused everywhere.
+/// Whether the token belongs to a deleted account of the same name. Such a token is refused everywhere.
 fn of_another(secret: &Value, account: &str) -> bool {
     let uid = &secret["metadata"]["annotations"]["kubernetes.io/service-account.uid"];
     uid.as_str().is_some_and(|uid| uid != account)
 }
 
-/// The token controller would fill no Secret a second time.
+/// Recreates the Secret, because the token controller never fills one twice.
 async fn issued_again(scope: &Scope<'_>, secret: &Value, applied: Applied) -> Result<Applied> {
     if scope.choices.dry_run {
         change::touched(scope, &token_id(scope), What::Replace, ISSUED_FOR);
@@ -126,7 +126,7 @@ async fn issued_again(scope: &Scope<'_>, secret: &Value, applied: Applied) -> Re
     apply::apply(scope, secret, Before::Nothing).await
 }
 
-/// What usually lacks when a token is never filled.
+/// The usual reason why a token is never filled.
 fn advice(scope: &Scope<'_>) -> String {
     format!(
         "its serviceaccount-token-controller must run: {} -n kube-system get pods -l component=kube-controller-manager",
@@ -161,7 +161,7 @@ fn access(scope: &Scope<'_>, secret: Secret) -> Result<RemoteAccess> {
     })
 }
 
-/// Until the operator has given the account its rights.
+/// Waits until the operator has granted the account its rights.
 pub async fn granted(scope: &Scope<'_>) -> Result<()> {
     if scope.choices.dry_run {
         return Ok(());
@@ -176,7 +176,7 @@ pub async fn granted(scope: &Scope<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Until the operator is done with the CR.
+/// Waits until the operator has reconciled the CR.
 pub async fn settled(scope: &Scope<'_>, remote: &Remote, renewed: bool) -> Result<()> {
     kiali_cr::settled(scope, CR, &remote.cr, renewed || !remote.is_whole).await?;
     let done = apply::summary(std::slice::from_ref(&remote.cr));
@@ -238,14 +238,14 @@ async fn token(scope: &Scope<'_>) -> Component {
     )
     .await;
     token.note = scope.cluster.server_time().zip(made).map(|(now, made)| {
-        // It never expires: whoever rotates tokens wants to know.
+        // The token never expires, so show its age to users who rotate tokens.
         format!("the token is {} old", age(now.duration_since(made)))
     });
     token
 }
 
-/// The CR first, waited for: its finalizer is the operator's work, which takes the account along, and
-/// with it the token.
+/// Deletes the CR first and waits, because the operator runs its finalizer. That also deletes the account, and with it
+/// the token.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let objects = objects(scope.namespace)?;
     let (cr, others): (Vec<_>, Vec<_>) = objects.into_iter().partition(|o| o["kind"] == "Kiali");

@@ -1,6 +1,6 @@
-//! § Deploy Kiali, the remote secret: one Secret on home with a kubeconfig for each remote. One bad
-//! remote keeps Kiali from starting for every cluster, so a kubeconfig is written only after it was
-//! used, as it is, and its server was reached from where Kiali will stand.
+//! § Deploy Kiali, the remote secret: one Secret on home with a kubeconfig for each remote. A single bad remote
+//! prevents Kiali from starting at all, so a kubeconfig is written only after it has been used unchanged and its
+//! server has been reached from a pod on home.
 
 mod external;
 mod leave;
@@ -32,16 +32,16 @@ use crate::mesh::{Cluster, ClusterName, RemoteKubeconfig};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
-/// The name that the operator watches: Kiali is rolled when it changes.
+/// The operator watches the Secret of this name and rolls Kiali when it changes.
 pub const NAME: &str = "kiali-multi-cluster-secret";
 const LABEL: &str = "kiali.io/kiali-multi-cluster-secret";
-/// Whose token it is.
+/// The account whose token is in the kubeconfigs, and the name of their user.
 const ACCOUNT: &str = "kiali-service-account";
-/// Of all the values of a Secret together.
+/// Limit for the size of all values of a Secret.
 const LARGEST: usize = 1 << 20;
 
-/// The Secret for home. The key of each remote, the name inside its kubeconfig and its Istio
-/// cluster id are one string: Kiali mixes clusters up otherwise.
+/// The Secret for home. The key of each remote, the name in its kubeconfig and its Istio cluster id must be the same
+/// string, because Kiali would mix up the clusters otherwise.
 pub fn object(namespace: &str, remotes: &[RemoteAccess]) -> Result<Value> {
     let mut data = serde_json::Map::new();
     for remote in remotes {
@@ -98,7 +98,7 @@ pub async fn install(
     Ok(applied)
 }
 
-/// Its size and its number of remotes, if it is.
+/// Size and number of remotes of a Secret that is too large.
 fn too_large(secret: &Value) -> Option<(usize, usize)> {
     let data = secret["data"].as_object()?;
     let bytes = |value: &Value| value.as_str().map_or(0, |text| text.len() / 4 * 3);
@@ -106,7 +106,7 @@ fn too_large(secret: &Value) -> Option<(usize, usize)> {
     (size > LARGEST).then_some((size, data.len()))
 }
 
-/// The server's own words for it name neither the cause nor a way out.
+/// The message of the server names neither the cause nor a fix.
 fn fits(home: &Cluster, secret: &Value) -> Result<(), Problem> {
     let Some((size, remotes)) = too_large(secret) else {
         return Ok(());
@@ -121,7 +121,7 @@ fn fits(home: &Cluster, secret: &Value) -> Result<(), Problem> {
     .fix("shorten certificate-authority-data in the kubeconfig to the CAs of the API servers themselves, or spread the remotes over two homes"))
 }
 
-/// Those of these remotes that Kiali is given, and whether each of them answers its own kubeconfig.
+/// The remotes that are in the Secret, and whether each works with its kubeconfig.
 pub async fn answers(
     home: &Scope<'_>,
     remotes: &[ClusterName],
@@ -131,7 +131,7 @@ pub async fn answers(
     let id = ObjectId::new("Secret", home.namespace, NAME);
     let secret = crate::k8s::request::send_opt(home, &id, || api.get(NAME)).await?;
     let mut data = secret.and_then(|s| s.data).unwrap_or_default();
-    // What is there for others is nobody's to use here.
+    // Kubeconfigs that others put there are never used.
     data.retain(|key, _| remotes.iter().any(|remote| remote.as_str() == key));
     let asked = data.into_iter().map(|(name, text)| async move {
         let said = match RemoteKubeconfig::read(&text.0) {
@@ -143,7 +143,7 @@ pub async fn answers(
     Ok(futures::future::join_all(asked).await.into_iter().collect())
 }
 
-/// The manifest of the Secret as it is there, with these remotes and no other.
+/// The manifest of the existing Secret, with only these remotes.
 pub async fn manifest(home: &Scope<'_>, remotes: &[String]) -> Result<Value> {
     let mut object = object(home.namespace, &[])?;
     let id = ObjectId::new("Secret", home.namespace, NAME);

@@ -1,4 +1,4 @@
-//! What is said to people beside the result, on stderr.
+//! Messages beside the result, on stderr.
 
 use serde::Serialize;
 
@@ -8,18 +8,18 @@ use crate::out;
 use crate::out::Text;
 use crate::result::{Failure, Unreachable};
 
-/// A request, as a program reads it.
+/// A request as JSON.
 #[derive(Serialize)]
 struct Request<'a> {
     method: &'a str,
     server: &'a str,
     path: &'a str,
-    /// None: no answer.
+    /// None without a response.
     status: Option<u16>,
     milliseconds: u64,
 }
 
-/// The same, of interest only while it runs.
+/// A remark that --quiet hides.
 pub fn remark(text: &str) {
     if !out::manner().quiet {
         out::note(text);
@@ -52,7 +52,7 @@ pub fn request(heard: &RequestLog<'_>) {
     out::tell("debug", &text, fields);
 }
 
-/// The cause with its chain, and the command that fixes it.
+/// The error with its causes, and the command that fixes it.
 pub fn error(error: &Failure) {
     let code = error
         .code
@@ -61,13 +61,13 @@ pub fn error(error: &Failure) {
     told(&format!("error{code}:"), error, "");
 }
 
-/// What was typed and not understood, with characters that the parser's own words never have.
+/// A usage error, which may quote control characters from the command line.
 pub fn refused(words: &str) {
     let text = Text::new().lines(words);
     out::tell("error", &text, out::Said { message: words });
 }
 
-/// Remotes that an install did without.
+/// Remotes that an install left out.
 pub fn left_out(remotes: &[Unreachable]) {
     for one in remotes {
         told("left out:", &one.error, &format!("{}: ", one.cluster));
@@ -83,7 +83,7 @@ fn told(word: &str, error: &Failure, whose: &str) {
     out::tell("error", &text, error);
 }
 
-/// What servers that were busy cost.
+/// How often and how long API servers throttled requests.
 pub fn put_off(mesh: &Mesh) {
     for cluster in mesh.all() {
         let put_off = cluster.transport.throttled();

@@ -1,4 +1,4 @@
-//! What a check found, for people.
+//! The result of a check as text.
 
 use anstyle::{AnsiColor, Style};
 
@@ -14,7 +14,7 @@ use crate::result::{CheckResult, Cluster, CodesResult, ExplainResult};
 
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
 
-/// Which contexts were taken, by what they lead to.
+/// The clusters that the contexts point to.
 pub fn clusters(clusters: &[Cluster]) {
     for cluster in clusters {
         remark(&format!(
@@ -24,7 +24,7 @@ pub fn clusters(clusters: &[Cluster]) {
     }
 }
 
-/// What an install gives away: no finding, as it is so for every mesh.
+/// What an install exposes. No finding, because it is the same for every mesh.
 pub fn given(mesh: &Mesh) {
     remark(&format!(
         "note[{}]: anyone who can reach Kiali on {} is effectively cluster-admin in every cluster: ambikiali explain {0}",
@@ -33,7 +33,7 @@ pub fn given(mesh: &Mesh) {
     ));
 }
 
-/// What the check before an install found, and whether the install stops there.
+/// The findings before an install, and whether they stop it.
 pub fn findings(findings: &[Finding], stops: bool) {
     for finding in findings {
         let level = match finding.is_error() {
@@ -103,7 +103,7 @@ fn look(severity: Severity) -> (Style, &'static str) {
     }
 }
 
-/// All that can be found.
+/// All codes.
 pub fn codes(result: &CodesResult) {
     for known in &result.codes {
         let (style, word) = look(known.severity);
@@ -112,7 +112,7 @@ pub fn codes(result: &CodesResult) {
     }
 }
 
-/// The whole of one.
+/// The section of one code.
 pub fn explained(result: &ExplainResult) {
     let (style, word) = look(result.severity);
     let text = Text::new().styled(style, format!("{word}[{}]:", result.code));

@@ -1,4 +1,4 @@
-//! What a cleanup did, for people.
+//! The result of a cleanup as text.
 
 use super::aside::error;
 use super::report::{BAD, GOOD};
@@ -7,7 +7,7 @@ use crate::out;
 use crate::out::Text;
 use crate::result::CleanupResult;
 
-/// What is left. Of a dry run, what would go.
+/// What is left; after a dry run, what would be removed.
 pub fn cleaned(result: &CleanupResult) {
     result.errors.iter().for_each(error);
     match result.dry_run {

@@ -1,11 +1,11 @@
-//! The end of a command, as people read it or as a document. What it says and how it exits is in the
-//! result already: nothing is decided here.
+//! Prints the result of a command as text or as a document. The result has its exit code already: nothing is decided
+//! here.
 
 use super::{aside, check, cleanup, plan, report, version};
 use crate::out;
 use crate::result::{CommandResult, Ended};
 
-/// The last words of a command.
+/// Prints the result.
 pub fn conclude(ended: &Ended, kind: &'static str) {
     match ended {
         Ended::Done(result) => print(result),

@@ -1,4 +1,4 @@
-//! A line of progress that stays, in words or as fields.
+//! A permanent line of progress, as text or as JSON.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use crate::out;
 use crate::progress::Part;
 
 pub struct Line<'a> {
-    /// Since the command began.
+    /// Time since the command started.
     pub elapsed: Duration,
     pub cluster: &'a ClusterName,
     pub part: Part,
     pub state: &'a str,
-    /// How long it has been so, where that is of interest.
+    /// How long a wait has lasted.
     pub waited: Option<Duration>,
     pub text: &'a str,
 }
 
-/// The same, as a program reads it.
+/// The same line as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Fields<'a> {

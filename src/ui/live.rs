@@ -1,4 +1,4 @@
-//! The live lines of a terminal; off a terminal only plain lines remain.
+//! The live lines of a terminal. Without a terminal, there are only permanent lines.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +11,9 @@ use crate::out;
 use crate::out::Text;
 use crate::progress::Part;
 
-/// All but the spinner and the time is one text, which is cut where the terminal ends: a line that
-/// wraps would be drawn over the ones above it.
+/// The text is truncated to the width of the terminal, because a wrapped line would be drawn over those above it.
 const TEMPLATE: &str = "{spinner} {elapsed:>4}  {wide_msg}";
-/// What comes before the text.
+/// Width of the columns before the text.
 const BEFORE: usize = 8;
 const ASCII_SPINNER: &str = "|/-\\ ";
 
@@ -68,7 +67,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // What a step that was given up leaves on the screen would look as if it went on.
+        // The line of a cancelled step would look as if it were still running.
         for row in self.rows.values() {
             row.finish_and_clear();
         }
@@ -86,7 +85,7 @@ fn message(cluster: &ClusterName, part: Part, text: &str) -> String {
     }
 }
 
-/// As the user says; the terminal's own width counts besides.
+/// The width that the user set. The width of the terminal also limits a line.
 fn columns() -> Option<usize> {
     std::env::var("COLUMNS").ok()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! What an install would write, for people.
+//! A plan as text.
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
@@ -12,10 +12,10 @@ use crate::out::Text;
 use crate::result::PlanResult;
 
 const CHANGED: Style = AnsiColor::Yellow.on_default();
-/// As much of one value as a line holds.
+/// How many characters of a value are shown.
 const LONGEST: usize = 160;
 
-/// Cluster by cluster; what stays as it is is only counted.
+/// The changes in each cluster. Unchanged objects are only counted.
 pub fn planned(result: &PlanResult) {
     let Some(changes) = &result.changes else {
         return;
@@ -74,7 +74,7 @@ fn field(field: &Field) {
 }
 
 fn lines<'a>(before: &'a str, after: &'a str) {
-    // A carriage return ends no line here: what comes after it would stand by itself.
+    // A carriage return does not end a line here: the text after it would overwrite the line.
     let split = |text: &'a str| text.split_inclusive('\n').collect::<Vec<_>>();
     let (before, after) = (split(before), split(after));
     for change in TextDiff::from_slices(&before, &after).iter_all_changes() {

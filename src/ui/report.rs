@@ -1,4 +1,4 @@
-//! What a command found or did, in its last words.
+//! Results of commands as text.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default();
 pub const DIM: Style = Style::new().dimmed();
 
-/// What an interrupted command leaves, and the ways from there.
+/// What an interrupted command leaves, and how to resume or undo it.
 pub fn interrupted(mesh: Option<&Mesh>, has_way_back: bool) {
     let clusters = mesh.into_iter().flat_map(Mesh::all);
     let all = clusters.map(|c| (&c.name, c.transport.written()));
@@ -50,7 +50,7 @@ fn done(written: &WriteCounts) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-/// With the clusters in the next commands, unless they are remembered.
+/// The next commands, with the flags of the clusters unless they are remembered.
 pub fn installed(result: &InstallResult) {
     let Some(installed) = &result.installed else {
         return;
@@ -149,7 +149,7 @@ pub fn rendered(paths: &[String]) {
     paths.iter().for_each(|path| say!("{path}"));
 }
 
-/// Where Kiali is to be looked at.
+/// The URL of Kiali.
 pub fn address(home: &ClusterName, url: &str) {
     let message = Message {
         part: Part::Step(Step::Kiali),
@@ -159,7 +159,7 @@ pub fn address(home: &ClusterName, url: &str) {
     match out::manner().form {
         Form::Text => say!("{url}"),
         Form::Jsonl => out::event(&result::Event::of(&message, Duration::ZERO)),
-        // The document comes when nobody needs it any more.
+        // The document is printed only at the end of the command.
         Form::Json | Form::Yaml => note(url),
     }
 }

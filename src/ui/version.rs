@@ -5,12 +5,12 @@ use crate::out;
 use crate::out::Text;
 use crate::result::{ImagesResult, Unreachable, VERSION, VersionResult};
 
-/// The program's own.
+/// The version of the program.
 pub fn version() {
     say!("ambikiali {}", VERSION);
 }
 
-/// Of each cluster, or why none was asked; the program's own is said already.
+/// The versions in each cluster, or why none was contacted. That of the program is already printed.
 pub fn versions(result: &VersionResult) {
     if let Some(why) = &result.not_asked {
         out::result(Text::from("clusters not contacted: ").lines(why));
@@ -36,7 +36,7 @@ pub fn versions(result: &VersionResult) {
     no_access(&versions.unreachable);
 }
 
-/// A line for each cluster that gave no answer.
+/// A line for each unreachable cluster.
 pub fn no_access(unreachable: &[Unreachable]) {
     for Unreachable { cluster, error } in unreachable {
         let text = Text::from(format!("{cluster:<12}  ")).styled(BAD, "no access");
@@ -52,7 +52,7 @@ pub fn images(result: &ImagesResult) {
     }
 }
 
-/// Of the program's own making, as it is.
+/// A generated script, unchanged.
 pub fn script(script: &str) {
     out::script(script.trim_end());
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::progress::ObjectId;
 use crate::visible;
 
-/// Whether an object came with us, or was there and serves.
+/// Whether we created an object, or it existed and is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -15,7 +15,7 @@ pub enum Origin {
     Adopted,
 }
 
-/// How an object is called, whatever it is.
+/// The identity of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Key {
@@ -31,25 +31,25 @@ pub struct Entry {
     #[serde(flatten)]
     pub key: Key,
     pub origin: Origin,
-    /// None as long as it is only about to be made.
+    /// None if the object is about to be created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// Of the manifest that was applied.
+    /// Digest of the applied manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<String>,
-    /// Of the fields that were ours then.
+    /// Digest of the fields that we owned then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<String>,
-    /// Fields of somebody else's object that were changed on the user's word.
+    /// Fields of a foreign object that were changed with the user's consent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forced: Vec<String>,
 }
 
-/// As many as are kept of one object.
+/// How many forced fields are kept for an object.
 pub const FORCED: usize = 40;
 
 impl Entry {
-    /// Without what no install writes: others may write a record too.
+    /// Drops values that no install writes, because others may write a record too.
     pub fn bounded(mut self) -> Entry {
         let is_path = |path: &String| {
             path.starts_with('.') && path.len() <= 300 && !path.contains(char::is_control)
@@ -80,7 +80,7 @@ impl Key {
         }
     }
 
-    /// As much of the object as its name needs.
+    /// Minimal object: apiVersion, kind, name, namespace.
     pub fn object(&self) -> Value {
         let metadata = match &self.namespace {
             Some(namespace) => json!({"name": self.name, "namespace": namespace}),
@@ -89,7 +89,7 @@ impl Key {
         json!({"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata})
     }
 
-    /// A name that somebody wrote, for people: no longer than a line.
+    /// The name for a message, shortened to a line, because others may have written it.
     pub fn shown(&self) -> String {
         visible::short(&self.id().to_string(), 120).into_owned()
     }

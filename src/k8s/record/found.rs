@@ -1,21 +1,21 @@
-//! How a record was found.
+//! The state of a record when it was opened.
 
 use super::NAME;
 
-/// What was in a cluster when its record was opened.
+/// The state of the record of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     Whole,
-    /// None, and nothing of ours either.
+    /// No record, and no object of ours.
     Nothing,
     Lost(usize),
     Edited(usize),
-    /// Somebody else's object has its name.
+    /// A foreign object has its name.
     Foreign,
 }
 
 impl Found {
-    /// For the people who look: None when all is as it should be.
+    /// A message for the user; None if nothing is wrong.
     pub fn said(self) -> Option<String> {
         let rebuilt = |how, count| {
             Some(format!(

@@ -1,4 +1,4 @@
-//! The clusters that the record of home names: they come with an install and leave one by one.
+//! The clusters that a record names. An install adds them, and each can leave.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::mesh::{Address, Cluster, ClusterName, Mesh};
 pub(super) struct Party {
     pub name: ClusterName,
     pub uid: String,
-    /// Of somebody else, scraped in place of one of ours.
+    /// A foreign Prometheus that is scraped in place of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<Address>,
 }
@@ -40,7 +40,7 @@ impl Party {
         }
     }
 
-    /// A UID is what a server gives, and nothing that could lead anywhere else.
+    /// Whether the UID has the form that a server assigns.
     pub(super) fn is_well_formed(&self) -> bool {
         let known = |c: char| c.is_ascii_alphanumeric() || c == '-';
         (1..=64).contains(&self.uid.len()) && self.uid.chars().all(known)
@@ -68,14 +68,14 @@ impl Record {
         remotes.map(|p| (p.name.clone(), p.uid.clone())).collect()
     }
 
-    /// The Prometheus of a cluster that the record in this one names, when it is somebody else's.
+    /// The foreign Prometheus of a cluster, according to the record in this cluster.
     pub fn prometheus(&self, uid: &str) -> Option<Address> {
         let state = self.state();
         let party = state.parties.iter().find(|party| party.uid == uid)?;
         party.prometheus.clone()
     }
 
-    /// These take part. It goes on to name what it named besides: their objects are there.
+    /// Names home, these remotes, and all that it named before, because their objects exist.
     pub fn go_on_with<'a>(&self, remotes: impl Iterator<Item = &'a Cluster>) {
         let uids = remotes.map(|c| c.uid.as_str()).collect::<Vec<_>>();
         let takes_part = |p: &&Party| p.uid == self.home.uid || uids.contains(&p.uid.as_str());
@@ -93,7 +93,7 @@ impl Record {
         state.staying = Some(staying);
     }
 
-    /// It goes on to name all that it named, but these.
+    /// Names all remotes that it named before, except for these.
     pub fn let_go(&self, leaving: &[ClusterName]) {
         let mut state = self.state();
         let stays = |party: &&Party| party.uid != self.home.uid && !leaving.contains(&party.name);

@@ -1,4 +1,4 @@
-//! The record in its cluster: opened, written before what it names, brought up to date, removed.
+//! Reads, writes and removes the record in its cluster.
 
 use anyhow::Result;
 use kube::api::{DeleteParams, Preconditions};
@@ -16,11 +16,11 @@ use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::shell::quoted;
 
-/// More than any mesh has, and few enough to be gone through.
+/// Limit for the clusters in a record, more than any mesh has.
 const CLUSTERS: usize = 1000;
 
-/// For those who will write one. What has its name and is not ours stays. A whole one that the check has
-/// read is not read again.
+/// Opens the record to write it later. Fails if a foreign object has its name. A whole record that was read before is
+/// not read again.
 pub async fn open_to_write(scope: &Scope<'_>) -> Result<Found> {
     if scope.record.stored_options().is_some() {
         return Ok(Found::Whole);
@@ -34,7 +34,7 @@ pub async fn open_to_write(scope: &Scope<'_>) -> Result<Found> {
     }
 }
 
-/// Reads the record of a cluster; without a whole one all kinds are searched for our labels.
+/// Reads the record of a cluster. Without a whole record, it searches all kinds for our labels.
 pub async fn open(scope: &Scope<'_>) -> Result<Found> {
     let record = scope.record;
     let name = record.object(scope.namespace)?;
@@ -49,7 +49,7 @@ pub async fn open(scope: &Scope<'_>) -> Result<Found> {
     let labelled = contents::labelled(scope).await?;
     let mut count = 0;
     for (key, meta) in &labelled {
-        // A label may be copied onto anything, and by whoever may change it.
+        // Anyone may copy our labels onto an object.
         if record.inventory.has(key) && record.owns(key, meta) {
             record.put(key.clone(), Origin::Created, meta, None);
             count += 1;
@@ -63,7 +63,7 @@ pub async fn open(scope: &Scope<'_>) -> Result<Found> {
     })
 }
 
-/// Like `open`, by one request: for those who only look.
+/// Like `open`, but with a single request, for commands that only read.
 pub async fn look(scope: &Scope<'_>) -> Result<Health> {
     let name = scope.record.object(scope.namespace)?;
     let Some(live) = write::read(scope, &name, &kinds::id(&name)?).await? else {
@@ -87,12 +87,12 @@ pub async fn look(scope: &Scope<'_>) -> Result<Health> {
     Ok(Health::Ready)
 }
 
-/// The record itself, which names all others and not itself: whoever edited it.
+/// Whether the ConfigMap is ours, even if somebody edited it. The record does not list itself.
 fn is_ours(scope: &Scope<'_>, live: &Value) -> bool {
     ownership::is_ours(&ownership::meta(live), &scope.record.id)
 }
 
-/// Only what an install makes or can have found; the rest is told and never asked for.
+/// Accepts only objects that an install creates or can have adopted. The others are reported and never requested.
 fn take_in(scope: &Scope<'_>, text: &str, content: Content) {
     let inventory = &scope.record.inventory;
     let (known, strange): (Vec<_>, Vec<_>) =
@@ -103,7 +103,7 @@ fn take_in(scope: &Scope<'_>, text: &str, content: Content) {
                 Origin::Created => inventory.has(&entry.key),
                 Origin::Adopted => inventory.can_be_adopted(&entry.key),
             });
-    // Earlier versions wrote down what else they used, under any name.
+    // Earlier versions also recorded adopted objects with other names.
     let strange = strange.into_iter().filter(|e| e.origin == Origin::Created);
     let strange = strange.map(|entry| entry.key).collect::<Vec<_>>();
     let mut state = scope.record.state();
@@ -120,7 +120,7 @@ fn take_in(scope: &Scope<'_>, text: &str, content: Content) {
     state.objects = entries.map(|entry| (entry.key.clone(), entry)).collect();
 }
 
-/// Of a form that an install writes.
+/// Parses a record, and validates its clusters.
 fn read(text: &str) -> Option<Content> {
     let content = serde_json::from_str::<Content>(text).ok()?;
     let parties = std::iter::once(&content.home).chain(&content.clusters);
@@ -128,7 +128,7 @@ fn read(text: &str) -> Option<Content> {
     good.then_some(content)
 }
 
-/// None when somebody edited it. A record of another home is not ours to go on from.
+/// Returns None if somebody edited the record. Fails for the record of another home.
 fn whole(scope: &Scope<'_>, live: &Value) -> Result<Option<Content>, Problem> {
     let text = live["data"][KEY].as_str().unwrap_or_default();
     let digested = live["metadata"]["annotations"][DIGEST].as_str();
@@ -162,7 +162,7 @@ fn another(scope: &Scope<'_>, content: &Content) -> Problem {
     ))
 }
 
-/// From a record that says what is not so: whatever it names is recognised without it.
+/// The fix for a wrong record: our objects are recognised without it.
 pub fn way_out(cluster: &Cluster, namespace: &str) -> String {
     format!(
         "somebody changed the record, which is made again from the labels when it is gone: {} -n {namespace} delete configmap {NAME}",
@@ -170,7 +170,7 @@ pub fn way_out(cluster: &Cluster, namespace: &str) -> String {
     )
 }
 
-/// Before an object is written: the record in the cluster names it, and all that is planned with it.
+/// Before an object is written: ensures that the record in the cluster names it and all planned objects.
 pub async fn cover(scope: &Scope<'_>, object: &Value) -> Result<()> {
     let record = scope.record;
     let _alone = record.saving.lock().await;
@@ -188,8 +188,7 @@ pub async fn cover(scope: &Scope<'_>, object: &Value) -> Result<()> {
     save(scope).await
 }
 
-/// Before the first object is written by other options than the last time: who goes on after an
-/// interruption goes on with these.
+/// Writes changed options before the first object, so that a run after an interruption uses them too.
 pub async fn choose(scope: &Scope<'_>, options: &Options) -> Result<()> {
     let record = scope.record;
     let _alone = record.saving.lock().await;
@@ -201,7 +200,7 @@ pub async fn choose(scope: &Scope<'_>, options: &Options) -> Result<()> {
     }
 }
 
-/// After all is written: what was planned and not needed is left out.
+/// After all writes: drops objects that were planned but not needed, and writes the record.
 pub async fn finish(scope: &Scope<'_>) -> Result<()> {
     let record = scope.record;
     let _alone = record.saving.lock().await;
@@ -215,8 +214,7 @@ pub async fn finish(scope: &Scope<'_>) -> Result<()> {
     }
 }
 
-/// In a dry run: what would be made of the record itself. A new object has another UID when it is really
-/// made.
+/// In a dry run: whether the record itself would change. The UID of a new object is not known yet.
 async fn foreseen(scope: &Scope<'_>) -> Result<()> {
     let record = scope.record;
     let makes = record.changes().iter().any(|c| c.what == What::Create);
@@ -264,7 +262,7 @@ async fn save(scope: &Scope<'_>) -> Result<()> {
     Ok(())
 }
 
-/// When nothing of ours is left that it could name; the namespace names its install itself.
+/// Removes the record if nothing else of ours is left. The namespace has its own label.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let ours = |entry: &Entry| entry.origin == Origin::Created && entry.key.kind != "Namespace";
     let object = scope.record.object(scope.namespace)?;

@@ -1,4 +1,4 @@
-//! What a run tells of a cluster at its end: what it changed, removed, and left alone.
+//! What a run reports about a cluster at its end: what it changed, removed and left.
 
 use super::{Key, Record};
 use crate::k8s::change::Change;
@@ -6,7 +6,7 @@ use crate::progress::ObjectId;
 use crate::visible;
 
 impl Record {
-    /// What was made of an object, or would be. Two writes of one are told as one.
+    /// Adds a change, made or planned. Two writes to the same object are one change.
     pub fn tell(&self, mut change: Change) {
         let mut state = self.state();
         if let Some(told) = state.changes.iter().position(|t| t.object == change.object) {
@@ -25,7 +25,7 @@ impl Record {
         !state.removed.is_empty() || state.changes.iter().any(|change| change.what.is_write())
     }
 
-    /// All of it, as it was told; what was removed, unless it was made again.
+    /// All changes in their order, and removed objects that were not recreated.
     pub fn changes(&self) -> Vec<Change> {
         let state = self.state();
         let is_told = |gone: &Change| state.changes.iter().any(|c| c.object == gone.object);
@@ -33,20 +33,20 @@ impl Record {
         state.changes.iter().chain(removed).cloned().collect()
     }
 
-    /// What was removed, in its order.
+    /// All removed objects in their order.
     pub fn all_removed(&self) -> Vec<ObjectId> {
         let state = self.state();
         state.removed.iter().map(|c| c.object.clone()).collect()
     }
 
-    /// Objects of others that an install changed on the user's word, and which fields of them.
+    /// Foreign objects that an install changed with the user's consent, with their fields.
     pub fn all_forced(&self) -> Vec<(Key, Vec<String>)> {
         let state = self.state();
         let forced = state.objects.values().filter(|e| !e.forced.is_empty());
         forced.map(|e| (e.key.clone(), e.forced.clone())).collect()
     }
 
-    /// What the record names and this run left alone for it, in sentences.
+    /// Messages about objects in the record that this run left, because they may not be ours.
     pub fn doubts(&self) -> Vec<String> {
         let state = self.state();
         let mut doubts = Vec::new();

@@ -1,6 +1,6 @@
-//! `prometheus.yml` of the federating Prometheus as types, so that a name or an address can never
-//! break it, and read back before it is written: an empty target passes every check of Prometheus'
-//! own, and makes it scrape itself under the other cluster's name.
+//! `prometheus.yml` of the federating Prometheus as types, so that a name or an address can never break it. It is
+//! parsed again before it is written: Prometheus accepts an empty target, and then scrapes itself under the name of
+//! the other cluster.
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -11,11 +11,11 @@ use crate::manifests;
 use crate::mesh::ClusterName;
 
 const JOB: &str = "federate-";
-/// What is taken from each cluster: the job in which ztunnels, waypoints and istiod are.
+/// The job that is federated: that of ztunnels, waypoints and istiod.
 const MATCH: &str = r#"{job="kubernetes-pods"}"#;
 
-// What one cluster may send at most, so that no remote can fill home's Prometheus. How they were chosen
-// is in manifests/README.md.
+// Limits for what one cluster may send, so that no remote can fill home's Prometheus. manifests/README.md tells how
+// they were chosen.
 const SAMPLES: u32 = 180_000;
 const BODY: &str = "320MB";
 const LABELS: u32 = 128;
@@ -32,7 +32,7 @@ pub struct PrometheusConfig {
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Global {
-    /// Kiali offers no duration shorter than twice this, so it is the interval of the federation.
+    /// Kiali offers no duration below twice this value, so it is the interval of the federation.
     scrape_interval: String,
 }
 
@@ -41,9 +41,9 @@ struct Global {
 struct ScrapeConfig {
     job_name: String,
     honor_labels: bool,
-    /// `/federate` sends timestamps; without this a vanished series would stay five minutes more.
+    /// `/federate` sends timestamps. Without this setting, a series that is gone would stay for five minutes.
     track_timestamps_staleness: bool,
-    /// A remote that answers with a redirect would choose what is asked in home's network.
+    /// A redirect would let a remote choose what is requested in home's network.
     follow_redirects: bool,
     sample_limit: u32,
     body_size_limit: String,
@@ -88,7 +88,7 @@ pub fn job(cluster: &ClusterName) -> String {
     format!("{JOB}{cluster}")
 }
 
-/// Where a configuration scrapes which cluster, whoever wrote it.
+/// The scrape target of each cluster in a configuration, whoever wrote it.
 pub fn targets(text: &str) -> Vec<ScrapeTarget> {
     let config: Value = manifests::from_yaml(text).unwrap_or_default();
     let jobs = config["scrape_configs"].as_array().into_iter().flatten();
@@ -120,7 +120,7 @@ impl PrometheusConfig {
         }
     }
 
-    /// The text for the ConfigMap, read back and checked.
+    /// The text for the ConfigMap, parsed again and checked.
     pub fn render(&self) -> Result<String> {
         let text = manifests::to_yaml(self)?;
         let back: PrometheusConfig = manifests::from_yaml(&text)?;
@@ -183,7 +183,7 @@ fn scrape(target: &ScrapeTarget) -> ScrapeConfig {
                 cluster: cluster.clone(),
             },
         }],
-        // With honor_labels a series that carries `cluster` already would keep it.
+        // With honor_labels, a series would keep a `cluster` label of its own.
         metric_relabel_configs: vec![Relabel {
             target_label: "cluster".into(),
             replacement: cluster,

@@ -1,4 +1,4 @@
-//! The federating Prometheus' HTTP API, through a port-forward: what `install` and `verify` ask of it.
+//! The HTTP API of the federating Prometheus, through a port-forward, for `install` and `verify`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use crate::k8s::forward::{Connection, Target, get_json};
 use crate::k8s::{Scope, pods};
 use crate::visible;
 
-/// For one answer.
+/// Time limit of one request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The federating Prometheus' pod.
+/// The pod of the federating Prometheus.
 pub struct Federation<'a> {
     home: &'a Scope<'a>,
     target: Target,
@@ -51,14 +51,14 @@ struct Vector {
     result: Vec<Sample>,
 }
 
-/// Of the queries here it is no other.
+/// The only result type of the queries here.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum ResultType {
     Vector,
 }
 
-/// One series now.
+/// The current value of a series.
 #[derive(Deserialize)]
 pub struct Sample {
     pub metric: BTreeMap<String, String>,
@@ -66,7 +66,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// None: no number that a counter can have.
+    /// None if a counter cannot have this value.
     pub fn count(&self) -> Option<f64> {
         let value = self.value.1.parse::<f64>().ok()?;
         (value.is_finite() && value >= 0.0).then_some(value)
@@ -74,14 +74,14 @@ impl Sample {
 }
 
 impl ActiveTarget {
-    /// What it scrapes, without what is asked for there.
+    /// The URL that is scraped, without its query.
     pub fn url(&self) -> Cow<'_, str> {
         let url = self.scrape_url.split('?').next().unwrap_or_default();
         visible::short(url, visible::SAID)
     }
 
-    /// Why its last scrape failed; Go's client begins with the address, encoded. It may quote what it
-    /// got, which somebody else wrote.
+    /// The error of the last scrape, without the encoded address with which Go's client begins. It may quote the
+    /// response, which somebody else wrote.
     pub fn error(&self) -> Cow<'_, str> {
         let why = self.last_error.split_once("\": ");
         let why = why.map_or(self.last_error.as_str(), |(_, cause)| cause);
@@ -101,7 +101,7 @@ impl<'a> Federation<'a> {
         Ok(Federation { home, target })
     }
 
-    /// All questions together get `patience`.
+    /// `patience` limits all queries together.
     pub async fn connect(&self, patience: Duration) -> Result<Connection> {
         Connection::open(self.home, &self.target, patience).await
     }
@@ -110,7 +110,7 @@ impl<'a> Federation<'a> {
         targets(&mut self.connect(PATIENCE).await?).await
     }
 
-    /// An instant query whose result has one number for each cluster.
+    /// An instant query with one number for each cluster.
     pub async fn by_cluster(&self, query: &str) -> Result<BTreeMap<String, f64>> {
         let number = |mut sample: Sample| {
             let count = sample.count()?;
@@ -135,7 +135,7 @@ impl<'a> Federation<'a> {
     }
 }
 
-/// What it scrapes, over a connection to its API.
+/// The scrape targets, over a connection to the API.
 pub async fn targets(connection: &mut Connection) -> Result<Vec<ActiveTarget>> {
     let answer: Answer<ActiveTargets> = connection.get("/api/v1/targets?state=active").await?;
     Ok(answer.data.active_targets)

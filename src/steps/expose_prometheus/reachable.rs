@@ -87,7 +87,7 @@ async fn own_target(scope: &Scope<'_>, applied: &[Applied]) -> Result<ScrapeTarg
     Ok(target)
 }
 
-/// The Gateway, waited for until it and its route are in force.
+/// Waits until the Gateway and its route are accepted and programmed.
 async fn served(scope: &Scope<'_>, applied: &[Applied], advice: &str) -> Result<Gateway> {
     let gateway = apply::of_kind(applied, "Gateway")?;
     let route = apply::of_kind(applied, "HTTPRoute")?;
@@ -112,13 +112,13 @@ async fn served(scope: &Scope<'_>, applied: &[Applied], advice: &str) -> Result<
     };
     let (gateway, _) = tokio::select! {
         ready = ready => ready?,
-        // The Gateway itself would only say that it has no address.
+        // The status of the Gateway would only say that it has no address.
         broken = pods::until_failed(scope, server, PODS) => return Err(broken),
     };
     gateway.context("a ready Gateway is there")
 }
 
-/// The target as far as a dry run can know it.
+/// The scrape target, as far as a dry run can know it.
 async fn foreseen(scope: &Scope<'_>) -> Result<ScrapeTarget> {
     pods::foreseen(scope, &deployment_id()).await?;
     let known = target(scope, scope.choices.allow_loopback).await?;
@@ -126,7 +126,7 @@ async fn foreseen(scope: &Scope<'_>) -> Result<ScrapeTarget> {
     Ok(known.unwrap_or_else(unknown))
 }
 
-/// Until the Gateway is ready; one that nobody looks at will not become so.
+/// Waits until the Gateway is ready. Fails if no istiod watches it, because then it never will be.
 async fn looked_at(scope: &Scope<'_>, gateway: Wait<'_, Gateway>) -> Result<Option<Gateway>> {
     let begun = scope.cluster.server_time();
     let health = |gateway: Option<&Gateway>| {
@@ -146,7 +146,7 @@ async fn looked_at(scope: &Scope<'_>, gateway: Wait<'_, Gateway>) -> Result<Opti
     })
 }
 
-/// What a cluster says of itself is scraped from home, where it must mean that cluster.
+/// Fails if home would not reach this cluster by the address that the cluster reports.
 pub fn usable(
     scope: &Scope<'_>,
     host: &str,
@@ -168,7 +168,7 @@ pub fn usable(
 fn useless(home: bool, host: &str, service: Option<&Service>, loopback: bool) -> Option<String> {
     let why = unreachable_reason_of_load_balancer(host).filter(|why| match why {
         UnreachableReason::Loopback => !loopback,
-        // Home's own names are read on home.
+        // Home resolves its own names.
         UnreachableReason::InCluster | UnreachableReason::ShortName => !home,
         UnreachableReason::Unroutable
         | UnreachableReason::Metadata
@@ -188,7 +188,7 @@ fn useless(home: bool, host: &str, service: Option<&Service>, loopback: bool) ->
     }
 }
 
-/// For a Gateway whose address is of no use on home.
+/// The fix for a Gateway address that home cannot use.
 fn way_out(cluster: &Cluster) -> String {
     format!(
         "name an address that pods of home reach: --prometheus{} HOST:PORT; or give the Gateway's Service a load balancer: \
@@ -197,22 +197,22 @@ fn way_out(cluster: &Cluster) -> String {
     )
 }
 
-/// The Gateway's own, with an address. istiod knows Services of one name in all clusters as one: as long
-/// as this cluster's has no address, the Gateway's status may show that of another cluster's.
+/// Waits until the Gateway's own Service has an address. istiod merges Services with the same name in all clusters:
+/// until this Service has an address, the Gateway's status may show the address of another cluster.
 async fn own_service(scope: &Scope<'_>, gateway: Outcome, advice: &str) -> Result<Option<Service>> {
     let own = Wait {
         advice,
         ..Wait::for_object(services(scope), service_id())
     };
     let health = |service: Option<&Service>| match service {
-        // One of somebody else may lead to any Service.
+        // A foreign Gateway may use any Service.
         None if gateway == Outcome::Reused => Health::Ready,
         service => health::load_balancer(service),
     };
     wait::until(scope, own, health).await
 }
 
-/// What usually lacks when a Gateway stays without an address.
+/// The usual reason why a Gateway gets no address.
 fn advice(scope: &Scope<'_>) -> String {
     format!(
         "Service {ISTIO_NAMESPACE}/{GATEWAY}-istio of type LoadBalancer got no address: this cluster usually lacks a load \

@@ -1,5 +1,5 @@
-//! Kiali's own API, asked through a port-forward. `/healthz` and "accessible" in its configuration
-//! say yes to everything; these three answers are what proves that it sees a cluster.
+//! Kiali's own API, through a port-forward. `/healthz` and "accessible" in its configuration are always true; only
+//! these three responses prove that Kiali sees a cluster.
 
 use std::time::Duration;
 
@@ -30,9 +30,9 @@ struct ExternalService {
     name: String,
 }
 
-/// What Kiali says of a component that is well.
+/// The status of a healthy component.
 const HEALTHY: &str = "Healthy";
-/// Those that are no control plane, though some of them are called core too.
+/// Components that are not a control plane, although some of them are called core too.
 const BESIDE: [&str; 6] = [
     "prometheus",
     "grafana",
@@ -67,8 +67,8 @@ struct Namespace {
     cluster: String,
 }
 
-/// What keeps Kiali from seeing these clusters, in words; None when it sees them all. Only the first
-/// of it: the others follow from it, and a remote that hangs makes Kiali hang.
+/// The first reason why Kiali does not see these clusters; None if it sees them all. Other reasons follow from the
+/// first, and a remote that hangs makes Kiali hang.
 pub async fn blind_spot(
     scope: &Scope<'_>,
     target: &Target,
@@ -102,7 +102,7 @@ async fn look(
     Ok(ailing(&istio.context("its /api/istio/status")?, clusters))
 }
 
-/// Those of these clusters that Kiali still names, in words.
+/// A message about those of these clusters that Kiali still names; None if it names none.
 pub async fn still_named(
     scope: &Scope<'_>,
     target: &Target,
@@ -129,7 +129,7 @@ fn path(path: &str) -> String {
     format!("{WEB_ROOT}{path}")
 }
 
-/// Kiali names a cluster only while the cluster's API server answers it.
+/// Kiali names a cluster only while the API server of that cluster answers.
 fn unreachable(status: &Status, clusters: &[ClusterName]) -> Option<String> {
     list(
         "it cannot reach",
@@ -145,7 +145,7 @@ fn without_namespaces(namespaces: &[Namespace], clusters: &[ClusterName]) -> Opt
     )
 }
 
-/// The first control plane that Kiali knows and does not find healthy, or does not know.
+/// The first control plane that Kiali does not know or does not find healthy.
 fn ailing(components: &[Component], clusters: &[ClusterName]) -> Option<String> {
     clusters.iter().find_map(|cluster| {
         let mut istiods = components.iter().filter(|c| c.is_istiod_of(cluster)).peekable();

@@ -1,4 +1,4 @@
-//! Operators and a kind of somebody else's: whether they serve as they are.
+//! Foreign operators and a foreign CRD: whether they can be used unchanged.
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -15,11 +15,11 @@ use crate::mesh::pages;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
-/// What every operator of the published chart carries, wherever it is.
+/// The label of every operator from the published chart.
 const LABEL: &str = "app.kubernetes.io/name=kiali-operator";
 const KNOWN: &str = "v2.";
 
-/// A kind of somebody else may be of any form, newer or older, as long as our CRs can be of it.
+/// Fails unless a foreign CRD, newer or older, accepts our CRs.
 pub fn serves(scope: &Scope<'_>, live: &Value) -> Result<()> {
     let Some(cause) = not_served(live)? else {
         return Ok(());
@@ -32,7 +32,7 @@ pub fn serves(scope: &Scope<'_>, live: &Value) -> Result<()> {
     Err(Problem::new(Exit::Conflict, cause).fix(serve(scope)).into())
 }
 
-/// What to do then.
+/// The fix.
 pub fn serve(scope: &Scope<'_>) -> String {
     format!(
         "have its owner serve v1alpha1 with a spec that is an object: {} get crd {CRD} -o yaml",
@@ -40,7 +40,7 @@ pub fn serve(scope: &Scope<'_>) -> String {
     )
 }
 
-/// Why a kind of somebody else is of no use.
+/// Why a foreign CRD cannot be used.
 pub fn not_served(live: &Value) -> Result<Option<String>> {
     let ours = crd()?;
     let versions = live["spec"]["versions"].as_array().into_iter().flatten();
@@ -61,7 +61,7 @@ pub fn not_served(live: &Value) -> Result<Option<String>> {
     Ok((!is_object).then(cause))
 }
 
-/// An operator that is not ours.
+/// A foreign operator, if there is one.
 pub async fn foreign(scope: &Scope<'_>) -> Result<Option<Deployment>> {
     let api = Api::<Deployment>::all(scope.cluster.client.clone());
     let list = ListParams::default().labels(LABEL);
@@ -93,7 +93,7 @@ pub fn adopt(scope: &Scope<'_>, operator: &Deployment) -> Result<String> {
     Ok(format!("{id} was there before, reused"))
 }
 
-/// Only one of a version whose CR is the one we write serves.
+/// Why a foreign operator cannot be used: only one version is known to support our CR.
 pub fn unusable(operator: &Deployment) -> Option<String> {
     let version = version(operator);
     let known = version.is_some_and(|version| version.starts_with(KNOWN));
@@ -103,7 +103,7 @@ pub fn unusable(operator: &Deployment) -> Option<String> {
     (!known).then(cause)
 }
 
-/// What to do with one that does not.
+/// The fix for an unsupported operator.
 pub fn bring(scope: &Scope<'_>, id: &ObjectId) -> String {
     let namespace = id.namespace.as_deref().unwrap_or_default();
     format!(
@@ -114,7 +114,7 @@ pub fn bring(scope: &Scope<'_>, id: &ObjectId) -> String {
     )
 }
 
-/// The operator itself reads this label of its pod.
+/// The operator itself reads this label from its pod.
 fn version(operator: &Deployment) -> Option<&str> {
     let template = &operator.spec.template;
     let labels = template.metadata.as_ref()?.labels.as_ref()?;

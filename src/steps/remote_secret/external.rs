@@ -1,12 +1,11 @@
-//! The remote secret where its kubeconfigs come from a store of the user's own.
+//! The remote secret with kubeconfigs from a secret store of the user.
 
 use serde_json::{Value, json};
 
 use super::{LABEL, NAME};
 use crate::mesh::ClusterName;
 
-/// The same Secret, made by the External Secrets operator from what a store of the user's own has under
-/// the same names.
+/// The same Secret, created by the External Secrets operator from entries with the same names in a store of the user.
 pub fn external(namespace: &str, remotes: &[ClusterName], store: &str) -> Value {
     let data = remotes
         .iter()

@@ -1,4 +1,4 @@
-//! A remote that leaves: its kubeconfig goes out of the Secret, those of the others stay as they are.
+//! Removes the kubeconfig of a remote from the Secret and leaves the others unchanged.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
 use crate::shell::quoted;
 
-/// The remotes that Kiali is given, whoever wrote them there.
+/// The remotes in the Secret, whoever wrote them there.
 pub async fn given(home: &Scope<'_>) -> Result<Vec<ClusterName>> {
     let live = live(home).await?.unwrap_or_default();
     let keys = live["data"].as_object().into_iter().flatten();
@@ -26,7 +26,7 @@ async fn live(home: &Scope<'_>) -> Result<Option<Value>> {
     read(home, &name, &kinds::id(&name)?).await
 }
 
-/// The Secret without these, written only when it holds one of them; None when there is none.
+/// Writes the Secret without these remotes if it has one of them. None if there is no Secret.
 pub async fn take_out(home: &Scope<'_>, leaving: &[ClusterName]) -> Result<Option<Applied>> {
     let Some(live) = live(home).await? else {
         home.progress.done("nothing to remove");
@@ -39,7 +39,7 @@ pub async fn take_out(home: &Scope<'_>, leaving: &[ClusterName]) -> Result<Optio
     let mut wanted = object(home.namespace, &[])?;
     wanted["data"] = Value::Object(kept.into_iter().collect());
     if out.is_empty() {
-        // A run that was cut short wrote it, and had no time to say so.
+        // An interrupted run wrote it but did not record that.
         let entry = home.record.entry(&wanted);
         let fields = ownership::owned_fields(&ownership::meta(&live));
         if home.record.is_ours(&live) && entry.is_some_and(|entry| entry.fields != fields) {
@@ -66,14 +66,14 @@ pub async fn take_out(home: &Scope<'_>, leaving: &[ClusterName]) -> Result<Optio
 async fn without(home: &Scope<'_>, wanted: &Value, live: &Value, out: &[String]) -> Result<Value> {
     let id = kinds::id(wanted)?;
     let mut labelled = labelled(wanted, &home.record.id);
-    // What was looked at is what is changed.
+    // Change only the version that was read.
     labelled["metadata"]["uid"] = live["metadata"]["uid"].clone();
     let written = match write(home, &labelled, Force::No).await? {
         Err(refusal) => return Err(conflict::refused(home, &id, &refusal)),
         Ok(written) => written,
     };
     home.record.created(wanted, &written);
-    // A key that another manager set too does not go with ours.
+    // A key that another manager also set stays.
     match out.iter().find(|key| written["data"].get(key).is_some()) {
         None => Ok(written),
         Some(key) => Err(held_by_another(home, key).into()),

@@ -1,5 +1,5 @@
-//! The proof of a remote before Kiali is given it: its kubeconfig is used as it is, and its server is
-//! reached from where Kiali will stand.
+//! Proves a remote before Kiali gets it: its kubeconfig works unchanged, and its server can be reached from a pod on
+//! home.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -22,8 +22,7 @@ use crate::visible;
 const PATIENCE: Duration = Duration::from_secs(10);
 const UNKNOWN: &str = "it names no CA, and the CAs of this machine do not know the certificate";
 
-/// Uses the very kubeconfig that will be mounted until it may list namespaces, which is the first
-/// thing Kiali does with it.
+/// Waits until the kubeconfig that will be mounted may list namespaces, which is the first request of Kiali.
 pub async fn prove(remote: &Scope<'_>, access: &RemoteAccess) -> Result<()> {
     if remote.choices.dry_run {
         return Ok(());
@@ -37,7 +36,7 @@ pub async fn prove(remote: &Scope<'_>, access: &RemoteAccess) -> Result<()> {
         );
         Problem::new(Exit::Unreachable, cause).fix(fix)
     };
-    // By the reader that will read it again, from the Secret.
+    // Parse it with the code that later reads it from the Secret.
     let kubeconfig = RemoteKubeconfig::read(text.as_bytes()).map_err(|fault| unusable(&fault))?;
     let unknown = Cell::new(false);
     let object = ObjectId::cluster_wide("Secret", NAME);
@@ -46,7 +45,7 @@ pub async fn prove(remote: &Scope<'_>, access: &RemoteAccess) -> Result<()> {
         unknown.set(matches!(answer, Err(Answer::Unknown(_))));
         match answer {
             Ok(()) => Health::Ready,
-            // A moment after the account, its token or its binding was made, the server may not know it yet.
+            // The server may not know a new account, token or binding yet.
             Err(Answer::Refused(cause) | Answer::Unknown(cause)) => Health::InProgress(cause),
             Err(Answer::Unusable(cause)) => Health::Failed(cause),
         }
@@ -57,8 +56,8 @@ pub async fn prove(remote: &Scope<'_>, access: &RemoteAccess) -> Result<()> {
     })
 }
 
-/// The cause and what helps. Nobody has seen the kubeconfig that Kiali would use, so its CA is told by
-/// where it comes from.
+/// The cause and the fix. The user has not seen the kubeconfig for Kiali, so the message tells where its CA comes
+/// from.
 fn told(access: &RemoteAccess, cause: &str) -> (String, String) {
     let ca = match &access.ca_flag {
         Some(flag) => format!("a CA of {flag}"),
@@ -83,7 +82,7 @@ fn told(access: &RemoteAccess, cause: &str) -> (String, String) {
     (told, fix)
 }
 
-/// The answer 401 to a token that the cluster itself has just made.
+/// The fix for a 401 response to a token that the cluster has just issued.
 fn not_known(access: &RemoteAccess) -> Problem {
     let (cluster, server, flag) = (&access.cluster, &access.server, &access.flag);
     let (cause, fix) = match access.named {
@@ -107,11 +106,11 @@ fn not_known(access: &RemoteAccess) -> Problem {
 }
 
 pub enum Answer {
-    /// The server is there and says no.
+    /// The server denies the request.
     Refused(String),
-    /// It knows no such token.
+    /// The server does not accept the token.
     Unknown(String),
-    /// No connection, or not the server that the CA vouches for.
+    /// No connection, or a certificate that the CA did not issue.
     Unusable(String),
 }
 
@@ -133,13 +132,13 @@ pub async fn answer(kubeconfig: &RemoteKubeconfig, patience: Duration) -> Result
             Some(401) => Err(Answer::Unknown(cause.text())),
             _ => Err(Answer::Refused(cause.text())),
         },
-        // What a user puts into a kubeconfig is no advice for one of Kiali's.
+        // Advice for a kubeconfig of the user does not fit the kubeconfig for Kiali.
         Err(cause) => Err(Answer::Unusable(cause.text().replace(NO_CA, UNKNOWN))),
     }
 }
 
-/// Reaches a remote's API server from the federating Prometheus' pod: where Kiali will stand. Any
-/// answer counts, because BusyBox' wget checks no certificate; that was proven before.
+/// Reaches the API server of a remote from the pod of the federating Prometheus, which is beside Kiali. Any response
+/// counts, because the wget of BusyBox checks no certificates; `prove` has checked the certificate.
 pub async fn reached_from_home(
     home: &Scope<'_>,
     pod: &str,
@@ -171,7 +170,7 @@ pub async fn reached_from_home(
     .into())
 }
 
-/// Whether wget's complaint is about an answer, not about the way to it.
+/// Whether the error of wget shows that the server answered.
 fn answered(stderr: &str) -> bool {
     let said = stderr.to_lowercase();
     let reply = [
