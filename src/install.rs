@@ -27,43 +27,8 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     let parts = all(taking_part.map(|c| run.unless_left_out(c, part(run, c)))).await?;
     let (home, remotes) = parts.split_first().context("home takes part")?;
     remember(run, home, remotes).await?;
-
-    let exposing = parts
-        .iter()
-        .map(|part| run.unless_left_out(part.cluster, metrics::ask(run, part)));
-    let opening = remotes
-        .iter()
-        .map(|part| run.unless_left_out(part.cluster, view::ask_remote(run, part)));
-    let (exposing, opening, kiali) =
-        tokio::try_join!(all(exposing), all(opening), view::ask_kiali(run, home),)?;
-
-    let ready = async {
-        let proven = opening
-            .iter()
-            .map(|remote| run.unless_left_out(remote.cluster, view::access(run, remote)));
-        tokio::try_join!(metrics::federate(run, home, &exposing), all(proven))
-    };
-    let settled = opening
-        .iter()
-        .map(|remote| run.unless_left_out(remote.cluster, view::settled(run, remote)));
-    let made = view::made(run, home, &kiali);
-    let (federated, given, cut_off) = match kiali.cr.outcome {
-        Outcome::Created => {
-            let given = async {
-                let (federated, accesses) = ready.await?;
-                anyhow::Ok((federated, view::give(run, home, accesses).await?))
-            };
-            let ((federated, given), cut_off, _) = tokio::try_join!(given, made, all(settled))?;
-            (federated, given, cut_off)
-        }
-        // Over a Kiali that exists already, the operator's run restores what it read at its start: a roll-out with
-        // new remotes in the middle of it would be lost.
-        _ => {
-            let ((federated, accesses), cut_off, _) = tokio::try_join!(ready, made, all(settled))?;
-            (federated, view::give(run, home, accesses).await?, cut_off)
-        }
-    };
-
+    let asked = ask(run, &parts, home, remotes).await?;
+    let (federated, given, cut_off) = hand_on(run, home, &asked).await?;
     tokio::try_join!(
         metrics::scraped(run, &parts, &federated),
         view::serving(run, home, given, cut_off),
@@ -74,6 +39,69 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     });
     all(recorded).await?;
     Ok(())
+}
+
+/// What was asked for in all clusters, and is being created there.
+struct Asked<'a> {
+    exposing: Vec<metrics::Exposing<'a>>,
+    opening: Vec<view::Opening<'a>>,
+    kiali: view::AskedKiali,
+}
+
+/// Applies everything that needs nothing else, in all clusters at once.
+async fn ask<'a>(
+    run: &Run<'a>,
+    parts: &[Part<'a>],
+    home: &Part<'a>,
+    remotes: &[Part<'a>],
+) -> Result<Asked<'a>> {
+    let exposing = parts
+        .iter()
+        .map(|part| run.unless_left_out(part.cluster, metrics::ask(run, part)));
+    let opening = remotes
+        .iter()
+        .map(|part| run.unless_left_out(part.cluster, view::ask_remote(run, part)));
+    let (exposing, opening, kiali) =
+        tokio::try_join!(all(exposing), all(opening), view::ask_kiali(run, home))?;
+    Ok(Asked {
+        exposing,
+        opening,
+        kiali,
+    })
+}
+
+/// Waits for what was asked for: home scrapes the clusters once each has an address, and Kiali gets its remotes once
+/// each is proven. Returns what was written for the metrics, what Kiali got, and whether it lacked rights for a while.
+async fn hand_on(
+    run: &Run<'_>,
+    home: &Part<'_>,
+    asked: &Asked<'_>,
+) -> Result<(String, view::Given, bool)> {
+    let ready = async {
+        let proven = asked
+            .opening
+            .iter()
+            .map(|remote| run.unless_left_out(remote.cluster, view::access(run, remote)));
+        tokio::try_join!(metrics::federate(run, home, &asked.exposing), all(proven))
+    };
+    let settled = asked
+        .opening
+        .iter()
+        .map(|remote| run.unless_left_out(remote.cluster, view::settled(run, remote)));
+    let made = view::made(run, home, &asked.kiali);
+    if asked.kiali.cr.outcome == Outcome::Created {
+        let given = async {
+            let (federated, accesses) = ready.await?;
+            anyhow::Ok((federated, view::give(run, home, accesses).await?))
+        };
+        let ((federated, given), cut_off, _) = tokio::try_join!(given, made, all(settled))?;
+        return Ok((federated, given, cut_off));
+    }
+    // Over a Kiali that exists already, the operator's run restores what it read at its start: a roll-out with new
+    // remotes in the middle of it would be lost.
+    let ((federated, accesses), cut_off, _) = tokio::try_join!(ready, made, all(settled))?;
+    let given = view::give(run, home, accesses).await?;
+    Ok((federated, given, cut_off))
 }
 
 /// The results of all clusters but those that were left out.
