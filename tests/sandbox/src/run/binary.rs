@@ -16,7 +16,8 @@ pub fn target() -> Result<PathBuf> {
     let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
     let target = exe.ancestors().skip(1).find(marked);
     // Cargo marks only a folder that it made itself.
-    let target = target.or_else(|| exe.ancestors().nth(3));
+    let profile = profile()?;
+    let target = target.or_else(|| profile.parent());
     let target = target.with_context(|| format!("{} is in no target folder", exe.display()))?;
     Ok(target.to_path_buf())
 }
