@@ -6,7 +6,6 @@ mod look;
 mod render;
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Result;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -16,16 +15,13 @@ use crate::deadline::Deadline;
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::k8s::lease::Lease;
-use crate::mesh::{Member, Members, Mesh};
+use crate::mesh::{Member, Members};
 use crate::options::Options;
 use crate::progress::{Events, Message};
 use crate::result::{CompletionsResult, Ended, ExplainResult, ImagesResult, ManResult};
 use crate::run::Run;
-use crate::session::{HomeRecord, Session};
+use crate::session::Session;
 use crate::{files, last_install, progress, ui};
-
-/// For one look at home's record by a command that also works without it.
-const RECALL: Duration = Duration::from_secs(10);
 
 pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
     let Cli {
@@ -141,17 +137,6 @@ where
     let result = work(events).await;
     let _ = screen.await;
     result
-}
-
-/// Opens the clusters with what home's record says of the last install.
-async fn last_install_on(
-    mesh: Mesh,
-    global: &Global,
-    patience: Duration,
-) -> Result<(Session, HomeRecord)> {
-    let (events, _quiet) = progress::channel();
-    let deadline = Deadline::after(patience.min(global.timeout));
-    Session::of_last_install(mesh, &global.namespace, deadline, &events).await
 }
 
 /// The clusters from the flags or the file, else those of the last install.

@@ -27,7 +27,7 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     let parts = all(taking_part.map(|c| run.unless_left_out(c, part(run, c)))).await?;
     let (home, remotes) = parts.split_first().context("home takes part")?;
     remember(run, home, remotes).await?;
-    let asked = ask(run, &parts, home, remotes).await?;
+    let asked = ask(run, home, remotes).await?;
     let (federated, given, cut_off) = hand_on(run, home, &asked).await?;
     tokio::try_join!(
         metrics::scraped(run, &parts, &federated),
@@ -49,14 +49,9 @@ struct Asked<'a> {
 }
 
 /// Applies everything that needs nothing else, in all clusters at once.
-async fn ask<'a>(
-    run: &Run<'a>,
-    parts: &[Part<'a>],
-    home: &Part<'a>,
-    remotes: &[Part<'a>],
-) -> Result<Asked<'a>> {
-    let exposing = parts
-        .iter()
+async fn ask<'a>(run: &Run<'a>, home: &Part<'a>, remotes: &[Part<'a>]) -> Result<Asked<'a>> {
+    let exposing = std::iter::once(home)
+        .chain(remotes)
         .map(|part| run.unless_left_out(part.cluster, metrics::ask(run, part)));
     let opening = remotes
         .iter()

@@ -40,7 +40,7 @@ use crate::progress::Progress;
 pub const FIELD_MANAGER: &str = "ambikiali";
 
 /// Parameters for a patch that is not an apply.
-pub fn as_ourselves() -> PatchParams {
+fn as_ourselves() -> PatchParams {
     PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
         ..PatchParams::default()

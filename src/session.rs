@@ -117,8 +117,7 @@ impl Session {
     }
 
     fn choose(&mut self, found: Option<Health>, asked: &Asked) -> Result<Vec<String>, Problem> {
-        let last = self.records[0].stored_options();
-        let before = last.clone().unwrap_or_default();
+        let before = self.options.clone();
         if !before.is_known() {
             let cause = format!(
                 "{}: a newer version of ambikiali ran the last install, and this version does not know its options",
@@ -132,7 +131,7 @@ impl Session {
         self.check_source(&before, asked)?;
         let options = before.with(asked);
         let mut said = Vec::new();
-        if last.is_some() {
+        if self.records[0].stored_options().is_some() {
             let changes = before.changes(&options).into_iter();
             said.extend(
                 changes.map(|change| format!("option changed since the last install: {change}")),

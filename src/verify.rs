@@ -70,6 +70,7 @@ impl Finding {
 pub async fn verify(run: &Run<'_>, expected: &[ClusterName], with_traffic: bool) -> Vec<Finding> {
     let home = run.on(Step::AggregateMetrics, &run.mesh.home);
     let federation = Federation::find(&home).await;
+    // On the heap, like the steps of an install.
     let hops = Box::pin(hops(run, &home, &federation, expected));
     let skipped = |verdict, why| {
         let finding = Finding::with_verdict(Hop::Traffic, None, verdict, why);

@@ -1,23 +1,27 @@
 //! The commands that only look: `verify`, `status`, `version`, `dashboard`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{RECALL, last_install_on, members, noted, shown};
+use super::{members, noted, shown};
 use crate::cli::{self, Clusters, Global};
 use crate::dashboard::Dashboard;
+use crate::deadline::Deadline;
 use crate::guide::Step;
 use crate::interrupt::Work;
 use crate::k8s::{Choices, Scope};
-use crate::mesh::{self, Istiod, Members};
+use crate::mesh::{self, Istiod, Members, Mesh};
 use crate::result::{
     Cluster, DashboardResult, Ended, StatusResult, Unreachable, VerifyResult, VersionResult,
     Versions,
 };
-use crate::session::{self, Session};
+use crate::session::{self, HomeRecord, Session};
 use crate::verify::{self, Finding, Hop};
-use crate::{last_install, limit, out, status, ui, version};
+use crate::{last_install, limit, out, progress, status, ui, version};
+
+/// For one look at home's record by a command that also works without it.
+const RECALL: Duration = Duration::from_secs(10);
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
     let started = Instant::now();
@@ -149,4 +153,15 @@ async fn served(scope: &Scope<'_>, port: u16, no_open: bool) -> Result<Ended> {
         .serve(scope, |trouble| out::note(&trouble))
         .await?;
     Ok(DashboardResult {}.into())
+}
+
+/// Opens the clusters with what home's record says of the last install.
+async fn last_install_on(
+    mesh: Mesh,
+    global: &Global,
+    patience: Duration,
+) -> Result<(Session, HomeRecord)> {
+    let (events, _quiet) = progress::channel();
+    let deadline = Deadline::after(patience.min(global.timeout));
+    Session::of_last_install(mesh, &global.namespace, deadline, &events).await
 }

@@ -16,20 +16,20 @@ use crate::steps::{ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_p
 /// A cluster that will be scraped.
 pub struct Exposing<'a> {
     cluster: &'a Cluster,
-    prometheus: Server,
+    prometheus: Server<'a>,
 }
 
-enum Server {
+enum Server<'a> {
     /// Our own, with the objects of its Gateway.
     Own(Prometheus, Vec<Applied>),
-    SomebodyElses(Address),
+    SomebodyElses(&'a Address),
 }
 
 /// Applies a Prometheus and its Gateway, whose load balancer is created while the server starts.
 pub async fn ask<'a>(run: &Run<'a>, part: &Part<'a>) -> Result<Exposing<'a>> {
     let Part { cluster, before } = *part;
     if let Some(address) = &cluster.prometheus {
-        let prometheus = Server::SomebodyElses(address.clone());
+        let prometheus = Server::SomebodyElses(address);
         return Ok(Exposing {
             cluster,
             prometheus,

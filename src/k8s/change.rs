@@ -109,6 +109,12 @@ pub fn touched(scope: &Scope<'_>, object: &ObjectId, what: What, path: &str) {
     });
 }
 
+/// Records a write of an annotation that makes a controller look at the object again.
+pub fn annotated(scope: &Scope<'_>, object: &ObjectId, annotation: &str) {
+    let path = format!(".metadata.annotations['{annotation}']");
+    touched(scope, object, What::Change, &path);
+}
+
 /// The fields that differ.
 pub fn fields(before: &Value, after: &Value) -> Vec<Field> {
     let mut fields = Vec::new();

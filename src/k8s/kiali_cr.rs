@@ -9,23 +9,21 @@ use std::time::Duration;
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use kube::api::Patch;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub use made::{is_for_rights, lacking, missing, report_missing, with_missing};
 pub use removal::{describe_removal, objects_of_operator, remove};
 
 use super::apply::Applied;
-use super::change::{self, What};
+use super::change;
 use super::health::{self, Kiali, KialiFence};
-use super::request::change;
 use super::wait::{self, Wait};
-use super::{Scope, as_ourselves, kinds, pods};
+use super::{Scope, kinds, pods, write};
 use crate::progress::ObjectId;
 
 /// Between two runs of the operator, `Successful` of the first one shows for a few milliseconds.
 const QUIET: Duration = Duration::from_secs(1);
-const RECONCILE_ANNOTATION: &str = ".metadata.annotations['kiali.io/reconcile']";
+const RECONCILE: &str = "kiali.io/reconcile";
 const OPERATOR: &str = "kiali-operator";
 const OPERATOR_PODS: &str = "app.kubernetes.io/name=kiali-operator";
 
@@ -84,7 +82,7 @@ fn stuck(applied: &Applied, renewed: bool) -> Option<Kiali> {
 fn foreseen(scope: &Scope<'_>, name: &str, applied: &Applied, renewed: bool) {
     if stuck(applied, renewed).is_some() {
         let object = ObjectId::new("Kiali", scope.namespace, name);
-        change::touched(scope, &object, What::Change, RECONCILE_ANNOTATION);
+        change::annotated(scope, &object, RECONCILE);
     }
 }
 
@@ -105,13 +103,8 @@ fn is_due(before: &Kiali, now: Option<&Kiali>) -> bool {
 /// Triggers the operator at once. The cause of its failure may be fixed, and its own backoff grows to a quarter of
 /// an hour; or it may be unclear which change its last run covered.
 async fn trigger(scope: &Scope<'_>, name: &str, stuck: &Kiali) -> Result<Kiali> {
-    let any_new_value = &stuck.metadata.resource_version;
-    let patch = json!({"metadata": {"annotations": {"kiali.io/reconcile": any_new_value}}});
-    let params = as_ourselves();
     let object = ObjectId::new("Kiali", scope.namespace, name);
-    let (api, patch) = (api(scope), Patch::Merge(patch));
-    change::touched(scope, &object, What::Change, RECONCILE_ANNOTATION);
-    Ok(change(scope, &object, || api.patch(name, &params, &patch)).await??)
+    write::touch(scope, &api(scope), &object, RECONCILE, &stuck.metadata).await
 }
 
 fn api(scope: &Scope<'_>) -> Api<Kiali> {

@@ -21,7 +21,7 @@ use super::change::{self, What};
 use super::health::{self, Health};
 use super::request::{change, send, send_opt};
 use super::wait::{self, Wait};
-use super::{Scope, as_ourselves, ownership};
+use super::{Scope, as_ourselves, ownership, write};
 use crate::mesh::pages;
 use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
@@ -32,7 +32,6 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// How long an old ReplicaFailure is ignored after a retry.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-const RETRY_ANNOTATION: &str = ".metadata.annotations['ambikiali.dev/retry']";
 const RESTART_ANNOTATION: &str =
     ".spec.template.metadata.annotations['kubectl.kubernetes.io/restartedAt']";
 const CONFIG_ANNOTATION: &str =
@@ -131,18 +130,14 @@ fn all_newer(pods: &[Pod], config: &Value) -> bool {
 /// and the controller's own backoff grows to a quarter of an hour. The controller copies the annotation to the
 /// ReplicaSet, which is a change and triggers a sync.
 pub async fn retry_creation(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
-    change::touched(scope, object, What::Change, RETRY_ANNOTATION);
     if scope.choices.dry_run {
+        change::annotated(scope, object, write::RETRY);
         return Ok(());
     }
     let namespace = object.namespace.as_deref().unwrap_or_default();
     let api = Api::<Deployment>::namespaced(scope.cluster.client.clone(), namespace);
-    let params = as_ourselves();
     let live = send(scope, object, || api.get(&object.name)).await?;
-    let any_new_value = live.metadata.resource_version;
-    let patch = json!({"metadata": {"annotations": {"ambikiali.dev/retry": any_new_value}}});
-    let patch = Patch::Merge(patch);
-    change(scope, object, || api.patch(&object.name, &params, &patch)).await??;
+    write::touch(scope, &api, object, write::RETRY, &live.metadata).await?;
     // If the pods are still refused, the following wait reports it.
     let _ = wait::poll(scope, object, RETRY_TIMEOUT, async || {
         let live = send_opt(scope, object, || api.get(&object.name)).await;

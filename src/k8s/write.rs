@@ -1,12 +1,15 @@
 //! One object read or written. Before a write the run holds the Lease, and the record names the object.
 
 use anyhow::Result;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
 use kube::api::{Patch, PatchParams};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::ownership::labelled;
-use super::request::{RequestError, send, send_opt};
-use super::{FIELD_MANAGER, Scope, advice, as_ourselves, kinds, record, wait};
+use super::request::{RequestError, change, send, send_opt};
+use super::{FIELD_MANAGER, Scope, advice, as_ourselves, change, kinds, record, wait};
 use crate::progress::ObjectId;
 
 pub async fn read(scope: &Scope<'_>, object: &Value, id: &ObjectId) -> Result<Option<Value>> {
@@ -111,6 +114,28 @@ pub async fn merge(scope: &Scope<'_>, object: &Value, change: &Value) -> Result<
         Ok(written) => Ok(written),
         Err(refusal) => Err(advice::refused(scope, refusal).await),
     }
+}
+
+/// Annotation that makes a controller look at an object of ours again.
+pub const RETRY: &str = "ambikiali.dev/retry";
+
+/// Changes an annotation, so that a controller looks at the object again.
+pub async fn touch<K>(
+    scope: &Scope<'_>,
+    api: &Api<K>,
+    object: &ObjectId,
+    annotation: &str,
+    live: &ObjectMeta,
+) -> Result<K>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let any_new_value = &live.resource_version;
+    let patch = json!({"metadata": {"annotations": {annotation: any_new_value}}});
+    let (params, patch) = (as_ourselves(), Patch::Merge(patch));
+    change::annotated(scope, object, annotation);
+    let written = change(scope, object, || api.patch(&object.name, &params, &patch)).await?;
+    Ok(written?)
 }
 
 async fn send_merge(

@@ -38,18 +38,18 @@ pub fn written_kinds(marks: &[Mark; 2]) -> [Kinds; 2] {
 
 /// Objects of ours in both clusters that no record names.
 pub async fn lost(clusters: &Clusters) -> Vec<String> {
-    let (home, remote) = tokio::join!(
-        lost_in(clusters.home(), None),
-        lost_in(clusters.remote(), None)
-    );
-    [home, remote].concat()
+    search(clusters, [None, None]).await
 }
 
 /// Like `lost`, in these kinds of home and of the remote.
-pub async fn lost_among(clusters: &Clusters, [home, remote]: &[Kinds; 2]) -> Vec<String> {
+pub async fn lost_among(clusters: &Clusters, kinds: &[Kinds; 2]) -> Vec<String> {
+    search(clusters, kinds.each_ref().map(Some)).await
+}
+
+async fn search(clusters: &Clusters, [home, remote]: [Option<&Kinds>; 2]) -> Vec<String> {
     let (home, remote) = tokio::join!(
-        lost_in(clusters.home(), Some(home)),
-        lost_in(clusters.remote(), Some(remote))
+        lost_in(clusters.home(), home),
+        lost_in(clusters.remote(), remote)
     );
     [home, remote].concat()
 }

@@ -5,11 +5,11 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::Value;
 
-use super::{CONFIG_ANNOTATION, RETRY_ANNOTATION, all_newer, labelled};
+use super::{CONFIG_ANNOTATION, all_newer, labelled};
 use crate::k8s::apply::{Applied, Outcome};
 use crate::k8s::change::{self, What};
 use crate::k8s::request::send_opt;
-use crate::k8s::{Scope, health};
+use crate::k8s::{Scope, health, write};
 use crate::progress::ObjectId;
 
 /// For a Deployment whose pods were refused.
@@ -18,7 +18,7 @@ pub async fn foreseen(scope: &Scope<'_>, object: &ObjectId) -> Result<()> {
     let api = Api::<Deployment>::namespaced(scope.cluster.client.clone(), namespace);
     let live = send_opt(scope, object, || api.get(&object.name)).await?;
     if live.as_ref().and_then(health::refused).is_some() {
-        change::touched(scope, object, What::Change, RETRY_ANNOTATION);
+        change::annotated(scope, object, write::RETRY);
     }
     Ok(())
 }

@@ -4,28 +4,23 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Service;
-use kube::api::Patch;
-use serde_json::json;
 
 use super::{
-    GATEWAY, PODS, PORT, UNKNOWN, deployment_id, deployments, gateway_id, gateways, route_id,
-    routes, service_id, services, target,
+    GATEWAY, PODS, PORT, ScrapeTarget, UNKNOWN, deployment_id, deployments, gateway_id, gateways,
+    route_id, routes, service_id, services, target,
 };
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::apply::{self, Applied, Outcome};
-use crate::k8s::change::{self, What};
 use crate::k8s::health::{self, Gateway, Health};
-use crate::k8s::request::{change, send_opt};
+use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, as_ourselves, pods};
+use crate::k8s::{Scope, pods, write};
 use crate::mesh::{Cluster, UnreachableReason, unreachable_reason_of_load_balancer};
 use crate::problem::{self, Exit, Problem};
-use crate::steps::ScrapeTarget;
 
 /// After how long a Gateway without a Service is changed once more, so that istiod looks at it again.
 const FORGOTTEN: Duration = Duration::from_secs(15);
-const RETRY: &str = "ambikiali.dev/retry";
 
 /// Waits until the Gateway has an address that home can scrape.
 pub async fn reachable(scope: &Scope<'_>, applied: &[Applied]) -> Result<ScrapeTarget> {
@@ -62,12 +57,7 @@ async fn forgotten(scope: &Scope<'_>) -> Result<()> {
     let Some(gateway) = send_opt(scope, &id, || gateways.get(GATEWAY)).await? else {
         return Ok(());
     };
-    let any_new_value = gateway.metadata.resource_version;
-    let patch = json!({"metadata": {"annotations": {RETRY: any_new_value}}});
-    let (params, patch) = (as_ourselves(), Patch::Merge(patch));
-    let path = format!(".metadata.annotations['{RETRY}']");
-    change(scope, &id, || gateways.patch(GATEWAY, &params, &patch)).await??;
-    change::touched(scope, &id, What::Change, &path);
+    write::touch(scope, &gateways, &id, write::RETRY, &gateway.metadata).await?;
     Ok(())
 }
 
@@ -225,6 +215,7 @@ fn advice(scope: &Scope<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn an_address_that_only_its_own_cluster_knows_is_of_no_use() {
