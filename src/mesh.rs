@@ -14,7 +14,7 @@ mod name;
 pub mod pages;
 mod pem;
 mod plugin;
-mod proxy;
+pub mod proxy;
 mod remote_kubeconfig;
 mod request;
 pub mod retry;

@@ -9,8 +9,8 @@ use kube::core::response::StatusCause;
 use super::Scope;
 use super::advice::advice;
 use crate::deadline::Deadline;
-use crate::mesh::Cluster;
 use crate::mesh::retry::{Cause, Stop, persist};
+use crate::mesh::{Cluster, proxy};
 use crate::problem::{self, Exit, Problem};
 use crate::progress::ObjectId;
 
@@ -18,7 +18,8 @@ use crate::progress::ObjectId;
 #[derive(Debug)]
 pub struct RequestError {
     cluster: String,
-    server: String,
+    /// The server, and the proxy on the way to it.
+    route: String,
     kubectl: String,
     object: ObjectId,
     cause: Cause,
@@ -75,12 +76,9 @@ impl RequestError {
 
     pub fn text(&self) -> String {
         match &self.cause {
-            Cause::Api(_) => self.cause.text(),
-            Cause::Connection(cause) => format!("{} does not answer: {cause}", self.server),
-            Cause::Tls(cause) => format!("{}: {cause}", self.server),
-            Cause::TimedOut(_) => format!("{}: {}", self.server, self.cause.text()),
-            Cause::Stopped(Stop::TooLarge(_)) => format!("{}: {}", self.server, self.cause.text()),
-            Cause::Stopped(Stop::LeaseError(_)) => self.cause.text(),
+            Cause::Api(_) | Cause::Stopped(Stop::LeaseError(_)) => self.cause.text(),
+            Cause::Connection(_) => format!("{} does not answer: {}", self.route, self.cause),
+            _ => format!("{}: {}", self.route, self.cause),
         }
     }
 
@@ -98,6 +96,7 @@ impl RequestError {
             Cause::Api(status) if status.code == 401 => {
                 problem(Exit::Unreachable).fix(format!("{} auth whoami", self.kubectl))
             }
+            Cause::Proxy(_) => problem(Exit::Unreachable).fix(proxy::fix(&self.kubectl)),
             cause if cause.is_transient() => {
                 problem(Exit::Unreachable).fix(format!("{} get --raw /readyz", self.kubectl))
             }
@@ -152,7 +151,7 @@ where
         .await
         .map_err(|cause| RequestError {
             cluster: cluster.name.to_string(),
-            server: cluster.server.clone(),
+            route: cluster.transport.route(),
             kubectl: cluster.kubectl.clone(),
             object: object.clone(),
             cause,

@@ -11,7 +11,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::kubeconfig::Source;
 use super::revision::{LABEL, Revision, TAG, Tag, counting, revisions, within};
-use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, Prometheus};
+use super::{Cluster, ClusterName, Endpoint, Istiod, Known, Member, Prometheus, proxy};
 use crate::code::Code;
 use crate::deadline::Deadline;
 use crate::mesh::pages;
@@ -46,9 +46,8 @@ pub async fn join(source: &Source, member: &Member, istiod: Istiod) -> Result<Cl
         persist(deadline, || system(&client)),
         persist(deadline, || istiods(&client))
     );
-    let (system, istiods) = asked.map_err(|cause| {
-        unreachable(member, transport.server(), &cause).fix(format!("{kubectl} version"))
-    })?;
+    let (system, istiods) =
+        asked.map_err(|cause| unreachable(member, &transport.route(), &kubectl, &cause))?;
     let uid = system.metadata.uid.clone().unwrap_or_default();
     check_uid(member, &uid)?;
     let name = as_named(member, name(member, &kubectl, &istiods, istiod)?)?;
@@ -113,18 +112,19 @@ async fn istiods(client: &Client) -> kube::Result<Vec<Deployment>> {
     pages::list(&Api::<Deployment>::all(client.clone()), &list).await
 }
 
-fn unreachable(member: &Member, server: &str, cause: &Cause) -> Problem {
+fn unreachable(member: &Member, route: &str, kubectl: &str, cause: &Cause) -> Problem {
     let code = match cause.status().map(|status| status.code) {
         Some(401) => Code::CredentialsRefused,
         Some(403) => Code::RightsMissing,
         _ if matches!(cause, Cause::Tls(_)) => Code::TlsRefused,
         _ => Code::Unreachable,
     };
-    Problem::new(
-        Exit::Unreachable,
-        format!("context {} at {server}: {}", member.context, cause.text()),
-    )
-    .code(code)
+    let fix = match cause {
+        Cause::Proxy(_) => proxy::fix(kubectl),
+        _ => format!("{kubectl} version"),
+    };
+    let text = format!("context {} at {route}: {cause}", member.context);
+    Problem::new(Exit::Unreachable, text).code(code).fix(fix)
 }
 
 fn check_uid(member: &Member, uid: &str) -> Result<(), Problem> {

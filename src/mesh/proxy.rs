@@ -7,6 +7,56 @@ use std::net::IpAddr;
 use http::Uri;
 use http::uri::Scheme;
 use ipnet::IpNet;
+use tower::BoxError;
+
+use super::server::without_user;
+use crate::problem::root_cause;
+
+/// The connection failed at the proxy, before it reached the API server.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", refusal(.0))]
+pub struct ProxyError(#[source] pub BoxError);
+
+/// The errors of the proxy connectors have no public type, so their text tells them apart.
+fn refusal(error: &BoxError) -> String {
+    if error.source().is_some() {
+        let cause = root_cause(error.as_ref());
+        return format!("the connection to the proxy failed: {cause}");
+    }
+    match error.to_string().as_str() {
+        "tunnel error: proxy authorization required" => {
+            "the proxy requires a user and a password (407 Proxy Authentication Required)".into()
+        }
+        "tunnel error: unsuccessful" => "the proxy refuses to connect to it".into(),
+        "tunnel error: unexpected end of file" => "the proxy closed the connection".into(),
+        "SOCKS error: failed to create underlying connection" => {
+            "the connection to the proxy failed".into()
+        }
+        "SOCKS error: credentials not accepted" => {
+            "the proxy refuses the user and the password".into()
+        }
+        other => {
+            let cause = other
+                .split_once(" error: ")
+                .map_or(other, |(_, cause)| cause);
+            format!("the proxy cannot connect to it: {cause}")
+        }
+    }
+}
+
+/// A proxy as messages name it, without a password.
+pub fn shown(proxy: &Uri) -> String {
+    without_user(&proxy.to_string())
+        .trim_end_matches('/')
+        .into()
+}
+
+/// What to do about a `ProxyError`.
+pub fn fix(kubectl: &str) -> String {
+    format!(
+        "check proxy-url in the kubeconfig, or HTTPS_PROXY and NO_PROXY in the environment: {kubectl} version"
+    )
+}
 
 /// Parses `proxy-url` as kubectl does. The error never repeats the address, which may contain a password.
 pub fn own(url: &str) -> Result<Uri, String> {

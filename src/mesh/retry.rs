@@ -10,6 +10,7 @@ use kube::core::Status;
 use kube::core::response::StatusDetails;
 
 use super::pages::TooLong;
+use super::proxy::ProxyError;
 use super::{LeaseError, TooLarge, found};
 use crate::deadline::Deadline;
 use crate::problem::{is_tls, kube_text, no_answer};
@@ -18,13 +19,16 @@ use crate::problem::{is_tls, kube_text, no_answer};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a request failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum Cause {
     Api(Box<Status>),
+    /// The proxy on the way to the server failed, or refused to connect.
+    Proxy(#[source] kube::Error),
     /// The connection failed, or the response is not valid.
-    Connection(String),
-    /// The TLS handshake failed.
-    Tls(String),
+    Connection(#[source] kube::Error),
+    /// The TLS handshake with the server failed.
+    Tls(#[source] kube::Error),
     TimedOut(Duration),
     /// Stopped by our own limits.
     Stopped(Stop),
@@ -50,15 +54,16 @@ impl Cause {
         }
         match found::<LeaseError>(&error) {
             Some(refused) => Cause::Stopped(Stop::LeaseError(*refused)),
-            None if is_tls(&error) => Cause::Tls(kube_text(&error)),
-            None => Cause::Connection(kube_text(&error)),
+            None if found::<ProxyError>(&error).is_some() => Cause::Proxy(error),
+            None if is_tls(&error) => Cause::Tls(error),
+            None => Cause::Connection(error),
         }
     }
 
     pub fn status(&self) -> Option<&Status> {
         match self {
             Cause::Api(status) => Some(status),
-            Cause::Connection(_) | Cause::Tls(_) | Cause::TimedOut(_) | Cause::Stopped(_) => None,
+            _ => None,
         }
     }
 
@@ -70,7 +75,7 @@ impl Cause {
                 (is_busy && !is_schema_error(status)) || is_quota_race(status)
             }
             // A wait may outlast a wrong certificate; a single request is not retried, see `pauses`.
-            Cause::Connection(_) | Cause::Tls(_) | Cause::TimedOut(_) => true,
+            Cause::Proxy(_) | Cause::Connection(_) | Cause::Tls(_) | Cause::TimedOut(_) => true,
             Cause::Stopped(_) => false,
         }
     }
@@ -78,7 +83,11 @@ impl Cause {
     pub fn text(&self) -> String {
         match self {
             Cause::Api(status) => kube_text(&kube::Error::Api(status.clone())),
-            Cause::Connection(cause) | Cause::Tls(cause) => cause.clone(),
+            Cause::Proxy(error) => match found::<ProxyError>(error) {
+                Some(refusal) => refusal.to_string(),
+                None => kube_text(error),
+            },
+            Cause::Connection(error) | Cause::Tls(error) => kube_text(error),
             Cause::TimedOut(waited) => no_answer(*waited),
             Cause::Stopped(Stop::TooLarge(text)) => text.clone(),
             Cause::Stopped(Stop::LeaseError(refused)) => refused.to_string(),
@@ -91,7 +100,7 @@ impl Cause {
         match self {
             _ if !self.is_transient() => &[],
             Cause::Api(_) => &[200, 500, 1500, 3000, 5000],
-            Cause::Connection(_) => &[200, 500, 1500],
+            Cause::Proxy(_) | Cause::Connection(_) => &[200, 500, 1500],
             Cause::Tls(_) => &[],
             Cause::TimedOut(_) => &[200, 500],
             Cause::Stopped(_) => &[],
@@ -186,8 +195,10 @@ mod tests {
         let status = json!({"code": 409, "details": {"kind": "resourcequotas"}});
         let race = Cause::Api(serde_json::from_value(status).unwrap());
         assert_eq!(tries(&race), 6);
-        assert_eq!(tries(&Cause::Connection("reset".into())), 4);
-        assert_eq!(tries(&Cause::Tls("of another CA".into())), 1);
+        let error = || kube::Error::Service("reset".into());
+        assert_eq!(tries(&Cause::Proxy(error())), 4);
+        assert_eq!(tries(&Cause::Connection(error())), 4);
+        assert_eq!(tries(&Cause::Tls(error())), 1);
         assert_eq!(tries(&Cause::TimedOut(REQUEST_TIMEOUT)), 3);
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::auth::AuthClient;
 use super::bounded::{Bounded, Question};
 use super::lease_state::LeaseState;
+use super::proxy;
 use super::request::{Effect, PendingLog};
 use super::retry_after;
 use super::server::without_user;
@@ -34,6 +35,7 @@ pub struct Transport {
 
 struct Shared {
     server: String,
+    proxy: Option<String>,
     client: AuthClient,
     lease: Mutex<LeaseState>,
     state: Mutex<State>,
@@ -74,6 +76,7 @@ impl Transport {
         let namespace = config.default_namespace.clone();
         let shared = Shared {
             server: without_user(&url).trim_end_matches('/').into(),
+            proxy: config.proxy_url.as_ref().map(proxy::shown),
             client: AuthClient::open(config).await?,
             lease: Mutex::default(),
             state: Mutex::default(),
@@ -96,6 +99,14 @@ impl Transport {
 
     pub fn server(&self) -> &str {
         &self.shared.server
+    }
+
+    /// The server, and the proxy on the way to it, as errors name them.
+    pub fn route(&self) -> String {
+        match &self.shared.proxy {
+            Some(proxy) => format!("{} through proxy {proxy}", self.shared.server),
+            None => self.shared.server.clone(),
+        }
     }
 
     /// From now on, sends writes only while this Lease is held.

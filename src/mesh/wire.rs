@@ -13,8 +13,10 @@ use kube::{Client, Config};
 use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tower::util::MapErr;
 use tower::{BoxError, Service, ServiceBuilder};
 
+use super::proxy::ProxyError;
 use crate::problem;
 
 pub fn client(config: &Config, tls: ClientConfig) -> Result<Client, String> {
@@ -33,16 +35,23 @@ pub fn client(config: &Config, tls: ClientConfig) -> Result<Client, String> {
                 let (user, password) = login.split_once(':').unwrap_or((&login, ""));
                 socks = socks.with_auth(decoded(user), decoded(password));
             }
-            over(socks, config, tls)
+            over(MapErr::new(socks, proxy_error), config, tls)
         }
         // As in Go, the proxy's own certificate is verified with the same CA.
-        Some("https") => over(
-            tunnel(proxy, https(direct, config, tls.clone())?, login),
+        Some("https") => {
+            let tunnel = tunnel(proxy, https(direct, config, tls.clone())?, login);
+            over(MapErr::new(tunnel, proxy_error), config, tls)
+        }
+        _ => over(
+            MapErr::new(tunnel(proxy, direct, login), proxy_error),
             config,
             tls,
         ),
-        _ => over(tunnel(proxy, direct, login), config, tls),
     }
+}
+
+fn proxy_error(error: impl Into<BoxError>) -> ProxyError {
+    ProxyError(error.into())
 }
 
 fn tunnel<C>(proxy: Uri, connector: C, login: Option<String>) -> Tunnel<C> {

@@ -117,16 +117,89 @@ async fn case_01_the_kubeconfigs_own_proxy_is_used_for_localhost_too() {
         );
         assert!(proxy.asked() > 0, "{scheme}");
     }
-    // Another program on the proxy's port, or none, is reported.
-    let cluster = format!(
-        "{}, proxy-url: 'http://127.0.0.1:1'",
-        person.server("localhost")
-    );
-    let ended = person.check(&cluster, "token: good", &[]).await.exited(8);
-    says(
-        &ended,
-        "error[AK1001]: context one at https://localhost:PORT: ",
-    );
+}
+
+/// What a proxy on port `port` did is not blamed on the API server behind it.
+#[tokio::test]
+async fn a_proxy_that_refuses_or_fails_is_named() {
+    let person = Person::new().await;
+    let certificate = ["p256.crt", "p256.key"].map(|name| person.certificates.file(name));
+    let other = tempfile::tempdir().expect("a folder");
+    let known = few(other.path()).file("ca.crt");
+    let tls = acceptor(&certificate[0], &certificate[1], Vec::new());
+    let refuses = |answer: &'static str| Kind::Refuses(answer.as_bytes());
+    let login = Some("user:s3cret");
+    let rows = [
+        (
+            "http",
+            Proxy::start(Kind::Connect, None, login).await,
+            "the proxy requires a user and a password (407 Proxy Authentication Required)",
+        ),
+        (
+            "http",
+            Proxy::start(refuses("HTTP/1.1 403 Forbidden\r\n\r\n"), None, None).await,
+            "the proxy refuses to connect to it",
+        ),
+        (
+            "http",
+            Proxy::start(refuses("220 mail.example ESMTP\r\n"), None, None).await,
+            "the proxy refuses to connect to it",
+        ),
+        (
+            "http",
+            Proxy::start(refuses(""), None, None).await,
+            "the proxy closed the connection",
+        ),
+        (
+            "https",
+            Proxy::start(Kind::Connect, Some(tls), None).await,
+            "the connection to the proxy failed: its certificate is not signed by the CA in the kubeconfig, or has an RSA key shorter than 2048 bits",
+        ),
+        (
+            "https",
+            Proxy::start(refuses("HTTP/1.1 400 Bad Request\r\n\r\n"), None, None).await,
+            "the connection to the proxy failed: it does not speak TLS",
+        ),
+        (
+            "socks5",
+            Proxy::start(Kind::Socks, None, login).await,
+            "the proxy refuses the user and the password",
+        ),
+        (
+            "socks5",
+            Proxy::start(refuses("HTTP/1.1 400 Bad Request\r\n\r\n"), None, None).await,
+            "the proxy cannot connect to it: failed parsing server response",
+        ),
+    ];
+    for (scheme, proxy, cause) in rows {
+        let address = format!("127.0.0.1:{}", proxy.port);
+        let cluster = format!(
+            "{}, certificate-authority: {}, proxy-url: '{scheme}://user:wr0ng@{address}'",
+            person.server("localhost"),
+            known.display(),
+        );
+        let ended = person.check(&cluster, "token: good", &[]).await.exited(8);
+        let line = format!(
+            "error[AK1001]: context one at https://localhost:PORT through proxy {scheme}://{address}: {cause}\n  \
+             fix: check proxy-url in the kubeconfig, or HTTPS_PROXY and NO_PROXY in the environment: \
+             kubectl --kubeconfig 'ROOT/my files/kubeconfig.yaml' --context one version\n"
+        );
+        says(&ended, &line);
+        assert!(!ended.stderr.contains("wr0ng"), "{ended:#?}");
+        assert!(proxy.asked() > 0, "{scheme}");
+    }
+    for (scheme, cause) in [("http", ": Connection refused"), ("socks5", "")] {
+        let cluster = format!(
+            "{}, proxy-url: '{scheme}://127.0.0.1:1'",
+            person.server("localhost")
+        );
+        let ended = person.check(&cluster, "token: good", &[]).await.exited(8);
+        let line = format!(
+            "error[AK1001]: context one at https://localhost:PORT through proxy {scheme}://127.0.0.1:1: \
+             the connection to the proxy failed{cause}\n"
+        );
+        says(&ended, &line);
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ use tokio_rustls::TlsAcceptor;
 pub enum Kind {
     Connect,
     Socks,
+    /// Answers the first bytes that it reads with these, and closes the connection.
+    Refuses(&'static [u8]),
 }
 
 pub struct Proxy {
@@ -62,13 +64,18 @@ where
     let port = match kind {
         Kind::Connect => connect(&mut stream, login).await?,
         Kind::Socks => socks(&mut stream, login).await?,
+        Kind::Refuses(answer) => {
+            let _ = stream.read(&mut [0; 4096]).await?;
+            stream.write_all(answer).await?;
+            None
+        }
     };
     let Some(port) = port else {
         return Ok(());
     };
     let mut there = TcpStream::connect(("127.0.0.1", port)).await?;
     let answer: &[u8] = match kind {
-        Kind::Connect => b"HTTP/1.1 200 OK\r\n\r\n",
+        Kind::Connect | Kind::Refuses(_) => b"HTTP/1.1 200 OK\r\n\r\n",
         Kind::Socks => &[5, 0, 0, 1, 127, 0, 0, 1, 0, 0],
     };
     stream.write_all(answer).await?;
