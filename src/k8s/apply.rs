@@ -1,10 +1,12 @@
 //! Server-side apply: reads, compares, and writes only if something differs, so that a second install writes nothing.
 //! Foreign objects are not written and fields of other managers are not taken over, unless the user consents.
 
+mod admission;
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::additions::{self, Additions};
+use super::additions;
 use super::change::{self, What, tell};
 use super::conflict;
 use super::difference::{difference, stale_field};
@@ -69,7 +71,7 @@ impl Applied {
 pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Applied> {
     match claim(scope, object, before).await? {
         Claim::Created(live) => {
-            overruled(scope, object, &live, None)?;
+            admission::report(scope, object, &live, None)?;
             Ok(Applied::new(Outcome::Created, None, live))
         }
         Claim::Foreign(live) => adopt(scope, object, live).await,
@@ -120,7 +122,7 @@ async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
     let changed = applied.is_some();
     if let Some((written, note)) = applied {
         now = written;
-        notes.extend(drifted.then_some(note));
+        notes.extend(note.filter(|_| drifted));
     }
     let stored = match scope.choices.dry_run {
         true => live.clone(),
@@ -133,11 +135,12 @@ async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
         now = additions::take_out(scope, object, &stored, &now, added).await?;
     }
     if !changed && added.is_none() {
+        admission::report(scope, object, &live, None)?;
         keep(scope, object, &live)?;
         return Ok(Applied::new(Outcome::Unchanged, Some(live.clone()), live));
     }
     scope.record.created(object, &now);
-    overruled(scope, object, &now, added.as_ref())?;
+    admission::report(scope, object, &now, added.as_ref())?;
     // A change that a webhook reverts leaves the object as it was.
     let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
     let same = match scope.choices.dry_run {
@@ -155,12 +158,12 @@ async fn bring(scope: &Scope<'_>, object: &Value, live: Value) -> Result<Applied
     Ok(Applied::new(Outcome::Changed, Some(live), now))
 }
 
-/// Applies the manifest if the live object differs from it; None if it does not.
+/// Applies the manifest if the live object differs from it; None if it does not, or if writing would not help.
 async fn applied_again(
     scope: &Scope<'_>,
     object: &Value,
     live: &Value,
-) -> Result<Option<(Value, String)>> {
+) -> Result<Option<(Value, Option<String>)>> {
     let mut wanted = labelled(object, &scope.record.id);
     let Some(field) = lacking(&wanted, live) else {
         return Ok(None);
@@ -168,6 +171,9 @@ async fn applied_again(
     let id = kinds::id(object)?;
     // Change only the version that was read.
     wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
+    if admission::keeps(scope, &wanted, live).await? {
+        return Ok(None);
+    }
     let mut by = String::new();
     let written = match write(scope, &wanted, Force::No).await? {
         Err(refusal) if is_unbooked(live) || may_take(scope, live, &refusal) => {
@@ -177,8 +183,18 @@ async fn applied_again(
         Err(refusal) => return Err(conflict::refused(scope, &id, &refusal)),
         Ok(written) => written,
     };
-    let note = format!("{id} had been changed at {field}{by}; it is as it was");
+    let note = brought_back(&wanted, live, &written, field)
+        .map(|field| format!("{id} had been changed at {field}{by}; it is as it was"));
     Ok(Some((written, note)))
+}
+
+/// The field that a write brought back: the one that was lacking, or another one if admission keeps that.
+fn brought_back(wanted: &Value, live: &Value, written: &Value, field: String) -> Option<String> {
+    if lacking(wanted, written).as_ref() != Some(&field) {
+        return Some(field);
+    }
+    let changed = change::fields(live, written).into_iter().next();
+    changed.map(|field| field.path)
 }
 
 /// Whether an apply of our object would write nothing.
@@ -208,26 +224,6 @@ pub fn keep(scope: &Scope<'_>, object: &Value, live: &Value) -> Result<()> {
 /// would repeat its change.
 fn may_take(scope: &Scope<'_>, live: &Value, refusal: &RequestError) -> bool {
     scope.choices.force_conflicts || conflict::is_by_hand(live, refusal)
-}
-
-/// Reports fields that a webhook or policy changed. Writing again would not help.
-fn overruled(
-    scope: &Scope<'_>,
-    wanted: &Value,
-    written: &Value,
-    added: Option<&Additions>,
-) -> Result<()> {
-    let back = added.and_then(|added| added.still_in(written));
-    let told = match (difference(wanted, written), back) {
-        (Some(field), _) => format!("changes {field}"),
-        (None, Some(field)) => format!("adds {field}"),
-        (None, None) => return Ok(()),
-    };
-    let id = kinds::id(wanted)?;
-    scope.progress.note(format!(
-        "{id}: an admission policy or webhook of the cluster {told}; left so"
-    ));
-    Ok(())
 }
 
 /// Creates the object if it does not exist, else tells whose it is. Never changes an object.
