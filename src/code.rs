@@ -75,6 +75,7 @@ codes! {
     UnusablePrometheus = 1406,
     CrdVersionNotServed = 1407,
     Refused = 1408,
+    Overruled = 1409,
     SecondRemoteSecret = 1411,
     OptionOfRecord = 1412,
     KialiActsForAll = 1431,

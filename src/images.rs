@@ -62,6 +62,19 @@ impl Images {
         self.0[2] != KIALI
     }
 
+    /// Whether an operator that was configured with these images runs this one. By default, an operator of another version
+    /// uses another tag.
+    pub fn is_kiali(&self, image: &str) -> bool {
+        let (name, tag, digest) = parts(&self.0[2]);
+        let (its_name, its_tag, its_digest) = parts(image);
+        let same = match (self.own_kiali(), digest) {
+            (true, Some(_)) => digest == its_digest,
+            (true, None) => tag == its_tag && its_digest.is_none(),
+            (false, _) => its_digest.is_none(),
+        };
+        name == its_name && same
+    }
+
     /// Kiali's image as the Kiali CR takes it. The operator joins the parts to `name:version`, or to
     /// `name@digest:version` if `digest` is set.
     fn kiali(&self) -> Value {
@@ -84,6 +97,21 @@ mod tests {
     fn images(options: &[(&str, &str)]) -> Images {
         let asked = options.iter().map(|(k, v)| ((*k).into(), (*v).into()));
         Options::default().with(&asked.collect()).images()
+    }
+
+    #[test]
+    fn an_image_of_kiali_is_what_the_operator_was_told() {
+        let of = |image: &str| Images([String::new(), String::new(), image.into()]);
+        let (usual, own) = (Images::default(), of("mirror.example:5000/k/kiali:v1"));
+        let hash = "sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac";
+        let exact = of(&format!("mirror.example/k/kiali:v1@{hash}"));
+        assert!(usual.is_kiali(KIALI) && usual.is_kiali("quay.io/kiali/kiali:v2.30.0"));
+        assert!(!usual.is_kiali("evil.example/kiali/kiali:v2.29.0"));
+        assert!(!usual.is_kiali(&format!("quay.io/kiali/kiali@{hash}")));
+        assert!(own.is_kiali("mirror.example:5000/k/kiali:v1"));
+        assert!(!own.is_kiali("mirror.example:5000/k/kiali:v2") && !own.is_kiali(KIALI));
+        assert!(exact.is_kiali(&format!("mirror.example/k/kiali@{hash}")));
+        assert!(!exact.is_kiali("mirror.example/k/kiali:v1"));
     }
 
     #[test]

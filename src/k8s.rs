@@ -1,6 +1,6 @@
 //! Reads, writes, awaits and deletes Kubernetes objects.
 
-mod additions;
+pub mod additions;
 pub mod advice;
 pub mod apply;
 pub mod change;

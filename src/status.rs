@@ -8,10 +8,10 @@ use futures::future::join_all;
 
 use crate::guide::Step;
 use crate::images::Images;
-use crate::k8s::drift;
 use crate::k8s::health::Health;
 use crate::k8s::look::Component;
 use crate::k8s::record::{self, Key};
+use crate::k8s::{drift, pods};
 use crate::mesh::{Cluster, ClusterName};
 use crate::planned::{self, Place};
 use crate::progress::ObjectId;
@@ -38,12 +38,40 @@ pub struct Row {
 /// All components in the order of the guide, home first. Drifted objects follow their step.
 pub async fn status(run: &Run<'_>, home_record: HomeRecord) -> Vec<Row> {
     let (mut rows, drifts) = tokio::join!(components(run), drifts(run, home_record));
-    for drift in drifts {
+    let (notes, other) = tokio::join!(
+        join_all(rows.iter().map(|row| of_pods(run, row))),
+        other_image(run),
+    );
+    for (row, note) in rows.iter_mut().zip(notes) {
+        let both = row.component.note.take().into_iter().chain(note);
+        let both = both.collect::<Vec<_>>().join("; ");
+        row.component.note = (!both.is_empty()).then_some(both);
+    }
+    for drift in drifts.into_iter().chain(other) {
         let place = |row: &Row| row.cluster == drift.cluster && row.step <= drift.step;
         let after = rows.iter().rposition(place).map_or(0, |last| last + 1);
         rows.insert(after, drift);
     }
     rows
+}
+
+/// What admission changed in the pods of a Deployment that works.
+async fn of_pods(run: &Run<'_>, row: &Row) -> Option<String> {
+    let Component { object, health, .. } = &row.component;
+    if object.kind != "Deployment" || *health != Health::Ready {
+        return None;
+    }
+    let cluster = run.mesh.all().find(|cluster| cluster.name == row.cluster)?;
+    pods::admitted(&run.on(row.step, cluster), object).await
+}
+
+/// Whether Kiali runs another image than that of the last install.
+async fn other_image(run: &Run<'_>) -> Option<Row> {
+    let scope = run.on(Step::Kiali, &run.mesh.home);
+    let other = kiali::other_image(&scope).await?;
+    let object = ObjectId::new("Deployment", run.namespace, "kiali");
+    let component = Component::new(object, Health::Failed(other));
+    Some(row(&run.mesh.home, Step::Kiali, component, true))
 }
 
 /// The record of each cluster, and the objects that differ from it.

@@ -1,6 +1,7 @@
 //! The attacks of SECURITY.md and their outcomes.
 
 mod additions;
+mod admission;
 mod clear_text;
 mod escapes;
 mod forged_record;

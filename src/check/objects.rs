@@ -27,6 +27,8 @@ pub struct PlannedObject {
     pub live: Live,
     /// Why the server refuses the write, according to a dry run.
     pub refusal: Option<RequestError>,
+    /// The object that the server would store.
+    pub stored: Option<Value>,
 }
 
 pub enum Live {
@@ -76,7 +78,7 @@ async fn one(
     wanted: Value,
     mode: LookMode,
 ) -> Result<PlannedObject> {
-    let looked = |wanted, live, refusal| {
+    let looked = |wanted, live, (stored, refusal)| {
         let id = kinds::id(&wanted)?;
         Ok(PlannedObject {
             step,
@@ -84,27 +86,34 @@ async fn one(
             wanted,
             live,
             refusal,
+            stored,
         })
     };
-    if mode.first && mode.rehearse && would_be_created(scope, &wanted).await? {
-        return looked(wanted, Live::Absent, None);
+    if mode.first
+        && mode.rehearse
+        && let Some(new) = would_be_created(scope, &wanted).await?
+    {
+        return looked(wanted, Live::Absent, (Some(new), None));
     }
     let live = live(scope, &wanted).await?;
     let asks = mode.rehearse && would_be_written(scope, step, &wanted, &live);
-    let refusal = match asks {
+    let answer = match asks {
         // Conflicts with other field managers are judged when the object is written.
-        true => ask(scope, &labelled(&wanted, &scope.record.id), Force::Yes)
-            .await?
-            .err(),
+        true => Some(ask(scope, &labelled(&wanted, &scope.record.id), Force::Yes).await?),
         false => None,
     };
-    looked(wanted, live, refusal)
+    let answer = match answer {
+        Some(Ok(stored)) => (Some(stored), None),
+        Some(Err(refusal)) => (None, Some(refusal)),
+        None => (None, None),
+    };
+    looked(wanted, live, answer)
 }
 
-/// Whether the object does not exist and could be created.
-async fn would_be_created(scope: &Scope<'_>, wanted: &Value) -> Result<bool> {
+/// The object as it would be created; None if it exists or would be refused.
+async fn would_be_created(scope: &Scope<'_>, wanted: &Value) -> Result<Option<Value>> {
     let new = apply::only_new(scope, wanted);
-    Ok(ask(scope, &new, Force::No).await?.is_ok())
+    Ok(ask(scope, &new, Force::No).await?.ok())
 }
 
 async fn live(scope: &Scope<'_>, wanted: &Value) -> Result<Live> {

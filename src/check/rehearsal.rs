@@ -13,7 +13,7 @@ use super::objects::{Live, PlannedObject};
 use super::{AT_ONCE, Finding, taken};
 use crate::code::Code;
 use crate::k8s::request::{RequestError, send, send_opt};
-use crate::k8s::{FIELD_MANAGER, Scope, advice};
+use crate::k8s::{FIELD_MANAGER, Scope, additions, advice};
 use crate::progress::ObjectId;
 
 const ACCOUNT: &str = "/spec/template/spec/serviceAccountName";
@@ -30,6 +30,9 @@ pub async fn judge(
     for refusal in asked.iter().filter_map(|one| one.refusal.as_ref()) {
         findings.extend(refused(scope, refusal).await?);
     }
+    for one in &asked {
+        findings.extend(changed(scope, one).await?);
+    }
     // Every policy accepts a Deployment, but not its pods.
     let deployments = asked.into_iter().filter(|one| one.id.kind == "Deployment");
     let pods = deployments.map(|deployment| pod(scope, deployment, looked));
@@ -37,6 +40,21 @@ pub async fn judge(
     let refused = refused.try_collect::<Vec<_>>().await?;
     findings.extend(refused.into_iter().flatten());
     Ok(findings)
+}
+
+/// Fields of an object that admission changes, as it would be stored or as it is.
+async fn changed(scope: &Scope<'_>, one: &PlannedObject) -> Result<Option<Finding>> {
+    let live = match &one.live {
+        Live::There(live) if scope.record.is_ours(live) => Some(live),
+        Live::Absent => None,
+        // What others added to an object cannot be told from what admission adds to it.
+        Live::There(_) | Live::Unknown => return Ok(None),
+    };
+    let Some(now) = one.stored.as_ref().or(live) else {
+        return Ok(None);
+    };
+    let fields = additions::admitted(scope, &one.wanted, live, now).await?;
+    Ok(overruled(scope, one.id.clone(), "it", &fields))
 }
 
 /// Tries the first pod of a Deployment, as its ReplicaSet would create it: quotas, limits, pod security and most
@@ -63,9 +81,29 @@ async fn pod(
     };
     let object = ObjectId::new("Pod", &namespace, &name);
     match send(scope, &object, || api.create(&params, &wanted)).await {
-        Ok(_) => Ok(None),
+        Ok(pod) => {
+            let pod = serde_json::to_value(pod)?;
+            let fields = additions::changed_pod(&serde_json::to_value(&wanted)?, &pod);
+            Ok(overruled(scope, id, "its pod", &fields))
+        }
         Err(refusal) => judged(scope, id, refusal).await,
     }
+}
+
+/// The finding that admission changes an object or its pod.
+fn overruled(
+    scope: &Scope<'_>,
+    id: ObjectId,
+    what: &str,
+    fields: &[impl ToString],
+) -> Option<Finding> {
+    if fields.is_empty() {
+        return None;
+    }
+    let fields = additions::listed(fields);
+    let cause = format!("an admission policy or webhook of the cluster changes {what} at {fields}");
+    let finding = Finding::new(Code::Overruled, scope.cluster, id, cause);
+    Some(finding.kubectl(scope.cluster, "get mutatingwebhookconfigurations -o yaml"))
 }
 
 /// Whether the ServiceAccount of the pods exists. Without it, the server refuses every pod, so the default account is

@@ -2,6 +2,7 @@
 //! the manifest does not reveal them. So the live object is compared with the result of a fresh apply of the
 //! same manifest, which the API server returns in a dry run.
 
+mod admission;
 mod defaults;
 mod path;
 
@@ -14,6 +15,8 @@ use super::ownership::{self, labelled};
 use super::request::send;
 use super::write::{self, merge};
 use super::{FIELD_MANAGER, Scope, kinds};
+use crate::visible;
+pub use admission::{changed, changed_pod};
 pub use path::Path;
 use path::{differing, extras, merge_patch, reset};
 
@@ -30,13 +33,7 @@ pub struct Additions {
 impl Additions {
     /// The fields for a message: `.spec.a, .spec.b`.
     pub fn fields(&self) -> String {
-        let shown = self.paths.iter().take(SHOWN).map(ToString::to_string);
-        let more = if self.paths.len() > SHOWN {
-            ", …"
-        } else {
-            ""
-        };
-        format!("{}{more}", shown.collect::<Vec<_>>().join(", "))
+        listed(&self.paths)
     }
 
     /// Who added them according to managedFields: " by kubectl-edit at 2026-01-02T03:04:05Z".
@@ -76,6 +73,31 @@ impl Additions {
         }
         target
     }
+}
+
+/// Lists as many fields as a line holds.
+pub fn listed(fields: &[impl ToString]) -> String {
+    let shown = fields.iter().take(SHOWN).map(ToString::to_string);
+    let more = if fields.len() > SHOWN { ", …" } else { "" };
+    let all = shown.collect::<Vec<_>>().join(", ") + more;
+    visible::short(&all, visible::SAID).into_owned()
+}
+
+/// The decisive fields of `now` that admission changed, without those that somebody added to the object.
+pub async fn admitted(
+    scope: &Scope<'_>,
+    object: &Value,
+    live: Option<&Value>,
+    now: &Value,
+) -> Result<Vec<Path>> {
+    let mut paths = changed(object, now);
+    if !paths.is_empty()
+        && let Some(live) = live
+        && let Some(added) = find(scope, object, live, now).await?
+    {
+        paths.retain(|path| !added.paths.iter().any(|one| one.meets(path)));
+    }
+    Ok(paths)
 }
 
 /// Fields of `now` that a fresh apply would not have. `stored` is the object on the server, which differs from

@@ -59,6 +59,10 @@ async fn contents(scope: &Scope<'_>, manifest: &Value, live: &Value) -> Option<S
         let (by, fields) = (added.by(live), added.fields());
         return Some(format!("added{by}: {fields}"));
     }
+    let changed = additions::changed(manifest, live);
+    if !changed.is_empty() {
+        return Some(format!("changed at {}", additions::listed(&changed)));
+    }
     let field = difference(manifest, live)?;
     Some(format!("changed at {field}"))
 }

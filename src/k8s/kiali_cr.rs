@@ -64,10 +64,12 @@ pub async fn settled(
         ..Wait::for_object(operators(scope), operator_id(scope))
     };
     tokio::select! {
-        settled = wait::until(scope, wait, |kiali| fence.judge(kiali)) => settled.map(drop),
+        settled = wait::until(scope, wait, |kiali| fence.judge(kiali)) => settled.map(drop)?,
         // An operator that cannot start will never update the CR.
-        broken = pods::until_failed(scope, operator, OPERATOR_PODS) => Err(broken),
+        broken = pods::until_failed(scope, operator, OPERATOR_PODS) => return Err(broken),
     }
+    pods::tell_admitted(scope, &operator_id(scope)).await;
+    Ok(())
 }
 
 /// An existing CR that the operator will not reconcile again by itself.

@@ -1,5 +1,6 @@
 //! The pods of a Deployment: which one is ready, why one fails, its last log line, and commands in it.
 
+mod admitted;
 mod exec;
 mod foreseen;
 
@@ -12,6 +13,7 @@ use kube::Api;
 use kube::api::{ListParams, LogParams, Patch};
 use serde_json::{Value, json};
 
+pub use admitted::{admitted, tell_admitted};
 pub use exec::exec;
 pub use foreseen::foreseen;
 use foreseen::foreseen_with;
@@ -68,6 +70,18 @@ pub fn is_ready(pod: &Pod) -> bool {
 /// Waits until the Deployment is rolled out. Fails at once if its pods cannot be created or cannot start.
 pub async fn rolled_out(
     scope: &Scope<'_>,
+    wait: Wait<'_, Deployment>,
+    labels: &str,
+    health: impl FnMut(Option<&Deployment>) -> Health,
+) -> Result<Option<Deployment>> {
+    let object = wait.object.clone();
+    let done = rolling_out(scope, wait, labels, health).await?;
+    tell_admitted(scope, &object).await;
+    Ok(done)
+}
+
+async fn rolling_out(
+    scope: &Scope<'_>,
     mut wait: Wait<'_, Deployment>,
     labels: &str,
     health: impl FnMut(Option<&Deployment>) -> Health,
@@ -113,7 +127,7 @@ pub async fn until_failed(
     wait: Wait<'_, Deployment>,
     labels: &str,
 ) -> anyhow::Error {
-    match rolled_out(scope, wait, labels, health::deployment).await {
+    match rolling_out(scope, wait, labels, health::deployment).await {
         Err(error) if problem::find(&error).is_some_and(|p| p.exit == Exit::Unexpected) => error,
         _ => std::future::pending().await,
     }
@@ -268,7 +282,21 @@ async fn last_log_line(scope: &Scope<'_>, namespace: &str, pod: &str) -> Option<
 
 fn last_line(text: &str) -> Option<String> {
     let line = text.lines().rev().find(|l| !l.trim().is_empty())?;
-    Some(visible::short(line.trim(), visible::SAID).into_owned())
+    let line = without_tokens(line.trim());
+    Some(visible::short(&line, visible::SAID).into_owned())
+}
+
+/// Hides tokens. A program may log the token with which it was refused.
+fn without_tokens(line: &str) -> String {
+    let of_token = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let parts = line.split_inclusive(|c| !of_token(c)).map(|part| {
+        let word = part.trim_end_matches(|c| !of_token(c));
+        match word.starts_with("eyJ") && word.matches('.').count() == 2 {
+            true => format!("<token>{}", &part[word.len()..]),
+            false => part.into(),
+        }
+    });
+    parts.collect()
 }
 
 #[cfg(test)]
@@ -279,6 +307,10 @@ mod tests {
     fn the_last_line_is_the_last_non_empty_one_and_is_shortened() {
         assert_eq!(last_line("first\nlast \r\n\n \n").as_deref(), Some("last"));
         assert_eq!(last_line(" \n"), None);
+        let line =
+            "401 for Bearer eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl, from eyJ.x";
+        let said = last_line(line).unwrap();
+        assert_eq!(said, "401 for Bearer <token>, from eyJ.x");
         let line = last_line(&"x".repeat(64 << 10)).unwrap();
         assert_eq!(line.chars().count(), visible::SAID + 1);
     }

@@ -16,12 +16,15 @@ use crate::k8s::apply::{self, Applied, Before};
 use crate::k8s::forward::Target;
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
 use crate::k8s::look::{Component, look};
+use crate::k8s::record::{Entry, Origin};
+use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
 use crate::k8s::{Scope, kiali_cr, kinds, ownership, pods};
 use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use crate::visible;
 
 pub const NAME: &str = "kiali";
 pub const PODS: &str = "app.kubernetes.io/name=kiali,app.kubernetes.io/instance=kiali";
@@ -85,6 +88,11 @@ pub async fn serving(
         return pods::foreseen(scope, &ObjectId::new("Deployment", scope.namespace, NAME)).await;
     }
     rolled_out_since(scope, since).await?;
+    if let Some(other) = other_image(scope).await {
+        scope
+            .progress
+            .note(format!("Deployment {}/{NAME} {other}", scope.namespace));
+    }
     let object = ObjectId::new("Deployment", scope.namespace, NAME);
     let asked = wait::poll(scope, &object, Duration::from_secs(60), || async {
         let Ok(Some(target)) = target(scope).await else {
@@ -115,6 +123,31 @@ pub async fn serving(
         .join(", ");
     scope.progress.done(format!("sees {names}"));
     Ok(())
+}
+
+/// Whether Kiali's Deployment has another image than the operator was told. The operator creates the Deployment, and
+/// does not notice when somebody changes it.
+pub async fn other_image(scope: &Scope<'_>) -> Option<String> {
+    // An operator of others has its own image for Kiali.
+    let is_ours = |entry: &Entry| {
+        entry.key.kind == "Deployment"
+            && entry.key.name == "kiali-operator"
+            && entry.origin == Origin::Created
+    };
+    if !scope.record.entries().iter().any(is_ours) {
+        return None;
+    }
+    let (api, object) = (
+        deployments(scope),
+        ObjectId::new("Deployment", scope.namespace, NAME),
+    );
+    let live = send_opt(scope, &object, || api.get(NAME)).await.ok()??;
+    let containers = live.spec.template.spec?.containers;
+    let image = containers.into_iter().find(|c| c.name == NAME)?.image?;
+    let (_, told) = scope.images.all().find(|(name, _)| *name == NAME)?;
+    let image_is_told = scope.images.is_kiali(&image);
+    let image = visible::short(&image, visible::SAID);
+    (!image_is_told).then(|| format!("runs image {image}, and the operator was told {told}"))
 }
 
 /// Kiali reads its remotes only when it starts, so only a pod created after the last write has them all.

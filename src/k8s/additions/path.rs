@@ -37,6 +37,15 @@ impl Path {
         path
     }
 
+    /// The value at this path.
+    pub fn of<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(value, |value, part| match part {
+            Part::Key(key) => value.get(key),
+            Part::Item("", number) => value.get(number.parse::<usize>().ok()?),
+            Part::Item(by, name) => item(value.as_array()?, by, name),
+        })
+    }
+
     /// Whether one path is a prefix of the other.
     pub fn meets(&self, other: &Path) -> bool {
         self.0.iter().zip(&other.0).all(|(a, b)| a == b)

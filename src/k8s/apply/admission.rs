@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::k8s::additions::Additions;
+use crate::k8s::additions::{self, Additions};
 use crate::k8s::difference::difference;
 use crate::k8s::write::{Force, ask};
 use crate::k8s::{Scope, change, kinds, ownership};
@@ -27,7 +27,9 @@ pub fn report(
     added: Option<&Additions>,
 ) -> Result<()> {
     let back = added.and_then(|added| added.still_in(written));
+    let changed = additions::changed(wanted, written);
     let told = match (difference(wanted, written), back) {
+        _ if !changed.is_empty() => format!("changes {}", additions::listed(&changed)),
         (Some(field), _) => format!("changes {field}"),
         (None, Some(field)) => format!("adds {field}"),
         (None, None) => return Ok(()),

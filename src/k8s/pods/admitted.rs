@@ -1,0 +1,36 @@
+//! Whether the pods of a Deployment run what it says. Admission policies and webhooks may also change only the pods.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+
+use super::{is_ready, labelled};
+use crate::k8s::request::send_opt;
+use crate::k8s::{Scope, additions};
+use crate::progress::ObjectId;
+
+/// How the newest ready pod differs from its Deployment. Returns None if it cannot be read, which others report.
+pub async fn admitted(scope: &Scope<'_>, object: &ObjectId) -> Option<String> {
+    let namespace = object.namespace.as_deref()?;
+    let api = Api::<Deployment>::namespaced(scope.cluster.client.clone(), namespace);
+    let deployment = send_opt(scope, object, || api.get(&object.name)).await;
+    let spec = deployment.ok()??.spec;
+    let labels = spec.selector.match_labels.iter().flatten();
+    let labels = labels.map(|(name, value)| format!("{name}={value}"));
+    let labels = labels.collect::<Vec<_>>().join(",");
+    let pods = labelled(scope, namespace, &labels).await.ok()?;
+    let pod = pods.iter().rev().find(|pod| is_ready(pod))?;
+    let template = serde_json::to_value(&spec.template).ok()?;
+    let fields = additions::changed_pod(&template, &serde_json::to_value(pod).ok()?);
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let fields = (!fields.is_empty()).then(|| additions::listed(&fields))?;
+    Some(format!(
+        "an admission policy or webhook of the cluster changes its pod {name} at {fields}"
+    ))
+}
+
+/// Reports it during an install.
+pub async fn tell_admitted(scope: &Scope<'_>, object: &ObjectId) {
+    if let Some(other) = admitted(scope, object).await {
+        scope.progress.note(format!("{object}: {other}; left so"));
+    }
+}
