@@ -65,8 +65,8 @@ pub async fn judge(
         if let Some(field) = difference(&wanted, &live)
             && (!scope.choices.force_conflicts || conflict::gives_rights(&id.kind))
         {
-            let cause = conflict::differs(&live, &field);
-            let fix = conflict::ways_out(scope, &id);
+            let cause = conflict::differs(scope, &live, &field);
+            let fix = conflict::ways_out_of(scope, &id, &live);
             findings.push(Finding::new(Code::TakenName, scope.cluster, id, cause).fix(fix));
         }
     }

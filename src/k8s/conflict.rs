@@ -31,14 +31,30 @@ pub fn refused(scope: &Scope<'_>, id: &ObjectId, refusal: &RequestError) -> anyh
 
 /// The error for a foreign object that does not meet our needs.
 pub fn foreign(scope: &Scope<'_>, id: &ObjectId, live: &Value, field: &str) -> Problem {
-    let cause = differs(live, field);
+    let cause = differs(scope, live, field);
     let cause = format!("{}: {id} {cause}; it was not changed", scope.cluster.name);
-    Problem::new(Exit::Conflict, cause).fix(ways_out(scope, id))
+    Problem::new(Exit::Conflict, cause).fix(ways_out_of(scope, id, live))
+}
+
+/// How to inspect or remove a foreign object.
+pub fn ways_out_of(scope: &Scope<'_>, id: &ObjectId, live: &Value) -> String {
+    match is_leftover(scope, live) {
+        true => format!(
+            "if no install uses it any more, remove it: {}",
+            kubectl(scope, "delete", id)
+        ),
+        false => ways_out(scope, id),
+    }
+}
+
+/// Whether only ambikiali managed it, and its labels are gone, so that no cleanup found it.
+fn is_leftover(scope: &Scope<'_>, live: &Value) -> bool {
+    ownership::lacks_labels(&ownership::meta(live), &scope.record.id) && managers(live).is_empty()
 }
 
 /// Describes who created the object and which field differs.
-pub fn differs(live: &Value, field: &str) -> String {
-    let by = others(live);
+pub fn differs(scope: &Scope<'_>, live: &Value, field: &str) -> String {
+    let by = others(scope, live);
     format!("already exists, created by {by}, and differs from what is needed at {field}")
 }
 
@@ -65,18 +81,24 @@ pub fn name_taken(cluster: &Cluster, id: &ObjectId) -> Problem {
 }
 
 /// The other field managers of an object, for messages.
-fn others(live: &Value) -> String {
-    let meta = ownership::meta(live);
-    let names = ownership::managers(&meta).filter_map(|entry| entry.manager.as_deref());
-    let mut names = names
-        .filter(|name| *name != FIELD_MANAGER)
-        .collect::<Vec<_>>();
-    names.sort_unstable();
-    names.dedup();
-    match names.as_slice() {
+fn others(scope: &Scope<'_>, live: &Value) -> String {
+    match managers(live).as_slice() {
+        [] if is_leftover(scope, live) => "an install of ambikiali whose labels it has lost".into(),
         [] => "another tool".into(),
         names => names.join(", "),
     }
+}
+
+/// The other field managers of an object.
+fn managers(live: &Value) -> Vec<String> {
+    let meta = ownership::meta(live);
+    let names = ownership::managers(&meta).filter_map(|entry| entry.manager.clone());
+    let mut names = names
+        .filter(|name| name != FIELD_MANAGER)
+        .collect::<Vec<_>>();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// The managers of the conflicting fields, as in " by kubectl-edit".
@@ -120,7 +142,7 @@ pub fn is_by_hand(live: &Value, refusal: &RequestError) -> bool {
 }
 
 /// How to inspect the object, and how to take it over.
-pub fn ways_out(scope: &Scope<'_>, id: &ObjectId) -> String {
+fn ways_out(scope: &Scope<'_>, id: &ObjectId) -> String {
     if gives_rights(&id.kind) {
         return format!(
             "inspect it: {}; it grants rights to its owner's programs, so ambikiali never changes it: ask its owner to rename or \
@@ -140,6 +162,11 @@ pub fn gives_rights(kind: &str) -> bool {
 }
 
 fn show(scope: &Scope<'_>, id: &ObjectId) -> String {
+    let get = kubectl(scope, "get", id);
+    format!("{get} -o yaml --show-managed-fields")
+}
+
+fn kubectl(scope: &Scope<'_>, verb: &str, id: &ObjectId) -> String {
     let namespace = id
         .namespace
         .as_ref()
@@ -147,7 +174,7 @@ fn show(scope: &Scope<'_>, id: &ObjectId) -> String {
         .unwrap_or_default();
     let kind = id.kind.to_lowercase();
     format!(
-        "{}{namespace} get {kind} {} -o yaml --show-managed-fields",
+        "{}{namespace} {verb} {kind} {}",
         scope.cluster.kubectl,
         quoted(&id.name)
     )

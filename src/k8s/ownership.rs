@@ -47,6 +47,19 @@ pub fn is_labelled(meta: &ObjectMeta, install: &str) -> bool {
         && label(INSTALL).is_some_and(|value| value == install)
 }
 
+/// Whether admission took labels of this install off, or changed them, as we applied them: managedFields still say that
+/// we applied them. Somebody who removes or changes a label takes it over there.
+pub fn lacks_labels(meta: &ObjectMeta, install: &str) -> bool {
+    let labels = meta.labels.as_ref();
+    let is_of_other = labels
+        .and_then(|labels| labels.get(INSTALL))
+        .is_some_and(|value| value != install);
+    let fields = our_entry(meta).and_then(|entry| entry.fields_v1.as_ref());
+    let applied = fields.and_then(|fields| fields.0.get("f:metadata")?.get("f:labels"));
+    let has = |name: &str| applied.is_some_and(|labels| labels.get(format!("f:{name}")).is_some());
+    !is_of_other && !is_labelled(meta, install) && has(INSTALL) && has(MANAGED_BY.0)
+}
+
 /// Why it may be somebody else's all the same. Who may change an object of others can apply our labels to
 /// it in the name of our field manager; but whoever made it stays in the server's book of its fields.
 pub fn doubt(kind: &str, meta: &ObjectMeta) -> Option<String> {
@@ -203,6 +216,38 @@ mod tests {
             ("ClusterRole", by("helm", json!({"f:rules": {}}))),
         ] {
             assert!(book(kind, others.clone()).is_some(), "{kind} {others}");
+        }
+    }
+
+    #[test]
+    fn labels_that_admission_took_off_are_still_in_managed_fields() {
+        let ours = |labels: Value, fields: Value| {
+            let mut meta = applied(labels, "ambikiali", "Apply");
+            let entry = meta.managed_fields.iter_mut().flatten().next();
+            let entry = entry.and_then(|entry| entry.fields_v1.as_mut());
+            entry.expect("fields").0 = fields;
+            meta
+        };
+        let book = |names: &[&str]| {
+            let labels = names.iter().map(|name| (format!("f:{name}"), json!({})));
+            json!({"f:metadata": {"f:labels": labels.collect::<serde_json::Map<_, _>>()}})
+        };
+        let both = || book(&[INSTALL, MANAGED_BY.0]);
+        let whole = labelled(&json!({}), "1")["metadata"]["labels"].clone();
+        let lacks = |labels: Value| lacks_labels(&ours(labels, both()), "1");
+        assert!(lacks(json!(null)) && lacks(json!({"app": "a"})));
+        assert!(lacks(json!({INSTALL: "1", MANAGED_BY.0: "theirs"})));
+        for (meta, why) in [
+            (ours(whole, both()), "it has both"),
+            (ours(json!({INSTALL: "2"}), both()), "of another install"),
+            (
+                ours(json!({}), book(&[MANAGED_BY.0])),
+                "somebody removed it",
+            ),
+            (ours(json!({}), book(&[INSTALL])), "somebody changed it"),
+            (applied(json!({}), "kubectl", "Apply"), "of another tool"),
+        ] {
+            assert!(!lacks_labels(&meta, "1"), "{why}");
         }
     }
 

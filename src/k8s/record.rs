@@ -116,10 +116,13 @@ impl Record {
         self.owns(&Key::of(live), &ownership::meta(live))
     }
 
-    /// Whether the object is ours. Without its UID in the record, it is ours only if nobody else managed its fields.
+    /// Whether the object is ours. Without its UID in the record, it is ours only if nobody else managed its fields. If
+    /// admission took its labels off, only the record tells to which install it belongs.
     pub fn owns(&self, key: &Key, live: &ObjectMeta) -> bool {
-        ownership::is_ours(live, &self.id)
-            && (self.names(key, live) || ownership::doubt(&key.kind, live).is_none())
+        match ownership::is_ours(live, &self.id) {
+            true => self.names(key, live) || ownership::doubt(&key.kind, live).is_none(),
+            false => ownership::lacks_labels(live, &self.id) && self.names(key, live),
+        }
     }
 
     fn names(&self, key: &Key, live: &ObjectMeta) -> bool {

@@ -5,8 +5,8 @@ use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
 use crate::support::{
-    BOTH, Clusters, Ended, Foreign, get, masked, merge, on_two_clusters, patch, progress, until,
-    until_changed, unwritten,
+    BOTH, Clusters, Ended, Foreign, get, masked, merge, on_two_clusters, patch, progress, remove,
+    until, until_changed, unwritten,
 };
 
 /// Adds a volume of the node and a variable to Deployments, a variable to pods, and an address to a Service.
@@ -259,6 +259,31 @@ async fn edited(clusters: &Clusters) {
     unwritten(&marks);
 }
 
+/// Takes all labels off a Service, also those by which it is known to be ours.
+const NAMELESS: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: nameless}
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  matchConstraints:
+    namespaceSelector:
+      matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [kiali, default]}]
+    resourceRules:
+      - {apiGroups: [''], apiVersions: ['*'], operations: [CREATE, UPDATE], resources: [services], resourceNames: [prometheus]}
+  matchConditions: [{name: labelled, expression: has(object.metadata.labels)}]
+  mutations:
+    - patchType: JSONPatch
+      jsonPatch:
+        expression: '[JSONPatch{op: "remove", path: "/metadata/labels"}]'
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: nameless}
+spec: {policyName: nameless}
+"#;
+
 /// Adds a finalizer that nobody removes.
 const STUCK: &str = r#"
 apiVersion: admissionregistration.k8s.io/v1
@@ -283,6 +308,15 @@ metadata: {name: stuck}
 spec: {policyName: stuck}
 "#;
 
+const LABELLED: (&str, &str) = (
+    "
+apiVersion: v1
+kind: Service
+metadata: {name: prometheus, namespace: default, labels: {app: prometheus}}
+spec: {ports: [{port: 1}]}
+",
+    "/metadata/labels",
+);
 const CONFIG_MAP: (&str, &str) = (
     "
 apiVersion: v1
@@ -291,6 +325,64 @@ metadata: {name: prometheus-config, namespace: default}
 ",
     "/metadata/finalizers",
 );
+
+const SERVICE: (&str, &str, &str) = ("v1", "Service", "kiali/prometheus");
+
+async fn service(home: &Cluster) -> Option<Value> {
+    get(home, SERVICE.0, SERVICE.1, SERVICE.2).await
+}
+
+#[test]
+fn attack_19_what_a_policy_makes_nameless_is_still_ours_as_long_as_the_record_names_it() {
+    on_two_clusters(async |clusters| {
+        let home = clusters.home();
+        let policy = Foreign::apply(home, NAMELESS).await;
+        until_changed(home, LABELLED, true).await;
+        let labels =
+            |notes: &[String]| told(notes, "Service kiali/prometheus: ", &[".metadata.labels"]);
+        labels(&notes(&clusters.install(&[]).await.succeeded()));
+        let live = service(home).await.expect("the Service");
+        assert_eq!(live["metadata"]["labels"], Value::Null);
+        let marks = clusters.marks();
+        labels(&notes(&clusters.install(&[]).await.succeeded()));
+        unwritten(&marks);
+        let status = clusters.run(&["status"]).await.exited(1).stdout;
+        let said = "drifted    Service kiali/prometheus: changed at .metadata.labels\n";
+        assert!(status.contains(said), "{status}");
+        // An edit beside it is named and undone.
+        let edit = json!({"spec": {"ports": [{"port": 9090, "name": "web"}]}});
+        patch(home, SERVICE.0, SERVICE.1, SERVICE.2, &edit).await;
+        let ended = clusters.install(&[]).await.succeeded();
+        let said = "note     Service kiali/prometheus had been changed at .spec.ports[0].name by somebody; it is as it was\n";
+        let lines = progress(&ended.stderr);
+        assert!(lines.contains(said), "{lines}");
+        let live = service(home).await.expect("the Service");
+        assert_eq!(live["spec"]["ports"][0]["name"], "http");
+        clusters.cleaned().await;
+
+        // Without a record, nothing names the install to which it belongs.
+        clusters.installed().await;
+        remove(home, "v1", "ConfigMap", "kiali/ambikiali-record").await;
+        let left = clusters.run(&["cleanup"]).await.exited(6).stdout;
+        let said = "left  cluster1      Namespace kiali: it holds ";
+        assert!(left.contains(said), "{left}");
+        assert!(left.contains("Service kiali/prometheus"), "{left}");
+        policy.removed().await;
+        until_changed(home, LABELLED, false).await;
+        let ended = clusters.install(&[]).await.exited(9);
+        assert_eq!(ended.error(), LEFTOVER);
+        assert!(!ended.stderr.contains("record"), "{}", ended.stderr);
+        // As the error says.
+        remove(home, SERVICE.0, SERVICE.1, SERVICE.2).await;
+        clusters.installed().await;
+        clusters.cleaned().await;
+    });
+}
+
+const LEFTOVER: &str = "\
+aggregate metrics: cluster1: Service kiali/prometheus already exists, created by an install of ambikiali whose labels it has lost, and differs from what is needed at .metadata.labels; it was not changed
+  fix: if no install uses it any more, remove it: kubectl --context cluster1 -n kiali delete service prometheus
+";
 
 #[test]
 fn attack_19_what_a_policy_makes_undeletable_is_named() {

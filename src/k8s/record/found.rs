@@ -6,7 +6,7 @@ use super::NAME;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     Whole,
-    /// No record, and no object of ours.
+    /// No record, and no object of ours except the namespace.
     Nothing,
     Lost(usize),
     Edited(usize),

@@ -55,9 +55,14 @@ pub async fn open(scope: &Scope<'_>) -> Result<Found> {
             count += 1;
         }
     }
+    // A cleanup that must leave the namespace removes the record.
+    let is_empty = record
+        .entries()
+        .iter()
+        .all(|entry| entry.key.kind == "Namespace");
     Ok(match (live, count) {
         (Some(live), _) if !is_ours(scope, &live) => Found::Foreign,
-        (None, 0) => Found::Nothing,
+        (None, _) if is_empty => Found::Nothing,
         (None, count) => Found::Lost(count),
         (Some(_), count) => Found::Edited(count),
     })
