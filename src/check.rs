@@ -6,6 +6,7 @@ mod facts;
 mod fleet;
 mod gateway_api;
 mod istio;
+mod mesh_config;
 mod objects;
 mod policies;
 mod reach;

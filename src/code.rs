@@ -60,6 +60,8 @@ codes! {
     UselessGatewayAddress = 1218,
     NoDefaultRevision = 1219,
     IstiodElsewhere = 1220,
+    IllegibleMeshConfig = 1221,
+    OtherRootNamespace = 1222,
     NoResponseBaggage = 1230,
     SameClusterId = 1301,
     SameNetwork = 1302,

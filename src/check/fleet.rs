@@ -2,31 +2,16 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use serde::Deserialize;
 
 use super::Finding;
 use super::facts::{Facts, Looked};
+use super::mesh_config::{self, shown};
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::record;
 use crate::last_install;
-use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::progress::ObjectId;
-
-/// The part of istiod's configuration that is compared.
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct MeshConfig {
-    default_config: ProxyConfig,
-    trust_domain: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ProxyConfig {
-    mesh_id: Option<String>,
-}
 
 /// Compares each remote with home. Remotes that were not named are only known if all clusters answered.
 pub fn compare(all: &[Facts<'_>], namespace: &str, complete: bool) -> Vec<Finding> {
@@ -35,6 +20,7 @@ pub fn compare(all: &[Facts<'_>], namespace: &str, complete: bool) -> Vec<Findin
     };
     let pairs = remotes.iter().flat_map(|remote| pair(home, remote));
     pairs
+        .chain(all.iter().filter_map(mesh_config::judge))
         .chain(
             all.iter()
                 .filter_map(|facts| swapped(home, facts, namespace)),
@@ -95,22 +81,19 @@ fn pair(home: &Facts<'_>, remote: &Facts<'_>) -> Vec<Finding> {
     let finding = |code, object, cause| Finding::new(code, remote.cluster, object, cause);
     let of_istio = remote.cluster.revision.config_map();
     let mut findings = Vec::new();
-    if let (Some(a), Some(b)) = (mesh_config(home), mesh_config(remote)) {
-        let (x, y) = (a.default_config.mesh_id, b.default_config.mesh_id);
-        if let (Some(x), Some(y)) = (x, y)
+    if let (Some(Ok(a)), Some(Ok(b))) = (mesh_config::of(home), mesh_config::of(remote)) {
+        if let (Some(x), Some(y)) = (a.mesh_id(), b.mesh_id())
             && x != y
         {
-            let cause = format!("meshId is {y}, but {x} in {name}");
+            let cause = format!("meshId is {}, but {} in {name}", shown(y), shown(x));
             findings.push(
                 finding(Code::MeshIdsDiffer, map(&of_istio), cause)
                     .fix("set global.meshID alike and install istiod again"),
             );
         }
-        // The default of istiod.
-        let domain = |set: Option<String>| set.unwrap_or_else(|| "cluster.local".into());
-        let (x, y) = (domain(a.trust_domain), domain(b.trust_domain));
+        let (x, y) = (a.trust_domain(), b.trust_domain());
         if x != y {
-            let cause = format!("trustDomain is {y}, but {x} in {name}");
+            let cause = format!("trustDomain is {}, but {} in {name}", shown(y), shown(x));
             findings.push(
                 finding(Code::TrustDomainsDiffer, map(&of_istio), cause)
                     .fix("set meshConfig.trustDomain alike and install istiod again"),
@@ -144,10 +127,6 @@ fn there<T>(looked: &Looked<T>) -> Option<&T> {
 
 fn data<'a>(map: &'a Looked<ConfigMap>, key: &str) -> Option<&'a str> {
     Some(there(map)?.data.as_ref()?.get(key)?.trim())
-}
-
-fn mesh_config(facts: &Facts<'_>) -> Option<MeshConfig> {
-    manifests::from_yaml(data(&facts.mesh_config, "mesh")?).ok()
 }
 
 fn root<'a>(facts: &'a Facts<'_>) -> Option<&'a str> {

@@ -151,7 +151,13 @@ fn attack_13_what_is_called_istiod_in_a_namespace_of_others_names_no_cluster() {
         let fake = Foreign::apply(clusters.remote(), &format!("{victim}{fake}")).await;
         let checked = clusters.run(&check()).await.succeeded();
         assert_eq!(checked.stdout, "Ready to install\n");
+        // Kiali takes it for one, and does not say in which namespace it is.
+        let error = clusters.install(&[]).await.exited(4).error();
+        let said = "it says of istiod in cluster2: NotReady";
+        assert!(error.contains(said), "{error}");
         fake.removed().await;
+        clusters.installed().await;
+        clusters.cleaned().await;
     });
 }
 

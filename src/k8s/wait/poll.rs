@@ -13,6 +13,9 @@ use crate::progress::ObjectId;
 /// How long a kind may be unknown after its CRD is established.
 const SERVED: Duration = Duration::from_secs(30);
 
+/// A request that begins later than this before the deadline may be cut short by it.
+const HURRY: Duration = Duration::from_secs(3);
+
 /// Retries while a kind is unknown: with several API servers behind one address, not all of them serve a kind
 /// as soon as its CRD is established.
 pub async fn until_served<T, F>(
@@ -45,12 +48,15 @@ pub async fn poll(
     let end = Instant::now() + scope.deadline.at_most(patience);
     let mut reason = String::new();
     loop {
+        let late = Instant::now() + HURRY > end;
         match ask().await {
             Health::Ready => {
                 scope.progress.arrived(object);
                 return Ok(());
             }
             Health::Failed(cause) => return Err(cause),
+            // The reason before it says more than a request that was cut short.
+            Health::InProgress(_) if late && !reason.is_empty() && Instant::now() >= end => {}
             Health::InProgress(why) => {
                 if reason != why {
                     scope.progress.waiting(object, &why);

@@ -203,6 +203,16 @@ pub fn warnings() -> Vec<Broken> {
             "DaemonSet istio-system/ztunnel: is of version 1.28.3",
         ),
         broken(
+            "AK1221",
+            Change::Of(MESH, json!({"data": {"mesh": "trustDomain: [\n"}})),
+            "ConfigMap istio-system/istio: is not legible, and meshId and trustDomain are not compared: ",
+        ),
+        broken(
+            "AK1222",
+            mesh_config("mesh1", "cluster.local\nrootNamespace: elsewhere"),
+            "ConfigMap istio-system/istio: says that elsewhere is the root namespace; policies there hold everywhere",
+        ),
+        broken(
             "AK1230",
             Change::Env(ZTUNNEL, "ENABLE_RESPONSE_BAGGAGE".into(), "false".into()),
             "DaemonSet istio-system/ztunnel: sets ENABLE_RESPONSE_BAGGAGE=false",
