@@ -1,6 +1,5 @@
-//! What was asked of an API server, from its own audit log: the number of requests of a command,
-//! and the proof that a read-only one wrote nothing. The log is in blocking mode, so a request that
-//! was answered is in it.
+//! Reads the audit log of an API server. Tests count the requests of a command with it, and prove that a read-only
+//! command writes nothing. The log is in blocking mode, so it contains every request that was answered.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -13,43 +12,43 @@ use serde::Deserialize;
 
 use crate::cluster::Cluster;
 
-/// A point in a cluster's audit log. The server renames a log that has grown large and begins another:
-/// the file of this point is kept open.
+/// A position in the audit log of a cluster. The API server rotates a large log by renaming it, so the file is kept
+/// open.
 pub struct Mark {
     log: PathBuf,
     file: File,
     offset: u64,
 }
 
-/// One request, answered or under way.
+/// One request, answered or still in progress.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// When it came, as RFC 3339 with microseconds: sorts as text, also between clusters.
+    /// When the request arrived, in RFC 3339 with microseconds. Sorts as text, also across clusters.
     pub at: String,
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`; the
-    /// HTTP method where no object is meant.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`; the HTTP method for
+    /// requests that are not about an object.
     pub verb: String,
-    /// Path and query.
+    /// The path with the query.
     pub uri: String,
     pub user: String,
     pub user_agent: String,
     pub group: String,
-    /// Plural. Empty, like the four after it, where it does not apply.
+    /// The plural name. This field and the next three are empty if they do not apply.
     pub resource: String,
     pub subresource: String,
     pub namespace: String,
     pub name: String,
-    /// 0 when there was no answer.
+    /// 0 if there was no answer.
     pub code: u16,
     pub dry_run: bool,
 }
 
-/// In the order of the log.
+/// Requests in the order of the log.
 #[derive(Clone, Debug, Default)]
 pub struct Requests(Vec<Request>);
 
 impl Mark {
-    /// The end of the log as it is now.
+    /// Marks the current end of the log.
     pub fn now(cluster: &Cluster) -> Result<Mark> {
         let log = cluster.audit_log();
         let file = File::open(&log).with_context(|| format!("no audit log {}", log.display()))?;
@@ -57,14 +56,14 @@ impl Mark {
         Ok(Mark { log, file, offset })
     }
 
-    /// Everything since then, by whomever.
+    /// Returns all requests since the mark, from all clients.
     pub fn requests(&self) -> Result<Requests> {
         let mut text = rest(&self.file, self.offset)?;
         let now = File::open(&self.log)?;
         if now.metadata()?.ino() != self.file.metadata()?.ino() {
             text += &rest(&now, 0)?;
         }
-        // The last line may be half written.
+        // The server may be in the middle of writing the last line.
         let end = text.rfind('\n').unwrap_or(0);
         parse(&text[..end])
     }
@@ -78,18 +77,18 @@ fn rest(file: &File, offset: u64) -> Result<String> {
 }
 
 impl Requests {
-    /// Of the program whose user agent starts so.
+    /// Keeps the requests of clients whose user agent starts with `agent`.
     pub fn by_agent(&self, agent: &str) -> Requests {
         self.filtered(|request| request.user_agent.starts_with(agent))
     }
 
-    /// Those that could change an object. A dry run cannot; nor can the reviews, tokens and streams
-    /// that the API calls creations.
+    /// Keeps the requests that could change an object. Dry runs cannot, and neither can reviews, tokens and streams,
+    /// although the API calls them creations.
     pub fn writes(&self) -> Requests {
         self.filtered(Request::is_write)
     }
 
-    /// Without those that only keep two writers apart.
+    /// Drops requests for Leases, which only keep two runs apart.
     pub fn but_leases(&self) -> Requests {
         self.filtered(|request| request.resource != "leases")
     }
@@ -127,7 +126,7 @@ impl Request {
 }
 
 fn parse(text: &str) -> Result<Requests> {
-    // A watch or stream is logged twice, when it begins and when it ends.
+    // A watch or stream is logged twice: when it starts and when it ends.
     let mut seen = HashSet::new();
     let mut requests = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {

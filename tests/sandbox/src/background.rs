@@ -1,5 +1,5 @@
-//! `sandbox up`, `env` and `down`: clusters that stay. A process in the background owns them and
-//! holds a lock; the lock tells whether it lives, and a file beside it where the clusters are.
+//! `sandbox up`, `env` and `down`: clusters that keep running. A background process owns them and holds a lock. The
+//! lock tells whether the process is alive, and a file next to it tells where the clusters are.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -28,7 +28,7 @@ fn file(name: &str) -> Result<PathBuf> {
     Ok(folder.join(name))
 }
 
-/// The lock, if nobody lives who has it.
+/// Takes the lock. Returns None if a running process holds it.
 fn lock() -> Result<Option<File>> {
     let path = file("serve.lock")?;
     let lock = File::options().create(true).append(true).open(path)?;
@@ -54,7 +54,7 @@ pub fn up(names: &[String], delays: bool) -> Result<()> {
     let mut serve = Command::new(std::env::current_exe()?);
     serve.arg("serve").args(delays.then_some("--delays"));
     serve.args(names.iter().flat_map(|name| ["--cluster", name]));
-    // Its own group: it outlives this command, its shell and their Ctrl-C.
+    // Its own process group, so that it outlives this command, the shell and a Ctrl-C in either.
     serve.process_group(0).stdin(Stdio::null());
     let mut serve = serve.stdout(log.try_clone()?).stderr(log).spawn()?;
     let mut shown = 0;
@@ -109,7 +109,7 @@ pub fn down() -> Result<()> {
     Ok(())
 }
 
-/// The process in the background.
+/// Runs as the background process.
 #[tokio::main]
 pub async fn serve(names: &[String], delays: bool) -> Result<()> {
     let mut signals = Signals::new()?;
@@ -117,7 +117,7 @@ pub async fn serve(names: &[String], delays: bool) -> Result<()> {
         bail!("clusters are up already: `cargo sandbox env`");
     };
     let path = file("serve.json")?;
-    // Of one that was killed.
+    // Left behind by a process that was killed.
     let _ = fs::remove_file(&path);
     let sandbox = signals.start(names, delays).await?;
     let state = State {
@@ -125,7 +125,7 @@ pub async fn serve(names: &[String], delays: bool) -> Result<()> {
         kubeconfig: sandbox.kubeconfig().into(),
         contexts: names.to_vec(),
     };
-    // In one step: a reader never sees half of it.
+    // Renaming is atomic, so a reader never sees half of the file.
     let new = path.with_extension("new");
     fs::write(&new, serde_json::to_string(&state)?)?;
     fs::rename(&new, &path)?;

@@ -1,7 +1,7 @@
-//! `sandbox bench`: first installs, one after another, with their times and requests, and the median.
-//! Against the guide: 105.2 s with the measured delays and 7.2 s without, 205 and 190 requests, by
-//! hand on the same model of the servers. Against more clusters: two of them and all of them in turn, so
-//! that both have the same machine at the same time of day.
+//! `sandbox bench`: runs first installs one after another, and prints the time and requests of each, and the median.
+//! Compares with the manual guide, which took 105.2 s and 205 requests with the measured delays, and 7.2 s and 190
+//! requests without, on the same model of the servers. Or compares two clusters with more clusters, alternating between
+//! both, so that both run on the same machine at the same time of day.
 
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
@@ -59,7 +59,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// The times of each number of clusters.
+/// Returns the times for each number of clusters.
 async fn installs(
     sandbox: &Sandbox,
     program: &Path,

@@ -1,37 +1,37 @@
-//! How long the servers take: all zero for tests, or what the real operator, Kiali and a cloud's
-//! load balancer were measured to take, so that a demo and a benchmark show honest times.
+//! How long the servers take: nothing in tests, or the times measured with the real operator, Kiali and a cloud load
+//! balancer, so that a demo and a benchmark show realistic times.
 
 use std::time::Duration;
 
-/// One set of delays, the same for whatever tool installs.
+/// A set of delays. It does not depend on the tool that installs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Delays {
-    /// From the operator pod's binding until its process works.
+    /// From the binding of the operator's pod until its process works.
     pub operator_start: Duration,
-    /// A whole reconcile, until `Successful`.
+    /// A complete reconcile, until the condition `Successful`.
     pub reconcile: Duration,
-    /// Into a reconcile: ServiceAccount, ConfigMap and RBAC are written.
+    /// From the start of a reconcile until the ServiceAccount, ConfigMap and RBAC objects are written.
     pub reconcile_rbac: Duration,
-    /// Into a reconcile: Kiali's Deployment is written.
+    /// From the start of a reconcile until Kiali's Deployment is written.
     pub reconcile_deployment: Duration,
-    /// From a change of `kiali-multi-cluster-secret` until Kiali is rolled.
+    /// From a change of `kiali-multi-cluster-secret` until Kiali is restarted.
     pub roll: Duration,
-    /// Deleting a Kiali CR with a live operator.
+    /// Deletion of a Kiali CR while the operator is running.
     pub remove: Duration,
-    /// From a LoadBalancer Service until it has an address.
+    /// From the creation of a LoadBalancer Service until it has an address.
     pub load_balancer: Duration,
-    /// From any pod's binding until it can be Ready.
+    /// From the binding of any pod until it can be Ready.
     pub pod: Duration,
-    /// From Kiali's pod's binding until its process serves.
+    /// From the binding of Kiali's pod until its process serves.
     pub kiali_start: Duration,
-    /// Whether a probe's `initialDelaySeconds` is waited for.
+    /// Whether a probe waits for its `initialDelaySeconds`.
     pub probes: bool,
-    /// Whether a Prometheus scrapes as seldom as its configuration says; every few seconds otherwise.
+    /// Whether a Prometheus uses the scrape interval of its configuration. Otherwise it scrapes every few seconds.
     pub scrapes: bool,
 }
 
 impl Delays {
-    /// Everything at once.
+    /// No delays.
     pub const NONE: Delays = Delays {
         operator_start: Duration::ZERO,
         reconcile: Duration::ZERO,
@@ -46,7 +46,7 @@ impl Delays {
         scrapes: false,
     };
 
-    /// What the real ones were measured to take, images already on the node.
+    /// The times of the real servers, measured with the images already on the node.
     pub const MEASURED: Delays = Delays {
         operator_start: Duration::from_millis(8_000),
         reconcile: Duration::from_millis(16_000),

@@ -1,4 +1,4 @@
-//! `sandbox demo`: a whole life of ambikiali in two clusters, with its own output.
+//! `sandbox demo`: runs ambikiali from install to cleanup on two clusters and shows its output.
 
 use std::process::ExitCode;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::product::{CLUSTERS, Shown, show};
 use crate::signals::Signals;
 
-/// In this order. The addresses here are loopback ones, which install refuses unless told.
+/// The commands in order. The addresses here are on loopback, which install rejects without the flag.
 const COMMANDS: [&str; 4] = [
     "install --ctx1 cluster1 --ctx2 cluster2 --allow-loopback",
     "verify --ctx1 cluster1 --ctx2 cluster2",

@@ -1,4 +1,4 @@
-//! `sandbox run -- CMD…`: clusters for the time of a command.
+//! `sandbox run -- CMD…`: starts clusters, runs a command and stops the clusters.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ pub async fn run(names: &[String], delays: bool, words: &[String]) -> Result<Exi
     command
         .args(arguments)
         .env("KUBECONFIG", sandbox.kubeconfig());
-    // It goes with the clusters, also when this process is killed.
+    // Marks the command as part of the run, so that it ends with the clusters even if this process is killed.
     command.env(MARK, sandbox.folder());
     let ended = async {
         let mut child = command.kill_on_drop(true).spawn();
@@ -31,7 +31,7 @@ pub async fn run(names: &[String], delays: bool, words: &[String]) -> Result<Exi
     };
     let ended = ended.await;
     sandbox.stop().await?;
-    // Killed by a signal: as a shell would say it.
+    // Killed by a signal: reported like a shell does.
     let code = ended?.code().unwrap_or(130);
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }

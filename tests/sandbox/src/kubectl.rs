@@ -1,5 +1,5 @@
-//! The one call of `kubectl` that kwokctl makes: `kubectl --kubeconfig FILE get --raw PATH`. A bare
-//! machine has no kubectl, and kwokctl would download one.
+//! Replaces `kubectl` for the only call that kwokctl makes: `kubectl --kubeconfig FILE get --raw PATH`. The machine may
+//! have no kubectl, and kwokctl would download one.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The `sandbox` program: the same clusters as the tests use, for a person.
+//! The `sandbox` program: the clusters of the tests for interactive use.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,8 +15,7 @@ mod kubectl;
 mod product;
 mod signals;
 
-/// Real control planes on a bare machine: two clusters in a mesh, in the background or around a
-/// command.
+/// Run real control planes without a container engine: two clusters in a mesh, in the background or for one command.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -38,9 +37,9 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
-    /// Start two clusters and show a whole life of ambikiali in them
+    /// Start two clusters and run ambikiali in them, from install to cleanup
     Demo {
-        /// Let the servers take as long as the real ones were measured to
+        /// Use the delays measured with real servers
         #[arg(long)]
         delays: bool,
     },
@@ -48,42 +47,42 @@ enum Command {
     Bench {
         #[arg(long, default_value_t = 5)]
         runs: usize,
-        /// Let the servers take as long as the real ones were measured to
+        /// Use the delays measured with real servers
         #[arg(long)]
         delays: bool,
         /// Seconds until a load balancer has an address
         #[arg(long, value_name = "SECONDS")]
         load_balancer: Option<u64>,
-        /// So many clusters against two of them, in turn, in the same run
+        /// Compare two clusters with this many, alternating between both in one run
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(3..=8))]
         against: Option<u8>,
     },
-    /// Start clusters and keep them until a signal comes
+    /// Start clusters and keep them until a signal arrives
     #[command(hide = true)]
     Serve(Clusters),
-    /// End a run whose owner is gone
+    /// Remove a run whose owner is gone
     #[command(hide = true)]
     Reap { folder: PathBuf },
 }
 
 #[derive(Args)]
 struct Clusters {
-    /// Names: contexts of the kubeconfig and cluster ids of the mesh
+    /// Names of the clusters: contexts of the kubeconfig and cluster IDs of the mesh
     #[arg(long = "cluster", value_name = "NAME", default_values = ["cluster1", "cluster2"])]
     names: Vec<String>,
-    /// Let the servers take as long as the real ones were measured to
+    /// Use the delays measured with real servers
     #[arg(long)]
     delays: bool,
 }
 
 fn main() -> ExitCode {
-    // kwok's exec calls a link to this program in a pod's name.
+    // kwok's exec runs a link to this program that is named after a pod's command.
     if let Some(code) = pod_commands::main() {
         return code;
     }
     let name = std::env::args().next().unwrap_or_default();
     let result = match name.rsplit('/').next() {
-        // kwokctl calls another link.
+        // kwokctl runs a link with this name.
         Some("kubectl") => kubectl::main().map(|()| ExitCode::SUCCESS),
         _ => run(Cli::parse().command),
     };
@@ -111,7 +110,7 @@ fn run(command: Command) -> Result<ExitCode> {
         } => bench::run(runs, delays, load_balancer, against),
         Command::Serve(clusters) => background::serve(&clusters.names, clusters.delays).map(done),
         Command::Reap { folder } => {
-            // Only the end counts; nothing is ever written.
+            // Waits for the end of stdin. Nothing is ever written to it.
             std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
             ambikiali_sandbox::run::reap(&folder).map(done)
         }

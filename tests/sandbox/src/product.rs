@@ -1,4 +1,4 @@
-//! One run of the real ambikiali on a sandbox: how long it took, and what it asked of each cluster.
+//! Runs the real ambikiali on a sandbox, and returns how long it took and how many requests each cluster got.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -14,7 +14,7 @@ pub const CLUSTERS: [&str; 2] = ["cluster1", "cluster2"];
 pub struct Shown {
     pub command: String,
     pub took: Duration,
-    /// By the audit log of each cluster.
+    /// The number of requests in the audit log of each cluster.
     pub requests: Vec<usize>,
     pub code: Option<i32>,
 }
@@ -34,7 +34,7 @@ pub async fn show(
         .env("KUBECONFIG", sandbox.kubeconfig())
         .stdout(stdout)
         .stderr(stderr);
-    // What it remembers of its last install is a real user's.
+    // Keeps the run away from what the user's own ambikiali remembers of its last install.
     child.env("XDG_STATE_HOME", sandbox.folder());
     let status = child.kill_on_drop(true).status().await;
     let status = status.with_context(|| format!("cannot start {}", program.display()))?;

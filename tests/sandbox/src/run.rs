@@ -1,6 +1,6 @@
-//! One run of the sandbox: a folder that holds every file of it, a variable in the environment of
-//! every process of it, and a reaper that ends both when the owner is gone, however it went. A
-//! control plane that outlives its test would take memory and addresses from everybody after it.
+//! A run of the sandbox. A folder holds all its files, and a variable in the environment marks all its processes. A
+//! reaper removes both when the owner is gone, for whatever reason. A control plane that outlives its test would take
+//! memory and addresses from all later runs.
 
 use std::fs::{self, File, TryLockError};
 use std::os::unix::process::CommandExt;
@@ -20,12 +20,12 @@ mod blocks;
 mod processes;
 mod reaper;
 
-/// Every process of a run has the run's folder in this variable, and so has what it starts.
+/// The variable with the run's folder. It is set for every process of a run and inherited by their children.
 pub const MARK: &str = "AMBIKIALI_SANDBOX_RUN";
 
-/// The environment of the programs, which are all Go programs but our own. Cores are scarcer here than memory: a
-/// collection for each doubling of what they hold takes a sixth of their time. Beyond a gigabyte they collect
-/// nevertheless, so that an API server that has run for long takes no more than a new one.
+/// The environment of all started programs. Apart from ours, all are Go programs. CPU is scarcer here than memory, and
+/// a garbage collection each time the heap doubles takes a sixth of their time. With a memory limit of 1 GiB, an API
+/// server that has run for long does not need more than a new one.
 pub const GO: [(&str, &str); 2] = [("GOGC", "400"), ("GOMEMLIMIT", "1GiB")];
 
 /// The run that this process owns.
@@ -33,12 +33,12 @@ pub struct Run {
     folder: PathBuf,
     sandbox_binary: PathBuf,
     reaper: Option<Child>,
-    /// Held for as long as this process lives; the system frees it in any case.
+    /// Held while this process lives. The kernel releases it in any case.
     _lock: File,
 }
 
 impl Run {
-    /// Ends what dead owners left, then makes a new folder under `<target>/sandbox/run`.
+    /// Removes the runs of dead owners, then creates a folder under `<target>/sandbox/run`.
     pub fn start() -> Result<Run> {
         let runs = target()?.join("sandbox/run");
         fs::create_dir_all(&runs).with_context(|| format!("cannot create {}", runs.display()))?;
@@ -51,7 +51,7 @@ impl Run {
             .env_remove(MARK)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            // Its own group: Ctrl-C must reach the owner only.
+            // Its own process group, so that a Ctrl-C reaches only the owner.
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", sandbox_binary.display()))?;
@@ -71,17 +71,17 @@ impl Run {
         &self.sandbox_binary
     }
 
-    /// A program that belongs to this run and never outlives it.
+    /// Returns a command for a program that belongs to this run and never outlives it.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env(MARK, &self.folder).stdin(Stdio::null());
         command.envs(GO);
-        // Its own group: on Ctrl-C the owner stops first, its servers after it.
+        // Its own process group, so that the owner stops first on a Ctrl-C and its servers after it.
         command.process_group(0);
         command
     }
 
-    /// Nothing of the run is left when this returns.
+    /// Ends the run. Nothing is left of it on return.
     pub fn end(mut self) -> Result<()> {
         self.close()
     }
@@ -95,7 +95,7 @@ impl Run {
         if status.success() && !self.folder.exists() {
             return Ok(());
         }
-        // Somebody killed the reaper.
+        // The reaper was killed.
         reap(&self.folder)
     }
 }
@@ -113,7 +113,7 @@ fn lock_path(folder: &Path) -> PathBuf {
 }
 
 fn create(runs: &Path) -> Result<(PathBuf, File)> {
-    // Two threads of a test start their clusters in the same millisecond.
+    // Two threads of a test may start their clusters within the same millisecond.
     static STARTED: AtomicU32 = AtomicU32::new(1);
     let nth = STARTED.fetch_add(1, Ordering::Relaxed);
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
@@ -122,20 +122,20 @@ fn create(runs: &Path) -> Result<(PathBuf, File)> {
     let new = folder.with_extension("new");
     let lock = File::create(&new).with_context(|| format!("cannot create {}", new.display()))?;
     lock.lock()?;
-    // Renamed when already locked: whoever sees the lock file sees it held.
+    // The lock is taken before the file gets its name, so that a visible lock file is always locked.
     fs::rename(&new, lock_path(&folder))?;
     fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok((folder, lock))
 }
 
-/// A free lock means a dead owner. Live runs are not touched.
+/// Removes the runs whose lock is free, which means that their owner is dead. Other runs are not touched.
 fn reap_dead(runs: &Path) -> Result<()> {
     for entry in fs::read_dir(runs)? {
         let lock = entry?.path();
         if lock.extension().is_none_or(|extension| extension != "lock") {
             continue;
         }
-        // Gone since: another process ended that run.
+        // Another process has removed that run.
         let Ok(file) = File::open(&lock) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! Ending cleanly: a signal drops what is under way, and dropping a run ends it.
+//! Clean shutdown: a signal drops the work in progress, and dropping a run ends it.
 
 use std::future::Future;
 
@@ -6,8 +6,7 @@ use ambikiali_sandbox::{Delays, Sandbox};
 use anyhow::{Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Resolves at the first SIGINT or SIGTERM. Made once at the beginning: a signal between two of
-/// them would be lost.
+/// Waits for SIGINT and SIGTERM. Create it once at the start, so that no signal is lost between two waits.
 pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
@@ -28,12 +27,12 @@ impl Signals {
         }
     }
 
-    /// For a command in the foreground: Ctrl-C reached it too, and it decides what that means.
+    /// For a command in the foreground: a Ctrl-C reaches the command too, and the command decides what to do.
     pub async fn terminated(&mut self) {
         self.terminate.recv().await;
     }
 
-    /// Drops the work at a signal.
+    /// Drops the work on a signal.
     pub async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             result = work => result,
@@ -41,7 +40,7 @@ impl Signals {
         }
     }
 
-    /// Progress goes to stderr: stdout is for what was asked for.
+    /// Starts a sandbox and prints its progress to stderr. stdout is for the requested output.
     pub async fn start(&mut self, names: &[String], delays: bool) -> Result<Sandbox> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let delays = if delays {

@@ -1,4 +1,4 @@
-//! An API server that hangs, dies and comes back, for tests of what that does to a user.
+//! Makes an API server hang, crash and come back, for tests of how the tool handles it.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -15,7 +15,7 @@ use super::Cluster;
 use super::config::API_SERVER;
 
 impl Cluster {
-    /// From now on it accepts connections and never answers.
+    /// Freezes the API server: it still accepts connections but never answers.
     pub fn pause_api_server(&self) -> Result<()> {
         Ok(kill_process(self.api_server()?, Signal::STOP)?)
     }
@@ -24,13 +24,13 @@ impl Cluster {
         Ok(kill_process(self.api_server()?, Signal::CONT)?)
     }
 
-    /// From now on connections are refused.
+    /// Kills the API server. New connections are refused.
     pub fn kill_api_server(&self) -> Result<()> {
         let pid = self.api_server()?;
         let command_line = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
         fs::copy(command_line, self.command_line()).context("the API server does not run")?;
         kill_process(pid, Signal::KILL)?;
-        // A moment later its port is free; a new one would not start before.
+        // Its port becomes free a moment later. A new server could not start before.
         let deadline = Instant::now() + Duration::from_secs(10);
         let address = (Ipv4Addr::LOCALHOST, self.addresses().port(API_SERVER));
         while TcpListener::bind(address).is_err() {
@@ -40,7 +40,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Starts the killed one again, with the same command line, and waits until it is ready.
+    /// Starts the killed API server again with the same command line, and waits until it is ready.
     pub async fn restart_api_server(&self) -> Result<()> {
         let words = fs::read_to_string(self.command_line()).context("it was not killed before")?;
         let mut words = words.split_terminator('\0');

@@ -1,4 +1,4 @@
-//! Client certificates of the cluster's own CA for as long as a test wants.
+//! Client certificates signed by the cluster's own CA, valid for as long as a test needs.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use rcgen::{CertificateParams, DnType, DnValue, Issuer, KeyPair, date_time_ymd};
 use super::Cluster;
 
 impl Cluster {
-    /// A user of a kubeconfig: a cluster admin from 2019 to the beginning of a year.
+    /// Returns a kubeconfig user: a cluster admin whose certificate is valid from 2019 until the start of `year`.
     pub fn admin_until(&self, year: i32) -> Result<serde_json::Value> {
         let pem = fs::read_to_string(self.state().join("pki/ca.key"))?;
         let ca_key = KeyPair::try_from(pkcs8(&pkcs1(&pem)?))?;
@@ -48,7 +48,7 @@ fn pkcs1(pem: &str) -> Result<Vec<u8>> {
     Ok(STANDARD.decode(body.split_whitespace().collect::<String>())?)
 }
 
-/// The same key in the form that rcgen reads.
+/// Converts the key to PKCS #8, which rcgen can read.
 fn pkcs8(pkcs1: &[u8]) -> Vec<u8> {
     let tagged = |tag: u8, content: &[u8]| {
         let [high, low] = (content.len() as u16).to_be_bytes();

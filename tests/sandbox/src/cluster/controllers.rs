@@ -1,5 +1,5 @@
-//! The controllers of a cluster, started by us and later than kwokctl would, kept running (they end
-//! when the API server is not healthy within ten seconds), and started again without one of them.
+//! The controller manager of a cluster. The sandbox starts it, later than kwokctl would, and keeps it running: it exits
+//! if the API server is not healthy within ten seconds. It can also be restarted without one of its controllers.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -14,22 +14,22 @@ use super::Cluster;
 use super::config::CONTROLLER_MANAGER;
 
 impl Cluster {
-    /// To be called when the kinds of the mesh are served: the garbage collector looks for kinds
-    /// only every half minute, and what a Gateway owns would stay that long after it was deleted.
-    /// No test should wait for that, and no cluster that is older than a minute does.
+    /// Starts the controllers. Call it when the API server serves the kinds of the mesh. The garbage collector
+    /// discovers kinds only every 30 s, and the objects of a deleted Gateway would stay that long. No test should wait
+    /// for that, and no cluster older than a minute has the problem.
     pub fn start_controllers(&self, program: &Path) -> Result<()> {
         self.run_controllers(program, true)
     }
 
-    /// Ends the controllers and starts them again, all or all but the one that fills the Secrets of
-    /// tokens: it only starts when it is given the key, and `--controllers` cannot leave it out.
+    /// Restarts the controllers, either all of them or all but the one that fills token Secrets. That one cannot be
+    /// turned off with `--controllers`, but it only starts if it is given the key.
     pub fn restart_controllers(&self, filling_tokens: bool) -> Result<()> {
         self.let_go(&self.controllers());
         let pid = fs::read_to_string(self.controllers())?.trim().parse()?;
         let pid = Pid::from_raw(pid).context("no process has the number 0")?;
         let program = fs::read_link(format!("/proc/{pid}/exe")).context("no controllers run")?;
         kill_process(pid, Signal::KILL)?;
-        // A moment later its port is free; new ones would not start before.
+        // Their port becomes free a moment later. New controllers could not start before.
         let deadline = Instant::now() + Duration::from_secs(10);
         let address = (
             Ipv4Addr::LOCALHOST,
@@ -56,19 +56,19 @@ impl Cluster {
         }
         command.args(["--bind-address=127.0.0.1", "--leader-elect=false"]);
         command.arg(format!("--secure-port={port}"));
-        // It would write each pod's address into Endpoints, which refuse loopback ones, for ever.
+        // It would try forever to write pod addresses into Endpoints, which reject loopback addresses.
         command.arg("--controllers=*,-endpoints-controller");
-        // EndpointSlices refuse those addresses too. A Service has its slice, as everywhere, but what
-        // its pods do is not written into it, refused, told in an event and tried again.
+        // EndpointSlices reject them too. Every Service still gets its slice. But changes of its pods are not written,
+        // which would be rejected, reported as an event and retried.
         command.arg("--endpointslice-updates-batch-period=24h");
-        // kwok renews the node's lease rarely, and a paused machine must not lose its node.
+        // kwok rarely renews the node's Lease, and a cluster must not lose its node while the machine is suspended.
         command.arg("--node-monitor-grace-period=1h");
         command.current_dir(self.state()).stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
         self.keep_running(command, self.controllers())
     }
 
-    /// The file with their process's number.
+    /// The file with the process ID of the controllers.
     fn controllers(&self) -> PathBuf {
         self.state().join("pids/controllers.pid")
     }

@@ -1,5 +1,5 @@
-//! Programs that are kept running, as the kubelet keeps the pods of a control plane: some of them end
-//! when the API server is away for a while.
+//! Restarts programs that exit, as the kubelet restarts the pods of a control plane. Some of them exit when the API
+//! server is away for a while.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Cluster;
 
-/// By the file with the process's number.
+/// The tasks that restart the programs, by PID file.
 pub type Kept = Mutex<Tasks>;
 type Tasks = HashMap<PathBuf, AbortOnDropHandle<()>>;
 
@@ -37,7 +37,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// It goes on, and is not started again when it ends.
+    /// Stops restarting a program. The program itself keeps running.
     pub(super) fn let_go(&self, pid: &Path) {
         self.kept().remove(pid);
     }
@@ -48,7 +48,7 @@ impl Cluster {
     }
 }
 
-/// By tokio, which waits for a dropped child: killed, it would stay a zombie.
+/// Starts the program with tokio, which reaps a dropped child. Otherwise a killed one would stay a zombie.
 fn started(command: &mut tokio::process::Command, pid: &Path) -> Result<Child> {
     let program = command.as_std().get_program().to_owned();
     let named = || program.display().to_string();

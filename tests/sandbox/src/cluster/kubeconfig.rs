@@ -1,5 +1,5 @@
-//! The cluster's kubeconfig. kwokctl calls everything `kwok-NAME`; context, cluster and user must
-//! be NAME here, as the mesh knows the cluster by that name too.
+//! The kubeconfig of the cluster. kwokctl names everything `kwok-NAME`. Here the context, the cluster and the user are
+//! called NAME, because the mesh knows the cluster by that name too.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use kube::config::Kubeconfig;
 use serde_json::json;
 
-/// Writes `<dir>/kubeconfig`, which holds the certificates themselves and can be copied anywhere.
+/// Writes `<dir>/kubeconfig`. The certificates are embedded, so it can be copied anywhere.
 pub fn write(dir: &Path, pki: &Path, name: &str, server: &str) -> Result<Kubeconfig> {
     let data = |file: &str| -> Result<String> {
         let path = pki.join(file);

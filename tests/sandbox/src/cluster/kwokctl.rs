@@ -1,4 +1,4 @@
-//! Starting a control plane with kwokctl, which also makes its certificates.
+//! Starts a control plane with kwokctl, which also creates its certificates.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::run::Run;
 use crate::standin::pod_commands;
 use crate::tools::Tools;
 
-/// Returns when the API server answers and kwok's kinds are there.
+/// Returns when the API server answers and serves kwok's kinds.
 pub async fn create(
     run: &Run,
     tools: &Tools,
@@ -32,7 +32,7 @@ pub async fn create(
     let mut command = run.command(&tools.kwokctl);
     command.args(["create", "cluster", "--name", name, "--config"]);
     command.arg(&file);
-    // Else it adds a context to the user's own kubeconfig.
+    // Otherwise kwokctl adds a context to the user's own kubeconfig.
     command
         .arg("--kubeconfig")
         .arg(dir.join("kwokctl.kubeconfig"));
@@ -43,8 +43,8 @@ pub async fn create(
         .with_context(|| format!("{name} does not start"))
 }
 
-/// First in it are links to our own program. kwokctl asks a `kubectl` whether the API server
-/// answers, and downloads one if there is none; kwok, which inherits this, runs pods' commands.
+/// Returns a PATH that starts with links to the sandbox binary. kwokctl runs `kubectl` to check whether the API server
+/// answers, and downloads one if it finds none. kwok inherits this PATH and runs the commands of pods with it.
 fn path(run: &Run, dir: &Path) -> Result<OsString> {
     let links = dir.join("commands");
     pod_commands::link(&links, run.sandbox_binary())?;

@@ -1,4 +1,4 @@
-//! From an API server that answers to a cluster that takes work.
+//! Takes a cluster from an API server that answers to one that can run pods.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::Addresses;
 pub async fn add_node(client: &Client, cluster: &str, addresses: Addresses) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let name = node_name(cluster);
-    // The pod range is loopback: every pod has an address that a process can really listen on.
+    // The pod range is on loopback, so that a process can listen on the address of every pod.
     let range = addresses.kwok_pods();
     let node = from_value(json!({
         "metadata": {
@@ -32,7 +32,7 @@ pub async fn add_node(client: &Client, cluster: &str, addresses: Addresses) -> R
     Ok(())
 }
 
-/// Waits until pods can be scheduled on the node and created in a namespace.
+/// Waits until pods can be created in a namespace and scheduled on the node.
 pub async fn takes_work(client: &Client, cluster: &str) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(180);
     while let Some(lack) = lack(client, &node_name(cluster)).await? {
@@ -45,7 +45,7 @@ pub async fn takes_work(client: &Client, cluster: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is not yet there, and who should make it.
+/// Returns what is still missing, and which component creates it.
 async fn lack(client: &Client, node: &str) -> Result<Option<&'static str>> {
     let nodes: Api<Node> = Api::all(client.clone());
     let Some(node) = nodes.get_opt(node).await? else {
@@ -62,7 +62,7 @@ async fn lack(client: &Client, node: &str) -> Result<Option<&'static str>> {
         return Ok(Some("the controllers have not freed its node of taints"));
     }
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
-    // Without it every pod is refused.
+    // Without it, every pod is rejected.
     let account = accounts.get_opt("default").await?;
     Ok(account
         .is_none()

@@ -1,5 +1,5 @@
-//! One CA for all istiods: clusters of a mesh trust each other by a common root. Without one each
-//! istiod signs with a root of its own.
+//! One CA for all istiods, because the clusters of a mesh need a common root of trust. Without it, every istiod signs
+//! with its own root.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
-/// PEM.
+/// Certificate and key as PEM.
 pub struct Ca {
     certificate: String,
     key: String,
@@ -30,7 +30,7 @@ impl Ca {
         })
     }
 
-    /// Where istiod looks for one, below its working folder.
+    /// Writes the CA to the folder below istiod's working directory where istiod looks for it.
     pub fn plug_in(&self, istiod: &Path) -> Result<()> {
         let folder = istiod.join("etc/cacerts");
         fs::create_dir_all(&folder)?;

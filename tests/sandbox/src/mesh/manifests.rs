@@ -1,4 +1,4 @@
-//! Published YAML, from a folder or rendered by helm, and its way into a cluster.
+//! Published YAML, read from a folder or rendered by helm, and how it is applied.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 pub const CRD: &str = "CustomResourceDefinition";
 
-/// Rendered only, and applied by us: three `helm install`s are three times slower.
+/// Renders a chart, which is then applied here. Three runs of `helm install` take three times as long.
 pub fn helm(helm: &Path, release: &str, chart: &Path, values: &[&str]) -> Result<String> {
     let mut command = Command::new(helm);
     command.args(["template", release]).arg(chart);
@@ -51,7 +51,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Value>> {
 
 pub fn objects_of(text: &str) -> Result<Vec<Value>> {
     let documents = text.split("\n---").map(|document| {
-        // helm leaves documents that are all comments.
+        // helm leaves documents that contain only comments.
         let words = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
         let empty = !document.lines().any(|line| line != "---" && words(line));
         match empty {
@@ -71,7 +71,7 @@ pub fn namespace(name: &str, label: (&str, &str)) -> Value {
     })
 }
 
-/// Server-side apply, several at a time.
+/// Applies objects server-side, several at a time.
 pub async fn apply(client: &Client, manager: &str, objects: &[Value]) -> Result<()> {
     let params = PatchParams::apply(manager).force();
     let applied = iter(objects).map(|object| apply_one(client, &params, object));
@@ -95,8 +95,7 @@ async fn apply_one(client: &Client, params: &PatchParams, object: &Value) -> Res
     Ok(())
 }
 
-/// Waits until the kinds can be listed: an istiod that starts before then looks again only after
-/// five seconds.
+/// Waits until the kinds can be listed. An istiod that starts earlier retries only after five seconds.
 pub async fn served(client: &Client, kinds: &[Value]) -> Result<()> {
     let lists = kinds
         .iter()

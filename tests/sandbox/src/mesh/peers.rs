@@ -1,7 +1,7 @@
-//! What makes one mesh of several clusters, as Istio's multi-cluster pages have it: an east-west
-//! gateway in each, and for each istiod a Secret with the way to every other API server.
+//! Joins clusters to one mesh as Istio's multi-cluster documentation does: an east-west gateway in each cluster, and
+//! for each istiod a Secret with a kubeconfig of every other cluster.
 //!
-//! What it cannot show: traffic through the gateway, whose pod is played by kwok.
+//! What it cannot show: traffic through the gateway, because kwok simulates its pod.
 
 use anyhow::Result;
 use base64::Engine;

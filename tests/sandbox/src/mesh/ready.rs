@@ -1,4 +1,4 @@
-//! When the apps of a cluster have started.
+//! Waits for the workloads of a cluster.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use tokio::time::{sleep, timeout};
 use super::peers::GATEWAY;
 use crate::cluster::Cluster;
 
-/// Returns when every Deployment and DaemonSet has what it wants, and the east-west gateway an address.
-/// Needs the stand-ins.
+/// Returns when every Deployment and DaemonSet is available and the east-west gateway has an address. Needs the
+/// stand-ins.
 pub async fn ready(cluster: &Cluster) -> Result<()> {
     let deployments: Api<Deployment> = Api::all(cluster.client());
     let sets: Api<DaemonSet> = Api::all(cluster.client());

@@ -1,4 +1,4 @@
-//! The apps that Istio's multi-cluster pages verify an installation with: curl in every cluster,
+//! The sample apps with which Istio's multi-cluster documentation verifies an installation: curl in every cluster,
 //! helloworld v1 in the first one and v2 in the others.
 
 use anyhow::Result;
@@ -15,7 +15,7 @@ pub async fn deploy(client: &Client, index: usize) -> Result<()> {
         deployment("curl", "curl", None, "curlimages/curl"),
         service("curl", json!({}), json!([{"name": "http", "port": 80}])),
         deployment(&versioned, "helloworld", Some(version), &image),
-        // Global: the same name in every cluster is one service of the mesh.
+        // Global: the Services with this name in all clusters are one service of the mesh.
         service(
             "helloworld",
             json!({"istio.io/global": "true"}),

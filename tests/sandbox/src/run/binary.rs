@@ -1,5 +1,5 @@
-//! Where the build's output is, and in it the `sandbox` program. A test binary cannot be its own
-//! reaper: cargo starts it with a main function that knows only tests.
+//! Finds the build output and the `sandbox` program in it. A test binary cannot be its own reaper, because cargo gives
+//! it a main function that only runs tests.
 
 use std::env;
 use std::fs;
@@ -10,26 +10,26 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 
-/// The target folder that the running program was built into.
+/// Returns the target folder that contains the running program.
 pub fn target() -> Result<PathBuf> {
     let exe = env::current_exe().context("cannot tell where this program is")?;
     let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
     let target = exe.ancestors().skip(1).find(marked);
-    // Cargo marks only a folder that it made itself.
+    // Cargo writes the tag only into a folder that it created itself.
     let profile = profile()?;
     let target = target.or_else(|| profile.parent());
     let target = target.with_context(|| format!("{} is in no target folder", exe.display()))?;
     Ok(target.to_path_buf())
 }
 
-/// This project's `sandbox`: the running program, or the one of the same build.
+/// Returns this project's `sandbox`: the running program, or the one of the same build.
 pub fn sandbox_binary() -> Result<PathBuf> {
     let exe = env::current_exe().context("cannot tell where this program is")?;
     if exe.file_name().is_some_and(|name| name == "sandbox") {
         return Ok(exe);
     }
     let binary = profile()?.join("sandbox");
-    // Cargo builds no programs for the tests of another package, so there it may be an old one.
+    // For the tests of another package, cargo does not build this program. It may be outdated.
     match built_after_sources(&binary) {
         true => Ok(binary),
         false => build("sandbox"),
@@ -55,18 +55,18 @@ fn newest(folder: &Path) -> io::Result<SystemTime> {
     Ok(newest)
 }
 
-/// Builds a program of this workspace in the profile of the running one; at once when it is fresh.
+/// Builds a program of this workspace with the profile of the running one. Returns at once if it is up to date.
 pub fn build(program: &str) -> Result<PathBuf> {
     let profile = profile()?;
     let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // From the root and without a package: the same features, so nothing is built twice.
+    // From the root and without `--package`, the features are the same and nothing is built twice.
     build.args(["build", "--quiet", "--bin", program]);
     build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     if profile.file_name().is_some_and(|name| name == "release") {
         build.arg("--release");
     }
-    // A test or `cargo run` has the variables of its own package; with them ring's build script
-    // thinks it has changed, and half the tree is built anew, each time.
+    // A test or `cargo run` sets variables of its own package. With those, ring's build script would run again and half
+    // of the dependencies would be rebuilt each time.
     let foreign = env::vars_os().map(|(name, _)| name);
     for name in foreign.filter(|name| name.to_string_lossy().starts_with("CARGO_")) {
         if name != "CARGO_HOME" {
@@ -82,7 +82,7 @@ pub fn build(program: &str) -> Result<PathBuf> {
     Ok(profile.join(program))
 }
 
-/// `<target>/debug` or `<target>/release`.
+/// Returns `<target>/debug` or `<target>/release`.
 fn profile() -> Result<PathBuf> {
     let exe = env::current_exe().context("cannot tell where this program is")?;
     let folder = exe.parent().context("a program without a folder")?;

@@ -1,5 +1,5 @@
-//! The processes of a run, found by their environment: what kwokctl sends to the background has
-//! no parent or group in common with us, but it inherits this.
+//! Finds the processes of a run by their environment. What kwokctl starts in the background shares no parent or process
+//! group with us, but it inherits the environment.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::MARK;
 
-/// Living processes whose variable is exactly this folder. A zombie has no environment any more.
+/// Returns the living processes with exactly this folder in the variable. A zombie has no environment.
 pub fn of(folder: &Path) -> Vec<Pid> {
     let wanted = [MARK.as_bytes(), b"=", folder.as_os_str().as_bytes()].concat();
     let Ok(entries) = fs::read_dir("/proc") else {
@@ -29,7 +29,7 @@ pub fn of(folder: &Path) -> Vec<Pid> {
         .collect()
 }
 
-/// Kills until none is left: a process may start another one while we look.
+/// Kills processes until none is left, because a process may start another one in the meantime.
 pub fn kill(folder: &Path) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
@@ -41,7 +41,7 @@ pub fn kill(folder: &Path) -> Result<()> {
             bail!("{} processes do not die", left.len());
         }
         for pid in left {
-            // One that ended by itself meanwhile is as good as killed.
+            // The process may have exited by itself.
             let _ = kill_process(pid, Signal::KILL);
         }
         sleep(Duration::from_millis(10));

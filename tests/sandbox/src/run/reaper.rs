@@ -1,4 +1,4 @@
-//! The end of a run: its processes, then its folder, then its lock file.
+//! Removes a run: first its processes, then its folder, then its lock file.
 
 use std::fs;
 use std::io::{ErrorKind, Result as IoResult};
@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 
 use super::{lock_path, processes};
 
-/// Ends what is left of a run whose owner is gone. Two may do it at the same time.
+/// Removes what is left of a run whose owner is gone. Safe to run twice at the same time.
 pub fn reap(folder: &Path) -> Result<()> {
     processes::kill(folder)?;
     let mut attempts = 0;
-    // A killed process may have been creating a file.
+    // A killed process may still have created a file.
     while let Err(err) = absent(fs::remove_dir_all(folder)) {
         attempts += 1;
         if attempts > 20 {

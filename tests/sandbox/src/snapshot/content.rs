@@ -1,4 +1,4 @@
-//! What of an object counts.
+//! The parts of an object that a snapshot compares.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::{Key, Object, key};
 
-/// Kinds that a controller replaces whenever it likes: what counts is that their owner has some.
+/// Kinds that a controller may replace at any time. A snapshot only compares whether their owner has any.
 const REPLACEABLE: [&str; 3] = ["Pod", "ReplicaSet", "ControllerRevision"];
 
-/// The Deployment of each ReplicaSet, by the ReplicaSet's uid.
+/// Returns the Deployment of each ReplicaSet, by the ReplicaSet's UID.
 pub fn deployments(all: &[(ApiResource, DynamicObject)]) -> HashMap<String, OwnerReference> {
     let sets = all.iter().filter(|(kind, _)| kind.kind == "ReplicaSet");
     sets.filter_map(|(_, set)| Some((set.uid()?, controller(set)?.clone())))
@@ -35,7 +35,7 @@ pub fn reduce(
         return (key(kind, &object, name), any);
     }
     let key = key(kind, &object, object.name_any());
-    // istiod makes the classes that it finds missing.
+    // istiod recreates missing GatewayClasses.
     let uid = object.uid().filter(|_| kind.kind != "GatewayClass");
     let content = strip(object);
     (key, Object { uid, content })
@@ -46,7 +46,7 @@ fn controller(object: &DynamicObject) -> Option<&OwnerReference> {
     owners.iter().find(|owner| owner.controller == Some(true))
 }
 
-/// Without the servers' own bookkeeping.
+/// Removes the fields that servers maintain.
 fn strip(object: DynamicObject) -> Value {
     let mut metadata = json!(object.metadata);
     if let Some(fields) = metadata.as_object_mut() {
@@ -63,7 +63,7 @@ fn strip(object: DynamicObject) -> Value {
     if let Some(annotations) = metadata["annotations"].as_object_mut() {
         annotations.remove("deployment.kubernetes.io/revision");
         annotations.remove("deprecated.daemonset.template.generation");
-        // istiod's leader election renews itself all the time.
+        // istiod's leader election renews it all the time.
         annotations.remove("control-plane.alpha.kubernetes.io/leader");
     }
     let mut content = object.data;
@@ -74,7 +74,7 @@ fn strip(object: DynamicObject) -> Value {
     content
 }
 
-/// Paths at which the two differ, as deep as both have the same shape.
+/// Returns the paths at which the two differ, as deep as their shapes are the same.
 pub fn differences(a: &Value, b: &Value) -> Vec<String> {
     let mut paths = Vec::new();
     walk(a, b, String::new(), &mut paths);

@@ -1,5 +1,5 @@
-//! The upstream modules and how each is built. The versions are not here: they stand in the go.mod
-//! of each module's folder in `tools/`, so that raising one is `go get` and nothing else.
+//! The upstream modules and how to build them. The versions are in the go.mod of each module's folder in `tools/`, so
+//! that `go get` alone can upgrade one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 pub(super) struct Module {
-    /// Folder in `tools/`.
+    /// The folder in `tools/`.
     pub(super) name: &'static str,
     pub(super) upstream: &'static str,
     pub(super) tags: &'static str,
-    /// Where the linker writes the version; unset, these programs report none or a wrong one.
+    /// The variables in which the linker writes the version. Otherwise these programs report none or a wrong one.
     pub(super) version_flags: &'static str,
-    /// Name, main package inside upstream, seconds to build.
+    /// Name, main package in the upstream module, build time in seconds.
     pub(super) programs: &'static [(&'static str, &'static str, u32)],
-    /// Name in a ready folder, and path inside upstream, of files that are only read.
+    /// The name in a folder of built tools and the path in the upstream module, for files that are only read.
     pub(super) files: Option<(&'static str, &'static str)>,
 }
 
-/// Largest first; one upstream's programs together, as the later ones reuse its compiled packages.
+/// The largest first. Programs of the same module follow each other, because they share compiled packages.
 pub(super) const MODULES: [Module; 7] = [
     Module {
         name: "kubernetes",
@@ -107,7 +107,7 @@ impl Module {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    /// A change of this text means another program.
+    /// Changes whenever the built program would change.
     pub(super) fn recipe(&self) -> Result<String> {
         let flags = (self.tags, self.version_flags);
         Ok(format!(
@@ -117,7 +117,7 @@ impl Module {
         ))
     }
 
-    /// The required version as in go.mod, without its `v`.
+    /// Returns the required version from go.mod without the `v`.
     pub(super) fn version(&self) -> Result<String> {
         let go_mod = self.read("go.mod")?;
         let mut words = go_mod
@@ -132,7 +132,7 @@ impl Module {
 
     pub(super) fn linker_flags(&self, version: &str) -> String {
         let part = |n| version.split('.').nth(n).unwrap_or_default();
-        // Prometheus 3.16.0 is published as module v0.316.0.
+        // Prometheus 3.16.0 is published as module version v0.316.0.
         let release = version.replacen("0.3", "3.", 1);
         let flags = self
             .version_flags
