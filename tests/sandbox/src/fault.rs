@@ -1,12 +1,12 @@
-//! A proxy between a program and a real API server that does what networks, load balancers and busy
-//! servers do: answers in the server's place, loses answers of what was done, cuts and starves
-//! streams. Faults are data, and a journal tells what became of each request.
+//! A proxy between a program and a real API server that fails like networks, load balancers and busy servers do. It
+//! answers in place of the server, loses the answers to requests that were executed, and cuts or stalls streams. Faults
+//! are data, and a journal records what happened to each request.
 //!
-//! It ends TLS with a CA of its own and speaks HTTP/1.1, as kube does. A request with a bearer token
-//! is passed on with that token alone; one without was made with the kubeconfig's client
-//! certificate, which TLS does not hand on, and is made again with the cluster admin's. So it cannot
-//! show client certificates that are refused. Nor can it show HTTP/2, lost or late packets below
-//! TLS, or a connection that dies between two requests: it opens a new one upstream for each.
+//! It terminates TLS with a CA of its own and speaks HTTP/1.1, as kube does. A request with a bearer token is forwarded
+//! with only that token. A request without one was authenticated by the kubeconfig's client certificate, which cannot
+//! be forwarded, so it is sent with the cluster admin's certificate. So it cannot show a rejected client certificate.
+//! Nor can it show HTTP/2, lost or late packets below TLS, or a connection that breaks between two requests, because it
+//! opens a new upstream connection for each request.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub use answer::Answer;
 pub use gate::Gate;
 pub use rule::{Action, Fault, Flood, Verb, When};
 
-/// A running proxy; it ends when this is dropped.
+/// A running proxy. Stops when dropped.
 pub struct Proxy {
     shared: Arc<Shared>,
     address: String,
@@ -42,10 +42,11 @@ pub struct Proxy {
     _task: AbortOnDropHandle<()>,
 }
 
-/// What its connections share.
+/// State shared by all connections.
 struct Shared {
     upstream: tls::Upstream,
-    /// Others are passed on untouched and not in the journal: the stand-ins have no part in this.
+    /// Requests with another user agent, such as those of the stand-ins, are forwarded unchanged and left out of the
+    /// journal.
     agent: String,
     state: Mutex<State>,
 }
@@ -62,18 +63,18 @@ struct State {
 pub struct Entry {
     pub verb: Verb,
     pub method: String,
-    /// Path and query.
+    /// The path with the query.
     pub uri: String,
-    /// None: passed on and answered as it is.
+    /// None if the request was forwarded and its answer returned unchanged.
     pub done: Option<Action>,
     pub at: Instant,
-    /// How many were without the head of their answer when it came, itself included.
+    /// How many requests, including this one, were waiting for the head of their answer when this one arrived.
     pub in_flight: usize,
-    /// Of its answer, by whomever; None until then.
+    /// The status code of the answer, from the server or the proxy. None before the answer.
     pub code: Option<u16>,
 }
 
-/// A request until it has the head of its answer, or nobody waits for it any more.
+/// A request that is waiting for the head of its answer. Dropped as soon as nobody waits for it.
 struct Visit {
     shared: Arc<Shared>,
     index: usize,
@@ -81,8 +82,8 @@ struct Visit {
 }
 
 impl Proxy {
-    /// In front of this cluster, for the program whose user agent starts so. Passes everything on
-    /// until it is given a fault.
+    /// Starts a proxy in front of this cluster, for the program whose user agent starts with `agent`. It forwards
+    /// everything until a fault is added.
     pub async fn start(cluster: &Cluster, agent: &str) -> Result<Proxy> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("https://{}", listener.local_addr()?);
@@ -102,34 +103,34 @@ impl Proxy {
         })
     }
 
-    /// From now on; the first fault that matches a request and is due is done to it.
+    /// Adds a fault for later requests. The first fault that matches a request and is due is applied to it.
     pub fn add(&self, fault: Fault) {
         self.shared.state().faults.push(fault.armed());
     }
 
-    /// No faults any more; the journal stays.
+    /// Removes all faults and keeps the journal.
     pub fn heal(&self) {
         self.shared.state().faults.clear();
     }
 
-    /// All requests so far, in the order of their arrival.
+    /// Returns all requests so far, in the order of arrival.
     pub fn journal(&self) -> Vec<Entry> {
         self.shared.state().journal.clone()
     }
 
-    /// Those to which something was done.
+    /// Returns the requests that a fault was applied to.
     pub fn disturbed(&self) -> Vec<Entry> {
         let mut entries = self.journal();
         entries.retain(|entry| entry.done.is_some());
         entries
     }
 
-    /// Its own CA, in PEM.
+    /// The proxy's own CA as PEM.
     pub fn ca(&self) -> &str {
         &self.ca
     }
 
-    /// The kubeconfig again, with this cluster's server and CA replaced by the proxy's.
+    /// Writes a copy of the kubeconfig that reaches this cluster through the proxy, with the proxy's CA.
     pub fn kubeconfig(&self, original: &Path, copy: PathBuf) -> Result<PathBuf> {
         let text = fs::read_to_string(original)?;
         let mut config: Value = serde_yaml::from_str(&text)?;
@@ -152,7 +153,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be done to a request; writes it down.
+    /// Adds the request to the journal and decides what to do with it.
     fn arrival(self: &Arc<Self>, verb: Verb, method: &str, uri: &str) -> Visit {
         let mut state = self.state();
         let due = |fault: &mut rule::Armed| fault.due(verb, method, uri);

@@ -1,22 +1,22 @@
-//! Answers that did not come from the API server.
+//! Answers that do not come from the API server.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::Response;
 use serde_json::json;
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub code: u16,
     pub content_type: &'static str,
-    /// Seconds.
+    /// In seconds.
     pub retry_after: Option<u32>,
     pub body: String,
 }
 
 impl Answer {
-    /// As an API server refuses: a Status, in which Retry-After is said once more.
+    /// An error as an API server returns it: a Status, which repeats the Retry-After header.
     pub fn status(code: u16, reason: &str, message: &str, retry_after: Option<u32>) -> Answer {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -33,7 +33,7 @@ impl Answer {
         }
     }
 
-    /// As an API server refuses what its queues cannot take: in plain text.
+    /// The error of an API server whose queues are full, in plain text.
     pub fn busy(retry_after: u32) -> Answer {
         Answer {
             code: 429,
@@ -43,7 +43,7 @@ impl Answer {
         }
     }
 
-    /// As nginx says that it got nothing from its backend.
+    /// The error page of an nginx whose backend does not answer.
     pub fn html(code: u16, title: &str) -> Answer {
         let head = format!("<html>\r\n<head><title>{code} {title}</title></head>\r\n");
         let body = format!(
@@ -57,7 +57,7 @@ impl Answer {
         }
     }
 
-    /// As an API server tells a watch that its version is too old to start from.
+    /// The event that tells a watch that its resource version is too old.
     pub fn expired_watch() -> Answer {
         let gone = Answer::status(410, "Expired", "too old resource version: 1 (2)", None);
         Answer {

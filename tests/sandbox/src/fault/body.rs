@@ -1,4 +1,4 @@
-//! Answers whose body does not come as the server sent it.
+//! Answers whose body is changed on the way.
 
 use std::future::pending;
 use std::io;
@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 
 use super::Flood;
 
-/// Half of it, and then the connection breaks.
+/// Returns half of the body and then breaks the connection.
 pub(super) async fn cut(response: Response) -> Result<Response> {
     let (head, body) = response.into_parts();
     let whole = body.collect().await?.to_bytes();
@@ -24,7 +24,7 @@ pub(super) async fn cut(response: Response) -> Result<Response> {
     Ok(Response::from_parts(head, body))
 }
 
-/// A stream that ends in good order after `time`.
+/// Ends the stream cleanly after `time`.
 pub(super) fn ended(response: Response, time: Duration) -> Response {
     let (head, body) = response.into_parts();
     let end = Box::pin(tokio::time::sleep(time));
@@ -32,7 +32,7 @@ pub(super) fn ended(response: Response, time: Duration) -> Response {
     Response::from_parts(head, body)
 }
 
-/// Nothing, and no end.
+/// Returns no data and never ends.
 pub(super) fn starved(response: Response) -> Response {
     let (head, _) = response.into_parts();
     let nothing = stream::once(pending::<io::Result<Bytes>>());
@@ -40,7 +40,7 @@ pub(super) fn starved(response: Response) -> Response {
 }
 
 pub(super) fn flood(flood: Flood) -> Response {
-    // Small pieces without a pause would cost more than what they are to show.
+    // Sends small pieces without a pause in batches, because sending each one separately would be slow.
     let batch = match flood.pause.is_zero() {
         true => (64 << 10) / flood.piece.len().max(1) + 1,
         false => 1,

@@ -1,10 +1,10 @@
-//! What requests wait at until a test lets them pass: for what must happen in between.
+//! Holds requests back until a test lets them pass, so that the test can do something in between.
 
 use std::sync::Arc;
 
 use tokio::sync::watch::{Sender, channel};
 
-/// Closed at first; clones are the same gate.
+/// A gate that starts closed. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Sender<bool>>);
 
@@ -19,7 +19,7 @@ impl Gate {
 
     pub async fn opened(&self) {
         let mut open = self.0.subscribe();
-        // The sender is in this gate and cannot be gone.
+        // The sender is part of this gate, so it cannot be gone.
         let _ = open.wait_for(|open| *open).await;
     }
 }

@@ -1,14 +1,14 @@
-//! Faults as data: which requests, which of those, and what is done to them.
+//! Faults as data: which requests they match, which of those they apply to, and what they do.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::{Answer, Gate};
 
-/// What a request is about, as far as faults differ.
+/// The kind of a request, as far as faults tell requests apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// Get and list, and whatever is only rehearsed.
+    /// Get and list, and every dry run.
     Read,
     Watch,
     /// Create, update and patch.
@@ -26,7 +26,7 @@ impl Verb {
         Verb::Delete,
         Verb::Stream,
     ];
-    /// What a program can safely do twice.
+    /// Requests that a program can safely repeat.
     pub const PLAIN: &[Verb] = &[Verb::Read, Verb::Write, Verb::Delete];
     pub const READS: &[Verb] = &[Verb::Read];
     pub const WRITES: &[Verb] = &[Verb::Write];
@@ -36,34 +36,34 @@ impl Verb {
     pub const WATCHES: &[Verb] = &[Verb::Watch];
 }
 
-/// One kind of trouble.
+/// A fault for matching requests.
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub verbs: &'static [Verb],
-    /// What the path ends with, without the query; empty for any.
+    /// The end of the path, without the query. Matches any path if empty.
     pub path: &'static str,
     pub when: When,
     pub action: Action,
 }
 
-/// Which of the requests that match.
+/// Which of the matching requests the fault applies to.
 #[derive(Clone, Copy, Debug)]
 pub enum When {
     Always,
-    /// The first so many.
+    /// The first requests, this many.
     First(usize),
-    /// This one alone; the first is 1.
+    /// Only this request, counting from 1.
     Nth(usize),
-    /// Each `nth` one, so many times.
+    /// Every `nth` request, up to `times` times.
     Every {
         nth: usize,
         times: usize,
     },
-    /// The first of each method and path, so that everything is hit and everything can succeed.
+    /// The first request of each method and path. Everything fails once and then succeeds.
     FirstOfEach,
-    /// For so long from the first one.
+    /// All requests within this time after the first.
     For(Duration),
-    /// So many in a hundred; the same seed and order of requests give the same ones.
+    /// A percentage of the requests. The same seed and order of requests select the same ones.
     Percent {
         of_100: u8,
         seed: u64,
@@ -73,50 +73,50 @@ pub enum When {
 /// What is done to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Never reaches the server.
+    /// Answers without forwarding the request to the server.
     Answer(Answer),
-    /// The server does it, and its answer is replaced.
+    /// Forwards the request and replaces the answer.
     AnswerAfter(Answer),
-    /// The connection ends without an answer; the server knows nothing.
+    /// Closes the connection without an answer. The request does not reach the server.
     Drop,
-    /// The server does it, and the connection ends without an answer.
+    /// The server executes the request, and the connection is closed without an answer.
     DropAfter,
     Delay(Duration),
-    /// Reaches the server when the gate is opened.
+    /// Forwards the request once the gate is open.
     Hold(Gate),
-    /// Accepted and never answered; the server knows nothing.
+    /// Never answers. The request does not reach the server.
     Silence,
-    /// The server does it, and nobody is told.
+    /// The server executes the request, and the program never gets an answer.
     SilenceAfter,
-    /// As `Silence`; the proxy opens the gate when the request has come.
+    /// Like `Silence`. The proxy opens the gate when the request arrives.
     Halt(Gate),
-    /// As `SilenceAfter`; the proxy opens the gate when it is done.
+    /// Like `SilenceAfter`. The proxy opens the gate when the server has executed the request.
     HaltAfter(Gate),
-    /// Refused with 401 when it comes with a token, as by a front that has tokens of its own.
+    /// Rejects a bearer token with 401, like a proxy in front of the API server with its own tokens.
     UnknownToken,
-    /// The answer's head, half of its body, and the end of the connection.
+    /// Sends the head and half of the body, then closes the connection.
     CutBody,
-    /// The stream ends in good order after so long.
+    /// Ends the stream cleanly after this time.
     EndAfter(Duration),
-    /// The answer's head, and then nothing: no data, no end.
+    /// Sends the head of the answer, then neither data nor an end.
     HalfOpen,
-    /// Never reaches the server; 200 with JSON, or what claims to be some.
+    /// Answers 200 with an endless or huge body that is, or claims to be, JSON. The request does not reach the server.
     Flood(Flood),
 }
 
-/// A body in pieces, for as long as somebody reads.
+/// A body in pieces, sent for as long as the client reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flood {
     pub head: String,
     pub piece: String,
-    /// How many; usize::MAX is no end.
+    /// How many pieces; endless with usize::MAX.
     pub times: usize,
     pub tail: String,
-    /// After each; without one they come as fast as they can.
+    /// Waits before each piece. Without a pause, pieces are sent as fast as possible.
     pub pause: Duration,
 }
 
-/// A fault and what it has seen.
+/// A fault with its state.
 pub(super) struct Armed {
     fault: Fault,
     count: usize,
@@ -163,7 +163,7 @@ impl Armed {
         }
     }
 
-    /// SplitMix64.
+    /// The generator SplitMix64.
     fn roll(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

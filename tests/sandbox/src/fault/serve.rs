@@ -1,4 +1,4 @@
-//! Connections to the proxy and the requests on them.
+//! The proxy's connections and the requests on them.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Action, Answer, Shared, Verb, body};
 
-/// Connections end with the proxy.
+/// Accepts connections. They are closed when the proxy stops.
 pub(super) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
@@ -32,7 +32,7 @@ pub(super) async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: 
     }
 }
 
-/// An error means that the program hung up, or that it was hung up on: neither is of interest.
+/// Serves one connection. Its errors are ignored: they only mean that one side closed the connection.
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     let Ok(stream) = acceptor.accept(stream).await else {
@@ -49,7 +49,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared
         .await;
 }
 
-/// An error ends the connection without an answer.
+/// Handles one request. An error closes the connection without an answer.
 async fn handle(shared: &Arc<Shared>, request: Request) -> Result<Response> {
     let agent = request.headers().get(USER_AGENT);
     let agent = agent.and_then(|agent| agent.to_str().ok());
@@ -133,16 +133,16 @@ fn verb(request: &Request) -> Verb {
     }
 }
 
-/// Until the server has answered completely.
+/// Forwards the request and waits for the complete answer.
 async fn whole(shared: &Arc<Shared>, request: Request) -> Result<()> {
     let response = forward(shared, request).await?;
     http_body_util::BodyExt::collect(response.into_body()).await?;
     Ok(())
 }
 
-/// The server's answer, streaming both ways; a switch of protocols is followed.
+/// Forwards the request and streams in both directions, also after a protocol upgrade.
 async fn forward(shared: &Arc<Shared>, mut request: Request) -> Result<Response> {
-    // A user's password is the proxy's own business: the real server knows none.
+    // Only the proxy checks passwords. The API server knows none.
     let given = request.headers().get(AUTHORIZATION);
     let as_admin = !given.is_some_and(|given| given.as_bytes().starts_with(b"Bearer "));
     if as_admin {
@@ -152,7 +152,7 @@ async fn forward(shared: &Arc<Shared>, mut request: Request) -> Result<Response>
     let stream = stream.context("the API server is not there")?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with the answer's body, or with the program that reads it.
+    // This task ends with the body of the answer, or when the program stops reading it.
     tokio::spawn(connection.with_upgrades());
     let theirs = hyper::upgrade::on(&mut request);
     let mut response = sender.send_request(request).await?;
@@ -161,7 +161,7 @@ async fn forward(shared: &Arc<Shared>, mut request: Request) -> Result<Response>
         tokio::spawn(async move {
             let (theirs, ours) = tokio::try_join!(theirs, ours)?;
             let (mut theirs, mut ours) = (TokioIo::new(theirs), TokioIo::new(ours));
-            // Its end is the end of the exec or port-forward, in order or not.
+            // The exec or port-forward ends here, cleanly or with an error.
             let _ = tokio::io::copy_bidirectional(&mut theirs, &mut ours).await;
             anyhow::Ok(())
         });

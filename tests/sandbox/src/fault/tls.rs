@@ -1,4 +1,4 @@
-//! The proxy's own CA and certificate, and its way to the real server.
+//! The proxy's own CA and certificate, and its connection to the API server.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::Cluster;
 
 pub(super) struct Own {
     pub acceptor: TlsAcceptor,
-    /// PEM.
+    /// As PEM.
     pub ca: String,
 }
 
 impl Own {
-    /// A new CA with one certificate, for 127.0.0.1 and by the name of a front.
+    /// Creates a CA with one certificate, valid for 127.0.0.1 and the host name of a proxy.
     pub fn new() -> Result<Own> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::default();

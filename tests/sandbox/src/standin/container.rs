@@ -1,4 +1,4 @@
-//! What a started container is given: its pod, its address, its mounts and its ServiceAccount.
+//! What a started container gets: its pod, address, mounts and ServiceAccount.
 
 use std::fmt::Display;
 use std::net::Ipv4Addr;
@@ -13,42 +13,42 @@ use super::kubelet::log::Log;
 use super::kubelet::mounts::Mount;
 use crate::Cluster;
 
-/// The one container of a pod that is played by a process or a stand-in.
+/// The only container of a pod that a process or a stand-in runs.
 ///
-/// A program is `async fn run(container: Container) -> i32`: it works until it exits with a code,
-/// or until the kubelet drops it because the pod is going.
+/// A program is `async fn run(container: Container) -> i32`. It works until it exits with a code, or until the kubelet
+/// drops it because the pod is being deleted.
 #[derive(Clone)]
 pub struct Container {
     pub cluster: Cluster,
     pub world: World,
     pub pod: Pod,
     pub ip: Ipv4Addr,
-    /// Acts with the pod's own ServiceAccount.
+    /// Authenticated as the pod's ServiceAccount.
     pub client: Client,
-    /// Its token, as mounted; empty when none is.
+    /// The mounted token of the ServiceAccount; empty if none is mounted.
     pub token: String,
-    /// The container as the pod names it.
+    /// The container in the pod's spec.
     pub spec: Spec,
-    /// A folder for the container's own files: what is not mounted.
+    /// A folder for the container's own files, outside of its mounts.
     pub dir: PathBuf,
     pub(super) mounts: Arc<Vec<Mount>>,
     pub(super) log: Arc<Log>,
 }
 
 impl Container {
-    /// Where a path of the container's file system is on this machine, through its volume mounts.
-    /// None when nothing is mounted there (an optional Secret that does not exist: an empty folder).
+    /// Maps a path in the container to a path on this machine, through the volume mounts. Returns None if nothing is
+    /// mounted there. An optional Secret that does not exist is an empty folder.
     pub fn path(&self, in_container: &str) -> Option<PathBuf> {
         map(&self.mounts, in_container)
     }
 
-    /// One line to the container's log, which the API server serves as the pod's log.
+    /// Writes a line to the container's log, which the API server serves as the pod's log.
     pub fn log(&self, line: impl Display) {
         self.log.write(&line.to_string());
     }
 }
 
-/// The mount with the longest path wins: mounts may lie inside each other.
+/// The mount with the longest path wins, because mounts can be nested.
 pub(super) fn map(mounts: &[Mount], in_container: &str) -> Option<PathBuf> {
     let path = Path::new(in_container);
     let mount = mounts

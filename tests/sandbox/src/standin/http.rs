@@ -1,4 +1,4 @@
-//! Passing an HTTP request on to a pod, streaming both ways.
+//! Forwards an HTTP request to a pod, streaming in both directions.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// What a request may take to connect; everything is on this machine.
+/// Timeout for connections, which are all local.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// The request's URI must be path and query only. An error means that nobody answered.
+/// Forwards a request whose URI has only a path and a query. An error means that nobody answered.
 pub async fn forward(to: SocketAddr, request: Request) -> Result<Response, String> {
     let stream = tokio::time::timeout(CONNECT, TcpStream::connect(to))
         .await
@@ -22,7 +22,7 @@ pub async fn forward(to: SocketAddr, request: Request) -> Result<Response, Strin
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| error.to_string())?;
-    // It ends with the answer's body, or with the client that reads it.
+    // This task ends with the body of the answer, or when the client stops reading it.
     tokio::spawn(connection);
     let answer = sender
         .send_request(request)

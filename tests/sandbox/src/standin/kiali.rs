@@ -1,10 +1,9 @@
-//! The Kiali server: answers its API by really asking each cluster with the mounted kubeconfigs and
-//! the Prometheus that its config names, and fails as the real one does when one of them is bad.
+//! The Kiali server. It answers the API by querying each cluster with the mounted kubeconfigs and the Prometheus of its
+//! configuration, and fails like the real one if one of them is bad.
 //!
-//! What it cannot show: the UI, anything but the endpoints below, a real login, health of workloads,
-//! waypoints in the graph, kubeconfigs with exec, a Prometheus behind TLS or a login, and how fast
-//! its watches would notice a change: facts are asked for at each request, so a broken istiod shows
-//! at once and not after the real one's 20 s.
+//! What it cannot show: the UI, endpoints other than those below, a real login, the health of workloads, waypoints in
+//! the graph, kubeconfigs with exec, a Prometheus with TLS or a login, and how fast its watches notice a change. It
+//! queries the clusters for each request, so a broken istiod shows at once and not after 20 s as with the real one.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -30,7 +29,7 @@ mod routes;
 mod start;
 mod status;
 
-/// A serving Kiali.
+/// A running Kiali server.
 struct Kiali {
     config: Config,
     version: String,
@@ -39,7 +38,7 @@ struct Kiali {
     container: Container,
 }
 
-/// Works until it exits with a code or is dropped.
+/// Runs until it exits with a code or is dropped.
 pub async fn run(container: Container) -> i32 {
     let fatal = |why: String| {
         container.log(format_args!("FTL {why}"));
@@ -79,7 +78,7 @@ pub async fn run(container: Container) -> i32 {
     1
 }
 
-/// The tag of its image.
+/// Returns the tag of its image.
 fn version(container: &Container) -> String {
     let image = container.spec.image.as_deref();
     let tag = image

@@ -1,10 +1,10 @@
-//! The Kiali operator: reads Kiali CRs and writes Kiali's objects, because the real one is Ansible
-//! in an image. It acts with its pod's ServiceAccount only, so a rule missing in the installer's
-//! ClusterRole fails here too, the API server's escalation check included.
+//! The Kiali operator. It reads Kiali CRs and writes Kiali's objects, because the real one is Ansible in a container
+//! image. It acts only with its pod's ServiceAccount, so a missing rule in the installer's ClusterRole fails here too,
+//! and so does the API server's check for privilege escalation.
 //!
-//! What it cannot show: Ingress, autoscaler and disruption budget of a Kiali CR, credentials from
-//! Secrets, `spec.version` pins, namespace-scoped access, OpenShift, the operator's memory and what
-//! it prints about Secrets in its debug log.
+//! What it cannot show: Ingress, autoscaler and disruption budget of a Kiali CR, credentials from Secrets,
+//! `spec.version` pins, namespace-scoped access, OpenShift, the operator's memory, and what it prints about Secrets in
+//! its debug log.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ mod secrets;
 mod settings;
 mod validate;
 
-/// Writes finalizer and conditions; what its roles write has another manager.
+/// The field manager of the finalizer and the conditions. The roles write with another one.
 const MANAGER: &str = "ansible-operator";
 const ROLES_MANAGER: &str = "OpenAPI-Generator";
 
@@ -38,7 +38,7 @@ struct Operator {
     settings: Settings,
 }
 
-/// Works until it exits with a code or is dropped.
+/// Runs until it exits with a code or is dropped.
 pub async fn run(container: Container) -> i32 {
     let settings = match Settings::of(&container.spec, &container.pod) {
         Ok(settings) => settings,
@@ -58,7 +58,7 @@ pub async fn run(container: Container) -> i32 {
     }
 }
 
-/// Plain pings, as the real ones: Ready says nothing about the watches.
+/// Serves the probes. As in the real one, Ready says nothing about the watches.
 async fn probes(container: &Container) -> i32 {
     let address = SocketAddr::new(IpAddr::V4(container.ip), 6789);
     let listener = match TcpListener::bind(address).await {

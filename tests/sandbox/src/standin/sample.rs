@@ -1,10 +1,10 @@
-//! The sample apps: `curl` asks `helloworld`, pods of every cluster answer in turn, and the ztunnels
-//! of both ends count each connection.
+//! The sample apps. `curl` calls `helloworld`, the pods of all clusters answer in turn, and the ztunnels of both ends
+//! count each connection.
 //!
-//! What it cannot show: real traffic, time on the wire, east-west gateways, mTLS. Who answers is
-//! read from each cluster: pods of `helloworld` that are Ready, elsewhere only behind a Service with
-//! `istio.io/global`. Connections between clusters fail only when a test says so or when a ztunnel is
-//! not there; those inside a cluster never do.
+//! What it cannot show: real traffic, time on the wire, east-west gateways, mTLS. The answering pods are read from each
+//! cluster: pods of `helloworld` that are Ready, in other clusters only behind a Service with `istio.io/global`.
+//! Connections between clusters fail only if a test says so or if a ztunnel is missing. Connections within a cluster
+//! never fail.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,12 +19,12 @@ use super::ztunnel::telemetry::{Reported, Ztunnel, reports};
 use crate::Cluster;
 
 const NAMESPACE: &str = "sample";
-/// Bytes of `GET /hello` to `helloworld.sample:5000`, from a curl with an agent of eleven letters.
+/// The size of `GET /hello` to `helloworld.sample:5000`, from a curl whose user agent has eleven letters.
 const REQUEST: u64 = 91;
-/// Bytes of the answer's head.
+/// The size of the head of the answer.
 const HEAD: u64 = 163;
 
-/// Who talks to whom, over all clusters of the sandbox.
+/// The traffic between all clusters of the sandbox.
 #[derive(Clone, Default)]
 pub struct Traffic {
     state: Arc<Mutex<State>>,
@@ -39,16 +39,16 @@ struct State {
     turn: usize,
 }
 
-/// Why no connection between clusters comes about.
+/// Why connections between clusters fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Failure {
-    /// The other gateway or ztunnel does not answer, or is not trusted.
+    /// The other gateway or ztunnel does not answer or is not trusted.
     Connect,
-    /// A policy of the receiver's cluster.
+    /// A policy in the receiver's cluster denies it.
     Deny,
 }
 
-/// What the client sees of it: ztunnel has accepted its connection, and closes it.
+/// What the client sees: ztunnel accepts its connection and closes it.
 #[derive(Debug)]
 pub struct Reset;
 
@@ -60,13 +60,13 @@ impl fmt::Display for Reset {
 
 impl std::error::Error for Reset {}
 
-/// One that is open. It is closed when it is dropped.
+/// An open connection. Closed when dropped.
 pub struct Connection {
     line: String,
     reported: Vec<Reported>,
 }
 
-/// Until it is dropped.
+/// A running ztunnel. Stops when dropped.
 pub struct Running {
     traffic: Traffic,
     ztunnel: Ztunnel,
@@ -79,7 +79,7 @@ struct Answerer {
 }
 
 impl Traffic {
-    /// Each cluster once, when its stand-ins start.
+    /// Adds a cluster when its stand-ins start.
     pub fn register(&self, cluster: Cluster) {
         let mut state = self.state();
         state
@@ -88,7 +88,7 @@ impl Traffic {
         state.clusters.push(cluster);
     }
 
-    /// A ztunnel that carries its cluster's traffic from now on. It has counted nothing yet.
+    /// Makes a new ztunnel carry its cluster's traffic. Its counters are zero.
     pub fn carried_by(&self, ztunnel: &Ztunnel) -> Running {
         self.state().ztunnels.push(ztunnel.clone());
         Running {
@@ -97,27 +97,27 @@ impl Traffic {
         }
     }
 
-    /// All clusters of the sandbox.
+    /// Returns all clusters of the sandbox.
     pub fn clusters(&self) -> Vec<Cluster> {
         self.state().clusters.clone()
     }
 
-    /// Counters stand still, requests are answered.
+    /// Freezes the counters. Requests are still answered.
     pub fn freeze(&self, frozen: bool) {
         self.state().frozen = frozen;
     }
 
-    /// Connections between clusters fail from now on, or no more.
+    /// Makes connections between clusters fail, or stops doing so.
     pub fn fail(&self, failure: Option<Failure>) {
         self.state().failure = failure;
     }
 
-    /// One request from the `curl` pod of a cluster; the line that helloworld answers.
+    /// Sends a request from the `curl` pod of a cluster and returns the answer of helloworld.
     pub async fn request(&self, from: &str) -> Result<String> {
         Ok(self.open(from).await?.request())
     }
 
-    /// A connection without a request yet.
+    /// Opens a connection without sending a request.
     pub async fn open(&self, from: &str) -> Result<Connection> {
         let clusters = self.clusters();
         let mut answerers = Vec::new();
@@ -165,7 +165,7 @@ impl State {
         }
     }
 
-    /// The youngest: one that is about to go takes no new connection.
+    /// Returns the youngest ztunnel. One that is shutting down accepts no new connections.
     fn ztunnel(&self, cluster: &str) -> Option<Ztunnel> {
         let mut of_cluster = self.ztunnels.iter().filter(|z| z.cluster() == cluster);
         of_cluster.next_back().cloned()
@@ -173,7 +173,7 @@ impl State {
 }
 
 impl Connection {
-    /// One request and its answer; there may be more.
+    /// Sends one request over this connection. There may be more.
     pub fn request(&self) -> String {
         for report in &self.reported {
             report.transferred(REQUEST, HEAD + self.line.len() as u64);

@@ -1,5 +1,5 @@
-//! Watches that outlive an API server's restart: a sandbox whose stand-ins stop after the first
-//! error would fail tests for the wrong reason.
+//! Watches that survive a restart of the API server. Otherwise stand-ins would stop after the first error, and tests
+//! would fail for the wrong reason.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The default back-off grows to half a minute, far too long for a kind whose CRD comes later.
+/// A constant backoff. The default grows to 30 s, which is far too long for a kind whose CRD is created later.
 struct Steady;
 
 impl Iterator for Steady {
@@ -29,7 +29,7 @@ impl Backoff for Steady {
     fn reset(&mut self) {}
 }
 
-/// Every event, for ever; errors are slept over.
+/// Returns all events, forever. Retries after errors.
 pub fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = watcher::Event<K>>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -39,7 +39,7 @@ where
         .filter_map(|event| std::future::ready(event.ok()))
 }
 
-/// A local copy of a kind, kept up to date as long as this is held.
+/// A local copy of all objects of a kind. Kept up to date while it is held.
 pub struct Mirror<K>
 where
     K: Resource + 'static,
@@ -54,7 +54,7 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     K::DynamicType: Hash + Eq + Clone + Send + Sync,
 {
-    /// `changed` is notified after each change.
+    /// Starts the copy and notifies `changed` after every change.
     pub fn start(
         api: Api<K>,
         config: watcher::Config,

@@ -1,11 +1,11 @@
-//! ztunnel's metrics and readiness, without its data plane. The page is that of a real one in shared
-//! mode (of 1.31, or of 1.28 when its image is older than 1.29), down to what it does not know of the
-//! other end of a connection between clusters.
+//! The metrics and the readiness of ztunnel, without its data plane. The page is that of a real ztunnel in shared mode:
+//! of 1.31, or of 1.28 if its image is older than 1.29. It also lacks what a real one does not know about the other end
+//! of a connection between clusters.
 //!
-//! What it cannot show: redirected traffic, mTLS, real byte counts, plaintext, traffic by address,
-//! waypoints, ztunnels between 1.28 and 1.31 in their own form, names that are asked upstream, compressed
-//! pages, what istiod sends. The connections are those of `sample`, and only pods whose namespace is
-//! in the ambient mesh would have any. Figures of the process are the sandbox's own.
+//! What it cannot show: redirected traffic, mTLS, real byte counts, plaintext, traffic by address, waypoints, the exact
+//! page of versions between 1.28 and 1.31, names that are resolved upstream, compressed pages, what istiod sends. The
+//! connections are those of `sample`, and only pods whose namespace is in the ambient mesh would have any. The figures
+//! about the process are the sandbox's own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,7 +37,7 @@ const STATS: u16 = 15020;
 const READY: u16 = 15021;
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
-/// Works until it exits with a code or is dropped. What was counted goes with it.
+/// Runs until it exits with a code or is dropped. Its counters are lost then.
 pub async fn run(container: Container) -> i32 {
     let version = version(&container.spec);
     let baggage = match env(&container.spec, "ENABLE_RESPONSE_BAGGAGE").map(str::parse::<bool>) {
@@ -85,7 +85,7 @@ async fn serve(container: &Container, port: u16, router: Router) -> std::io::Res
     axum::serve(listener, router).await
 }
 
-/// The body is the same.
+/// Returns the content type. The body is the same for both.
 fn content_type(headers: &HeaderMap) -> &'static str {
     let accepted = headers.get_all(ACCEPT).iter();
     let mut accepted = accepted.filter_map(|value| value.to_str().ok());
@@ -97,19 +97,19 @@ fn content_type(headers: &HeaderMap) -> &'static str {
 
 fn env<'a>(spec: &'a Spec, name: &str) -> Option<&'a str> {
     let env = spec.env.as_deref().unwrap_or_default();
-    // Of two with one name the last counts.
+    // The last of two variables with the same name counts.
     let found = env.iter().rev().find(|e| e.name == name)?;
     found.value.as_deref()
 }
 
-/// The image sets it to its version, which its tag begins with.
+/// Returns the version. The image has it in a variable, and its tag starts with it.
 fn version(spec: &Spec) -> String {
     if let Some(set) = env(spec, "ISTIO_META_ISTIO_VERSION") {
         return set.to_owned();
     }
     let image = spec.image.as_deref().unwrap_or_default();
     let name = image.split('@').next().unwrap_or_default();
-    // A colon before the last slash is a registry's port.
+    // A colon before the last slash belongs to a registry's port.
     let tag = name.rsplit_once(':').map_or("unknown", |(_, tag)| tag);
     let tag = if tag.contains('/') { "unknown" } else { tag };
     let variant = tag.strip_suffix("-distroless");
@@ -143,7 +143,7 @@ fn process(version: &str, proxies: u64) -> Process {
     }
 }
 
-/// Never returns. What cannot be counted now is as before.
+/// Counts the pods of the mesh, forever. Keeps the previous number if counting fails.
 async fn count(cluster: &Cluster, proxies: &AtomicU64) {
     loop {
         if let Ok(found) = pods_of_the_mesh(cluster).await {

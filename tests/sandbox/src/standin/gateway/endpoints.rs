@@ -1,6 +1,6 @@
-//! istiod gives a Gateway its address only when the Service has endpoints, and the API server
-//! refuses them for pods on loopback. So a slice with an address that is nobody's says what the
-//! controller manager could not: that a pod of the Gateway is ready.
+//! Endpoints for Gateway Services. istiod gives a Gateway an address only if its Service has endpoints, and the API
+//! server rejects endpoints for pods on loopback. So an EndpointSlice with an unused address shows that a pod of the
+//! Gateway is ready, which the controller manager cannot do here.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::OF_GATEWAY;
 use crate::Cluster;
 use crate::standin::service;
 
-/// Reserved for documentation: no traffic leaves for it.
+/// Reserved for documentation (RFC 5737), so no traffic goes there.
 const NOBODY: &str = "192.0.2.2";
 
-/// What was written, by the Service's uid, so that it is written once.
+/// The written slices by the UID of their Service. A slice is only written when it changes.
 #[derive(Default)]
 pub(super) struct Endpoints {
     written: HashMap<String, Value>,
@@ -51,7 +51,7 @@ impl Endpoints {
     }
 }
 
-/// Whether a pod of the Gateway that the Service is for is ready.
+/// Whether a pod of the Service's Gateway is ready.
 pub(super) fn ready(service: &Service, pods: &[impl AsRef<Pod>]) -> bool {
     let gateway = service.labels().get(OF_GATEWAY);
     pods.iter().map(AsRef::as_ref).any(|pod| {

@@ -1,4 +1,4 @@
-//! The clusters a Kiali knows, and what it still says about one that stopped answering.
+//! The clusters that a Kiali knows, and what it still reports about one that stopped answering.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,24 +22,24 @@ pub(super) struct Clusters {
 }
 
 pub(super) struct Cluster {
-    /// The data key of its kubeconfig.
+    /// The key of its kubeconfig in the Secret.
     pub(super) key: String,
-    /// What the caches call it. With another name than the key it is half known.
+    /// Its name in Kiali's caches. A cluster whose name differs from the key is only half known.
     name: String,
     /// Empty for home.
     pub(super) secret: String,
     pub(super) server: String,
     pub(super) client: Client,
-    /// The sandbox's own client of the same cluster.
+    /// The sandbox's own client for the same cluster.
     owner: OnceCell<Client>,
-    /// A 403 was seen: the caches are gone, and only a restart brings them back.
+    /// Set after a 403. The caches are gone until a restart.
     torn: AtomicBool,
     namespaces: Seen<Vec<Namespace>>,
     pub(super) istiods: Seen<Vec<Istiod>>,
     ambient: Seen<bool>,
 }
 
-/// The last answer and when it came.
+/// The last answer with its time.
 pub(super) struct Seen<T>(Mutex<Option<(Instant, T)>>);
 
 impl<T: Clone> Seen<T> {
@@ -62,7 +62,7 @@ impl<T: Clone> Seen<T> {
     }
 }
 
-/// How long Kiali goes on with what it knew of a cluster.
+/// How long Kiali serves cached facts about a cluster.
 pub(super) const CACHED: Duration = Duration::from_secs(20);
 
 impl Clusters {
@@ -70,7 +70,7 @@ impl Clusters {
         std::iter::once(&self.home).chain(&self.remotes)
     }
 
-    /// Of every cluster that answers; Err only when home does not.
+    /// Returns the namespaces of all clusters that answer. Fails only if home does not answer.
     pub(super) async fn namespaces(
         &self,
         mut log: impl FnMut(String),
@@ -133,7 +133,7 @@ impl Cluster {
         }
     }
 
-    /// The text of an error, and the end of the caches if it is a 403.
+    /// Returns the text of an error. A 403 also removes the caches.
     pub(super) fn failed(&self, error: Error) -> String {
         match error {
             Error::Api(status) => {
@@ -173,13 +173,13 @@ impl Cluster {
         self.owner.get_or_try_init(found).await.ok()
     }
 
-    /// None when it does not answer; a hanging one costs 55 s.
+    /// Returns None if the cluster does not answer. Waits 55 s for one that hangs.
     pub(super) async fn version(&self) -> Option<String> {
         let asked = timeout(Duration::from_secs(55), self.client.apiserver_version()).await;
         asked.ok()?.ok().map(|info| info.git_version)
     }
 
-    /// By the label on ztunnel's DaemonSet itself, and remembered for ten minutes.
+    /// Looks for the label on ztunnel's DaemonSet itself. The result is cached for ten minutes.
     pub(super) async fn ambient(&self) -> bool {
         let remembered = self.ambient.younger_than(Duration::from_secs(600));
         if let Some(ambient) = remembered.or_else(|| self.is_torn().then_some(false)) {
@@ -196,7 +196,7 @@ impl Cluster {
     }
 }
 
-/// `CLUSTER_ID` of an istiod: its first container's, as a literal.
+/// Returns `CLUSTER_ID` of an istiod, if its first container has it as a literal value.
 pub(super) fn cluster_id(istiod: &Deployment) -> Option<String> {
     let pod = istiod.spec.template.spec.as_ref()?;
     let env = pod.containers.first()?.env.as_ref()?;

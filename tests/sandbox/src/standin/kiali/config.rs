@@ -1,4 +1,4 @@
-//! What Kiali takes from its config.yaml, as the operator wrote it into the mounted ConfigMap.
+//! The parts of config.yaml that Kiali uses. The operator wrote it into the mounted ConfigMap.
 
 use serde_json::Value;
 
@@ -6,11 +6,11 @@ use crate::standin::container::Container;
 
 #[derive(Debug)]
 pub(super) struct Config {
-    /// Path prefix of everything, without a slash at its end: "" or "/kiali".
+    /// The path prefix of all endpoints without a trailing slash: "" or "/kiali".
     pub(super) root: String,
     pub(super) port: u16,
     pub(super) strategy: String,
-    /// Empty: asked from istiod.
+    /// If empty, istiod is asked.
     pub(super) home: String,
     pub(super) prometheus: PrometheusConfig,
     pub(super) dashboards: bool,
@@ -21,7 +21,7 @@ pub(super) struct PrometheusConfig {
     pub(super) enabled: bool,
     pub(super) url: String,
     pub(super) health_check_url: String,
-    /// Put into every query.
+    /// Labels added to every query.
     pub(super) scope: Vec<(String, String)>,
 }
 

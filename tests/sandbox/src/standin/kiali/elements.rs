@@ -1,4 +1,4 @@
-//! The nodes, edges and boxes of a traffic graph, one time series after the other.
+//! Builds the nodes, edges and boxes of a traffic graph from time series.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use super::promql::{Query, REQUIRED};
 
-/// Nodes and edges by their ids.
+/// Nodes and edges by their IDs.
 #[derive(Default)]
 pub(super) struct Graph {
     nodes: BTreeMap<String, Value>,
     edges: BTreeMap<String, Edge>,
-    /// What was added: both ends of a connection report it, alike when each knows the other.
+    /// The connections already added. Both ends report a connection, with the same labels if each end knows the other.
     added: BTreeSet<String>,
 }
 
@@ -55,7 +55,7 @@ impl Graph {
         let source = self.workload("source", from, &label, known);
         let has_service = label("destination_service_name") != "unknown";
         let hops = match label("destination_workload") {
-            // All that is known of it is the Service that was asked for.
+            // Only the requested Service is known.
             "unknown" if has_service => vec![(source, self.service(to, &label, known))],
             _ if services && has_service => {
                 let target = self.workload("destination", to, &label, known);
@@ -125,7 +125,7 @@ impl Graph {
         id
     }
 
-    /// Innermost first: what already has a box gets no other.
+    /// Adds boxes, the innermost first. A node that already has a box gets no other one.
     pub(super) fn boxes(&mut self, by: &str) {
         let mut boxes = BTreeMap::new();
         for node in self.nodes.values_mut().filter(|n| n["parent"].is_null()) {
@@ -168,7 +168,7 @@ impl Graph {
     }
 }
 
-/// Bad telemetry is either dropped or, worse, becomes an edge inside one cluster.
+/// Returns the clusters of both ends. Bad telemetry is either dropped or, worse, becomes an edge within one cluster.
 fn clusters<'a>(label: &impl Fn(&str) -> &'a str) -> Result<(&'a str, &'a str), &'static str> {
     let (from, to) = (label("source_cluster"), label("destination_cluster"));
     if from == "unknown" && label("source_workload_namespace") != "unknown" {

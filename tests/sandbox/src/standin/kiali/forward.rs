@@ -1,7 +1,7 @@
-//! One GET to a pod through the API server's port-forward.
+//! Sends one GET to a pod through the API server's port-forward.
 //!
-//! The real Kiali POSTs, for which it has the right `create`. WebSockets, all that kube speaks, are a
-//! GET and need `get`. So the right that Kiali needs is asked about, and the forward is the sandbox's.
+//! The real Kiali uses POST, which needs the verb `create`. kube only speaks WebSockets, which use GET and need the
+//! verb `get`. So this asks whether Kiali has the right it needs, and forwards with the sandbox's own client.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::standin::container::Container;
 
-/// Whether this client may do it in a namespace.
+/// Whether the client may create a port-forward in a namespace.
 pub(super) async fn allowed(client: &Client, namespace: &str) -> Result<bool, kube::Error> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let question = json!({"metadata": {}, "spec": {"resourceAttributes": {
@@ -31,8 +31,8 @@ pub(super) async fn allowed(client: &Client, namespace: &str) -> Result<bool, ku
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
-/// The cluster's own client with all rights: the cluster with the same uid, whatever address a
-/// kubeconfig reaches it by.
+/// Returns the cluster's admin client. The cluster is found by its UID, because a kubeconfig may reach it by any
+/// address.
 pub(super) async fn owner(container: &Container, client: &Client) -> Option<Client> {
     let uid = async |client: Client| {
         let namespaces: Api<Namespace> = Api::all(client);
@@ -47,7 +47,7 @@ pub(super) async fn owner(container: &Container, client: &Client) -> Option<Clie
     None
 }
 
-/// The status code. Bounded, because a stream to a dead port never says that it ended.
+/// Returns the status code. Has a timeout, because a stream to a dead port never ends.
 pub(super) async fn get(pods: &Api<Pod>, pod: &str, port: u16, path: &str) -> Result<u16> {
     let asked = timeout(Duration::from_secs(10), ask(pods, pod, port, path)).await;
     asked.context("no answer within 10 s")?

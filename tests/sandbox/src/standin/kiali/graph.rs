@@ -1,4 +1,4 @@
-//! GET /api/namespaces/graph: the edges that Prometheus knows between the clusters' workloads.
+//! GET /api/namespaces/graph: the traffic between the workloads of all clusters, from Prometheus.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,5 +1,5 @@
-//! A small HTTP server that ends with its future, its connections included: a pod that is gone
-//! answers nobody, also not over a connection from before.
+//! A small HTTP server that closes all connections when its future is dropped. A deleted pod no longer answers, not
+//! even on connections that were already open.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -17,15 +17,15 @@ use tokio::task::JoinSet;
 
 pub(in crate::standin) type Answer = Response<Full<Bytes>>;
 
-/// What a handler needs of a request.
+/// The parts of a request that a handler needs.
 pub(in crate::standin) struct Call {
     pub(in crate::standin) path: String,
     pub(in crate::standin) query: HashMap<String, String>,
-    /// Whether it carries any credential.
+    /// Whether the request carries any credentials.
     pub(in crate::standin) credential: bool,
 }
 
-/// Never returns.
+/// Serves forever.
 pub(in crate::standin) async fn serve<F, A>(listener: TcpListener, handler: F) -> !
 where
     F: Fn(Call) -> A + Clone + Send + 'static,
@@ -42,7 +42,7 @@ where
                         let answer = handler(call(&request));
                         async { Ok::<_, Infallible>(answer.await) }
                     });
-                    // How a client leaves is its own business.
+                    // An error only means that the client closed the connection.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
                         .await;

@@ -1,4 +1,4 @@
-//! The istiods of one cluster, each asked whether it is ready through its API server.
+//! The istiods of one cluster. Their readiness is checked through the API server.
 
 use std::future::pending;
 
@@ -26,7 +26,7 @@ pub(super) struct Istiod {
 }
 
 impl Cluster {
-    /// What is known for a while, then an error, or nothing ever once the caches are gone.
+    /// Returns the cached istiods for a while after a failure, then an error. Never returns once the caches are gone.
     pub(super) async fn istiods(&self, kiali: &Kiali) -> Result<Vec<Istiod>, String> {
         self.cache()?;
         let live = match self.is_torn() {
@@ -53,11 +53,11 @@ impl Cluster {
         try_join_all(found.iter().map(|istiod| self.istiod(kiali, istiod))).await
     }
 
-    /// Deployments that an istiod made for Gateways, and whether they run.
+    /// Returns the Deployments that istiod created for Gateways, and whether they are available.
     pub(super) async fn gateways(&self) -> Vec<(String, &'static str)> {
         let api: Api<Deployment> = Api::all(self.client.clone());
         let of_gateways = ListParams::default().labels("gateway.networking.k8s.io/gateway-name");
-        // What the istiods are known from is known from one cache with them.
+        // Errors are ignored here. The istiods come from the same cache, so `istiods` reports them.
         let found = api.list(&of_gateways).await.map_or(Vec::new(), |l| l.items);
         let status = |gateway: &Deployment| match &gateway.status {
             Some(status) if status.available_replicas.unwrap_or_default() > 0 => "Healthy",
@@ -169,7 +169,7 @@ fn image_tag(istiod: &Deployment) -> String {
         .to_string()
 }
 
-/// One entry of a ConfigMap as data; null when it is not there or is none.
+/// Returns an entry of a ConfigMap as data. Returns null if it is missing or invalid.
 async fn yaml(maps: &Api<ConfigMap>, name: &str, key: &str) -> Value {
     let map = maps.get_opt(name).await.ok().flatten();
     let text = map.and_then(|m| m.data?.remove(key)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The mounted kubeconfigs: which clusters they make, and which of them are silently none.
+//! The mounted kubeconfigs: which of them Kiali uses as clusters, and which it silently ignores.
 
 use std::path::{Path, PathBuf};
 
@@ -8,19 +8,19 @@ use kube::{Client, Config};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-/// One usable file.
+/// A usable kubeconfig.
 #[derive(Debug)]
 pub(super) struct Remote {
-    /// The file's name: what lists call the cluster.
+    /// The file name. Kiali's API lists the cluster under this name.
     pub(super) key: String,
-    /// Its `clusters[0].name`: what the caches call it. Another one than the key is a trap.
+    /// `clusters[0].name`. Kiali's caches use this name. It must be equal to the key.
     pub(super) name: String,
-    /// The folder it is in.
+    /// The Secret, which is the name of the file's folder.
     pub(super) secret: String,
     kubeconfig: Kubeconfig,
 }
 
-/// Every regular file of each folder, and log lines about those that are no cluster.
+/// Reads every regular file of each folder, and returns log lines about files that are no cluster.
 pub(super) fn read(folders: &[(String, PathBuf)], home: &str) -> (Vec<Remote>, Vec<String>) {
     let (mut remotes, mut log): (Vec<Remote>, _) = (Vec::new(), Vec::new());
     for (secret, folder) in folders {
@@ -43,7 +43,7 @@ pub(super) fn read(folders: &[(String, PathBuf)], home: &str) -> (Vec<Remote>, V
             }
         }
     }
-    // Home's own client takes the place of a remote of its name, without a word.
+    // Home's own client silently replaces a remote with its name.
     remotes.retain(|remote| remote.key != home);
     (remotes, log)
 }
@@ -53,7 +53,7 @@ fn files(folder: &Path) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = entries
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            // The kubelet's own links start so.
+            // The kubelet's own links have this prefix.
             let regular = !name.starts_with("..") && entry.path().is_file();
             let bytes = std::fs::read(entry.path()).ok()?;
             regular.then(|| (name, String::from_utf8_lossy(&bytes).into_owned()))
@@ -88,8 +88,8 @@ impl Remote {
         cluster.and_then(|c| c.server.clone()).unwrap_or_default()
     }
 
-    /// With the first user, whatever the contexts say. `at` finds files of the pod that the kubeconfig
-    /// names; those of this machine are not in it. A plugin is not run: `enable_exec_provider` is off.
+    /// Returns a client configuration with the first user, whatever the contexts say. `at` finds the pod's files that
+    /// the kubeconfig names. It never finds files of this machine. A plugin is not run: `enable_exec_provider` is off.
     pub(super) async fn config(
         &self,
         at: impl Fn(&str) -> Option<PathBuf>,
@@ -134,7 +134,7 @@ impl Remote {
         let built = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await;
         let mut built = built.map_err(|e| e.to_string())?;
         built.default_retry = false;
-        // One that this machine's environment names is not the pod's.
+        // Ignores a proxy from the environment of this machine, which the pod does not have.
         let named = config_proxy(&self.kubeconfig);
         built.proxy_url = built.proxy_url.filter(|_| named);
         Ok(built)
@@ -146,7 +146,7 @@ fn config_proxy(kubeconfig: &Kubeconfig) -> bool {
     cluster.is_some_and(|cluster| cluster.proxy_url.is_some())
 }
 
-/// A client that waits for an answer as long as it takes.
+/// Returns a client without a timeout.
 pub(super) fn patient(mut config: Config) -> Result<Client, String> {
     config.connect_timeout = None;
     Client::try_from(config).map_err(|e| e.to_string())

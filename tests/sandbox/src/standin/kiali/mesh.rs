@@ -1,4 +1,4 @@
-//! GET /api/mesh/controlplanes and /api/istio/status: the mesh over all clusters.
+//! GET /api/mesh/controlplanes and /api/istio/status: the mesh across all clusters.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ pub(super) fn is_ambient(labels: &BTreeMap<String, String>) -> bool {
         .is_some_and(|mode| mode == "ambient")
 }
 
-/// GET /api/istio/status: one failing cluster fails it for all.
+/// GET /api/istio/status. Fails for all clusters if one of them fails.
 pub(super) async fn components(kiali: &Kiali) -> Result<Value, String> {
     let asked = kiali
         .clusters

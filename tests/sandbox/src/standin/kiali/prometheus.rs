@@ -1,5 +1,5 @@
-//! The Prometheus that Kiali's config names, asked for real. The cluster's DNS does not exist, so a
-//! Service name is resolved through home's API.
+//! Queries the Prometheus of Kiali's configuration. There is no cluster DNS, so Service names are resolved with home's
+//! API.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) struct Prometheus {
     health_check_url: String,
     cluster: Client,
     http: reqwest::Client,
-    /// Until it was seen once, every answer about metrics is an empty one.
+    /// All metrics are empty until Prometheus has answered once.
     connected: AtomicBool,
 }
 
@@ -37,7 +37,7 @@ impl Prometheus {
             url: settings.url.clone(),
             health_check_url: health,
             cluster,
-            // A proxy of this machine is not the cluster's.
+            // Ignores a proxy from the environment of this machine, which the cluster does not have.
             http: reqwest::Client::builder()
                 .no_proxy()
                 .build()
@@ -46,7 +46,7 @@ impl Prometheus {
         }
     }
 
-    /// Tries until it works once, then never looks again.
+    /// Retries until Prometheus answers once. Never checks again.
     pub(super) async fn connect(&self, container: &Container) {
         while self.enabled && !self.healthy().await {
             container.log(format_args!("WRN Prometheus unreachable at [{}]", self.url));
@@ -74,7 +74,7 @@ impl Prometheus {
         info["version"].as_str().map(String::from)
     }
 
-    /// For /api/config: seconds.
+    /// Settings for /api/config, in seconds.
     pub(super) async fn settings(&self) -> Value {
         if !self.connected() {
             let why = "Connecting to Prometheus, metrics features are temporarily unavailable";
@@ -99,7 +99,7 @@ impl Prometheus {
         })
     }
 
-    /// The samples of an instant query: labels and value.
+    /// Returns the labels and values of an instant query.
     pub(super) async fn query(&self, query: &str, time: Option<&str>) -> Result<Vec<(Value, f64)>> {
         let mut parameters = vec![("query", query)];
         parameters.extend(time.map(|time| ("time", time)));
@@ -148,7 +148,7 @@ impl Prometheus {
     }
 }
 
-/// Prometheus' durations: `15s`, `1m30s`, `15d`.
+/// Parses a Prometheus duration such as `15s`, `1m30s` or `15d`.
 fn seconds(text: &str) -> Option<u64> {
     let text = text.split(" or ").next()?;
     let mut total = 0;

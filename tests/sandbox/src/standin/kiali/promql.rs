@@ -1,15 +1,15 @@
-//! The questions the traffic graph asks Prometheus.
+//! The queries of the traffic graph.
 
 use std::collections::HashMap;
 
-/// One family of traffic.
+/// A query for one protocol.
 pub(super) struct Query {
     pub(super) metric: &'static str,
     pub(super) protocol: &'static str,
     pub(super) promql: String,
 }
 
-/// Labels that a series must have, the two clusters aside: one that lacks any is skipped.
+/// Labels that a series must have besides the two clusters. A series without one of them is skipped.
 pub(super) const REQUIRED: [&str; 12] = [
     "source_workload_namespace",
     "source_workload",
@@ -25,7 +25,7 @@ pub(super) const REQUIRED: [&str; 12] = [
     "response_flags",
 ];
 
-/// All queries of one graph. `parameters` are the request's own.
+/// Returns all queries of a graph. `parameters` are those of the request.
 pub(super) fn queries(
     namespaces: &[&str],
     parameters: &HashMap<String, String>,
@@ -37,7 +37,7 @@ pub(super) fn queries(
     let idle = parameter("includeIdleEdges", "false") == "true";
     let tcp = match parameter("rateTcp", "sent") {
         "none" => vec![],
-        // The layer 4 telemetry of Istio is turned round.
+        // Istio's layer 4 metrics have the two directions swapped.
         "received" => vec!["istio_tcp_sent_bytes_total"],
         "total" => vec![
             "istio_tcp_received_bytes_total",
@@ -72,8 +72,8 @@ pub(super) fn queries(
     queries
 }
 
-/// Who reports, and of what: first what never reached a workload, then what came in as the receivers
-/// tell it, then what went out as the senders tell it.
+/// Returns the reporter and the selector of each query: traffic that never reached a workload, incoming traffic as its
+/// destination reports it, and outgoing traffic as its source reports it.
 fn questions(namespace: &str) -> [(&'static str, String); 3] {
     [
         (
@@ -126,7 +126,7 @@ fn labels(protocol: &str) -> Vec<&'static str> {
     labels
 }
 
-/// A duration that is nothing but a duration.
+/// Whether the text is only a duration, so that it is safe in a query.
 pub(super) fn is_duration(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit())
         && text.chars().all(|c| c.is_ascii_alphanumeric())

@@ -1,4 +1,4 @@
-//! Which path answers what. With a login strategy everything about the mesh needs a credential.
+//! Routes requests by path. If the strategy needs a login, everything about the mesh needs credentials.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The start, in which one bad remote takes everything down: Kiali serves only when the caches of
-//! all clusters are filled, ends when one cannot be reached, and waits for ever when one says 403.
+//! Starts Kiali, which a single bad remote can prevent. Kiali serves only when the caches of all clusters are filled.
+//! It exits if a cluster cannot be reached, and waits forever if one answers 403.
 
 use std::future::pending;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ pub(super) async fn clusters(container: &Container, config: &Config) -> Result<C
     Ok(Clusters { home, remotes })
 }
 
-/// Each Secret is a mount of its own.
+/// Returns the mounted folders. Each Secret has its own mount.
 fn folders(container: &Container) -> Vec<(String, PathBuf)> {
     let mounts = container.spec.volume_mounts.iter().flatten();
     mounts
@@ -91,7 +91,7 @@ async fn reach(container: &Container, remote: &Remote) -> Result<Cluster, String
     Ok(cluster)
 }
 
-/// Go's limits: 30 s for a connection, 10 s for TLS on it.
+/// Connects to the API server with Go's timeouts: 30 s for the connection, 10 s for the TLS handshake.
 async fn probe(mut config: Kube) -> Result<(), String> {
     let url = &config.cluster_url;
     let host = url
@@ -124,7 +124,7 @@ async fn probe(mut config: Kube) -> Result<(), String> {
     }
 }
 
-/// The causes, because the outermost error says only that there was one.
+/// Includes the causes, because the outermost error has no details.
 fn tls(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -141,7 +141,7 @@ fn tls(error: &Error) -> String {
     }
 }
 
-/// The first list of each kind. The first 403 tears the cluster's caches down for good.
+/// Lists each kind once. The first 403 permanently removes the cluster's caches.
 async fn synced(container: &Container, cluster: &Cluster) -> Result<(), String> {
     let client = &cluster.client;
     tokio::join!(
@@ -175,7 +175,7 @@ where
     }
 }
 
-/// Once before the server listens, and no longer than its interval.
+/// Polls once before the server listens, for at most one polling interval.
 pub(super) async fn poll_istiods(kiali: &Kiali) {
     let polls = kiali.clusters.all().map(|cluster| cluster.istiods(kiali));
     let _ = timeout(Duration::from_secs(20), join_all(polls)).await;

@@ -10,7 +10,7 @@ use super::Kiali;
 use super::clusters::Cluster;
 use super::mesh::{ambient, is_ambient};
 
-/// A cluster that does not answer is left out without a word.
+/// Silently leaves out clusters that do not answer.
 pub(super) async fn status(kiali: &Kiali) -> Value {
     let versions = join_all(
         kiali
@@ -39,7 +39,7 @@ pub(super) async fn status(kiali: &Kiali) -> Value {
     })
 }
 
-/// `accessible` only says that a client was built, so it is always true.
+/// `accessible` only says that a client was created, so it is always true.
 pub(super) async fn config(kiali: &Kiali) -> Value {
     let instances = join_all(
         kiali
@@ -78,7 +78,7 @@ pub(super) async fn config(kiali: &Kiali) -> Value {
     config
 }
 
-/// Kialis in a cluster, by their Services; null without one.
+/// Returns the Kialis of a cluster, found by their Services; null without one.
 async fn instances(cluster: &Cluster, kiali: &Kiali) -> Option<Vec<Value>> {
     let api: Api<Service> = Api::all(cluster.client.clone());
     let found = api
@@ -100,7 +100,7 @@ async fn instances(cluster: &Cluster, kiali: &Kiali) -> Option<Vec<Value>> {
     (!found.is_empty()).then_some(found)
 }
 
-/// A remote that fails is left out with a log line; home fails the request.
+/// Leaves out a failing remote with a log line. Fails if home fails.
 pub(super) async fn namespaces(kiali: &Kiali) -> Result<Value, String> {
     let found = kiali
         .clusters

@@ -1,5 +1,5 @@
-//! Writes one object as the real roles do: created with an owner, or patched without one. A patch
-//! merges lists, so nothing that an earlier run put into a list is ever taken out.
+//! Writes an object as the real roles do: creates it with an owner, or patches it without one. A patch merges lists, so
+//! it never removes what an earlier run added to a list.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ pub(super) enum Written {
 
 pub(super) struct Writer {
     pub(super) client: Client,
-    /// The CR that new objects belong to.
+    /// The CR that owns new objects.
     pub(super) owner: DynamicObject,
-    /// Between the six tries of each object.
+    /// The pause between the six attempts for each object.
     pub(super) pause: Duration,
 }
 
@@ -85,7 +85,7 @@ impl Writer {
             .map_err(|e| failed("retrieve requested", &e))
     }
 
-    /// Gone already counts as deleted.
+    /// Deletes an object. Succeeds if it does not exist.
     pub(super) async fn delete(
         &self,
         kind: &str,
@@ -125,7 +125,7 @@ impl Writer {
         Ok((api, text("/metadata/name").to_string()))
     }
 
-    /// Only objects in the CR's own namespace can have it as owner; others get annotations.
+    /// Sets the owner. Only objects in the CR's own namespace can have the CR as an owner. Others get annotations.
     fn owned(&self, object: &Value) -> Value {
         let (name, namespace) = (
             self.owner.name_any(),
@@ -154,7 +154,7 @@ pub(super) fn by_roles() -> PatchParams {
     }
 }
 
-/// The API server's own words, as the failed task reports them.
+/// Returns the API server's message, in the form in which the failed task reports it.
 pub(super) fn failed(verb: &str, error: &Error) -> String {
     match error {
         Error::Api(status) => format!(

@@ -1,10 +1,10 @@
-//! The three conditions of a Kiali CR, with the real operator's traps: `Running` stays True after
-//! success, a flipped `Successful` keeps its time, a `Failure` stays through the whole next run,
-//! and the order in the array changes with each write.
+//! The three conditions of a Kiali CR, with the traps of the real operator. `Running` stays True after success, a
+//! changed `Successful` keeps its transition time, a `Failure` stays during the whole next run, and the order in the
+//! array changes with every write.
 
 use serde_json::{Map, Value, json};
 
-/// How a run ended: Err holds the message of the task that failed.
+/// The result of a run. An error is the message of the failed task.
 pub(super) type Outcome = Result<(), String>;
 
 pub(super) fn mark_running(status: &mut Value, now: &str) {
@@ -101,13 +101,14 @@ pub(super) fn get(status: &Value, kind: &str) -> Option<Value> {
     conditions.iter().find(|c| c["type"] == kind).cloned()
 }
 
-/// A condition that says the same is left alone, except Failure, whose message may have changed.
+/// Sets a condition. An equal one stays as it is, except Failure, whose message may differ.
 fn set(status: &mut Value, mut new: Value) {
     let kind = new["type"].clone();
     let old = kind.as_str().and_then(|kind| get(status, kind));
     if let Some(old) = old.filter(|old| old["status"] == new["status"]) {
         if kind != "Failure" && old["reason"] == new["reason"] {
-            // The flip to False of a condition read before: same reason, other status, old time.
+            // A condition that is read and changed to False does not get here, because its status differs. It keeps its
+            // old time.
             return;
         }
         new["lastTransitionTime"] = old["lastTransitionTime"].clone();

@@ -1,20 +1,20 @@
-//! The settings of a Kiali CR over the defaults: what ConfigMap `kiali` holds as config.yaml.
+//! The settings of a Kiali CR merged with the defaults, as in config.yaml of ConfigMap `kiali`.
 
 use serde_json::{Value, json};
 
-/// One CR with its defaults.
+/// The settings of one CR including defaults.
 pub(super) struct Config {
     pub(super) settings: Value,
-    /// `deployment.instance_name`: the name of everything.
+    /// `deployment.instance_name`, which names all objects.
     pub(super) instance: String,
     pub(super) namespace: String,
     pub(super) remote: bool,
-    /// Bound to ClusterRole `kiali-viewer` instead of `kiali`.
+    /// Whether the ClusterRole is `kiali-viewer` instead of `kiali`.
     pub(super) viewer: bool,
 }
 
 impl Config {
-    /// `namespace` is the CR's own.
+    /// Merges the CR with the defaults. `namespace` is the namespace of the CR.
     pub(super) fn of(spec: &Value, namespace: &str) -> Config {
         let mut settings = defaults();
         merge(&mut settings, spec);
@@ -116,7 +116,7 @@ fn fill(settings: &mut Value, pointer: &str, default: &str) {
     }
 }
 
-/// Maps are merged, lists and values replaced.
+/// Merges maps. Replaces lists and scalars.
 fn merge(into: &mut Value, from: &Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {

@@ -1,5 +1,5 @@
-//! When a run happens: on creation, a new generation or any annotation change; one worker a CR, so
-//! that runs never overlap, and after a failure again at once with a growing pause.
+//! Decides when a run happens: on creation, on a new generation and on any change of an annotation. Each CR has one
+//! worker, so its runs never overlap. A failed run is retried with a growing backoff.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use super::conditions::{Outcome, mark_done, mark_running};
 use super::{MANAGER, Operator, reconcile, remove};
 
 const FINALIZER: &str = "kiali.io/finalizer";
-/// From the end of a run to the next one that is already due: how long the old run's success shows
-/// on a newer generation.
+/// The time from the end of a run to the next one that is already due. For this long, a newer generation shows the
+/// success of the old run.
 const QUEUE: Duration = Duration::from_millis(7);
 
-/// What makes a run due when it changes. A finished deletion looks like nothing else.
+/// A change of any of these makes a run due. A finished deletion is unlike any other state.
 #[derive(Clone, Default, PartialEq)]
 struct Due {
     uid: String,
@@ -112,7 +112,7 @@ async fn work(operator: Arc<Operator>, (namespace, name): Key, mut due: watch::R
     }
 }
 
-/// controller-runtime's: 5 ms, doubled each time, at most 1000 s.
+/// Returns the backoff of controller-runtime: 5 ms, doubled each time, at most 1000 s.
 fn back_off(failures: u32) -> Duration {
     Duration::from_millis(5 << (failures - 1).min(18)).min(Duration::from_secs(1000))
 }
@@ -141,7 +141,7 @@ async fn once(operator: &Operator, crs: &Api<DynamicObject>, name: &str) -> Resu
     if deleted {
         return let_go(crs, name).await;
     }
-    // As Python writes it, without a Z.
+    // In Python's format, without a Z.
     let completion = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00");
     let completion = completion.to_string();
     set_status(crs, name, |status| {
@@ -162,7 +162,7 @@ async fn let_go(crs: &Api<DynamicObject>, name: &str) -> Result<(), String> {
         .map_err(text)
 }
 
-/// The whole status is written back, from a fresh read. None: the CR is gone.
+/// Reads the CR again and writes back the whole status. Returns None if the CR is gone.
 async fn set_status(
     crs: &Api<DynamicObject>,
     name: &str,
@@ -198,7 +198,7 @@ fn text(error: Error) -> String {
     }
 }
 
-/// Whole seconds, as metav1.Time.
+/// The time in whole seconds, like metav1.Time.
 fn now() -> String {
     jiff::Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%SZ")

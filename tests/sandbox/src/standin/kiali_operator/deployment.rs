@@ -1,4 +1,4 @@
-//! Kiali's Deployment, with a volume for each remote cluster Secret that was there at this run.
+//! Kiali's Deployment, with a volume for each remote cluster Secret that existed at this run.
 
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
@@ -10,7 +10,8 @@ pub(super) const LAST_UPDATED: &str = "operator.kiali.io/last-updated";
 pub(super) const MULTI_CLUSTER_SECRET: &str = "kiali-multi-cluster-secret";
 const REMOTES: &str = "/kiali-remote-cluster-secrets";
 
-/// `version` is the operator's own; `updated` the roll mark that the Deployment has or gets.
+/// Returns the Deployment. `version` is the operator's own version. `updated` is the value of the annotation that
+/// restarts Kiali.
 pub(super) fn deployment(
     config: &Config,
     version: &str,
@@ -111,7 +112,7 @@ fn container(config: &Config, version: &str, mounts: Vec<Value>) -> Value {
     })
 }
 
-/// A CR may add to it, and not change what the operator sets.
+/// A CR may add fields, but cannot change the fields that the operator sets.
 fn security(config: &Config) -> Value {
     let added = combined(json!({}), config.value("/deployment/security_context"));
     let set = json!({
@@ -175,7 +176,7 @@ fn volumes(config: &Config, remotes: &[Secret]) -> (Vec<Value>, Vec<Value>) {
         ),
     ];
     if config.text("/login_token/signing_key").is_empty() {
-        // Not optional: without it no new pod starts.
+        // Not optional: no pod starts without it.
         volumes.push(json!({"name": SIGNING_KEY, "secret": {"secretName": SIGNING_KEY}}));
         mounts.push(mount(
             SIGNING_KEY,
@@ -195,7 +196,7 @@ fn volumes(config: &Config, remotes: &[Secret]) -> (Vec<Value>, Vec<Value>) {
         mounts.push(json!({"name": name, "mountPath": path}));
     }
     for secret in remotes {
-        // Not optional, and never taken out again by the operator: both are traps of the real one.
+        // Not optional, and never removed by the operator. Both are traps of the real one.
         let name = secret.metadata.name.as_deref().unwrap_or_default();
         let annotated = secret
             .metadata

@@ -1,4 +1,4 @@
-//! What the operator writes for one Kiali CR, the Deployment and the rules aside.
+//! The objects that the operator writes for a Kiali CR, except for the Deployment and the RBAC rules.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ pub(super) fn config_map(config: &Config, version: &str) -> Result<Value, String
     Ok(map)
 }
 
-/// By which Kiali signs its sessions.
+/// The key that signs Kiali's sessions.
 pub(super) const SIGNING_KEY: &str = "kiali-signing-key";
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -105,7 +105,7 @@ pub(super) fn service(config: &Config, version: &str) -> Value {
     service
 }
 
-/// HBONE (15008) is not in it: a trap for who enrols namespace `kiali` into the mesh.
+/// Does not allow HBONE (port 15008), which is a trap if namespace `kiali` is added to the mesh.
 pub(super) fn network_policy(config: &Config, version: &str) -> Value {
     let api = "networking.k8s.io/v1";
     let mut policy = object(api, "NetworkPolicy", &config.instance, config, version);

@@ -1,5 +1,5 @@
-//! The remove role, run for the finalizer: goes on whatever fails, and leaves remote cluster
-//! Secrets, token Secrets and the CRD where they are.
+//! The remove role, which runs for the finalizer. It continues after failures, and leaves remote cluster Secrets, token
+//! Secrets and the CRD in place.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub(super) async fn remove(operator: &Operator, cr: &DynamicObject) {
     for (kind, api, name) in objects {
         ignored(writer.delete(kind, api, name, namespace).await);
     }
-    // The key may serve another Kiali in the same namespace.
+    // Another Kiali in the same namespace may use the same key.
     let key = objects::signing_key(&config, "", "");
     let label = format!("kiali.io/{instance}.home");
     if let Ok(Some(secret)) = writer.get(&key).await {

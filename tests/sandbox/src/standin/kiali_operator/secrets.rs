@@ -1,5 +1,5 @@
-//! Rolls Kiali when a Secret labelled as multi-cluster Secret appears or changes; its deletion
-//! rolls nothing. Ordinary remote cluster Secrets are not watched at all.
+//! Restarts Kiali when a Secret with the multi-cluster label appears or changes. A deletion does not restart it.
+//! Ordinary remote cluster Secrets are not watched at all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -54,7 +54,7 @@ async fn watch(operator: &Operator, changed: UnboundedSender<String>) {
     }
 }
 
-/// Changes that wait for the same run are one; a change during a run leads to another.
+/// Restarts Kiali once for all changes that are waiting. A change during a restart causes another one.
 async fn rolls(operator: &Operator, mut changes: UnboundedReceiver<String>) {
     while let Some(first) = changes.recv().await {
         let mut namespaces = BTreeSet::from([first]);

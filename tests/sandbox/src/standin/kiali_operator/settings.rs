@@ -1,4 +1,4 @@
-//! What the operator takes from its own Deployment: without it the real one starts and does nothing.
+//! The settings from the operator's own Deployment. If they are missing, the real operator starts and does nothing.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Settings {
-    /// None: all namespaces.
+    /// None for all namespaces.
     pub(super) watch_namespace: Option<String>,
-    /// Namespace and name of its own pod, if the Deployment hands them down.
+    /// Namespace and name of its own pod, if the Deployment passes them.
     pub(super) pod: Option<(String, String)>,
     pub(super) ad_hoc_image: bool,
     pub(super) ad_hoc_namespace: bool,
@@ -28,7 +28,7 @@ impl Settings {
             .flatten()
             .map(|a| expand(a, &env))
             .collect();
-        // Without the flag the real one looks for ./watches.yaml, which its image does not have.
+        // Without the flag, the real operator looks for ./watches.yaml, which does not exist in its image.
         let file = args
             .iter()
             .find_map(|a| a.strip_prefix("--watches-file="))
@@ -74,7 +74,7 @@ fn value(variable: &EnvVar, pod: &Pod) -> Option<String> {
     }
 }
 
-/// `$(NAME)` as the kubelet expands it: an unknown name stays as it is.
+/// Expands `$(NAME)` like the kubelet. An unknown name stays unchanged.
 fn expand(arg: &str, env: &BTreeMap<&str, String>) -> String {
     env.iter().fold(arg.to_string(), |arg, (name, value)| {
         arg.replace(&format!("$({name})"), value)

@@ -1,4 +1,4 @@
-//! What makes a Kiali CR fail before anything is written, in the order of the real role.
+//! The checks that fail a Kiali CR before anything is written, in the order of the real role.
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
@@ -10,7 +10,7 @@ use super::Operator;
 use super::apply::failed;
 use super::config::Config;
 
-/// Label `version` of the operator's own pod.
+/// Returns the label `version` of the operator's own pod.
 pub(super) async fn version(operator: &Operator) -> String {
     let unknown = || "unknown".to_string();
     let Some((namespace, name)) = &operator.settings.pod else {
@@ -22,7 +22,7 @@ pub(super) async fn version(operator: &Operator) -> String {
         .unwrap_or_else(unknown)
 }
 
-/// Before progress message 2.
+/// Runs before progress message 2.
 pub(super) async fn identity(
     operator: &Operator,
     config: &Config,
@@ -38,7 +38,7 @@ pub(super) async fn identity(
         ));
     }
     let bindings: Api<ClusterRoleBinding> = Api::all(operator.container.client.clone());
-    // An answer that is not one is ignored here: the write fails with it later.
+    // An error is ignored here. The write fails with it later.
     let binding = bindings.get_opt(&config.instance).await.ok().flatten();
     let subject = binding.and_then(|b| b.subjects?.into_iter().next());
     match subject {
@@ -84,7 +84,7 @@ fn unchanged(config: &Config, before: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// After progress message 2: what the CR asks for.
+/// Checks what the CR asks for, after progress message 2.
 pub(super) fn settings(operator: &Operator, config: &Config, version: &str) -> Result<(), String> {
     let (name, tag, digest) = (
         config.text("/deployment/image_name"),
@@ -121,7 +121,7 @@ pub(super) fn settings(operator: &Operator, config: &Config, version: &str) -> R
     Ok(())
 }
 
-/// Only checked for strategies with a login.
+/// Checks the signing key, but only for strategies with a login.
 pub(super) fn signing_key(config: &Config) -> Result<(), String> {
     let key = config.text("/login_token/signing_key");
     let from_secret = key.is_empty() || key.starts_with("secret:");

@@ -1,5 +1,5 @@
-//! What kwok must know to serve a pod's logs, port-forward and exec. The objects are written before
-//! the pod can be Ready: kwok answers from a cache, and the first port-forward comes at once.
+//! The objects that kwok needs to serve a pod's logs, port-forward and exec. They are written before the pod can be
+//! Ready, because kwok reads them from a cache and the first port-forward follows at once.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Node, log, program::Program};
 use crate::standin::pod_commands;
 
-/// Kind and plural, one object of each for a pod, named as the pod.
+/// The kind and plural of each object. Each pod has one object of each kind, with the pod's name.
 const KINDS: [(&str, &str); 3] = [
     ("Logs", "logs"),
     ("PortForward", "portforwards"),
@@ -46,7 +46,7 @@ pub async fn publish(
                 "previousLogsFile": log::previous(logs),
                 "follow": true,
             },
-            // For the containers beside it, which say nothing.
+            // For the other containers of the pod, which log nothing.
             { "logsFile": log::silent(logs) },
         ] })),
         "PortForward" => Some(json!({ "forwards": forwards(pod, program, ip) })),
@@ -78,14 +78,14 @@ pub async fn remove(node: &Node, pod: &Pod) {
     let namespace = pod.namespace().unwrap_or_default();
     for (kind, plural) in KINDS {
         let kind = resource(kind, plural);
-        // What is not removed here goes with the pod, by its owner reference.
+        // An object that is not deleted here is deleted with the pod, its owner.
         let _ = Api::<DynamicObject>::namespaced_with(node.cluster.client(), &namespace, &kind)
             .delete(&pod.name_any(), &DeleteParams::default())
             .await;
     }
 }
 
-/// A port-forward needs no declared port, so the ports that the program is known by are added.
+/// A port-forward works without a declared port, so the well-known ports of the program are added.
 fn forwards(pod: &Pod, program: Program, ip: Ipv4Addr) -> Vec<Value> {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     let declared = containers

@@ -1,14 +1,14 @@
-//! The files of one volume, replaced as the kubelet does: whole, while a process may be reading.
+//! The files of a volume. Like the kubelet, this replaces each file atomically, because a process may be reading it.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Component, Path};
 
-/// Files by their path in the volume.
+/// The files by their path in the volume.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Makes the folder hold exactly these files, each replaced at once: a process may be reading.
+/// Makes the folder contain exactly these files. Each file is replaced atomically.
 pub fn sync(folder: &Path, files: &Files) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -20,7 +20,7 @@ pub fn sync(folder: &Path, files: &Files) -> io::Result<()> {
         }
     }
     for (path, content) in files {
-        // A key cannot hold `..`, an item's path is checked by the API server: never outside.
+        // Stays inside the folder: a key cannot contain `..`, and the API server validates the paths of items.
         if Path::new(path)
             .components()
             .any(|c| !matches!(c, Component::Normal(_)))

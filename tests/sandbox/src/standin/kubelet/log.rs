@@ -1,5 +1,4 @@
-//! A container's log in the format of the container runtime interface: kwok serves it as the pod's
-//! log, and nothing else parses.
+//! The log of a container in the CRI format. kwok serves it as the pod's log and parses no other format.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,11 +7,11 @@ use std::sync::Mutex;
 
 use jiff::Timestamp;
 
-/// What the kubelet keeps of a log as a termination message.
+/// The part of a log that the kubelet keeps as the termination message.
 const MESSAGE_LINES: usize = 80;
 const MESSAGE_BYTES: usize = 2048;
 
-/// The log of one container and of its run before.
+/// The log of a container and of its previous run.
 pub struct Log {
     folder: PathBuf,
     file: Mutex<File>,
@@ -28,7 +27,7 @@ impl Log {
         })
     }
 
-    /// Starts an empty log; what was there becomes the previous run's.
+    /// Starts an empty log. The current log becomes the log of the previous run.
     pub fn rotate(&self) -> io::Result<()> {
         fs::rename(current(&self.folder), previous(&self.folder))?;
         let file = File::create(current(&self.folder))?;
@@ -40,14 +39,14 @@ impl Log {
         let now = Timestamp::now();
         let mut file = self.file.lock().unwrap_or_else(|e| e.into_inner());
         for line in text.lines() {
-            // One write a line: kwok reads while this is written.
+            // One write per line, because kwok reads the file at the same time.
             if let Err(error) = file.write_all(format!("{now} stdout F {line}\n").as_bytes()) {
                 eprintln!("log {}: {error}", self.folder.display());
             }
         }
     }
 
-    /// The end of the log, as the kubelet shows it when a container failed.
+    /// Returns the end of the log, as the kubelet reports it for a failed container.
     pub fn tail(&self) -> String {
         let text = fs::read_to_string(current(&self.folder)).unwrap_or_default();
         last_lines(&text)
@@ -62,7 +61,7 @@ pub fn previous(folder: &Path) -> PathBuf {
     folder.join("previous.log")
 }
 
-/// The log of a container that is only reported running.
+/// The log of a container that is only reported as running.
 pub fn silent(folder: &Path) -> PathBuf {
     folder.join("silent.log")
 }

@@ -1,4 +1,4 @@
-//! Where a container sees its pod's volumes.
+//! The volume mounts of a container.
 
 use std::fs;
 use std::io;
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-/// A folder or file of the container and where it is on this machine.
+/// A folder or file in the container, and its path on this machine.
 pub struct Mount {
     pub at: PathBuf,
     pub host: PathBuf,
 }
 
-/// Where a container sees them. A file of a `subPath` is copied once: the kubelet never updates it.
+/// Returns the mounts of a container. A file of a `subPath` is copied only once, because the kubelet never updates it.
 pub fn of(pod: &Pod, container: &Container, dir: &Path) -> io::Result<Vec<Mount>> {
     let mut mounts = Vec::new();
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {

@@ -1,6 +1,6 @@
-//! The kubelet's probes of one container: startup first, then readiness and liveness.
+//! The kubelet's probes of a container: startup first, then readiness and liveness.
 //!
-//! What it cannot show: exec and gRPC probes, which count as passed.
+//! What it cannot show: exec and gRPC probes, which always pass.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How often an impatient kubelet looks before the first success.
+/// The period before the first success, for a kubelet that does not wait.
 const EAGER: Duration = Duration::from_millis(50);
 
-/// What a container's status says of its probes.
+/// The state of the probes in a container's status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     pub started: bool,
@@ -25,7 +25,7 @@ pub struct Probes {
     startup: Option<Check>,
     readiness: Option<Check>,
     liveness: Option<Check>,
-    /// Whether real times are kept; else looks are as early as possible.
+    /// Whether to keep the delays and periods of the probes. Otherwise they run as early as possible.
     patient: bool,
 }
 
@@ -40,7 +40,7 @@ impl Probes {
         }
     }
 
-    /// Keeps `health` up to date until the container has to be restarted, and says why.
+    /// Updates `health` until the container has to be restarted. Returns the reason.
     pub async fn watch(&self, since: Instant, health: &watch::Sender<Health>) -> String {
         if let Some(startup) = &self.startup
             && !self.started(startup, since).await
@@ -66,7 +66,7 @@ impl Probes {
     async fn started(&self, check: &Check, since: Instant) -> bool {
         let first = self.first(check, since);
         sleep_until(first).await;
-        // The last look of a real kubelet is one period before the threshold's end.
+        // A real kubelet probes for the last time one period before the end of the threshold.
         let end = first + check.period * check.failures;
         loop {
             if check.passes().await {
@@ -143,7 +143,7 @@ struct Check {
 enum Action {
     Http(Box<reqwest::Request>, reqwest::Client),
     Tcp(SocketAddr),
-    /// A named port that the container does not have.
+    /// A named port that the container does not declare.
     Impossible,
 }
 
@@ -202,7 +202,7 @@ fn http(get: &HTTPGetAction, container: &Container, ip: Ipv4Addr) -> Option<Acti
     let client = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        // The kubelet does not check certificates, and a kept connection would hide a dead process.
+        // The kubelet does not verify certificates. A connection that is kept open would hide a dead process.
         .tls_danger_accept_invalid_certs(true)
         .pool_max_idle_per_host(0)
         .build()

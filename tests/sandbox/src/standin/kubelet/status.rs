@@ -1,4 +1,4 @@
-//! A pod's status, as the kubelet writes it.
+//! The status of a pod, as the kubelet writes it.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 use super::probes::Health;
 use crate::Cluster;
 
-/// What the played container does.
+/// The state of the container that a process or a stand-in runs.
 pub enum State {
-    /// A volume is missing, or the address is not there yet.
+    /// A volume is missing, or the address is not available yet.
     Creating,
     Running(Health),
-    /// Between two runs, with the kubelet's message.
+    /// Waits before a restart, with the kubelet's message.
     CrashLoop(String),
-    /// Ended, and started again at once.
+    /// Exited and is being restarted at once.
     Ended,
 }
 
-/// How the last run ended.
+/// How the previous run ended.
 #[derive(Clone)]
 pub struct Exit {
     pub code: i32,
@@ -65,13 +65,13 @@ impl Status {
         self.ip
     }
 
-    /// Until the API server took it, or the pod is gone.
+    /// Writes the status. Retries until the API server accepts it or the pod is gone.
     pub async fn write(&mut self, state: &State) {
         let ready = matches!(state, State::Running(Health { ready: true, .. }));
         if ready != self.ready_since.0 {
             self.ready_since = (ready, Timestamp::now());
         }
-        // The uid: a new pod of the same name must not get the old one's status.
+        // The UID keeps a new pod of the same name from getting the status of the old one.
         let patch = json!({
             "metadata": { "uid": self.pod.uid() },
             "status": self.render(state, ready),

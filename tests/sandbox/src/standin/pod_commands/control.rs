@@ -1,4 +1,4 @@
-//! What the commands in pods ask the sandbox: one line of JSON, one line back.
+//! How commands in pods query the sandbox: one line of JSON for the question, one for the answer.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -24,19 +24,19 @@ struct Question {
     port: u16,
 }
 
-/// Who is there.
+/// What listens at a host and port.
 #[derive(Serialize, Deserialize, Debug)]
 pub enum Answer {
     At(SocketAddr),
-    /// The sample app, and what it answers to `/hello`.
+    /// The sample app, with its answer to `/hello`.
     Hello(String),
     NoSuchHost,
     Refused,
-    /// Accepted, and closed without a word.
+    /// The connection is accepted and closed without an answer.
     Reset,
 }
 
-/// Answers for one cluster as long as the handle is held, and lets the sample's `curl` ask.
+/// Serves one cluster while the handle is held, and allows exec for the sample's `curl`.
 pub async fn serve(
     cluster: &Cluster,
     world: &World,
@@ -78,7 +78,7 @@ async fn reply(stream: TcpStream, cluster: &Cluster, world: &World) -> Result<()
 }
 
 async fn find(cluster: &Cluster, world: &World, question: &Question) -> Result<Answer> {
-    // The only bare names are those of the sample's own namespace: `curl` is in it.
+    // Bare names are names in the sample's namespace, because `curl` is in it.
     let (name, namespace) = match service::parse(&question.host) {
         Some(found) => found,
         None if !question.host.contains('.') => (question.host.as_str(), "sample"),
@@ -103,7 +103,7 @@ async fn find(cluster: &Cluster, world: &World, question: &Question) -> Result<A
     }
 }
 
-/// kwok plays the `curl` pod, so its exec is allowed here, for whatever name it has.
+/// Allows exec for the `curl` pod, which kwok simulates and whose name is unknown.
 async fn allow_curl(cluster: &Cluster, control: SocketAddr) {
     let object = json!({
         "apiVersion": "kwok.x-k8s.io/v1alpha1",
@@ -131,7 +131,7 @@ async fn allow_curl(cluster: &Cluster, control: SocketAddr) {
     }
 }
 
-/// Asked by a command in a pod. An address needs no name server.
+/// Called by a command in a pod. IP addresses are not looked up.
 pub async fn ask(host: &str, port: u16) -> Result<Answer> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = bare.parse::<IpAddr>() {

@@ -1,4 +1,4 @@
-//! curl, as the sample's `curl` pod has it: plain GETs with few options.
+//! curl for the sample's `curl` pod: GET with a few options.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ struct Options {
     urls: Vec<String>,
 }
 
-/// What curl exits with, and says.
+/// curl's exit code and message.
 type Failure = (u8, String);
 
 pub async fn run(args: &[String]) -> u8 {

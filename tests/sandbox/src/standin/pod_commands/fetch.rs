@@ -1,4 +1,4 @@
-//! One GET from inside a pod, for whatever command asks.
+//! Sends a GET from inside a pod, for any of the commands.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use reqwest::{Client, Response, Url};
 use super::control::{self, Answer};
 use super::{IP, PORTS};
 
-/// How a request can end.
+/// The outcome of a request.
 pub enum Got {
     Response(Response),
     Hello(String),
     NoSuchHost,
-    /// The address, and the system's message.
+    /// The address, and the error message of the system.
     NotConnected(SocketAddr, String),
     TimedOut,
     Reset,
-    /// Connected, but no answer.
+    /// Connected, but got no answer.
     Broken(String),
 }
 
@@ -29,7 +29,7 @@ pub async fn get(url: &Url, limit: Option<Duration>) -> Got {
         None => match control::ask(host, port).await {
             Ok(Answer::At(address)) => address,
             Ok(Answer::Hello(line)) => return Got::Hello(line),
-            // What the cluster's DNS does not know is asked outside, as there.
+            // Names unknown to the cluster's DNS are looked up outside, as in a real cluster.
             Ok(Answer::NoSuchHost) => match tokio::net::lookup_host((host, port)).await {
                 Ok(mut found) => match found.next() {
                     Some(address) => address,
@@ -50,7 +50,7 @@ pub async fn get(url: &Url, limit: Option<Duration>) -> Got {
     send(url, host, address, limit).await
 }
 
-/// A pod's own localhost is the pod's address here.
+/// Returns the pod's address for its own localhost.
 fn own(host: &str, port: u16) -> Option<SocketAddr> {
     let ip = std::env::var(IP).ok()?.parse().ok()?;
     let ports = std::env::var(PORTS).unwrap_or_default();
@@ -66,7 +66,7 @@ async fn send(url: &Url, host: &str, address: SocketAddr, limit: Option<Duration
     let mut client = Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        // BusyBox checks no certificate, and curl is only asked for http here.
+        // BusyBox does not verify certificates, and curl is only used with http here.
         .tls_danger_accept_invalid_certs(true)
         .resolve(host, address);
     if let Some(limit) = limit {

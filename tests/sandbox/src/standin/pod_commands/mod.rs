@@ -1,8 +1,8 @@
-//! The commands that tools run inside pods: kwok's exec runs a command of this machine, and the one
-//! it finds is a link to the `sandbox` binary, which plays the pod's own by the name of the link.
+//! The commands that tools run inside pods. kwok's exec runs a command of this machine. It finds a link to the
+//! `sandbox` binary, which acts as the pod's command with the name of the link.
 //!
-//! What it cannot show: options that no tool here uses (refused), a shell inside the container, and
-//! the exit code: kwok reports a failed command as an internal error whose message has the code.
+//! What it cannot show: options that no tool uses here (rejected), a shell inside the container, and the exit code.
+//! kwok reports a failed command as an internal error whose message contains the code.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,17 +16,17 @@ mod curl;
 mod fetch;
 mod wget;
 
-/// Where the sandbox is asked what the cluster's DNS would know.
+/// The address of the sandbox, which replaces the cluster's DNS.
 const CONTROL: &str = "SANDBOX_CONTROL";
-/// The commands that the container's image has.
+/// The commands that the container image contains.
 const COMMANDS: &str = "SANDBOX_COMMANDS";
 /// The pod's address, and the ports that it serves on localhost.
 const IP: &str = "SANDBOX_POD_IP";
 const PORTS: &str = "SANDBOX_POD_PORTS";
 const NAMES: [&str; 2] = ["curl", "wget"];
 
-/// Links the commands into a folder that must come first in kwok's own PATH: an exec's PATH decides
-/// what the command finds, not which command is found.
+/// Creates links to the commands in a folder that must be the first in kwok's own PATH. The PATH of an exec only
+/// affects what the command finds, not which command is found.
 pub fn link(folder: &Path, sandbox: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for name in NAMES {
@@ -39,7 +39,7 @@ pub fn link(folder: &Path, sandbox: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The environment of one container's commands, for kwok's Exec objects.
+/// Returns the environment of the commands in a container, for kwok's Exec objects.
 pub fn envs(
     control: SocketAddr,
     commands: &str,
@@ -58,7 +58,7 @@ pub fn envs(
     Value::Array(envs)
 }
 
-/// Plays the command that this process was called as; None when it is the sandbox itself.
+/// Runs the command that this process was called as. Returns None if it is the sandbox itself.
 pub fn main() -> Option<ExitCode> {
     let mut args = std::env::args();
     let called = args.next()?;
@@ -71,7 +71,8 @@ pub fn main() -> Option<ExitCode> {
         eprintln!("exec: \"{name}\": executable file not found in $PATH");
         return Some(ExitCode::from(127));
     }
-    // Two are a panic in rustls, none is one in reqwest; this process never gets to the sandbox's own.
+    // With two providers rustls panics, and with none reqwest does. This process does not reach the code of the sandbox
+    // that installs one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let args: Vec<String> = args.collect();
     let runtime = tokio::runtime::Builder::new_current_thread()

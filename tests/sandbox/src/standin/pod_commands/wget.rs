@@ -1,5 +1,4 @@
-//! BusyBox's wget, as the Prometheus image has it: GET only, no check of certificates, and its own
-//! words for what went wrong.
+//! BusyBox's wget as in the Prometheus image: only GET, no verification of certificates, and its own error messages.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -16,7 +15,7 @@ struct Options {
     quiet: bool,
     spider: bool,
     timeout: Option<u64>,
-    /// None: a file named as the URL, which nobody here reads.
+    /// None for a file named after the URL, which nobody reads here.
     output: Option<String>,
     url: String,
 }
@@ -100,7 +99,7 @@ async fn fetch(options: &Options) -> Result<(), String> {
             Got::Hello(line) => return save(options, line.as_bytes()),
             other => return Err(message(&other, &host)),
         };
-        // BusyBox says so once it is connected, even when it was told to be quiet.
+        // BusyBox prints this once connected, even with `-q`.
         if url.scheme() == "https" {
             eprintln!("wget: note: TLS certificate validation not implemented");
         }
@@ -153,7 +152,7 @@ fn save(options: &Options, body: &[u8]) -> Result<(), String> {
         Some("-") => std::io::stdout()
             .write_all(body)
             .map_err(|error| format!("write error: {error}")),
-        // A container's file that nobody looks at.
+        // A file in the container that nobody reads.
         _ => Ok(()),
     }
 }

@@ -1,18 +1,18 @@
-//! The flags of a Prometheus container, with the paths that its mounts lead to.
+//! The flags of a Prometheus container, with paths mapped through its mounts.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The image's working folder: relative paths start here.
+/// The working directory of the image, which relative paths start from.
 const WORK_DIR: &str = "/prometheus";
 
-/// Where the image has a configuration, and what is in it.
+/// The path of the configuration in the image, and its content.
 const CONFIG: &str = "/etc/prometheus/prometheus.yml";
 const CONFIG_OF_IMAGE: &str = "global: {scrape_interval: 15s, evaluation_interval: 15s}
 scrape_configs: [{job_name: prometheus, static_configs: [{targets: ['localhost:9090']}]}]
 ";
 
-/// The image's own command.
+/// Returns the default arguments of the image.
 pub fn of_image() -> Vec<String> {
     vec![
         format!("--config.file={CONFIG}"),
@@ -21,7 +21,7 @@ pub fn of_image() -> Vec<String> {
 }
 
 pub struct Args {
-    /// Paths in the container.
+    /// A path in the container.
     pub config_file: String,
     pub storage: String,
     listen: Option<String>,
@@ -57,7 +57,7 @@ impl Args {
         args
     }
 
-    /// Prometheus's own default, whatever ports the container declares.
+    /// Returns the port of the flag, or Prometheus' default port. The ports that the container declares do not matter.
     pub fn port(&self) -> u16 {
         let given = self
             .listen
@@ -68,7 +68,7 @@ impl Args {
             .unwrap_or(9090)
     }
 
-    /// The file that the flag means on this machine; the image's own one is put into `image`.
+    /// Returns the configuration file on this machine. The image's own configuration is written to `image`.
     pub fn config(
         &self,
         place: impl Fn(&str) -> Option<PathBuf>,
@@ -84,7 +84,7 @@ impl Args {
         Ok(file)
     }
 
-    /// Every flag but those that the pod's address and folders decide.
+    /// Returns all flags except those that the pod's address and folders determine.
     pub fn rendered(&self, place: impl Fn(&str) -> Option<PathBuf>) -> Vec<String> {
         let render = |(flag, value): &(String, Option<String>)| match value {
             None => flag.clone(),

@@ -1,6 +1,6 @@
-//! A Prometheus configuration as it reads inside the pod: in-cluster discovery, paths of the
-//! container, its localhost and names of Services are what this machine does not have. Without delays
-//! it scrapes more often than it says. Nothing else is changed.
+//! Adapts a Prometheus configuration to this machine, which lacks in-cluster discovery, the container's paths, its
+//! localhost and the names of Services. Without delays, Prometheus scrapes more often than configured. Nothing else is
+//! changed.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,32 +10,32 @@ use serde_json::{Map, Value, json};
 use crate::standin::kubelet::TOKEN;
 use crate::standin::service;
 
-/// Between two scrapes where nothing takes its real time.
+/// The scrape interval without delays.
 const SOON: &str = "3s";
 
 const CA: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
 
-/// What a path, a name and a localhost mean in one pod.
+/// What paths, names and localhost refer to in a pod.
 pub struct Pod<'a> {
     pub api_server: String,
     pub listen: SocketAddr,
     pub namespace: String,
-    /// An HTTP proxy that knows the cluster's names.
+    /// An HTTP proxy that resolves the cluster's names.
     pub names: SocketAddr,
-    /// The configuration's own path in the container: relative paths start beside it.
+    /// The path of the configuration in the container. Relative paths start from its folder.
     pub config: PathBuf,
     pub place: &'a (dyn Fn(&str) -> Option<PathBuf> + Sync),
-    /// Whether it scrapes as seldom as it says.
+    /// Whether to keep the configured scrape interval.
     pub scrapes_as_it_says: bool,
 }
 
-/// None when it cannot be read: the real Prometheus shall say so.
+/// Returns None if the configuration cannot be parsed, so that the real Prometheus reports the error.
 pub fn adapt(text: &str, pod: &Pod<'_>) -> Option<String> {
     let options = serde_yaml::options! { strict_booleans: true };
     let mut config: Value = serde_yaml::from_str_with_options(text, options).ok()?;
     pod.walk(&mut config);
     if !pod.scrapes_as_it_says {
-        // No scrape may take longer than the time between two.
+        // The scrape timeout must not be longer than the interval.
         for field in ["/global/scrape_interval", "/global/scrape_timeout"] {
             if let Some(time) = config.pointer_mut(field) {
                 *time = SOON.into();
@@ -50,7 +50,7 @@ pub fn adapt(text: &str, pod: &Pod<'_>) -> Option<String> {
             pod.static_targets(job);
         }
     }
-    // JSON is YAML, and needs no quoting rules.
+    // JSON is valid YAML and needs no quoting rules.
     serde_json::to_string_pretty(&config).ok()
 }
 
@@ -94,7 +94,7 @@ impl Pod<'_> {
                 continue;
             };
             self.own_namespace(config);
-            // With own HTTP options but no server, Prometheus refuses the configuration.
+            // Prometheus rejects a configuration with its own HTTP options but without a server.
             let only = |key: &String| {
                 matches!(
                     key.as_str(),
@@ -110,7 +110,7 @@ impl Pod<'_> {
         }
     }
 
-    /// Prometheus would read it from a fixed path.
+    /// Replaces `own_namespace`, which Prometheus would read from a fixed path.
     fn own_namespace(&self, config: &mut Map<String, Value>) {
         let Some(namespaces) = config.get_mut("namespaces").and_then(Value::as_object_mut) else {
             return;
@@ -145,7 +145,7 @@ impl Pod<'_> {
                 });
             }
             for target in local {
-                // The label keeps the name that the configuration gave.
+                // Keeps the name from the configuration in the label.
                 let mut labels = json!({ "instance": target });
                 let given = group.get("labels").and_then(Value::as_object);
                 for (name, value) in given.into_iter().flatten() {

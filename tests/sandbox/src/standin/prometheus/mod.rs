@@ -1,8 +1,8 @@
-//! The real Prometheus, on its pod's address, with the pod's own configuration and rights.
+//! The real Prometheus, listening on its pod's address, with the configuration and the rights of the pod.
 //!
-//! What it cannot show: another Prometheus version than the sandbox's, the cluster's DNS for what is
-//! not a static target, a pod's localhost (targets there are moved to the pod's address), without
-//! delays the time between two scrapes.
+//! What it cannot show: another version of Prometheus than the sandbox's, the cluster's DNS for anything but static
+//! targets, a pod's localhost (such targets are moved to the pod's address), and, without delays, the time between two
+//! scrapes.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ mod args;
 mod config;
 mod names;
 
-/// Works until it exits with a code or is dropped.
+/// Runs until it exits with a code or is dropped.
 pub async fn run(container: Container) -> i32 {
     match start(&container).await {
         Ok(code) => code,
@@ -57,7 +57,7 @@ async fn start(container: &Container) -> Result<i32> {
     loop {
         tokio::select! {
             status = child.wait() => {
-                // What it wrote last is still on its way to the log.
+                // Waits for the last lines of its output to reach the log.
                 while logs.join_next().await.is_some() {}
                 return Ok(status?.code().unwrap_or(137));
             }
@@ -76,7 +76,7 @@ fn spawn(container: &Container, args: &Args, config: &Path, listen: SocketAddr) 
     let read_only = security.and_then(|s| s.read_only_root_filesystem) == Some(true);
     let storage = match container.path(&args.storage) {
         Some(path) => path,
-        // No folder can be made there: Prometheus fails as it does on a read-only file system.
+        // No folder can be created there, so Prometheus fails as on a read-only file system.
         None if read_only => PathBuf::from("/proc/read-only"),
         None => container.dir.join("data"),
     };
@@ -95,7 +95,7 @@ fn spawn(container: &Container, args: &Args, config: &Path, listen: SocketAddr) 
         .with_context(|| format!("start {}", program.display()))
 }
 
-/// What was read; nothing when there is no such file, which Prometheus then says itself.
+/// Returns the content of the file. Returns None if it does not exist, so that Prometheus reports the error.
 fn write_config(source: &Path, copy: &Path, pod: &Pod<'_>) -> Result<Option<Vec<u8>>> {
     let Ok(text) = std::fs::read(source) else {
         let _ = std::fs::remove_file(copy);
@@ -114,7 +114,7 @@ fn write_config(source: &Path, copy: &Path, pod: &Pod<'_>) -> Result<Option<Vec<
     Ok(Some(text))
 }
 
-/// Only where the pod has a container that would do it.
+/// Reloads the configuration, but only if the pod has a container that would do so.
 async fn reload(container: &Container, listen: SocketAddr) {
     let spec = container.pod.spec.as_ref();
     let mut images = spec
@@ -129,7 +129,7 @@ async fn reload(container: &Container, listen: SocketAddr) {
     }
 }
 
-/// With the configuration's path as it is in the container.
+/// Copies the output to the log, with the container's path of the configuration.
 fn logs(container: &Container, child: &mut Child, (copy, named): (&Path, &str)) -> JoinSet<()> {
     let (copy, named) = (copy.display().to_string(), named.to_owned());
     let mut tasks = JoinSet::new();

@@ -1,8 +1,8 @@
-//! An HTTP proxy that stands for the cluster's DNS: Prometheus resolves names with the machine's
-//! resolver, which knows no Service.
+//! An HTTP proxy that replaces the cluster's DNS. Prometheus resolves names with the resolver of this machine, which
+//! knows no Services.
 //!
-//! What it cannot show: DNS errors as Prometheus words them (a name that does not resolve is a 502
-//! here), targets with https.
+//! What it cannot show: Prometheus' messages for DNS errors (a name that does not resolve is a 502 here), and targets
+//! with https.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ use crate::Cluster;
 use crate::standin::container::Container;
 use crate::standin::{http, service};
 
-/// Works as long as the handle is held.
+/// Serves while the handle is held.
 pub async fn serve(container: &Container) -> Result<(SocketAddr, AbortOnDropHandle<()>)> {
     let listener = TcpListener::bind((container.ip, 0))
         .await

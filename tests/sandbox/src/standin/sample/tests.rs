@@ -39,7 +39,7 @@ fn each_end_counts_what_it_sees_as_it_comes() {
     }
     assert_eq!(received(&c), []);
     assert_eq!(a.counts().sending, Some(0));
-    // The ztunnels keep theirs.
+    // The ztunnels keep their connection.
     assert_eq!(b.counts().receiving(), Some(1));
     assert_eq!(b.counts().sending, None);
 }
@@ -50,7 +50,7 @@ fn a_ztunnel_that_starts_again_has_counted_nothing() {
     let first = Ztunnel::new("a", NEW, true);
     let running = traffic.carried_by(&first);
     opened(&traffic, "a").expect("a connection").request();
-    // Both ends are its own.
+    // It reports both ends of the connection.
     assert_eq!(received(&first), [(1, 1, REQUEST), (1, 1, REQUEST)]);
     let second = Ztunnel::new("a", NEW, true);
     let _running = traffic.carried_by(&second);

@@ -1,5 +1,4 @@
-//! The 27 labels of a connection, as a ztunnel writes them: what it does not know is "unknown", and no
-//! label is left out.
+//! The 27 labels of a connection as a ztunnel writes them. Unknown values are "unknown", and no label is left out.
 
 use std::fmt;
 
@@ -8,7 +7,7 @@ const HELLOWORLD: &str = "spiffe://cluster.local/ns/sample/sa/default";
 const CURL: &str = "spiffe://cluster.local/ns/sample/sa/curl";
 const GATEWAY: &str = "spiffe://cluster.local/ns/istio-system/sa/istio-eastwestgateway";
 
-/// What one series is of.
+/// What a time series is about.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Edge {
     pub reporter: Reporter,
@@ -30,7 +29,7 @@ pub enum Flags {
     Deny,
 }
 
-/// One end of a connection, as far as the other knows it.
+/// One end of a connection, as far as the other end knows it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct End {
     workload: String,
@@ -67,8 +66,8 @@ impl End {
         }
     }
 
-    /// istiod's workload for the gateway of another network has no name, and no cluster, for which
-    /// ztunnel writes "Kubernetes".
+    /// istiod's workload for the gateway of another network has neither a name nor a cluster. ztunnel writes
+    /// "Kubernetes" for the missing cluster.
     pub fn gateway() -> End {
         End {
             namespace: "istio-system".to_owned(),
@@ -78,7 +77,7 @@ impl End {
         }
     }
 
-    /// Baggage has no app but the workload's name.
+    /// Baggage contains no app, so the workload's name is used.
     pub fn by_baggage(self) -> End {
         End {
             app: self.workload.clone(),
@@ -86,7 +85,7 @@ impl End {
         }
     }
 
-    /// All that is known is who TLS says it is.
+    /// Only the identity from TLS is known.
     pub fn hidden(self) -> End {
         let unknown = || UNKNOWN.to_owned();
         End {
@@ -152,7 +151,7 @@ impl fmt::Display for Edge {
             self.flags
         )?;
         f.write_str(",connection_security_policy=\"mutual_tls\"")?;
-        // The sandbox's nodes are in no region.
+        // The nodes of the sandbox have no region.
         for label in [
             "source_region",
             "source_zone",

@@ -1,22 +1,22 @@
-//! The metrics page, in the form of OpenMetrics whatever it is called: names without `_total` in what
-//! describes them, and an end.
+//! The metrics page. It is always in the OpenMetrics format, whatever its content type: the metadata has names without
+//! `_total`, and the page ends with an EOF marker.
 
 use std::fmt::{Display, Write};
 
 use super::labels::{Edge, Flags, Reporter};
 use super::telemetry::{Counters, Ztunnel};
 
-/// What of the page is not about connections.
+/// The parts of the page that are not about connections.
 pub struct Process {
     pub tag: String,
-    /// Pods of the mesh on its node.
+    /// The pods of the mesh on its node.
     pub proxies: u64,
     pub open_fds: u64,
     pub max_fds: u64,
     pub runtime: Runtime,
 }
 
-/// Of tokio.
+/// Metrics of tokio.
 pub struct Runtime {
     pub queue: usize,
     pub tasks: usize,
@@ -32,7 +32,7 @@ pub struct Worker {
 struct Page(String);
 
 impl Page {
-    /// Nothing is said of what has no series yet.
+    /// Writes a metric with its metadata. Writes nothing if it has no series yet.
     fn family<L: Display, V: Display>(
         &mut self,
         (name, kind, help): (&str, &str, &str),
@@ -74,12 +74,12 @@ pub fn render(ztunnel: &Ztunnel, process: &Process) -> String {
     page.0
 }
 
-/// What is counted of a connection.
+/// A counter of a connection.
 type Part = fn(&Edge, &Counters) -> Option<u64>;
 
 fn connections(page: &mut Page, ztunnel: &Ztunnel) {
     let counts = ztunnel.counts();
-    // Opened and moved under the flag of none, ended under its own.
+    // Opened connections and bytes are counted without response flags, closed connections with theirs.
     let parts: [(&str, &str, Part); 5] = [
         (
             "connections_opened",
@@ -137,7 +137,7 @@ fn names(page: &mut Page, ztunnel: &Ztunnel) {
     page.family(("istio_dns_requests", "counter", help), rows);
 }
 
-/// It was told all once, and its pods came and stayed.
+/// istiod sent everything once, and all pods started and are still running.
 fn control_plane(page: &mut Page, process: &Process) {
     let url = |kind: &str| format!("url=\"type.googleapis.com/istio.{kind}\"");
     let kinds = ["workload.Address", "security.Authorization"].map(url);
@@ -183,7 +183,7 @@ fn of_process(page: &mut Page, process: &Process, is_new: bool) {
     page.one(("process_open_fds", "gauge", help), process.open_fds);
     let help = "Maximum number of open file descriptors";
     page.one(("process_max_fds", "gauge", help), process.max_fds);
-    // It came with 1.31; what is between is not played.
+    // Added in 1.31. The versions in between are not simulated.
     if !is_new {
         return;
     }

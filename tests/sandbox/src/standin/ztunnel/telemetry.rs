@@ -1,5 +1,5 @@
-//! What a ztunnel knows of a connection, by its version, its switch and those of the other end, and
-//! what it counts of it.
+//! What a ztunnel knows about a connection, and what it counts. What it knows depends on its version, its configuration
+//! and those of the other end.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use super::labels::{Edge, End, Flags, Reporter};
 use crate::standin::sample::Failure;
 
-/// The first that tells the other end who it is, and asks it.
+/// The first version that sends its identity to the other end and requests that of the other end.
 const BAGGAGE: (u32, u32) = (1, 29);
-/// How long a connection between two ztunnels is kept for the next one.
+/// How long a connection between two ztunnels stays in the pool.
 const POOLED: Duration = Duration::from_secs(300);
 
-/// A running one; clones are handles to it.
+/// A running ztunnel. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Ztunnel {
     inner: Arc<Inner>,
@@ -21,22 +21,22 @@ pub struct Ztunnel {
 
 struct Inner {
     cluster: String,
-    /// None: not known, so a new one.
+    /// An unknown version (None) counts as new.
     version: Option<(u32, u32)>,
-    /// ENABLE_RESPONSE_BAGGAGE.
+    /// The value of ENABLE_RESPONSE_BAGGAGE.
     response_baggage: bool,
     counts: Mutex<Counts>,
 }
 
-/// Since it started.
+/// The counters since the start.
 #[derive(Default)]
 pub struct Counts {
     pub edges: BTreeMap<Edge, Counters>,
-    /// Connections of pods that are open now. None: there was none yet.
+    /// The open connections of pods. None before the first one.
     pub sending: Option<u64>,
-    /// When each cluster's ztunnels last used a connection to this one.
+    /// When the ztunnels of each cluster last used a connection to this one.
     received: BTreeMap<String, Instant>,
-    /// Names that `curl` asked for, once by A and once by AAAA.
+    /// The names that `curl` looked up, each with an A and an AAAA query.
     pub names: u64,
 }
 
@@ -49,7 +49,7 @@ pub struct Counters {
     pub sent: u64,
 }
 
-/// One end's view of a connection.
+/// A connection as seen by one of its ends.
 pub struct Reported {
     ztunnel: Ztunnel,
     edge: Edge,
@@ -78,7 +78,7 @@ impl Ztunnel {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// Since when failed connections and open sockets are counted, and baggage is answered.
+    /// Whether failed connections and open sockets are counted, and baggage is returned.
     pub fn is_new(&self) -> bool {
         self.inner.version.is_none_or(|version| version >= BAGGAGE)
     }
@@ -97,14 +97,15 @@ impl Ztunnel {
 }
 
 impl Counts {
-    /// Connections of other ztunnels, used or kept. None: there was none yet.
+    /// The connections from other ztunnels, in use or pooled. None before the first one.
     pub fn receiving(&self) -> Option<usize> {
         let kept = self.received.values().filter(|at| at.elapsed() < POOLED);
         (!self.received.is_empty()).then(|| kept.count())
     }
 }
 
-/// Each end that sees a connection from `curl` to `helloworld`. None: the receiver has no ztunnel.
+/// Returns the report of each end of a connection from `curl` to `helloworld`. `receiver` is None if there is no
+/// ztunnel.
 pub fn reports(
     sender: &Ztunnel,
     receiver: Option<&Ztunnel>,
@@ -128,8 +129,8 @@ pub fn reports(
     std::iter::once(at_source).chain(at_destination).collect()
 }
 
-/// Beyond a gateway is who says so in the answer; before 1.29 it is the gateway itself, and so it is
-/// when no answer comes.
+/// Behind a gateway, the destination is what the response baggage says. Without an answer, and before 1.29, it is the
+/// gateway itself.
 fn at_source(sender: &Ztunnel, receiver: Option<&Ztunnel>, version: &str, failed: bool) -> Edge {
     let destination = match receiver {
         Some(receiver) if receiver.cluster() == sender.cluster() => {
@@ -149,8 +150,8 @@ fn at_source(sender: &Ztunnel, receiver: Option<&Ztunnel>, version: &str, failed
     }
 }
 
-/// The sender's baggage is read as the own is sent: the switch is for both. One of before 1.29 has
-/// no switch.
+/// One switch controls both sending its own baggage and reading that of the sender. Versions before 1.29 do not have
+/// this switch.
 fn at_destination_of(sender: &Ztunnel, receiver: &Ztunnel, version: &str) -> Edge {
     let source = End::curl(sender.cluster());
     let local = receiver.cluster() == sender.cluster();
@@ -167,7 +168,7 @@ fn at_destination_of(sender: &Ztunnel, receiver: &Ztunnel, version: &str) -> Edg
 }
 
 impl Reported {
-    /// A connection that fails is opened as any other, and closed as one that failed.
+    /// A failed connection is opened like any other. It is closed with the flags of its failure.
     pub fn opened(&self) {
         let mut counts = self.ztunnel.counts();
         counts.edges.entry(self.edge.clone()).or_default().opened += 1;

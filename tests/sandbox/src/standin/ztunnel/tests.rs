@@ -29,7 +29,7 @@ fn page(ztunnel: &Ztunnel) -> String {
     render(ztunnel, &process)
 }
 
-/// After one connection from cluster1: the pages of both ends.
+/// Returns the pages of both ends after one connection from cluster1.
 fn pages(sender: Switches, receiver: Switches, to: &str, failure: Option<Failure>) -> [String; 2] {
     let sender = Ztunnel::new("cluster1", sender.0, sender.1);
     let receiver = match to {
@@ -46,7 +46,7 @@ fn pages(sender: Switches, receiver: Switches, to: &str, failure: Option<Failure
     [page(&sender), page(&receiver)]
 }
 
-/// The labels of each series of that name, and its value.
+/// Returns the labels and the value of each series of that name.
 fn series(page: &str, name: &str) -> Vec<(BTreeMap<String, String>, String)> {
     let start = format!("{name}{{");
     let lines = page.lines().filter_map(|line| line.strip_prefix(&start));
@@ -150,7 +150,7 @@ fn between_clusters_each_end_knows_what_the_other_tells() {
             ["sample", "helloworld"],
             "{what}"
         );
-        // TLS says who it is, and the Service is the one that was asked for.
+        // The principal comes from TLS, and the Service is the one that was requested.
         for labels in [&source, &destination] {
             assert_eq!(labels["destination_service_namespace"], "sample", "{what}");
             assert!(

@@ -8,7 +8,7 @@ const QUERY: Query = Query {
     promql: String::new(),
 };
 
-/// As the ztunnels of two clusters report one connection of `curl`.
+/// Returns the labels with which the ztunnels of two clusters report a connection of `curl`.
 fn series(from: (&str, &str), to: (&str, &str), flags: &str) -> Value {
     let end = |side: &str, (cluster, workload): (&str, &str)| {
         let namespace = match workload {
@@ -38,7 +38,7 @@ fn series(from: (&str, &str), to: (&str, &str), flags: &str) -> Value {
     Value::Object(labels.map(|(name, value)| (name, json!(value))).collect())
 }
 
-/// Each edge: the clusters and kinds of its ends, and its rate.
+/// Returns the edges with their rate, and the clusters and kinds of their ends.
 fn edges(all: &[Value]) -> Vec<String> {
     let known = ["cluster1", "cluster2"].map(|cluster| (cluster.into(), "sample".into()));
     let known = BTreeSet::from(known);
