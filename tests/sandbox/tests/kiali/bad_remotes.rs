@@ -1,4 +1,4 @@
-//! What a bad remote does to Kiali, at its start and later.
+//! Effects of a bad remote on Kiali, at its start and later.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ use crate::proxy::Proxy;
 use crate::server::{kubeconfig, reaches, remotes, spans, token};
 use crate::{PATIENCE, answers, ask, kiali_pods, names};
 
-/// Refused: left out of the status at once. Hanging: everything hangs but the probe.
+/// A remote that refuses connections is left out of the status at once. If it hangs, everything hangs except for the
+/// probe.
 pub async fn away_and_back(home: &Cluster, remote: &Cluster) -> Result<()> {
     let mut proxy = Proxy::start(remote.server()).await?;
     let server = format!("https://127.0.0.1:{}", proxy.port);
@@ -61,7 +62,7 @@ pub async fn away_and_back(home: &Cluster, remote: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A refused or unauthorized remote ends Kiali; one under another name is half known.
+/// A remote that is refused or unauthorized makes Kiali exit. A remote with another name is half known.
 pub async fn at_the_start(home: &Cluster, remote: &Cluster) -> Result<()> {
     let token = token(remote).await?;
     let good = kubeconfig("cluster2", remote.server(), remote.ca(), &token);
@@ -88,13 +89,13 @@ pub async fn at_the_start(home: &Cluster, remote: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A 403 is neither an end nor a start, and the rights that come later change nothing.
+/// After a 403 Kiali neither exits nor serves. Granting the rights later does not change that.
 pub async fn without_rights(home: &Cluster, remote: &Cluster) -> Result<()> {
     let nobody = remote.token("default", "default").await?;
     let config = kubeconfig("cluster2", remote.server(), remote.ca(), &nobody);
     remotes(home, &[("cluster2", &config)]).await?;
     let begin = Instant::now();
-    // The rolled pod, alone.
+    // Waits until only the restarted pod is left.
     while kiali_pods(home).await?.len() != 1 || ask(home, "/healthz", PATIENCE).await?.is_some() {
         if begin.elapsed() > PATIENCE {
             bail!("Kiali serves with a remote that refuses it");
@@ -114,7 +115,7 @@ pub async fn without_rights(home: &Cluster, remote: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Exit code 1 and its reason in the log.
+/// Waits until Kiali logs this reason as fatal, after which it exits with code 1.
 async fn ends(home: &Cluster, why: &str) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(home.client(), "kiali");
     let begin = Instant::now();

@@ -1,4 +1,4 @@
-//! The operator: what it writes, and what it says about it when.
+//! The operator: what it writes, and which conditions it reports when.
 
 use std::pin::pin;
 
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::operator::{self, apply};
 use crate::{PATIENCE, condition, cr, home_spec, kialis, settled, until};
 
-/// The CRs are there before the operators, and an own ServiceAccount before the CR.
+/// The CRs exist before the operators, and a ServiceAccount of our own before the CR.
 pub async fn install(home: &Cluster, remote: &Cluster) -> Result<()> {
     let account = json!({
         "apiVersion": "v1", "kind": "ServiceAccount",
@@ -71,7 +71,7 @@ pub async fn install(home: &Cluster, remote: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// At the end of the running run the new generation looks done, with a new completion, for a moment.
+/// When the run in progress ends, the new generation looks done for a moment, with a new completion time.
 pub async fn a_change_during_a_run(home: &Cluster) -> Result<()> {
     let crs = kialis(home);
     let before = crs
@@ -124,7 +124,7 @@ pub async fn a_change_during_a_run(home: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Whether the failure's message has this text.
+/// Whether the message of the failure contains this text.
 fn says(text: &'static str) -> impl Fn(&DynamicObject) -> bool {
     move |cr| {
         let conditions = cr.data["status"]["conditions"].as_array();
@@ -167,7 +167,7 @@ pub async fn failures(home: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A right taken away is missing here too.
+/// The operator fails when a right is missing.
 async fn short_of_rights(home: &Cluster) -> Result<()> {
     let roles: Api<ClusterRole> = Api::all(home.client());
     let mut less = roles.get("kiali-operator").await?;

@@ -1,4 +1,4 @@
-//! What the operator leaves behind, and what it takes away.
+//! What the operator leaves behind, and what it removes.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::operator::apply;
 use crate::{PATIENCE, condition, kialis, settled, until};
 
-/// What came before may have asked for another run: until none has touched the CR for two seconds.
+/// Waits until no run has changed the CR for two seconds, because earlier steps may have triggered one.
 async fn idle(home: &Cluster) -> Result<()> {
     let version = async || anyhow::Ok(kialis(home).get("kiali").await?.metadata.resource_version);
     let mut last = None;
@@ -28,7 +28,7 @@ async fn idle(home: &Cluster) -> Result<()> {
     }
 }
 
-/// A Secret per remote is mounted by the next run, and then never taken out again.
+/// The next run mounts the Secret of a remote. No run removes the mount again.
 pub async fn a_removed_secret_stays_mounted(home: &Cluster) -> Result<()> {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "stringData": {"cluster3": ""},

@@ -1,5 +1,5 @@
-//! The stand-ins of operator and Kiali against the facts measured on the real ones. One sandbox for
-//! all of it: the parts build on each other in the order of an installation.
+//! Compares the stand-ins for the operator and Kiali with facts measured on the real ones. All parts share one sandbox
+//! and build on each other in the order of an installation.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ mod operator;
 mod proxy;
 mod server;
 
-/// Far above what anything here takes; a wait that reaches it has failed.
+/// Far longer than anything here takes. A wait that reaches it fails.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +68,7 @@ pub fn home_spec() -> Value {
     })
 }
 
-/// `Running=True/Running`, as `True/Running`.
+/// Returns status and reason of a condition: `Running=True/Running` as `True/Running`.
 pub fn condition(cr: &DynamicObject, kind: &str) -> String {
     let conditions = cr.data["status"]["conditions"].as_array();
     let found = conditions.into_iter().flatten().find(|c| c["type"] == kind);
@@ -112,7 +112,7 @@ pub async fn kiali_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
     Ok(pods.list(&kialis).await?.items)
 }
 
-/// One GET to each Kiali pod; the last answer.
+/// Sends a GET to each Kiali pod and returns the last answer.
 pub async fn ask(cluster: &Cluster, path: &str, limit: Duration) -> Result<Option<(u16, Value)>> {
     let mut last = None;
     for pod in kiali_pods(cluster).await? {
@@ -128,7 +128,7 @@ pub async fn ask(cluster: &Cluster, path: &str, limit: Duration) -> Result<Optio
     Ok(last)
 }
 
-/// The same until it answers what is wanted.
+/// Repeats the request until the answer is as wanted.
 pub async fn answers(
     cluster: &Cluster,
     path: &str,

@@ -1,4 +1,4 @@
-//! The network to a remote cluster: it can refuse and it can hang.
+//! A network to a remote cluster that can refuse connections and hang.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! Kiali with good clusters: what it says about them.
+//! Kiali with good clusters: what its API returns.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ pub fn kubeconfig(name: &str, server: &str, ca: &str, token: &str) -> String {
     config.to_string()
 }
 
-/// As `data`: a key that is left out of `stringData` would stay.
+/// Uses `data`, because a key that is removed from `stringData` would stay.
 pub async fn remotes(home: &Cluster, kubeconfigs: &[(&str, &str)]) -> Result<()> {
     let data = kubeconfigs
         .iter()
@@ -110,7 +110,7 @@ pub async fn sees_a_new_remote(home: &Cluster, remote: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Both ztunnels scraped by the Prometheus that Kiali's default address names.
+/// Prometheus, at Kiali's default address, scrapes both ztunnels.
 pub async fn draws_the_edge(sandbox: &Sandbox) -> Result<()> {
     let home = sandbox.cluster("cluster1");
     let graph = "/api/namespaces/graph?namespaces=sample&duration=60s&injectServiceNodes=true";
@@ -168,7 +168,7 @@ fn crosses(graph: &Value) -> bool {
             .find(|n| n["data"]["id"] == *id)
             .map(|n| n["data"]["cluster"].clone())
     };
-    // From the one to the other, and not from or to a cluster that is not there.
+    // There is an edge from one cluster to the other, and not only to or from an unknown cluster.
     let ends = (Some(json!("cluster1")), Some(json!("cluster2")));
     list("edges").iter().any(|edge| {
         let data = &edge["data"];

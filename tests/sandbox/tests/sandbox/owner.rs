@@ -1,4 +1,4 @@
-//! Whatever becomes of the owner of clusters, nothing of them is left.
+//! Nothing of the clusters is left when their owner ends, for whatever reason.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::processes;
 
-/// `sandbox run` with a command that tells its kubeconfig and waits.
+/// `sandbox run` with a command that reports its kubeconfig and waits.
 struct Owner {
     child: Child,
     folder: PathBuf,
@@ -69,7 +69,7 @@ fn a_killed_owner_leaves_nothing_and_the_living_are_untouched() -> Result<()> {
     killed.kill()?;
     wait_until("the reaper ends a killed owner's run", || killed.is_gone())?;
 
-    // Now the reaper is killed too: the next start ends what is left.
+    // Now the reaper is killed too, and the next start removes what is left.
     let mut orphaned = Owner::start("orphaned")?;
     let reaper = reaper_of(&orphaned.folder).context("no reaper")?;
     let status = Command::new("kill").args(["-9", &reaper]).status()?;
