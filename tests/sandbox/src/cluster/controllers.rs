@@ -58,8 +58,8 @@ impl Cluster {
         command.arg(format!("--secure-port={port}"));
         // It would try forever to write pod addresses into Endpoints, which reject loopback addresses.
         command.arg("--controllers=*,-endpoints-controller");
-        // EndpointSlices reject them too. Every Service still gets its slice. But changes of its pods are not written,
-        // which would be rejected, reported as an event and retried.
+        // EndpointSlices reject them too. Every Service still gets its slice. The long batch period keeps changes of
+        // its pods from being written, rejected, reported as events and retried.
         command.arg("--endpointslice-updates-batch-period=24h");
         // kwok rarely renews the node's Lease, and a cluster must not lose its node while the machine is suspended.
         command.arg("--node-monitor-grace-period=1h");

@@ -24,7 +24,7 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// Creates a CA with one certificate, valid for 127.0.0.1 and the host name of a proxy.
+    /// Creates a CA with one certificate, valid for 127.0.0.1 and for front.example, the host name of a proxy.
     pub fn new() -> Result<Own> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::default();

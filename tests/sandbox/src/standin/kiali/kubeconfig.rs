@@ -13,7 +13,7 @@ use serde_json::Value;
 pub(super) struct Remote {
     /// The file name. Kiali's API lists the cluster under this name.
     pub(super) key: String,
-    /// `clusters[0].name`. Kiali's caches use this name. It must be equal to the key.
+    /// `clusters[0].name`. Kiali's caches use this name. If it differs from the key, the cluster is only half known.
     pub(super) name: String,
     /// The Secret, which is the name of the file's folder.
     pub(super) secret: String,

@@ -103,7 +103,7 @@ async fn find(cluster: &Cluster, world: &World, question: &Question) -> Result<A
     }
 }
 
-/// Allows exec for the `curl` pod, which kwok simulates and whose name is unknown.
+/// Allows exec for the `curl` pod, whatever its name. kwok simulates this pod.
 async fn allow_curl(cluster: &Cluster, control: SocketAddr) {
     let object = json!({
         "apiVersion": "kwok.x-k8s.io/v1alpha1",
