@@ -22,8 +22,8 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The error without its prefix, with varying parts masked and the code first, as in
-    /// `[AK1006] contexts a and b ...`.
+    /// Returns the error without its prefix, with varying parts masked and the code first, as in `[AK1006] contexts a
+    /// and b ...`.
     #[track_caller]
     pub fn error(&self) -> String {
         let plain = self
@@ -60,7 +60,7 @@ pub async fn ambikiali(arguments: &[&str], kubeconfig: &Path, state: &Path) -> E
     output(child.expect("the binary starts")).await
 }
 
-/// Waits for a started command.
+/// Waits for a started command and returns its result.
 pub async fn output(mut child: Child) -> Ended {
     let stdout = tokio::spawn(text(child.stdout.take()));
     let stderr = tokio::spawn(text(child.stderr.take()));
@@ -78,7 +78,7 @@ pub async fn output(mut child: Child) -> Ended {
     ended
 }
 
-/// Reads stderr until a condition holds; `output` reads the rest.
+/// Reads stderr until a condition holds. `output` reads the rest.
 pub async fn says(child: &mut Child, mut enough: impl FnMut(&str) -> bool) {
     let stderr = child.stderr.as_mut().expect("a pipe");
     let mut said = String::new();
@@ -100,7 +100,7 @@ pub async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
     text
 }
 
-/// The command, for tests that send it signals.
+/// Returns the command, for tests that send it signals.
 pub fn command(arguments: &[&str], kubeconfig: &Path, state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ambikiali"));
     command

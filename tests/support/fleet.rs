@@ -16,7 +16,7 @@ pub struct Fleet {
 /// Runs a test on `cluster1`, `cluster2` and `cluster3`, and checks that it left them unchanged.
 pub fn on_three_clusters(test: impl AsyncFnOnce(&Fleet)) {
     RUNTIME.block_on(async {
-        // Three clusters take the room of two pairs.
+        // Three clusters use as many resources as two pairs.
         let _room = PAIRS.acquire_many(2).await.expect("never closed");
         let alone = START.acquire().await.expect("never closed");
         let names = ["cluster1", "cluster2", "cluster3"];
@@ -42,7 +42,7 @@ impl Fleet {
         ambikiali(arguments, self.sandbox.kubeconfig(), self.state.path()).await
     }
 
-    /// The same, with one API server at an address where nothing listens.
+    /// Runs the binary with one API server at an address where nothing listens.
     pub async fn run_without(&self, down: &str, arguments: &[&str]) -> Ended {
         let to = self.state.path().join("without");
         let without = kubeconfig(self.sandbox.kubeconfig(), to, |config| {

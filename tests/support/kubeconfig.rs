@@ -14,7 +14,7 @@ pub fn kubeconfig(from: &Path, to: PathBuf, change: impl FnOnce(&mut Value)) -> 
     to
 }
 
-/// The `user` or `cluster` with this name.
+/// Returns the `user` or `cluster` with this name.
 pub fn entry<'a>(config: &'a mut Value, what: &str, name: &str) -> &'a mut Value {
     let entries = config[format!("{what}s")].as_array_mut();
     let mut entries = entries.expect("a list").iter_mut();

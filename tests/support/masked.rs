@@ -15,7 +15,8 @@ pub fn masked(text: &str) -> String {
     out
 }
 
-/// The final lines of a command's progress, without times and waits, sorted because clusters run concurrently.
+/// Returns the final lines of a command's progress, without times and waits. They are sorted, because clusters are
+/// processed concurrently.
 pub fn progress(stderr: &str) -> String {
     let lines = stderr.lines().filter(|line| line.get(2..3) == Some(":"));
     let mut lines = lines

@@ -43,7 +43,7 @@ impl<'a> Foreign<'a> {
         Foreign { cluster, objects }
     }
 
-    /// The live objects; None for a deleted one.
+    /// Returns the live objects, with None for a deleted one.
     pub async fn all(&self) -> Vec<Option<Value>> {
         let all = self.objects.iter().map(async |object| {
             let (api, name) = api(self.cluster, object);
@@ -53,7 +53,7 @@ impl<'a> Foreign<'a> {
         futures::future::join_all(all).await
     }
 
-    /// Waits until the last one has a condition.
+    /// Waits until the last object has a condition.
     pub async fn is(&self, condition: &str) {
         let (api, name) = api(self.cluster, self.objects.last().expect("an object"));
         let end = Instant::now() + PATIENCE;
@@ -69,7 +69,7 @@ impl<'a> Foreign<'a> {
         }
     }
 
-    /// Deletes them in reverse order and waits until each is gone.
+    /// Deletes the objects in reverse order and waits until each is gone.
     pub async fn removed(self) {
         for object in self.objects.iter().rev() {
             delete(self.cluster, object).await;
@@ -77,7 +77,7 @@ impl<'a> Foreign<'a> {
     }
 }
 
-/// A CRD of an unrelated kind, and an object of it in a namespace.
+/// Returns a CRD of an unrelated kind, and an object of this kind in a namespace.
 pub fn widgets(namespace: &str) -> String {
     let widgets = "
 apiVersion: apiextensions.k8s.io/v1
@@ -129,14 +129,14 @@ async fn retry_unknown_kind<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube::
     }
 }
 
-/// Reads an object, as in `get(cluster, "v1", "Service", "kiali/prometheus")`; None if it does not exist.
+/// Reads an object, as in `get(cluster, "v1", "Service", "kiali/prometheus")`. Returns None if it does not exist.
 pub async fn get(cluster: &Cluster, api_version: &str, kind: &str, name: &str) -> Option<Value> {
     let (api, name) = api(cluster, &named(api_version, kind, name));
     let found = api.get_opt(&name).await.expect("an answer");
     found.map(|object| serde_json::to_value(object).expect("JSON"))
 }
 
-/// A strategic merge patch, like `kubectl patch`.
+/// Applies a strategic merge patch, like `kubectl patch`.
 pub async fn patch(cluster: &Cluster, api_version: &str, kind: &str, name: &str, patch: &Value) {
     let (api, name) = api(cluster, &named(api_version, kind, name));
     let params = PatchParams {
@@ -147,7 +147,7 @@ pub async fn patch(cluster: &Cluster, api_version: &str, kind: &str, name: &str,
     patched.expect("a patched object");
 }
 
-/// A merge patch, for custom resources, which have no strategic merge.
+/// Applies a merge patch. Custom resources do not support strategic merge patches.
 pub async fn merge(cluster: &Cluster, api_version: &str, kind: &str, name: &str, change: &Value) {
     let (api, name) = api(cluster, &named(api_version, kind, name));
     let params = PatchParams {
@@ -158,7 +158,7 @@ pub async fn merge(cluster: &Cluster, api_version: &str, kind: &str, name: &str,
     merged.expect("a changed object");
 }
 
-/// Replaces an object by an older version of it.
+/// Replaces an object with an older version of it.
 pub async fn put(cluster: &Cluster, mut object: Value) {
     let (api, name) = api(cluster, &object);
     until(&format!("{name} is as it was"), async || {
@@ -173,7 +173,7 @@ pub async fn put(cluster: &Cluster, mut object: Value) {
     .await;
 }
 
-/// A merge patch of the status, as a controller does.
+/// Applies a merge patch to the status, as a controller does.
 pub async fn patch_status(
     cluster: &Cluster,
     api_version: &str,
@@ -188,7 +188,7 @@ pub async fn patch_status(
     patched.expect("an object with another status");
 }
 
-/// Scales a Deployment and waits until its pods are ready, or gone.
+/// Scales a Deployment and waits until its pods are ready or gone.
 pub async fn scale(cluster: &Cluster, name: &str, replicas: i64) {
     let spec = json!({"spec": {"replicas": replicas}});
     patch(cluster, "apps/v1", "Deployment", name, &spec).await;
@@ -215,7 +215,7 @@ pub async fn until_changed(cluster: &Cluster, (yaml, field): (&str, &str), chang
     .await;
 }
 
-/// Waits until the server rejects such an object, or accepts it: a policy, webhook or schema takes effect some time
+/// Waits until the server rejects such an object, or accepts it. A policy, webhook or schema takes effect some time
 /// after it was stored.
 pub async fn until_refused(cluster: &Cluster, yaml: &str, refused: bool) {
     let object: Value = serde_yaml::from_str(yaml).expect("YAML");
@@ -265,7 +265,7 @@ fn api(cluster: &Cluster, object: &Value) -> (Api<DynamicObject>, String) {
     (api, text("/metadata/name").expect("a name").to_string())
 }
 
-/// A remote's Secret in namespace kiali, as in the guide.
+/// Returns a remote's Secret in namespace kiali, as in the guide.
 pub fn guides_secret(cluster: &str, kubeconfig: &str) -> String {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret",
@@ -280,7 +280,7 @@ pub fn guides_secret(cluster: &str, kubeconfig: &str) -> String {
     format!("{namespace}---\n{secret}\n")
 }
 
-/// A kubeconfig with an address where nothing listens.
+/// Returns a kubeconfig with an address where nothing listens.
 pub fn dead_kubeconfig(cluster: &str) -> String {
     format!(
         "
@@ -294,7 +294,7 @@ current-context: {cluster}
     )
 }
 
-/// A Secret of an unreachable remote, with which Kiali does not start.
+/// Returns a Secret of an unreachable remote. Kiali does not start with it.
 pub fn dead_remote() -> String {
     guides_secret("cluster3", &dead_kubeconfig("cluster3"))
 }

@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 pub enum Kind {
     Connect,
     Socks,
-    /// Answers the first bytes that it reads with these, and closes the connection.
+    /// Answers the first bytes with these and closes the connection.
     Refuses(&'static [u8]),
 }
 
@@ -30,7 +30,7 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy, which requires the `login` in the form `USER:PASSWORD`, if given.
+    /// Starts a proxy. If `login` is given, it requires this user and password in the form `USER:PASSWORD`.
     pub async fn start(kind: Kind, tls: Option<TlsAcceptor>, login: Option<&'static str>) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("a port").port();
@@ -51,7 +51,7 @@ impl Proxy {
         Proxy { port, asked, task }
     }
 
-    /// The number of connections so far.
+    /// Returns the number of connections so far.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }

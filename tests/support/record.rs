@@ -27,7 +27,7 @@ pub async fn rewritten(cluster: &Cluster, change: impl FnOnce(&mut Value)) {
     merge(cluster, "v1", "ConfigMap", RECORD, &change).await;
 }
 
-/// A record entry for a live object.
+/// Returns a record entry for a live object.
 pub fn entry(origin: &str, live: &Value) -> Value {
     let metadata = &live["metadata"];
     let mut entry = json!({

@@ -73,7 +73,7 @@ impl Terminal {
         assert!(sent.expect("kill").success());
     }
 
-    /// The final screen and the exit code.
+    /// Returns the final screen and the exit code.
     pub async fn ended(mut self) -> (Terminal, i32) {
         let end = Instant::now() + PATIENCE;
         while self.more(end).await {}
@@ -82,7 +82,7 @@ impl Terminal {
         (self, status.code().unwrap_or(-1))
     }
 
-    /// Reads more output; returns false at its end.
+    /// Reads more output. Returns false at its end.
     async fn more(&mut self, end: Instant) -> bool {
         let mut more = [0; 4096];
         let read = timeout_at(end, self.pty.read(&mut more)).await;
@@ -92,7 +92,7 @@ impl Terminal {
         length > 0
     }
 
-    /// The lines on the screen, without the empty ones at its end.
+    /// Returns the lines on the screen, without the empty ones at its end.
     pub fn rows(&self) -> Vec<String> {
         let screen = self.screen.screen();
         let rows = screen.rows(0, screen.size().1.get());
@@ -105,7 +105,7 @@ impl Terminal {
         rows
     }
 
-    /// All bytes of the output.
+    /// Returns the complete output.
     pub fn raw(&self) -> &str {
         &self.raw
     }

@@ -34,7 +34,7 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Uses the chain and key in these files, and accepts the client certificates in `known`.
+/// Returns an acceptor with the chain and key in these files. It accepts the client certificates in `known`.
 pub fn acceptor(chain: &Path, key: &Path, known: Vec<CertificateDer<'static>>) -> TlsAcceptor {
     let chain = CertificateDer::pem_file_iter(chain).expect("a file");
     let chain = chain.map(|certificate| certificate.expect("PEM")).collect();
@@ -43,7 +43,7 @@ pub fn acceptor(chain: &Path, key: &Path, known: Vec<CertificateDer<'static>>) -
         .key_provider
         .load_private_key(key)
         .expect("a key");
-    // Skip rustls' check of the certificate, which is up to the clients.
+    // Skips rustls' check of the certificate, which is up to the clients.
     let identity = SingleCertAndKey::from(CertifiedKey::new(chain, key));
     let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -54,7 +54,8 @@ pub fn acceptor(chain: &Path, key: &Path, known: Vec<CertificateDer<'static>>) -
 }
 
 impl TlsServer {
-    /// Listens on all addresses, because 0.0.0.0 is not a loopback address to Go.
+    /// Listens on both loopback addresses. Connections to 0.0.0.0 arrive too. Go does not treat it as a loopback
+    /// address, so it does not bypass a proxy.
     pub async fn start(tls: Option<TlsAcceptor>) -> TlsServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("a port").port();
@@ -125,7 +126,7 @@ where
     }
 }
 
-/// Accepts these client certificates, of any version, with proof of their key.
+/// Accepts these client certificates, of any version, if the client proves that it has the key.
 #[derive(Debug)]
 struct Known {
     known: Vec<CertificateDer<'static>>,

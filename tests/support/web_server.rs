@@ -38,7 +38,7 @@ impl WebServer {
         self.answer.send(Some(answer)).expect("it serves");
     }
 
-    /// From now on, accepts requests without answering.
+    /// Accepts requests without answering them from now on.
     pub fn is_silent(&self) {
         self.answer.send(None).expect("it serves");
     }
@@ -63,7 +63,7 @@ async fn answered(
     }
     asked.fetch_add(1, Ordering::SeqCst);
     let Some(answer) = answer.borrow().clone() else {
-        // Wait until the client closes the connection.
+        // Waits until the client closes the connection.
         let _ = stream.read_u8().await;
         return;
     };
