@@ -1,4 +1,4 @@
-//! Real-world inputs of operators, and the right result for each.
+//! Inputs that operators have in practice, and the right result for each.
 
 mod addresses;
 mod as_kubectl;

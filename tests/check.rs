@@ -9,7 +9,7 @@ use crate::support::{
     BOTH, Clusters, Kind, Proxy, ambikiali, entry, kubeconfig, masked, on_two_clusters, unwritten,
 };
 
-/// A kubeconfig's proxy is useless to pods, and is used whatever the server's name.
+/// Pods cannot use the proxy of a kubeconfig. The binary uses it for every server, whatever its name.
 async fn through_a_proxy(clusters: &Clusters, check: &[&str]) {
     let file = clusters.state().join("proxied");
     let proxy = Proxy::start(Kind::Connect, None, None).await;

@@ -44,7 +44,7 @@ impl Dashboard {
         }
     }
 
-    /// The first lines of a response on a new connection.
+    /// Returns the first lines of a response on a new connection.
     async fn get(&self, path: &str) -> Option<String> {
         let mut connection = Connection::open(&self.url).await;
         connection.get(path).await
@@ -63,7 +63,7 @@ impl Dashboard {
     }
 }
 
-/// A browser keeps its connection for the next request.
+/// A connection of a browser, which keeps it open for the next request.
 struct Connection(TcpStream);
 
 impl Connection {
@@ -73,7 +73,7 @@ impl Connection {
         Connection(TcpStream::connect(address).await.expect("a connection"))
     }
 
-    /// The start of the response; None if the connection is closed without one.
+    /// Returns the start of the response, or None if the connection is closed without one.
     async fn get(&mut self, path: &str) -> Option<String> {
         let host = self.0.peer_addr().expect("an address");
         let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
@@ -90,7 +90,7 @@ impl Connection {
     }
 }
 
-/// A port that was free just now.
+/// Returns a port that was free just now.
 async fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
     listener
@@ -128,7 +128,7 @@ fn a_dashboard_leads_to_kiali_and_outlives_a_restart_of_it() {
     });
 }
 
-/// With a port in use, and with an unreachable remote, which only Kiali needs.
+/// Starts a second dashboard, with a port in use and with an unreachable remote, which only Kiali needs.
 async fn beside_another(clusters: &Clusters, taken: u16) {
     clusters.remote().pause_api_server().expect("paused");
     let second = Dashboard::start(clusters, taken).await;
@@ -172,7 +172,7 @@ error: cluster1: no Kiali pod is ready
     });
 }
 
-/// Whom a plugin gives the token of.
+/// The account whose token the plugin returns.
 const ADMIN: &str = "
 apiVersion: v1
 kind: ServiceAccount
@@ -211,7 +211,7 @@ fn plugin_04_one_that_is_asked_again_under_a_dashboard_has_the_whole_time_each_t
         let dashboard = Dashboard::of(behind.begin(&arguments)).await;
         let asked = clusters.state().join("asked");
         assert!(fs::exists(&asked).expect("a folder"));
-        // Until the time that a command has from its start is over.
+        // Waits until the time limit that applies to a command as a whole is over.
         tokio::time::sleep(whole).await;
         behind.home.add(Fault {
             verbs: Verb::READS,

@@ -10,7 +10,7 @@ use crate::support::{Fleet, on_three_clusters};
 const TWO: [&str; 2] = ["cluster1", "cluster2"];
 const THREE: [&str; 3] = ["cluster1", "cluster2", "cluster3"];
 
-/// `install` for clusters that run as local processes.
+/// Returns the arguments of an install in clusters that run as local processes.
 fn install(clusters: &[&'static str]) -> Vec<&'static str> {
     let remotes = clusters[1..].iter().flat_map(|remote| ["--ctx2", remote]);
     let home = ["install", "--ctx1", clusters[0]];

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The files of a folder and of those in it, without those of tests.
+/// Returns the source files of a folder and its subfolders, without tests.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -21,7 +21,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Which modules of the crate each module of it names.
+/// Returns which modules of the crate each of its modules imports.
 fn imports() -> Imports {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut imports = Imports::new();
@@ -50,7 +50,7 @@ fn imports() -> Imports {
     imports
 }
 
-/// `crate::a::b` names `a`, and `crate::{a, b::C}` names `a` and `b`.
+/// Returns the imported modules: `a` for `crate::a::b`, and `a` and `b` for `crate::{a, b::C}`.
 fn named(code: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     for path in code.split("crate::").skip(1) {
@@ -72,7 +72,8 @@ fn named(code: &str) -> BTreeSet<String> {
     named
 }
 
-/// What is left when every module that imports none of the rest is taken away, again and again.
+/// Returns the modules in cycles and those that import them, by repeatedly removing the modules that import no other
+/// remaining one.
 fn circles(mut imports: Imports) -> Imports {
     loop {
         let is_free = |named: &BTreeSet<String>| named.iter().all(|n| !imports.contains_key(n));
@@ -100,7 +101,7 @@ fn a_circle_is_found_however_long_it_is() {
     let imports = [("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"), ("e", "f")];
     let imports = imports.map(|(from, to)| (from.to_string(), named(&format!("use crate::{to};"))));
     let left = circles(imports.into_iter().collect());
-    // What only leads into the circle is left too.
+    // Modules that only import the cycle remain too.
     assert_eq!(left.keys().collect::<Vec<_>>(), ["a", "b", "c", "d"]);
 }
 

@@ -122,7 +122,7 @@ async fn the_way_back_is_default(clusters: &Clusters) {
     assert_eq!(allowed.expect("a setting")["value"], "false");
 }
 
-/// An older operator has created an older Kiali, and the record has no options.
+/// The older install has a Kiali that an older operator created, and a record without options.
 async fn an_older_install_is_brought_to_this_version(clusters: &Clusters) {
     let home = clusters.home();
     let labels = json!({"metadata": {"labels": {"version": "v2.28.0"}}});

@@ -1,5 +1,5 @@
-//! The whole life of an install on two clusters of the user's own, with their kubeconfig: real nodes, load
-//! balancers, Prometheus and Kiali. CONTRIBUTING.md says how to run it.
+//! An install from start to cleanup on two clusters of the user, with their kubeconfig: real nodes, load balancers,
+//! Prometheus and Kiali. CONTRIBUTING.md says how to run it.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn an_install_on_clusters_of_the_user_is_verified_and_removed_without_a_tr
     let with = |command, rest: &[_]| [&[command][..], &clusters, rest].concat();
     let installing = |command, rest: &[_]| [&with(command, rest)[..], &more].concat();
 
-    // An install that is there already is the user's: it is not touched.
+    // An existing install belongs to the user and is not touched.
     let there = run(&with("cleanup", &["--dry-run", "-o", "json"]), 0).await;
     assert_eq!(
         document(&there)["removed"],

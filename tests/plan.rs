@@ -60,7 +60,7 @@ fn what_is_planned_is_what_the_next_install_writes() {
 
         let theirs_now = home_prometheus(clusters).await;
         let option = ["--prometheus2", theirs_now.as_str()];
-        // Addresses and hashes of them differ from pair to pair.
+        // The addresses and their hashes differ between pairs of clusters.
         let shown = without_fields(&planned(clusters, &option).await);
         assert_eq!(shown, texts::UNEXPOSED);
         installed_as_planned(clusters, &option).await;
@@ -75,7 +75,7 @@ fn what_is_planned_is_what_the_next_install_writes() {
     });
 }
 
-/// The exposed address of home's Prometheus, used as the user's own.
+/// Returns the exposed address of home's Prometheus, used as the user's own.
 async fn home_prometheus(clusters: &Clusters) -> String {
     let name = "istio-system/prometheus-gateway";
     let gateway = get(
@@ -102,7 +102,7 @@ async fn drift(home: &Cluster) {
     remove(home, ROUTE.0, ROUTE.1, ROUTE.2).await;
 }
 
-/// The text of a plan, after checking that `install --dry-run` and --exit-code agree with it.
+/// Returns the text of a plan. Checks that `install --dry-run` and --exit-code agree with it.
 async fn planned(clusters: &Clusters, more: &[&str]) -> String {
     let marks = clusters.marks();
     let plan = [&["plan"][..], &BOTH, more].concat();
@@ -116,7 +116,7 @@ async fn planned(clusters: &Clusters, more: &[&str]) -> String {
     masked(&shown)
 }
 
-/// The lines of objects, without those of their fields.
+/// Returns the lines about objects, without those about their fields.
 fn without_fields(plan: &str) -> String {
     let lines = plan.lines().filter(|line| !line.starts_with("    "));
     lines.map(|line| format!("{line}\n")).collect()
@@ -129,7 +129,7 @@ async fn changes(clusters: &Clusters, more: &[&str]) -> Vec<Value> {
     document["changes"].as_array().expect("changes").clone()
 }
 
-/// Plans, installs and compares.
+/// Checks that an install writes what the plan lists.
 async fn installed_as_planned(clusters: &Clusters, more: &[&str]) {
     let planned = names(&changes(clusters, more).await);
     let marks = clusters.marks();

@@ -38,7 +38,7 @@ fn parts(text: &str) -> (Vec<&str>, Vec<String>) {
     (prose, blocks)
 }
 
-/// Level and text of each heading.
+/// Returns the level and text of each heading.
 fn headings<'a>(prose: &[&'a str]) -> Vec<(usize, &'a str)> {
     let heading = |line: &'a str| {
         let words = line.trim_start_matches('#');
@@ -49,7 +49,7 @@ fn headings<'a>(prose: &[&'a str]) -> Vec<(usize, &'a str)> {
     prose.iter().copied().filter_map(heading).collect()
 }
 
-/// The anchor that GitHub derives from a heading.
+/// Returns the anchor that GitHub derives from a heading.
 fn anchor(words: &str) -> String {
     let kept = words.to_lowercase();
     let kept = kept.chars().filter_map(|c| match c {
@@ -60,7 +60,7 @@ fn anchor(words: &str) -> String {
     kept.collect()
 }
 
-/// The targets of links, which may span two lines.
+/// Returns the targets of links, which may span two lines.
 fn links(prose: &[&str]) -> Vec<String> {
     let text = prose.join("\n");
     let ends = text.split("](").skip(1);
@@ -68,7 +68,7 @@ fn links(prose: &[&str]) -> Vec<String> {
     targets.collect()
 }
 
-/// The pages in the root folder and all pages in docs.
+/// Returns the pages in the root folder and all pages in docs.
 fn pages() -> Vec<PathBuf> {
     let folder = fs::read_dir(root().join("docs")).expect("a folder docs");
     let docs = folder.map(|entry| entry.expect("an entry").path());
@@ -77,7 +77,7 @@ fn pages() -> Vec<PathBuf> {
     named.chain(docs).collect()
 }
 
-/// Why a link is broken.
+/// Returns why a link is broken.
 fn fault(page: &Path, link: &str) -> Option<String> {
     if link.starts_with("https://") {
         return None;

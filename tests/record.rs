@@ -15,14 +15,14 @@ use crate::support::get;
 
 const RECORD: (&str, &str, &str) = ("v1", "ConfigMap", "kiali/ambikiali-record");
 
-/// The record of a cluster; None if there is none.
+/// Returns the record of a cluster, or None if it has none.
 async fn recorded(cluster: &Cluster) -> Option<Value> {
     let map = get(cluster, RECORD.0, RECORD.1, RECORD.2).await?;
     let text = map["data"]["record.json"].as_str().expect("a record");
     Some(serde_json::from_str(text).expect("JSON"))
 }
 
-/// The entries of a record, sorted, as in `created ConfigMap kiali/prometheus-config`.
+/// Returns the entries of a record, sorted, as in `created ConfigMap kiali/prometheus-config`.
 fn named(record: &Value) -> Vec<String> {
     let objects = record["objects"].as_array().expect("objects");
     let mut names = objects

@@ -53,7 +53,7 @@ impl Targets {
     }
 }
 
-/// The scrape targets of the federating Prometheus.
+/// Returns the scrape targets of the federating Prometheus.
 async fn targets(clusters: &Clusters) -> Targets {
     let map = get(
         clusters.home(),
@@ -82,7 +82,7 @@ async fn targets(clusters: &Clusters) -> Targets {
     Targets(all, flags)
 }
 
-/// Every live object that the record names.
+/// Returns every live object that the record names.
 async fn made(cluster: &Cluster) -> BTreeMap<String, Value> {
     let record = get(cluster, "v1", "ConfigMap", "kiali/ambikiali-record").await;
     let record = record.expect("a record");
@@ -117,7 +117,7 @@ fn name(object: &Value) -> String {
     format!("{} {} {}", object["kind"], meta["namespace"], meta["name"])
 }
 
-/// Like `kubectl apply --server-side -f FOLDER`, file by file. Waits until a new CRD is established.
+/// Applies each file like `kubectl apply --server-side -f FOLDER`. Waits until a new CRD is established.
 async fn applied<'a>(cluster: &'a Cluster, folder: &Path) -> Foreign<'a> {
     let mut files = fs::read_dir(folder)
         .unwrap()

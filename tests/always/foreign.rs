@@ -1,4 +1,4 @@
-//! Random foreign objects of our kinds and names exist before an install. Neither an install, whether it succeeds or
+//! Random foreign objects with our kinds and names exist before an install. Neither an install, whether it succeeds or
 //! fails, nor a cleanup changes any of them.
 
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ const HARMLESS: [(&str, &str); 2] = [
     ("v1 ConfigMap", "kiali/notes"),
     ("v1 Secret", "kiali/notes"),
 ];
-/// Used only if the namespace is foreign too.
+/// Created only if the namespace is foreign too.
 const NAMESPACE: [(&str, &str); 12] = [
     ("v1 ConfigMap", "kiali/ambikiali-record"),
     ("coordination.k8s.io/v1 Lease", "kiali/ambikiali"),
@@ -97,7 +97,7 @@ async fn untouched(clusters: &Clusters, random: &mut Random) -> i32 {
         .await;
     // It succeeded, was refused, or timed out because of the foreign objects.
     assert!([0, 1, 3, 4, 9].contains(&install.code), "{install:#?}");
-    // With contexts, because a refused install is not remembered.
+    // Names the contexts, because a rejected install is not remembered.
     let cleanup = [&["cleanup"], &INSTALL[1..5], &["--timeout", "120s"]];
     let cleanup = clusters.run(&cleanup.concat()).await;
     // A foreign object with the labels of the install is named and kept.
@@ -128,7 +128,7 @@ async fn leases(foreign: &[Foreign<'_>]) -> Vec<Value> {
     all
 }
 
-/// The label of an install of these clusters. A copy of it does not make an object ours.
+/// Returns the label of an install in these clusters. A copy of the label does not make an object ours.
 async fn install_of(clusters: &Clusters) -> String {
     use sha2::Digest;
     let system = get(clusters.home(), "v1", "Namespace", "kube-system").await;
@@ -138,7 +138,7 @@ async fn install_of(clusters: &Clusters) -> String {
     hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Every other time, only objects that do not prevent an install.
+/// Returns random objects. In half of the cases, none of them prevents an install.
 fn objects(random: &mut Random, install: &str) -> Vec<Value> {
     let mut wanted = Vec::new();
     let harmless = random.one_in(2);
@@ -189,7 +189,7 @@ fn object(random: &mut Random, kind: &str, name: &str, install: &str) -> Value {
     object
 }
 
-/// Content without effect: a Gateway of an unknown class, Deployments without pods.
+/// Returns content without an effect: a Gateway of an unknown class, Deployments without pods.
 fn content(random: &mut Random, kind: &str) -> Value {
     let word = format!("word-{}", random.below(1000));
     let role =

@@ -94,7 +94,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Stops at the first failure, because later ones would only follow from it.
+    /// Runs the sweep. Stops at the first failure, because later ones would only follow from it.
     async fn run(mut self) {
         for point in self.installs.every(CLEANED_AT_ONCE) {
             if self.harm.is_none() {

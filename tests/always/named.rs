@@ -1,5 +1,5 @@
 //! The basic promise: at every moment, the record of a cluster names every object that we created there. Objects are
-//! searched by label and by field manager, in all kinds of the server or in all that we have ever written.
+//! found by label and by field manager, in all kinds of the server or in all kinds that we have ever written.
 
 use std::collections::BTreeSet;
 
@@ -21,13 +21,13 @@ const FIRST: [&str; 3] = [
 ];
 /// Kinds that mirror a Service or describe other objects.
 const MIRRORS: [&str; 2] = ["Endpoints", "Event"];
-/// How the sandbox tells kwok what to play.
+/// The API group in which the sandbox configures kwok.
 const SANDBOX: &str = "kwok.x-k8s.io";
 
-/// Group and plural of the kinds that we wrote in a cluster: an object of another kind cannot be one of ours.
+/// The group and plural of each kind that we wrote to a cluster. Objects of other kinds cannot be ours.
 pub type Kinds = BTreeSet<(String, String)>;
 
-/// The kinds of all writes since the marks, successful or not.
+/// Returns the kinds of all writes since the marks, successful or not.
 pub fn written_kinds(marks: &[Mark; 2]) -> [Kinds; 2] {
     marks.each_ref().map(|mark| {
         let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
@@ -36,7 +36,7 @@ pub fn written_kinds(marks: &[Mark; 2]) -> [Kinds; 2] {
     })
 }
 
-/// Objects of ours in both clusters that no record names.
+/// Returns our objects in both clusters that no record names.
 pub async fn lost(clusters: &Clusters) -> Vec<String> {
     search(clusters, [None, None]).await
 }
@@ -54,7 +54,7 @@ async fn search(clusters: &Clusters, [home, remote]: [Option<&Kinds>; 2]) -> Vec
     [home, remote].concat()
 }
 
-/// A terminating namespace deletes its record and everything else in it.
+/// Waits for a namespace that is terminating, because it deletes its record and everything else in it.
 async fn lost_in(cluster: &Cluster, kinds: Option<&Kinds>) -> Vec<String> {
     until("kiali is not on its way out", async || {
         let namespace = get(cluster, "v1", "Namespace", "kiali").await;
@@ -76,7 +76,7 @@ async fn ours(cluster: &Cluster, among: Option<&Kinds>) -> BTreeSet<String> {
         .groups()
         .flat_map(|group| group.recommended_resources());
     let kinds = kinds.filter(|(kind, can)| {
-        // What nobody can make is not ours either.
+        // Kinds that cannot be created have no objects of ours.
         let made = can.supports_operation(verbs::LIST) && can.supports_operation(verbs::CREATE);
         let key = (kind.group.clone(), kind.plural.clone());
         let asked = among.is_none_or(|among| among.contains(&key));
@@ -101,7 +101,7 @@ async fn list(cluster: &Cluster, kind: ApiResource) -> kube::Result<Vec<String>>
     }
 }
 
-/// We never create an owned object. Owned objects may have a copy of our labels.
+/// Whether an object is ours. We never create objects with an owner, but they may have a copy of our labels.
 fn is_ours(meta: &ObjectMeta) -> bool {
     let mut labels = meta.labels.iter().flatten();
     let labelled = labels.any(|(label, value)| {

@@ -69,8 +69,8 @@ pub struct Points {
 }
 
 impl Points {
-    /// Both moments of each request, or only of each write: between two writes nothing changes, so a kill there finds
-    /// the same state.
+    /// Returns both moments of each request, or only of each write. Between two writes nothing changes, so a kill there
+    /// finds the same state.
     pub fn of(journal: &[Entry], all: bool) -> Points {
         let all = points(journal, all);
         // Fewer points would not be a sweep.
@@ -156,7 +156,7 @@ fn points(journal: &[Entry], all: bool) -> Vec<Point> {
     points
 }
 
-/// Access reviews only read. Renewals of the Lease depend on the clock.
+/// Whether a request changes an object. Access reviews only read, and renewals of the Lease depend on the clock.
 fn is_change(entry: &Entry, path: &str) -> bool {
     let review = path.starts_with("/apis/authorization.k8s.io/");
     let sign = entry.method == "PATCH" && path.ends_with("/leases/ambikiali");

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-/// The seeds to try: from 1 to `few`, or as `AMBIKIALI_SEEDS` says, `100` or `17-17`.
+/// Returns the seeds to try: from 1 to `few`, or those of `AMBIKIALI_SEEDS`, such as `100` or `17-17`.
 pub fn seeds(few: u64) -> RangeInclusive<u64> {
     let Ok(said) = std::env::var("AMBIKIALI_SEEDS") else {
         return 1..=few;
@@ -12,7 +12,7 @@ pub fn seeds(few: u64) -> RangeInclusive<u64> {
     number(first)..=number(last)
 }
 
-/// SplitMix64.
+/// The generator SplitMix64.
 pub struct Random(u64);
 
 impl Random {

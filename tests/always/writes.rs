@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ambikiali_sandbox::audit::Mark;
 
-/// Objects created more than once since the marks, except the Lease, which each run creates.
+/// Returns the objects that were created more than once since the marks, except the Lease, which each run creates.
 pub fn duplicated(marks: &[Mark; 2]) -> Vec<String> {
     let mut counts = BTreeMap::new();
     for (cluster, mark) in marks.iter().enumerate() {
@@ -22,7 +22,7 @@ pub fn duplicated(marks: &[Mark; 2]) -> Vec<String> {
         .collect()
 }
 
-/// All writes since the marks, as logged.
+/// Returns all writes since the marks, as logged.
 pub fn written(marks: &[Mark; 2]) -> Vec<String> {
     let writes = marks.iter().map(|mark| {
         let writes = mark.requests().unwrap().by_agent("ambikiali").writes();

@@ -104,7 +104,7 @@ impl Behind<'_> {
         unwritten(&marks);
     }
 
-    /// The disturbed requests on each cluster; at least one on both.
+    /// Returns the disturbed requests on each cluster. Both must have at least one.
     pub fn disturbed(&self, verb: Verb) -> [Vec<Entry>; 2] {
         [&self.home, &self.remote].map(|proxy| {
             let mut entries = proxy.disturbed();

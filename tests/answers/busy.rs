@@ -26,7 +26,8 @@ fn fault_01_a_busy_server_gets_the_time_that_it_asks_for() {
     });
 }
 
-/// Each throttled write. Other requests may come from two concurrent waits.
+/// Checks that each throttled write was retried after a second or later. Other requests may come from two concurrent
+/// waits.
 #[track_caller]
 fn came_back_after_a_second(journal: &[Entry]) {
     for (index, entry) in journal.iter().enumerate() {
@@ -132,7 +133,8 @@ fn fault_03_a_server_whose_queue_is_full_gets_four_requests_at_once() {
     });
 }
 
-/// Once a throttled request is retried, the binary certainly knows that it was throttled.
+/// Checks that few requests are sent at once after a throttled request was retried. From then on, the binary certainly
+/// knows that it is throttled.
 #[track_caller]
 fn spared(journal: &[Entry]) {
     let mut refused = HashSet::new();

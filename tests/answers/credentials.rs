@@ -28,7 +28,7 @@ subjects: [{kind: ServiceAccount, name: runner, namespace: default}]
 /// What the plugins print to stderr.
 const SECRET: &str = "s3cret";
 
-/// A credential plugin: a shell under another name.
+/// A credential plugin: a link to the shell under another name.
 struct Plugin {
     program: PathBuf,
     script: String,
@@ -58,7 +58,7 @@ impl Plugin {
         }})
     }
 
-    /// The process id of each run.
+    /// Returns the process ID of each run.
     fn runs(&self) -> Vec<String> {
         let runs = fs::read_to_string(self.program.with_file_name("runs")).expect("a run");
         runs.lines().map(String::from).collect()
@@ -121,7 +121,7 @@ kiali operator: cluster2: Deployment kiali/kiali-operator: the credentials expir
     );
 }
 
-/// The error of an install with another kubeconfig entry for cluster2, which must write nothing.
+/// Runs an install with another kubeconfig entry for cluster2, which must write nothing. Returns its error.
 async fn refused(clusters: &Clusters, what: &str, value: &Value) -> String {
     let copy = clusters.state().join("kubeconfig");
     let original = clusters.sandbox.kubeconfig();

@@ -41,7 +41,7 @@ fn fault_43_an_interrupt_at_any_request_is_gone_on_with_or_cleaned_up() {
             }
             behind.cleanup().await.succeeded();
         }
-        // It cannot be released if a write hangs or if the machine is too slow.
+        // The Lease cannot be released if a write hangs or if the machine is too slow.
         assert!(released > 0, "the next run has to wait for the Lease");
         let remote = &behind.remote;
         // The first request is an access review. Read-only work ends with the first signal.
@@ -113,8 +113,8 @@ async fn interrupted(
     (held, ended)
 }
 
-/// The summary counts the writes to each cluster and says how to resume and undo. Writes without a response may or
-/// may not be in the audit log.
+/// Checks that the summary counts the writes to each cluster and says how to resume and undo. Writes without a response
+/// may or may not be in the audit log.
 #[track_caller]
 fn told(ended: &Ended, point: usize, held: &Entry, marks: &[Mark; 2], back: Option<&'static str>) {
     assert_eq!(ended.stdout, "");
@@ -146,7 +146,7 @@ fn told(ended: &Ended, point: usize, held: &Entry, marks: &[Mark; 2], back: Opti
     assert_eq!(told.lines().collect::<Vec<_>>(), lines);
 }
 
-/// The number before a word.
+/// Returns the number before a word.
 #[track_caller]
 fn count(line: Option<&str>, word: &str) -> usize {
     let line = line.unwrap_or_default();
@@ -160,13 +160,13 @@ fn is_change(entry: &Entry) -> bool {
     [Verb::Write, Verb::Delete].contains(&entry.verb) && !is_beside(entry)
 }
 
-/// Access reviews, dry runs and the Lease, which the summary does not count.
+/// Whether the summary does not count a request: access reviews, dry runs and the Lease.
 fn is_beside(entry: &Entry) -> bool {
     let groups = ["authorization.k8s.io", "coordination.k8s.io"];
     groups.iter().any(|group| entry.uri.contains(group))
 }
 
-/// The writes that the server executed.
+/// Returns the number of writes that the server executed.
 fn done(mark: &Mark) -> usize {
     let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
     let done = writes.iter().filter(|write| write.code < 300);

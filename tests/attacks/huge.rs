@@ -11,7 +11,7 @@ use crate::support::{BOTH, Ended, masked, on_two_clusters, output};
 /// Memory limit of a run, in MiB.
 const MEMORY: usize = 400;
 
-/// The result of a run and its peak memory in MiB.
+/// Waits for a run and returns its result and its peak memory in MiB.
 async fn measured(child: Child) -> (Ended, usize) {
     let status = format!("/proc/{}/status", child.id().expect("a process"));
     let most = std::cell::Cell::new(0);

@@ -70,7 +70,7 @@ impl Place {
     }
 }
 
-/// All entries below a folder, with their text or type.
+/// Returns all entries below a folder, with their text or type.
 fn all(folder: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("a folder") {

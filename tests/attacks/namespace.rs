@@ -68,7 +68,7 @@ fn attack_04_owned_objects_leases_and_slices_of_others_keep_the_namespace() {
     });
 }
 
-/// Rights for all kinds except the widgets.
+/// Grants user `limited` all rights for all kinds except the widgets.
 async fn rights(clusters: &Clusters) -> Foreign<'_> {
     let groups = clusters.remote().client().list_api_groups().await;
     let groups = groups

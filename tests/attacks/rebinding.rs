@@ -46,7 +46,7 @@ impl Dashboard {
     }
 }
 
-/// Status line and body.
+/// Returns the status line and the body.
 async fn ask(stream: &mut BufReader<TcpStream>, head: &str) -> (String, String) {
     let request = format!("{head}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("sent");
@@ -102,7 +102,7 @@ fn attack_14_a_page_by_another_name_gets_nothing_from_the_dashboard() {
             let refused = status.contains(" 421 ") || status.contains(" 400 ");
             assert!(refused, "{head}: {status}");
         }
-        // Nor can a foreign page in the browser change anything under the right name.
+        // A foreign page in the browser is rejected even if it uses the right name.
         for (origin, answer) in [
             (format!("http://localhost:{port}"), "HTTP/1.1 200 OK"),
             ("http://evil.example".into(), "HTTP/1.1 403 Forbidden"),
@@ -115,7 +115,7 @@ fn attack_14_a_page_by_another_name_gets_nothing_from_the_dashboard() {
             let head = format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nOrigin: {origin}");
             assert_eq!(dashboard.asked(&head).await, answer, "{origin}");
         }
-        // Nor has one Kiali in a frame, or in a script; a link is as good as a typed address.
+        // A foreign page cannot embed Kiali in a frame or a script. A link to Kiali works like a typed address.
         for (dest, mode, answer) in [
             ("iframe", "navigate", "HTTP/1.1 403 Forbidden"),
             ("script", "no-cors", "HTTP/1.1 403 Forbidden"),
@@ -158,7 +158,7 @@ async fn each_request_of_a_connection(dashboard: &Dashboard, path: &str) {
     assert_eq!(status, "HTTP/1.1 421 Misdirected Request");
 }
 
-/// A browser may take localhost for either address: whoever has the port at one of them has the port.
+/// A browser may resolve localhost to either address, so the dashboard needs its port on both.
 async fn a_port_of_somebody_else(clusters: &Clusters) {
     let theirs = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await;
     let theirs = theirs.expect("a port").local_addr().expect("an address");
@@ -171,7 +171,7 @@ async fn a_port_of_somebody_else(clusters: &Clusters) {
         let address = format!("{host}:{}", dashboard.port);
         TcpStream::connect(address).await.expect("it is ours");
     }
-    // No other address of this machine leads to it.
+    // The dashboard does not listen on other addresses of this machine.
     let other = TcpStream::connect(("127.0.0.2", dashboard.port)).await;
     assert!(other.is_err(), "{other:?}");
     dashboard.process.start_kill().expect("a signal");
@@ -181,7 +181,7 @@ async fn a_port_of_somebody_else(clusters: &Clusters) {
     drop(taken);
 }
 
-/// What a page or a program opens in numbers ends no dashboard.
+/// A page or a program that opens many connections does not stop the dashboard.
 async fn more_connections_than_files(clusters: &Clusters, path: &str) {
     let arguments = ["dashboard", "--no-open", "--port", "0"];
     let plain = command(&arguments, clusters.sandbox.kubeconfig(), clusters.state());

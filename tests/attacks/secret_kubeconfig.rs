@@ -14,7 +14,7 @@ const SECRET: &str = "kiali/kiali-multi-cluster-secret";
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
 const TAKEN: &str = "a kubeconfig from a cluster may only have server, certificate-authority-data, tls-server-name and token";
 
-/// The remote's kubeconfig in home's Secret.
+/// Returns the remote's kubeconfig in home's Secret.
 async fn kubeconfig(home: &Cluster) -> Value {
     let secret = get(home, "v1", "Secret", SECRET).await.expect("a Secret");
     let text = STANDARD.decode(secret["data"]["cluster2"].as_str().expect("a kubeconfig"));
@@ -34,7 +34,7 @@ struct Attempt {
     text: String,
 }
 
-/// Each one leaves a file in `folder` if it starts a program.
+/// Returns the attempts. Each one leaves a file in `folder` if it starts a program.
 fn attempts(good: &Value, folder: &Path, listener: &str) -> Vec<Attempt> {
     let mark = |name: &str| folder.join(name).display().to_string();
     let user = |name: &'static str, field: &str, user: Value| {
@@ -175,7 +175,7 @@ fn attack_01_a_kubeconfig_in_a_secret_starts_no_program_and_reads_no_file() {
 async fn refused(clusters: &Clusters, attempt: &Attempt) {
     let Attempt { name, said, .. } = attempt;
     let mut all = Vec::new();
-    // verify uses what status only reads, and takes longer.
+    // `verify` uses the kubeconfig, which `status` only reads. It takes longer, so only some attempts run it.
     if ["exec", "auth-provider", "tokenFile", "http", "line break"].contains(name) {
         let broken = clusters.run(&VERIFY).await.exited(5);
         let line = format!("Kiali's kubeconfig for it does not work: {said}");

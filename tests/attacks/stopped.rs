@@ -35,7 +35,7 @@ fn is_free(lease: &Value) -> bool {
     Timestamp::now().duration_since(last).as_secs() > 30
 }
 
-/// An install that waits for its load balancers, suspended until its Lease has expired.
+/// Returns an install that waits for its load balancers and was suspended until its Lease expired.
 async fn stopped(clusters: &Clusters) -> Child {
     clusters.sandbox.world().load_balancers.hold_back(true);
     let install = [&["install"], &BOTH[..], &["--timeout", "200s"]].concat();

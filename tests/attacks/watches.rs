@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::answers::behind::Behind;
 use crate::support::{on_two_clusters, output, says};
 
-/// Sends a line repeatedly for as long as the watch is open.
+/// Returns a fault that sends a line repeatedly for as long as the watch is open.
 fn lines(line: &str, pause: Duration) -> Action {
     Action::Flood(Flood {
         head: String::new(),

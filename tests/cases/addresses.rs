@@ -143,7 +143,7 @@ async fn case_21_a_ca_and_a_name_that_are_none_are_wrong_usage_too() {
     assert!(asked.is_err(), "a cluster was asked");
 }
 
-/// Kiali's kubeconfig for the remote.
+/// Returns the cluster in Kiali's kubeconfig for the remote.
 async fn given(clusters: &Clusters) -> Value {
     let secret = get(
         clusters.home(),
@@ -211,7 +211,7 @@ of the cluster; it was not given to Kiali
     });
 }
 
-/// CA and server name from the user apply to the address from the user.
+/// A CA and a server name from the user apply to the address from the user.
 async fn another_ca_and_name(
     clusters: &Clusters,
     front: &Proxy,

@@ -1,5 +1,5 @@
-//! A table of kubeconfigs, each given to kubectl and to the binary. Both must have the same class of result and the
-//! same use of a proxy. Differences have a row in docs/kubeconfigs.md.
+//! Gives each kubeconfig of a table to kubectl and to the binary. Both must have the same class of result and the same
+//! use of a proxy. Differences have a row in docs/kubeconfigs.md.
 
 pub mod certificates;
 mod table;
@@ -32,7 +32,7 @@ pub struct World {
     /// openssl servers, for certificates that rustls cannot serve.
     strange: HashMap<String, (u16, Child)>,
     pub plain: TlsServer,
-    /// http, https, socks5, http with a password, socks5 with a password.
+    /// The proxies: http, https, socks5, http with a password, socks5 with a password.
     pub proxies: [Proxy; 5],
     scripts: AtomicUsize,
     root: tempfile::TempDir,
@@ -109,7 +109,7 @@ impl World {
     }
 }
 
-/// A server that answers every request with a page.
+/// Starts a server that answers every request with a page.
 async fn openssl(folder: &Folder, name: &str, more: &[&str]) -> (u16, Child) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = free.local_addr().expect("a port").port();
@@ -253,7 +253,7 @@ async fn outcomes(world: &World, row: &Row, kubectl: &Path) -> [Outcome; 2] {
     ]
 }
 
-/// Classifies by text, because kubectl has no codes.
+/// Classifies the output by its text, because kubectl has no codes.
 fn of_kubectl(said: &str) -> Class {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if has(&[
@@ -321,14 +321,14 @@ fn of_kubectl(said: &str) -> Class {
     }
 }
 
-/// Classifies by the code of the finding about the right context.
+/// Classifies the output by the code of the finding about the right context.
 fn of_ambikiali(said: &str) -> Class {
     let own = said
         .lines()
         .filter(|line| line.contains("error") && !line.contains("context other"));
     for line in own {
         for (code, class) in [
-            // The server was reached and has no istiod.
+            // The server was reached, and it has no istiod.
             ("[AK1201]", Class::Works),
             ("[AK1002]", Class::Refused),
             ("[AK1013]", Class::Refused),

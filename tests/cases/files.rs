@@ -1,4 +1,4 @@
-//! Files of the user that are pipes without a writer, or endless; and pipes with content, which work like files.
+//! The user's files may be pipes without a writer, or endless. Pipes with content work like files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ impl Person {
 
 const BOTH: [&str; 3] = ["check", "--ctx1=one", "--ctx2=one"];
 
-/// The errors of all commands that take this file.
+/// Returns the errors of all commands that take this file.
 async fn named(person: &Person, file: &Path, more: &str) -> Vec<String> {
     let path = file.display().to_string();
     let of = |what: &str| format!("{what}: {path}");
@@ -151,7 +151,7 @@ async fn files_04_a_pipe_that_is_written_to_is_as_good_as_a_file() {
     }
 }
 
-/// A pipe is empty by then: a shell asks for a file, and runs nothing before it has one.
+/// Runs the fix in a shell. The pipe is empty by then, so the fix must ask for a file and run nothing without one.
 fn pasted(said: &str) {
     let (_, fix) = said.split_once("\n  fix: ").expect("a way out");
     let fix = fix.lines().next().expect("a line");

@@ -155,7 +155,7 @@ async fn hostile_addresses(clusters: &Clusters) {
 
 async fn merge_status(clusters: &Clusters, service: (&str, &str, &str), status: &Value) {
     crate::support::patch_status(clusters.remote(), service.0, service.1, service.2, status).await;
-    // A write that triggers the load balancer.
+    // An edit that triggers the load balancer.
     let touched = json!({"metadata": {"annotations": {"touched": "yes"}}});
     merge(clusters.remote(), service.0, service.1, service.2, &touched).await;
 }

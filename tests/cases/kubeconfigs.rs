@@ -1,5 +1,5 @@
-//! Real-world kubeconfigs, read as kubectl reads them. Both contexts point to a server that answers like an API server
-//! without istiod, so the finding about istiod shows that the server was reached.
+//! Kubeconfigs from practice, which must be read as kubectl reads them. Both contexts point to a server that answers
+//! like an API server without istiod, so the finding about istiod shows that the server was reached.
 
 use std::fs;
 
@@ -119,7 +119,7 @@ async fn case_01_the_kubeconfigs_own_proxy_is_used_for_localhost_too() {
     }
 }
 
-/// What a proxy on port `port` did is not blamed on the API server behind it.
+/// An error of a proxy is not blamed on the API server behind it.
 #[tokio::test]
 async fn a_proxy_that_refuses_or_fails_is_named() {
     let person = Person::new().await;
@@ -237,7 +237,7 @@ async fn case_04_a_no_proxy_that_is_not_tidy_matches_what_it_can() {
         "a/b",
     ] {
         let proxy = Proxy::start(Kind::Connect, None, None).await;
-        // Without a scheme, too.
+        // The address of the proxy has no scheme.
         let url = format!("127.0.0.1:{}", proxy.port);
         let environment = [("HTTPS_PROXY", url.as_str()), ("NO_PROXY", list)];
         through(&person.check(&cluster, "token: good", &environment).await);
@@ -371,7 +371,7 @@ async fn case_11_a_token_file_is_trimmed_and_a_token_with_a_line_end_is_refused(
     for content in ["good\n", " good\r\n", "good"] {
         let file = person.root.path().join("token.txt");
         fs::write(&file, content).expect("a file");
-        // Relative to the kubeconfig's folder.
+        // A path relative to the kubeconfig's folder.
         through(&person.check(&cluster, "tokenFile: ../token.txt", &[]).await);
     }
     for token in ["s3cret\\n", "s3\\ncret", "s3\\tcret\\0"] {

@@ -157,7 +157,7 @@ fn case_22_what_an_earlier_version_only_used_is_not_removed() {
     });
 }
 
-/// Names that Kiali accepts.
+/// Kiali accepts these names.
 #[test]
 fn case_names_that_are_no_dns_labels_are_used_as_they_are() {
     on_two_clusters(async |clusters| {

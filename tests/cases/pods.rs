@@ -15,7 +15,7 @@ metadata: {name: compute-resources, namespace: kiali}
 spec: {hard: {requests.cpu: '4', requests.memory: 4Gi, limits.cpu: '8', limits.memory: MEMORY}}
 ";
 
-/// Like OpenShift's restricted-v2.
+/// Behaves like OpenShift's restricted-v2.
 const SCC: &str = r#"
 apiVersion: v1
 kind: Namespace
@@ -118,7 +118,7 @@ fn case_26_where_the_platform_gives_pods_their_user_the_templates_name_none() {
     });
 }
 
-/// A LimitRange of a namespace, and a policy on other pods.
+/// The limits come from a LimitRange of the namespace.
 #[test]
 fn case_26_limits_of_a_namespace_are_told_with_what_shows_them() {
     const LIMITS: &str = "

@@ -70,7 +70,7 @@ fn case_27_policies_that_will_block_are_warnings_with_what_to_look_at() {
     });
 }
 
-/// A policy for all pods in the namespace of the Gateway.
+/// Returns a policy for all pods in the namespace of the Gateway.
 fn closed(spec: &Value) -> Value {
     json!({
         "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",

@@ -20,7 +20,7 @@ async fn broken_by(clusters: &Clusters, broken: &Broken, check: impl AsyncFnOnce
     undo.undo(remote).await;
     if broken.mended {
         remote.resume_istiod().expect("istiod");
-        // Wait, so that the next case does not find this defect.
+        // Otherwise the next case would find this defect.
         until("the mesh is whole again", async || {
             let ended = clusters.run(&[&["check"], &BOTH[..]].concat()).await;
             ended.stdout == "Ready to install\n"

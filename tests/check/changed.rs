@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Foreign, get, merge, patch_status, put, remove, scale};
 
-/// apiVersion, kind, and `namespace/name`.
+/// The apiVersion, the kind, and `namespace/name`.
 pub type Object = (&'static str, &'static str, &'static str);
 
 /// A defect of a mesh.

@@ -28,7 +28,7 @@ spec:
   deployment: {instance_name: other, remote_cluster_resources_only: true}
 ";
 
-/// The same operator, installed by another tool.
+/// Returns the same operator as installed by another tool.
 fn operator() -> String {
     let filled = OPERATOR
         .replace("{{ namespace }}", "operators")
@@ -64,7 +64,7 @@ fn a_crd_that_was_there_is_used_and_kept_and_the_operator_is_ours() {
     });
 }
 
-/// A later CRD: it stores another version, and may or may not serve ours.
+/// Returns a later CRD. It stores another version, and may or may not serve ours.
 fn newer_crd(serves_ours: bool) -> String {
     let mut crd: Value = serde_yaml::from_str(CRD).expect("YAML");
     let versions = crd["spec"]["versions"].as_array_mut().expect("versions");

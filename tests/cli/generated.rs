@@ -4,7 +4,7 @@ use tokio::process::Command;
 
 use super::{KUBECONFIG, run};
 
-/// The completions after these words, of which the last one is incomplete.
+/// Returns the completions after these words, the last of which is incomplete.
 async fn offered(words: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("config");

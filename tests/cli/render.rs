@@ -25,7 +25,7 @@ async fn render(folder: &Path, more: &[&str]) -> Ended {
     ended
 }
 
-/// Every file with its text.
+/// Returns every file with its text.
 fn files(folder: &Path) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

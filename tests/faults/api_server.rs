@@ -70,7 +70,7 @@ fn cause(server: &str, said: &str) -> bool {
     }
 }
 
-/// The clusters' kubeconfig with another server for one of them.
+/// Returns the clusters' kubeconfig with another server for one of them.
 fn kubeconfig(clusters: &Clusters, cluster: &str, server: &str) -> PathBuf {
     let text = std::fs::read_to_string(clusters.sandbox.kubeconfig()).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
@@ -116,7 +116,7 @@ fn names_it(ended: &Ended, cluster: &str, server: &str) {
     assert_eq!(ended.stdout, "");
 }
 
-/// With the remote at a wrong address, home is shown completely and the remote as unreachable.
+/// Checks that home is shown completely and the remote as unreachable if the remote has a wrong address.
 async fn shows_the_rest(clusters: &Clusters, server: &str) {
     let file = kubeconfig(clusters, "cluster2", server);
     let run = async |arguments: &[&str]| ambikiali(arguments, &file, clusters.state()).await;

@@ -60,7 +60,7 @@ async fn mended(clusters: &Clusters) {
     clusters.cleaned().await;
 }
 
-/// The lines of `verify` about scrape targets.
+/// Returns the lines of `verify` about scrape targets.
 async fn targets(clusters: &Clusters) -> String {
     let ended = clusters.run(&VERIFY).await.exited(5);
     let masked = masked(&ended.stdout);

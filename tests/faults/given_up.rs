@@ -2,7 +2,7 @@
 
 use crate::support::{Foreign, INSTALL, on_two_clusters, output, until, until_refused, unwritten};
 
-/// Refuses the Service that istiod makes for the Gateway, and for the probe.
+/// Rejects the Service that istiod creates for the Gateway, and PROBE.
 const NO_SERVICE: &str = "
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy

@@ -119,7 +119,7 @@ kiali: cluster1: Deployment kiali/kiali cannot start: pod POD: container kiali: 
     });
 }
 
-/// Step, Deployment and pod labels. None can be scheduled, and the error names whichever is first.
+/// Step, namespace, Deployment and pod labels. None of them can be scheduled, and the error names whichever is first.
 const UNSCHEDULABLE: [[&str; 4]; 3] = [
     [
         "cluster prometheus",

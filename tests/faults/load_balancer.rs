@@ -17,14 +17,14 @@ const SERVICE: (&str, &str, &str) = ("v1", "Service", "istio-system/prometheus-g
 
 /// istiod's message before it has seen the Gateway's pod, which may stay until the address is assigned.
 const NO_POD: &str = "Programmed=False AddressNotAssigned: Failed to assign to any requested addresses: no instances found for hostname \"prometheus-gateway-istio.istio-system.svc.cluster.local\"";
-/// istiod's message after that.
+/// istiod's message after it has seen the pod.
 const PENDING: &str = "Programmed=False AddressNotAssigned: Assigned to service(s) prometheus-gateway-istio.istio-system.svc.cluster.local:9090, but failed to assign to all requested addresses: address pending for hostname \"prometheus-gateway-istio.istio-system.svc.cluster.local\"";
 
 async fn is(cluster: &Cluster, what: (&str, &str, &str)) -> Option<Value> {
     get(cluster, what.0, what.1, what.2).await
 }
 
-/// prometheus.yml of the federating Prometheus; None if it was never written.
+/// Returns prometheus.yml of the federating Prometheus, or None if it was never written.
 async fn configuration(clusters: &Clusters) -> Option<String> {
     let map = is(
         clusters.home(),

@@ -1,4 +1,4 @@
-//! A home folder that is not writable: later commands then need the contexts.
+//! The home folder is not writable, so later commands need the contexts.
 
 use std::fs;
 use std::path::Path;

@@ -26,7 +26,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-
 subjects: [{kind: ServiceAccount, name: installer, namespace: default}]
 ";
 
-/// The kubeconfig with this token for the remote.
+/// Returns the kubeconfig with this token for the remote.
 fn as_installer(clusters: &Clusters, token: &str) -> PathBuf {
     let text = fs::read_to_string(clusters.sandbox.kubeconfig()).expect("a kubeconfig");
     let mut kubeconfig: Value = serde_json::from_str(&text).expect("JSON");
@@ -82,7 +82,7 @@ fn fault_35_rights_that_are_lost_in_the_middle_are_named_and_nothing_is_lost() {
     });
 }
 
-/// Which request is rejected first differs, but the error has the same form.
+/// Checks the form of the error. It does not depend on which request is rejected first.
 #[track_caller]
 fn assert_refused(error: &str) {
     let (cause, fix) = error.split_once("\n").expect("two lines");

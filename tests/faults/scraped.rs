@@ -2,7 +2,7 @@
 
 use crate::support::{Clusters, get, masked, on_two_clusters};
 
-/// The exposed address of home's Prometheus, used as the user's own.
+/// Returns the exposed address of home's Prometheus, used as the user's own.
 async fn exposed(clusters: &Clusters) -> String {
     let name = "istio-system/prometheus-gateway";
     let gateway = get(

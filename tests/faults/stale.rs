@@ -67,7 +67,7 @@ async fn stop_operator(cluster: &Cluster) {
     }
 }
 
-/// The completion time of the successful run in the CR's status.
+/// Returns the completion time of the successful run in the CR's status.
 async fn successful(cluster: &Cluster) -> Value {
     let cr = get(cluster, API, "Kiali", CR).await.expect("the CR");
     let conditions = cr["status"]["conditions"].as_array().expect("conditions");

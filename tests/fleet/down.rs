@@ -39,7 +39,7 @@ fn keep_going() -> Vec<&'static str> {
     [&install(&THREE)[..], &["--keep-going"]].concat()
 }
 
-/// The objects that ambikiali wrote in a cluster since the mark, without duplicates.
+/// Returns the objects that ambikiali wrote in a cluster since the mark, without duplicates.
 fn written(mark: &Mark) -> Vec<String> {
     let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
     let name = |r: &Request| format!("{} {}/{}", r.verb, r.resource, r.name);
@@ -59,7 +59,7 @@ fn sees_two(ended: &Ended) {
     assert!(ended.stdout.contains(said), "{ended:#?}");
 }
 
-/// A remote that is unreachable before its first install; the others are unaffected.
+/// A remote is unreachable before its first install. The others are unaffected.
 pub async fn left_out(fleet: &Fleet) {
     let marks = ["cluster1", "cluster2"].map(|name| mark(fleet, name));
     let refused = fleet.run_without("cluster3", &install(&THREE)).await;
@@ -79,7 +79,7 @@ pub async fn left_out(fleet: &Fleet) {
     fleet.run(&two).await.succeeded();
 }
 
-/// A reachable remote without istiod, and thus without a name.
+/// A remote is reachable but has no istiod, and thus no name.
 pub async fn without_istiod(fleet: &Fleet) {
     let third = fleet.sandbox.cluster("cluster3");
     let istiod = |app: &str| json!({"metadata": {"labels": {"app": app}}});
@@ -98,7 +98,7 @@ pub async fn without_istiod(fleet: &Fleet) {
     patch(third, version, kind, name, &istiod("istiod")).await;
 }
 
-/// A remote with a finding, which fails halfway if the finding is skipped.
+/// A remote has a finding. If the finding is skipped, it fails halfway.
 pub async fn refused_on_its_way(fleet: &Fleet) {
     let third = fleet.sandbox.cluster("cluster3");
     let policy = Foreign::apply(third, POLICY).await;
@@ -122,7 +122,7 @@ pub async fn refused_on_its_way(fleet: &Fleet) {
     until_refused(third, ROUTE, false).await;
 }
 
-/// The remote is fixed: it is added to Kiali, and nothing else is written.
+/// The remote is fixed. It is added to Kiali, and nothing else is written.
 pub async fn added(fleet: &Fleet) {
     let home = mark(fleet, "cluster1");
     let ended = fleet.run(&install(&THREE)).await.succeeded();

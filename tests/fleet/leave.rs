@@ -1,4 +1,4 @@
-//! `cleanup --only` removes one remote. Here the third cluster leaves; the second one and the rest of home stay.
+//! `cleanup --only` removes one remote. Here the third cluster leaves. The second one and the rest of home stay.
 
 use ambikiali_sandbox::audit::Mark;
 use serde_json::Value;
@@ -142,7 +142,7 @@ async fn without_the_third(fleet: &Fleet) {
     unwritten(&marks);
 }
 
-/// Killed after its first write, which is on home, and then repeated.
+/// The command is killed after its first write, which is on home, and then repeated.
 pub async fn cut_short(fleet: &Fleet) {
     fleet.run(&install(&THREE)).await.succeeded();
     let home = &marks(fleet)[0];
@@ -165,7 +165,7 @@ pub async fn cut_short(fleet: &Fleet) {
     without_the_third(fleet).await;
 }
 
-/// Removes everything except in an unreachable cluster (--forget), and that too once it is reachable again.
+/// Removes everything except in an unreachable cluster (--forget). Removes that too once it is reachable again.
 pub async fn all_but_one(fleet: &Fleet) {
     let cleanup = ["cleanup", "--timeout", "120s"];
     fleet.run(&install(&THREE)).await.succeeded();
@@ -197,7 +197,7 @@ pub async fn all_but_one(fleet: &Fleet) {
     assert_eq!(masked(&again.stdout), clean, "{again:#?}");
 }
 
-/// An unreachable remote is kept without --forget; its objects are removed once it is reachable again.
+/// Without --forget, an unreachable remote is kept. Its objects are removed once it is reachable again.
 pub async fn given_up(fleet: &Fleet) {
     fleet.run(&install(&THREE)).await.succeeded();
     let third = fleet.sandbox.cluster("cluster3");

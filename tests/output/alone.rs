@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{FORMS, schema};
 use crate::cli::run;
 
-/// The document of a command; None if stdout must be empty.
+/// Returns the document of a command, or None if stdout must be empty.
 async fn said(arguments: &[&str], code: i32) -> Option<Value> {
     let in_form = async |form: &&str| {
         let ended = run(&[arguments, &["-o", form]].concat()).await.exited(code);
@@ -17,7 +17,7 @@ async fn said(arguments: &[&str], code: i32) -> Option<Value> {
         }
     };
     let mut documents = join_all(FORMS.iter().map(in_form)).await;
-    // Which of two unreachable clusters is named differs.
+    // Either of two unreachable clusters may be named.
     let same = |document: &Option<Value>| {
         let document = document.as_ref().map(Value::to_string);
         document.map(|text| text.replace("west", "east"))

@@ -10,7 +10,7 @@ use super::manners::logged;
 use super::schema;
 use crate::support::{BOTH, Clusters, Ended, get};
 
-/// The events of each step on each cluster, in order.
+/// Returns the events of each step on each cluster, in order.
 fn by_step(events: &[Value]) -> BTreeMap<(String, String), Vec<&Value>> {
     let mut steps = BTreeMap::<_, Vec<&Value>>::new();
     for event in events {
@@ -21,7 +21,7 @@ fn by_step(events: &[Value]) -> BTreeMap<(String, String), Vec<&Value>> {
     steps
 }
 
-/// With events on stdout and all requests on stderr.
+/// Runs a first install with events on stdout and all requests on stderr.
 pub async fn first_install(clusters: &Clusters) {
     let more = ["-o", "jsonl", "-v", "--log-format", "json"];
     let install = [&["install"], &BOTH[..], &more, &["--timeout", "120s"]].concat();
@@ -49,7 +49,7 @@ pub async fn first_install(clusters: &Clusters) {
     requests(clusters, &ended).await;
 }
 
-/// Each object that was waited for became ready, and its wait was reported before.
+/// Checks that each awaited object became ready, and that its wait was reported before.
 fn waited_and_came(events: &[Value]) {
     let kiali = |event: &&Value| {
         event["cluster"] == "cluster1" && event["object"] == "Deployment kiali/kiali-operator"
@@ -91,7 +91,7 @@ async fn requests(clusters: &Clusters, ended: &Ended) {
     assert!(!ended.stderr.contains("command="), "{}", ended.stderr);
 }
 
-/// With progress as a log.
+/// Runs a cleanup with its progress as a log.
 pub async fn cleanup(clusters: &Clusters) {
     let cleanup = ["cleanup", "--timeout", "120s", "-o", "json"];
     let cleanup = [&cleanup[..], &["--log-format", "json"]].concat();

@@ -2,7 +2,7 @@
 
 use crate::support::{Clusters, INSTALL, Terminal, masked, on_two_clusters, progress};
 
-/// The steps. How much the first, interrupted install had done differs from run to run.
+/// The finished steps. How much the first, interrupted install had done differs from run to run.
 const STEPS: &str = "\
 cluster1      aggregate metrics   done
 cluster1      cluster prometheus  done
@@ -18,7 +18,7 @@ cluster2      namespace           done
 cluster2      remote cluster      done
 ";
 
-/// The text of a live line without spinner and time.
+/// Returns the text of a live line without the spinner and the time.
 fn live(row: &str) -> Option<&str> {
     let text = row.get(row.char_indices().nth(8)?.0..)?;
     let spinner = row.chars().next()?;
@@ -72,7 +72,7 @@ Next:  ambikiali verify
     });
 }
 
-/// The finished lines; with their results only if these do not depend on the interrupted install.
+/// Returns the finished lines, with results only if they do not depend on the interrupted install.
 fn done(screen: &str) -> String {
     let lines = progress(screen);
     let lines = lines.lines().filter(|line| line.contains("  done  "));
@@ -92,7 +92,7 @@ async fn narrow(mut narrow: Terminal) -> Vec<String> {
     let cut = |terminal: &Terminal| {
         let rows = terminal.rows();
         let mut below = rows.iter().skip_while(|row| live(row).is_none());
-        // Another live line would be between them.
+        // The rest of a wrapped line would be between them.
         below.all(|row| live(row).is_some()) && rows.iter().any(|row| live(row) == Some(line))
     };
     narrow.shows(line, cut).await;

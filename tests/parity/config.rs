@@ -44,7 +44,7 @@ pub async fn each_cluster_is_scraped_at_its_gateway(clusters: &Clusters) {
     assert_eq!(config, whole);
 }
 
-/// The job that the federation uses: its relabelling and discovery.
+/// Checks the relabelling and discovery of the job that the federation uses.
 pub async fn mesh_pods_are_scraped_in_one_job(clusters: &Clusters) {
     for name in ["cluster1", "cluster2"] {
         let map = there(clusters, name, MAP, "istio-system/prometheus");
@@ -82,7 +82,7 @@ pub async fn mesh_pods_are_scraped_in_one_job(clusters: &Clusters) {
     }
 }
 
-/// A key of a ConfigMap, read as YAML.
+/// Reads a key of a ConfigMap as YAML.
 fn yaml(map: &Value, key: &str) -> Value {
     let text = map["data"][key].as_str().expect("the key");
     serde_yaml::from_str(text).expect("YAML")

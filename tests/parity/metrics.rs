@@ -110,7 +110,7 @@ fn role() -> Made {
     )
 }
 
-/// The Prometheus in each cluster.
+/// Returns the Prometheus in each cluster.
 fn server(selector: &Value) -> Made {
     made(
         "apps/v1",

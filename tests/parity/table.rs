@@ -22,8 +22,8 @@ struct Instead {
     because: &'static str,
 }
 
-/// `made("v1", "Service", "kiali/prometheus", json!({…}))`: the given fields are as in the guide; other fields are
-/// not read by anything.
+/// Describes an object, as in `made("v1", "Service", "kiali/prometheus", json!({…}))`. The given fields are as in the
+/// guide. Nothing reads the other fields.
 pub fn made(
     api_version: &'static str,
     kind: &'static str,
@@ -39,7 +39,7 @@ pub fn made(
 }
 
 impl Made {
-    /// A different value at a JSON pointer; null means that the field is absent.
+    /// Adds a field with a different value, at a JSON pointer. Null means that the field is absent.
     pub fn instead(
         mut self,
         at: &'static str,
@@ -74,7 +74,7 @@ pub async fn check(clusters: &Clusters, table: &[Made], on: &[&str]) {
     }
 }
 
-/// The first difference. The live object may have more fields, but lists must be equal.
+/// Returns the first difference. The live object may have more fields, but lists must be equal.
 pub fn difference(wanted: &Value, live: &Value) -> Option<String> {
     match (wanted, live) {
         (Value::Object(wanted), Value::Object(live)) => wanted.iter().find_map(|(key, value)| {

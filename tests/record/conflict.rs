@@ -58,8 +58,8 @@ fn fault_20_an_object_that_changes_all_the_time_is_brought_back_all_the_same() {
         let whole = deployment(home).await;
         let edit = json!({"spec": {"revisionHistoryLimit": 7, "replicas": 2}});
         patch(home, DEPLOYMENT.0, DEPLOYMENT.1, DEPLOYMENT.2, &edit).await;
-        // Each update creates a new version of the object between our read and write. They stop after the write, because
-        // they would block the controllers' status updates.
+        // Each update creates a new version of the object between our read and write. They stop after the write,
+        // because they would block the controllers' status updates.
         let replicas = &whole["spec"]["replicas"];
         let busy = async {
             let mut number = 0u64;

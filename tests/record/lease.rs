@@ -26,7 +26,7 @@ async fn lease(cluster: &Cluster) -> Option<Value> {
     get(cluster, LEASE.0, LEASE.1, LEASE.2).await
 }
 
-/// The error without times and user.
+/// Returns the error without times and user.
 fn without_age(error: &str) -> String {
     let words = error.split(' ').collect::<Vec<_>>();
     let mut out = Vec::new();
@@ -62,7 +62,7 @@ fn fault_45_a_second_installer_stops_and_names_the_first() {
         let pid = first.id().expect("a process");
         assert!(holder.ends_with(&format!(" (process {pid})")), "{holder}");
 
-        // Even if it would only adopt what the first install created.
+        // A concurrent cleanup stops too.
         let second = clusters
             .run(&["cleanup", "--ctx1", "cluster1", "--ctx2", "cluster2"])
             .await;

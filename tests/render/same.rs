@@ -33,7 +33,7 @@ pub async fn same(cluster: &Cluster, installed: &BTreeMap<String, Value>, render
     }
 }
 
-/// The fields that a manager applied, without those that only an install or only a placeholder has.
+/// Returns the fields that a manager applied, without those that only an install or only a placeholder has.
 fn fields(live: &Value, manager: &str) -> Value {
     let entries = live["metadata"]["managedFields"].as_array();
     let applied = |e: &&Value| e["manager"] == manager && e["operation"] == "Apply";
@@ -66,7 +66,7 @@ fn fields(live: &Value, manager: &str) -> Value {
     fields
 }
 
-/// The values of these fields, with lists as a whole.
+/// Returns the values of these fields, with lists as a whole.
 fn values(live: &Value, fields: &Value) -> Value {
     let named = fields.as_object().into_iter().flatten();
     let named = named.filter_map(|(key, inner)| Some((key.strip_prefix("f:")?, inner)));

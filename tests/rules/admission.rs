@@ -87,7 +87,7 @@ spec: {parentRefs: [{name: nobody}]}
 /// Without this flag, the check would stop the install.
 const IN_SPITE: [&str; 2] = ["--skip-check", "AK1408"];
 
-/// The check reports it, because its dry run is rejected like the write.
+/// Checks that the finding is reported before the first write, because the dry run is rejected like the write.
 async fn told_before_the_first_write(clusters: &Clusters, said: &str) {
     let marks = clusters.marks();
     let ended = clusters.install(&[]).await.exited(3);
@@ -96,7 +96,7 @@ async fn told_before_the_first_write(clusters: &Clusters, said: &str) {
     assert_eq!(ended.error(), finding + "nothing was written\n");
 }
 
-/// The status codes of our writes of this resource since the mark.
+/// Returns the status codes of our writes of this resource since the mark.
 fn answers(mark: &Mark, resource: &str) -> Vec<u16> {
     let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
     let writes = writes.iter().filter(|w| w.resource == resource);

@@ -43,7 +43,7 @@ metadata:
 /// Without this flag, the check would stop the install.
 const IN_SPITE: [&str; 2] = ["--skip-check", "AK1408"];
 
-/// The response of an API server to a conflict on a quota.
+/// Returns the response of an API server to a conflict on a quota.
 fn quota_race() -> Action {
     let name = "few";
     let message = format!(

@@ -27,7 +27,7 @@ kind: Namespace
 metadata: {name: kiali}
 ";
 
-/// All rights that an install needs, and in which clusters.
+/// All rights that an install needs, and the clusters in which it needs them.
 const RIGHTS: [(&str, &str); 23] = [
     (
         "home",
@@ -81,7 +81,7 @@ const RIGHTS: [(&str, &str); 23] = [
     ("home", "create, get, patch, watch services in kiali"),
 ];
 
-/// The expected error for a user without these rights.
+/// Returns the expected error for a user without these rights.
 fn lacking(cluster: &str, rights: &[&str]) -> String {
     let rights = rights.iter().map(|right| format!("  | {right}\n"));
     format!(
@@ -98,7 +98,7 @@ fn all_of(role: &str) -> Vec<&'static str> {
 /// Also expected for both clusters.
 const UNKNOWN: &str = "the user may not read GatewayClass istio, ";
 
-/// The kubeconfig in which every user impersonates another.
+/// Returns a kubeconfig in which every user impersonates another one.
 fn acting_as_limited(clusters: &Clusters) -> PathBuf {
     let text = std::fs::read_to_string(clusters.sandbox.kubeconfig()).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
@@ -110,7 +110,7 @@ fn acting_as_limited(clusters: &Clusters) -> PathBuf {
     file
 }
 
-/// A role and binding for a line such as "get, patch deployments.apps in kiali".
+/// Returns a role and a binding for a line such as "get, patch deployments.apps in kiali".
 fn role(line: &str, name: &str) -> String {
     let (verbs, kind) = line.rsplit_once(" in ").unwrap_or((line, ""));
     let (verbs, resource) = verbs.rsplit_once(' ').expect("verbs and a resource");
@@ -133,7 +133,7 @@ fn role(line: &str, name: &str) -> String {
     format!("{role}\n---\n{binding}\n---\n")
 }
 
-/// Roles that grant the rights listed in the error for a cluster.
+/// Returns roles that grant the rights listed in the error for a cluster.
 fn roles(error: &str, cluster: &str, name: &str) -> String {
     let start = format!(" {cluster}: User ");
     let lines = error.lines().skip_while(|l| !l.contains(&start));
@@ -203,7 +203,7 @@ async fn moving_over<'a>(clusters: &'a Clusters, install: &impl AsyncFn() -> End
     granted
 }
 
-/// For an administrator, one review is enough.
+/// Checks that one review is enough for an administrator.
 async fn only_one_review(clusters: &Clusters) {
     let marks = clusters.marks();
     clusters.installed().await;

@@ -1,11 +1,11 @@
-//! Each hop is shown as soon as its result is known, and each wait with its reason.
+//! The result of each hop is shown as soon as it is known, and each wait with its reason.
 
 use serde_json::Value;
 
 use crate::output::schema;
 use crate::support::{Clusters, Terminal, on_two_clusters};
 
-/// The progress line for a result such as `ok        scrape target  cluster1      http://… up`.
+/// Returns the progress line for a result such as `ok    scrape target  cluster1    http://… up`.
 fn line(row: &str) -> Option<String> {
     let (verdict, hop) = (row.get(..8)?.trim_end(), row.get(10..23)?.trim_end());
     let (cluster, text) = (row.get(25..37)?, row.get(39..)?);

@@ -1,4 +1,4 @@
-//! Certificates and keys of all common kinds, made by openssl.
+//! Certificates and keys of all common kinds, created with openssl.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Folder {
         ));
     }
 
-    /// A CA that has expired.
+    /// Creates a CA that has expired.
     fn old_authority(&self) {
         self.key("old", "P-256");
         self.openssl("req -new -key old.key -out old.csr -subj /CN=old");
@@ -65,7 +65,7 @@ impl Folder {
         );
     }
 
-    /// `NAME.crt` and `NAME.key`, signed by `ca`; without extensions it is of version 1.
+    /// Creates `NAME.crt` and `NAME.key`, signed by `ca`. Without extensions, the certificate has version 1.
     fn issued(&self, name: &str, kind: &str, subject: &str, ca: &str, extensions: &str) {
         self.key(name, kind);
         self.openssl(&format!(
@@ -87,7 +87,7 @@ impl Folder {
         }
     }
 
-    /// `openssl ca` is the only command that accepts arbitrary dates in every version.
+    /// Uses `openssl ca`, the only command that accepts arbitrary dates in every version.
     fn dated(&self, name: &str, signer: &str, dates: &str, extended: &str) {
         self.write("index", b"");
         self.write("ca.cnf", CONFIGURATION);
@@ -123,7 +123,7 @@ pub const SERVERS: [(&str, &str); 12] = [
     ("isca", "P-256"),
 ];
 
-/// Only openssl can serve these.
+/// Server certificates that only openssl can serve.
 pub const STRANGE: [(&str, &str); 2] = [("p521", "P-521"), ("rsa1024", "rsa:1024")];
 
 /// Client certificates by name.

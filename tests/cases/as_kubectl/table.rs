@@ -9,7 +9,7 @@ use super::certificates::{CLIENTS, SERVERS, STRANGE, STRANGE_CLIENTS};
 #[derive(Clone)]
 pub struct Row {
     pub name: String,
-    /// Name and content; all of them are in KUBECONFIG.
+    /// The names and contents. KUBECONFIG lists all files whose name starts with `config`.
     pub files: Vec<(String, Vec<u8>)>,
     pub environment: Vec<(&'static str, String)>,
     /// The proxy that the row configures.
@@ -25,7 +25,7 @@ fn row(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Row {
     }
 }
 
-/// A kubeconfig with these fields of a cluster and a user.
+/// Returns a kubeconfig with these fields of a cluster and a user.
 fn config(cluster: &str, user: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\nclusters:\n- name: one\n  cluster: {{{cluster}}}\n\
@@ -380,7 +380,7 @@ fn tokens(world: &World) -> Vec<Row> {
     ]
 }
 
-/// Folder and name.
+/// Splits a path into its folder and name.
 fn path_of(path: &str) -> (String, String) {
     let (folder, name) = path.rsplit_once('/').expect("a path");
     (folder.into(), name.into())

@@ -1,4 +1,4 @@
-//! Foreign objects in a cluster.
+//! Foreign objects that break an install.
 
 /// A Kiali CRD with one version and a trivial schema.
 macro_rules! kialis {
