@@ -128,7 +128,7 @@ fn cluster_role() -> Value {
             rule(&istio, &["*"], &write),
             rule(&gateway, &["gateways", "grpcroutes", "httproutes", "referencegrants"], &write),
             rule(&gateway, &["tcproutes", "tlsroutes"], &["get", "list", "watch", "delete", "patch"]),
-            rule(&gateway, &["gatewayclasses"], &read),
+            rule(&gateway, &["*"], &read),
             rule(&["authentication.k8s.io"], &["tokenreviews"], &["create"]),
             rule(&["admissionregistration.k8s.io"], &["mutatingwebhookconfigurations"], &["list"]),
         ],

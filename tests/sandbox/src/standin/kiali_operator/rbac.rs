@@ -20,29 +20,37 @@ pub(super) fn rules(viewer: bool) -> Value {
     ];
     let gateway = ["gateway.networking.k8s.io"];
     let routes = ["gateways", "grpcroutes", "httproutes", "referencegrants"];
-    json!([
+    // The viewer's template has one rule for all of the mesh, the writer's names the kinds of Gateway API.
+    let mesh = match viewer {
+        true => vec![rule(&[&istio[..], &gateway[..]].concat(), &["*"], &READ)],
+        false => vec![
+            rule(&istio, &["*"], &WRITE),
+            rule(&gateway, &routes, &WRITE),
+            rule(&gateway, &["tcproutes", "tlsroutes"], &CHANGE),
+            rule(&gateway, &["gatewayclasses"], &READ),
+        ],
+    };
+    let mut rules = vec![
         rule(&[""], &["configmaps", "pods/log"], &READ),
         rule(
             &[""],
             &["namespaces", "pods", "replicationcontrollers", "services"],
-            verbs(&PATCH)
+            verbs(&PATCH),
         ),
         rule(&[""], &["pods/portforward"], &["create"]),
         rule(
             &["apps"],
             &["daemonsets", "deployments", "replicasets", "statefulsets"],
-            verbs(&PATCH)
+            verbs(&PATCH),
         ),
         rule(&["batch"], &["cronjobs", "jobs"], verbs(&PATCH)),
-        rule(&istio, &["*"], verbs(&WRITE)),
-        rule(&gateway, &routes, verbs(&WRITE)),
-        rule(&gateway, &["tcproutes", "tlsroutes"], verbs(&CHANGE)),
-        rule(&gateway, &["gatewayclasses"], &READ),
         rule(&["authentication.k8s.io"], &["tokenreviews"], &["create"]),
         rule(
             &["admissionregistration.k8s.io"],
             &["mutatingwebhookconfigurations"],
-            &["list"]
+            &["list"],
         ),
-    ])
+    ];
+    rules.extend(mesh);
+    json!(rules)
 }

@@ -47,9 +47,9 @@ pub(super) async fn deploy(
     result
 }
 
-/// Ten seconds between tries, in a run of sixteen.
+/// Ten seconds between tries, in a run of sixteen, and never at once: a right that was just granted takes a moment.
 pub(super) fn writer(operator: &Operator, cr: &DynamicObject, whole: Duration) -> Writer {
-    let pause = whole.mul_f64(10.0 / 16.0);
+    let pause = whole.mul_f64(10.0 / 16.0).max(SHORTEST);
     Writer {
         client: operator.container.client.clone(),
         owner: cr.clone(),
@@ -150,24 +150,49 @@ impl Run<'_> {
             .await
     }
 
-    /// The other of the two roles, and the binding when it still names that one: a binding's role
-    /// cannot be changed.
+    /// The binding and both roles, because the role of a binding cannot be changed: but only when ConfigMap `kiali`
+    /// says that the last run made them for another mode. A binding to another role that somebody made is neither
+    /// seen here nor mended later.
     async fn obsolete_roles(&self) -> Result<(), String> {
-        let rbac = "rbac.authorization.k8s.io/v1";
-        let binding = objects::cluster_role_binding(&self.config, &self.version);
-        let live = self.writer.get(&binding).await?;
-        if live.is_some_and(|b| b.data["roleRef"]["name"] != self.config.role().as_str()) {
-            self.writer
-                .delete("ClusterRoleBinding", rbac, &self.config.instance, "")
-                .await?;
+        if !self.changes_mode().await? {
+            return Ok(());
         }
-        let viewer = format!("{}-viewer", self.config.instance);
-        let other = if self.config.viewer {
-            &self.config.instance
-        } else {
-            &viewer
+        let rbac = "rbac.authorization.k8s.io/v1";
+        let (role, viewer) = (
+            self.config.instance.as_str(),
+            format!("{}-viewer", self.config.instance),
+        );
+        for (kind, name) in [
+            ("ClusterRoleBinding", role),
+            ("ClusterRole", role),
+            ("ClusterRole", &viewer),
+        ] {
+            if let Err(why) = self.writer.delete(kind, rbac, name, "").await {
+                let container = &self.operator.container;
+                container.log(format_args!("ignoring: {why}"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn changes_mode(&self) -> Result<bool, String> {
+        let map = objects::config_map(&self.config, &self.version)?;
+        let live = self.writer.get(&map).await?;
+        let text = live.and_then(|l| l.data["data"]["config.yaml"].as_str().map(String::from));
+        let Some(before) = text.and_then(|text| serde_yaml::from_str::<Value>(&text).ok()) else {
+            return Ok(false);
         };
-        self.writer.delete("ClusterRole", rbac, other, "").await
+        let (mode, strategy) = ("/deployment/view_only_mode", "/auth/strategy");
+        let binding = objects::cluster_role_binding(&self.config, &self.version);
+        let binding = self.writer.get(&binding).await?;
+        let role = binding.and_then(|b| b.data["roleRef"]["name"].as_str().map(String::from));
+        let views = role.is_some_and(|role| role.ends_with("-viewer"));
+        let asked = self.config.text(strategy);
+        let changes = |pointer| {
+            let before = before.pointer(pointer);
+            before.is_some_and(|before| *before != self.config.value(pointer))
+        };
+        Ok(changes(mode) || changes(strategy) || (!views && asked != "anonymous"))
     }
 
     /// Whether a ConfigMap that was there now says something else.
