@@ -8,6 +8,7 @@ mod gateway_api;
 mod istio;
 mod mesh_config;
 mod objects;
+mod others;
 mod policies;
 mod reach;
 mod rehearsal;
@@ -138,7 +139,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     if !scope.is_home() {
         let _ = record::look(&scope).await;
     }
-    let (facts, kinds, rights, sync, secrets) = tokio::try_join!(
+    let (facts, kinds, rights, sync, secrets, others) = tokio::try_join!(
         Facts::of(&scope),
         async {
             match cluster.prometheus {
@@ -150,6 +151,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         rights::check(run, &scope, &planned),
         sync::check(run, &scope),
         secrets::check(&scope),
+        async { Ok(others::check(&scope).await) },
     )?;
     if let Some(elsewhere) = istio::elsewhere(&facts) {
         // Everything else would be searched in the wrong namespace.
@@ -167,7 +169,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let exposed = exposed::judge(&facts, home, run.choices.allow_loopback);
     let policies = policies::judge(&facts, home, scope.namespace);
     let findings = [
-        kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies,
+        kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies, others,
     ];
     Ok(One {
         facts,

@@ -5,6 +5,7 @@ mod examples;
 mod file;
 mod fleet;
 mod images;
+mod options;
 mod render;
 mod scripts;
 mod values;
@@ -18,6 +19,7 @@ pub use commands::{Check, Cleanup, Dashboard, Explain, Install, Plan, Traffic, V
 pub use file::{FleetFile, read};
 pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};
 pub use images::Images;
+pub use options::Options;
 pub use render::Render;
 #[cfg(test)]
 pub use scripts::Shell;

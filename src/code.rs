@@ -81,6 +81,8 @@ codes! {
     SecondRemoteSecret = 1411,
     OptionOfRecord = 1412,
     KialiActsForAll = 1431,
+    KialiMayWrite = 1432,
+    OtherKialiWrites = 1433,
 }
 
 /// Whether a finding stops an install.

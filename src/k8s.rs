@@ -20,6 +20,7 @@ pub mod ownership;
 pub mod pods;
 pub mod record;
 pub mod request;
+pub mod reviews;
 pub mod rights;
 pub mod seen;
 pub mod wait;
@@ -74,6 +75,8 @@ pub struct Scope<'a> {
     pub seen: Option<&'a Seen>,
     pub choices: Choices,
     pub images: &'a Images,
+    /// Whether Kiali may change what it shows.
+    pub allow_write: bool,
     /// The namespace of Kiali.
     pub namespace: &'a str,
     pub progress: Progress,

@@ -123,7 +123,7 @@ mod tests {
                 "prometheus": "no", "kiali_operator": "a: b",
                 "kiali": {"name": "x\ny: z", "digest": "no", "version": "1:30"},
             },
-            "own_kiali": "true",
+            "own_kiali": "true", "view_only": "a: b", "allow_write": true,
         })
     }
 

@@ -11,8 +11,12 @@ use crate::images::{self, COMPONENTS, Images};
 pub const REGISTRY: &str = "registry";
 /// Prefix of the option for the image of a component.
 pub const IMAGE: &str = "image.";
+/// Name of the option that lets Kiali change what it shows.
+pub const ALLOW_WRITE: &str = "allow-write";
 /// The value that resets an option.
 pub const DEFAULT: &str = "default";
+/// The only value of an option that is on or off.
+pub const ON: &str = "true";
 
 /// Version of the format. It changes if the meaning of a name changes, but not for a new name.
 const FORM: u32 = 1;
@@ -72,6 +76,7 @@ fn known(name: &str, value: &str) -> Result<(), String> {
     let component = name.strip_prefix(IMAGE);
     match (name, component) {
         (REGISTRY, _) => images::registry(value).map(drop),
+        (ALLOW_WRITE, _) if value != ON => Err(format!("\"{value}\" is no value of {ALLOW_WRITE}")),
         (_, Some(component)) if COMPONENTS.contains(&component) => {
             images::reference(value).map(drop)
         }
@@ -99,6 +104,11 @@ impl Options {
         Images::named(self.get(REGISTRY), named)
     }
 
+    /// Whether Kiali may change what it shows. By default, it only looks.
+    pub fn allow_write(&self) -> bool {
+        self.get(ALLOW_WRITE).is_some()
+    }
+
     pub fn values(&self) -> &BTreeMap<String, String> {
         &self.values
     }
@@ -121,9 +131,12 @@ impl Options {
         all
     }
 
-    /// The image options that differ from `others` and are not given on the command line.
-    pub fn of_images_but(&self, others: &Options, asked: &Asked) -> Options {
-        let chooses = |name: &String| *name == REGISTRY || name.starts_with(IMAGE);
+    /// The options that decide what runs and what it may do, as far as they differ from `others` and are not given on
+    /// the command line.
+    pub fn deciding_but(&self, others: &Options, asked: &Asked) -> Options {
+        let chooses = |name: &String| {
+            [REGISTRY, ALLOW_WRITE].contains(&name.as_str()) || name.starts_with(IMAGE)
+        };
         let mut these = self.clone();
         these.values.retain(|name, value| {
             chooses(name) && !asked.contains_key(name) && others.get(name) != Some(value.as_str())
@@ -150,15 +163,20 @@ impl Options {
         let value =
             |options: &Options, name: &str| options.get(name).unwrap_or(DEFAULT).to_string();
         let changed = names.into_iter().filter(|n| self.get(n) != now.get(n));
-        let said = |n: &String| format!("{} -> {}", flag(n, &value(self, n)), value(now, n));
+        let said = |n: &String| match n.as_str() {
+            ALLOW_WRITE => format!("--{n}={} -> {}", self.allow_write(), now.allow_write()),
+            _ => format!("{} -> {}", flag(n, &value(self, n)), value(now, n)),
+        };
         changed.map(said).collect()
     }
 }
 
 fn flag(name: &str, value: &str) -> String {
-    match name.strip_prefix(IMAGE) {
-        Some(component) => format!("--image {component}={value}"),
-        None => format!("--{name} {value}"),
+    match (name, name.strip_prefix(IMAGE)) {
+        (_, Some(component)) => format!("--image {component}={value}"),
+        (ALLOW_WRITE, _) if value == ON => format!("--{name}"),
+        (ALLOW_WRITE, _) => format!("--{name}=false"),
+        _ => format!("--{name} {value}"),
     }
 }
 
@@ -199,6 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn writing_is_allowed_until_it_is_set_to_false() {
+        let first = Options::default().with(&asked(&[(ALLOW_WRITE, ON)]));
+        assert!(first.allow_write());
+        assert_eq!(first.flags(), "--allow-write");
+        assert_eq!(first.flags_back(), "--allow-write=false");
+        let second = first.with(&asked(&[(ALLOW_WRITE, DEFAULT)]));
+        assert!(!second.allow_write());
+        assert_eq!(first.changes(&second), ["--allow-write=true -> false"]);
+        assert_eq!(second.changes(&first), ["--allow-write=false -> true"]);
+    }
+
+    #[test]
     fn options_of_a_record_are_validated_like_flags() {
         let read = |name: &str, value: &str| {
             let text = serde_json::json!({"version": 1, "values": {name: value}});
@@ -214,6 +244,8 @@ mod tests {
             ("image.kiali", "evil"),
             ("image.kiali-operator", "a:1\n- command: [id]"),
             ("image.prometheus", ""),
+            ("allow-write", "false"),
+            ("allow-write", "default"),
             ("retention", "\u{1b}[2J"),
             ("re\u{1b}tention", "6h"),
             ("retention", &"x".repeat(513)),

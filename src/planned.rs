@@ -21,6 +21,7 @@ pub struct Place<'a> {
     pub home: bool,
     pub namespace: &'a str,
     pub images: &'a Images,
+    pub allow_write: bool,
     /// The revision label that the Gateway needs.
     pub revision: Option<&'a str>,
     /// Whether the platform assigns the user of each pod.
@@ -36,6 +37,7 @@ pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
         home: run.is_home(cluster),
         namespace: run.namespace,
         images: run.images,
+        allow_write: run.options.allow_write(),
         revision: cluster.revision.label(),
         assigns_users: cluster.assigns_users,
         targets: &[],
@@ -47,7 +49,8 @@ pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
 
 pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
     let (namespace, images) = (place.namespace, place.images);
-    let mut operator = kiali_operator::objects(namespace, images, place.home)?;
+    let allow_write = place.allow_write;
+    let mut operator = kiali_operator::objects(namespace, images, place.home, allow_write)?;
     operator.push(kiali_operator::crd()?);
     let exposed = expose_prometheus::objects(cluster_prometheus::PORT, place.revision)?;
     let mut all = vec![
@@ -62,14 +65,15 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
     if place.home {
         let secret = remote_secret::object(namespace, &[])?;
         let prometheus = aggregate_metrics::url(namespace);
-        let cr = kiali::object(namespace, place.cluster, &prometheus, images)?;
+        let cr = kiali::object(namespace, place.cluster, &prometheus, images, allow_write)?;
         let metrics =
             aggregate_metrics::objects(namespace, place.targets, images, place.assigns_users)?;
         all.push((Step::AggregateMetrics, metrics));
         all.push((Step::RemoteSecret, vec![secret]));
         all.push((Step::Kiali, vec![cr]));
     } else {
-        all.push((Step::RemoteCluster, remote_cluster::objects(namespace)?));
+        let objects = remote_cluster::objects(namespace, allow_write)?;
+        all.push((Step::RemoteCluster, objects));
     }
     let each = |(step, objects): (Step, Vec<Value>)| objects.into_iter().map(move |o| (step, o));
     Ok(all.into_iter().flat_map(each).collect())
@@ -85,6 +89,7 @@ pub fn inventory(namespace: &str) -> Result<Inventory> {
             home,
             namespace,
             images: &Images::default(),
+            allow_write: false,
             revision: None,
             assigns_users: false,
             targets: &[],

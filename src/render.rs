@@ -51,6 +51,7 @@ pub struct RenderOptions {
     pub remotes: Vec<ClusterName>,
     pub namespace: String,
     pub images: Images,
+    pub allow_write: bool,
     /// The exposed address of each cluster's Prometheus.
     pub targets: BTreeMap<ClusterName, Address>,
     pub kustomize: bool,
@@ -133,6 +134,7 @@ fn of_cluster(
         home: *cluster == options.home,
         namespace: &options.namespace,
         images: &options.images,
+        allow_write: options.allow_write,
         revision: None,
         assigns_users: false,
         targets,

@@ -50,6 +50,7 @@ impl<'a> Run<'a> {
             seen: self.seen.get(number),
             choices: self.choices,
             images: self.images,
+            allow_write: self.options.allow_write(),
             namespace: self.namespace,
             progress,
             deadline: self.deadline.sooner(step.budget()),

@@ -104,6 +104,7 @@ impl Session {
             seen: None,
             choices: Choices::default(),
             images: &self.images,
+            allow_write: false,
             namespace: &self.namespace,
             progress: events.of(Step::Namespace, &self.mesh.home.name),
             deadline,
@@ -158,7 +159,7 @@ impl Session {
     /// scraped: the user must have given it, now or at the last install on this machine.
     fn check_source(&self, before: &Options, asked: &Asked) -> Result<(), Problem> {
         let last = last_install::choices(&self.records[0].id);
-        let options = before.of_images_but(&last.options, asked);
+        let options = before.deciding_but(&last.options, asked);
         let (mut to_use, mut to_reset) = (Vec::new(), Vec::new());
         if !options.is_default() {
             to_use.push(options.flags());

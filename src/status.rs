@@ -86,6 +86,7 @@ async fn drifts(run: &Run<'_>, home_record: HomeRecord) -> Vec<Row> {
     let home = run.on(Step::AggregateMetrics, &run.mesh.home);
     let place = |cluster: &Cluster, targets| Manifests {
         images: run.images.clone(),
+        allow_write: run.options.allow_write(),
         home: run.is_home(cluster),
         targets,
     };
@@ -119,6 +120,7 @@ fn record_row(run: &Run<'_>, cluster: &Cluster, found: Result<Health>) -> Row {
 /// What determines the manifests of an install.
 struct Manifests {
     images: Images,
+    allow_write: bool,
     home: bool,
     targets: Vec<ScrapeTarget>,
 }
@@ -130,6 +132,7 @@ async fn drifted(run: &Run<'_>, cluster: &Cluster, manifests: &Manifests) -> Vec
         home: manifests.home,
         namespace: run.namespace,
         images: &manifests.images,
+        allow_write: manifests.allow_write,
         revision: cluster.revision.label(),
         assigns_users: cluster.assigns_users,
         targets: &manifests.targets,

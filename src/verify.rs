@@ -5,6 +5,7 @@ mod edges;
 mod exposure;
 mod flows;
 mod report;
+mod rights;
 mod targets;
 mod traffic;
 mod view;
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 pub use self::report::report;
 use self::report::report_all;
+use crate::code::Code;
 use crate::guide::Step;
 use crate::k8s::Scope;
 use crate::k8s::health::Health;
@@ -30,6 +32,8 @@ use crate::steps::aggregate_metrics::Federation;
 pub struct Finding {
     pub hop: Hop,
     pub verdict: Verdict,
+    /// For what `explain` says more about.
+    pub code: Option<Code>,
     /// None if the finding is not about a single cluster.
     pub cluster: Option<ClusterName>,
     #[serde(rename = "message")]
@@ -44,6 +48,7 @@ impl Finding {
         };
         Finding {
             hop,
+            code: None,
             cluster: Some(cluster.clone()),
             verdict,
             text,
@@ -58,6 +63,7 @@ impl Finding {
     ) -> Finding {
         Finding {
             hop,
+            code: None,
             cluster: cluster.cloned(),
             verdict,
             text: why.into(),
@@ -128,13 +134,14 @@ async fn hops(
     let reached = run.mesh.all().map(|cluster| &cluster.name);
     let remotes = expected.iter().filter(|c| *c != name);
     let (access, view) = (view::access(home, expected), view::view(home, expected));
-    let (components, targets, access, view) = tokio::join!(
+    let (components, targets, access, rights, view) = tokio::join!(
         report_all(run, Hop::Components, reached, components(run)),
         targets::targets(run, federation, expected),
         report_all(run, Hop::RemoteAccess, remotes, access),
+        report_all(run, Hop::Rights, expected, rights::rights(home, expected)),
         report_all(run, Hop::Kiali, [name], view),
     );
-    [components, targets, access, view].concat()
+    [components, targets, access, rights, view].concat()
 }
 
 async fn components(run: &Run<'_>) -> Vec<Finding> {

@@ -10,6 +10,7 @@ fn an_install_says_what_it_does_and_a_second_one_writes_nothing() {
             masked(&first.stdout),
             "\
 Ready in TIME: Kiali in cluster1 sees cluster1, cluster2
+Kiali asks for no login: anyone who can reach it sees every cluster and can change nothing.
 Next:  ambikiali verify
        ambikiali dashboard
 "

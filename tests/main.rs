@@ -24,3 +24,4 @@ mod rules;
 mod status;
 mod support;
 mod verify;
+mod view_only;

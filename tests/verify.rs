@@ -26,12 +26,14 @@ ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        remote access  cluster2      Kiali's token works
+ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes
+ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes
 ok        kiali          cluster1      sees cluster1, cluster2
 ok        traffic        cluster1      N requests answered: Hello version: v1, Hello version: v2
 ok        metrics        cluster1      received bytes grew by N B
 ok        metrics        cluster2      received bytes grew by N B
 ok        edge           cluster2      received bytes from cluster1 grew by N B
-Verified in TIME: 12 ok
+Verified in TIME: 14 ok
 "
         );
         unwritten(&marks);
@@ -49,7 +51,7 @@ async fn without_the_sample(clusters: &Clusters) {
         last_lines(&unproven.stdout, 2),
         "\
 unproven  traffic        all           no cluster has a ready pod with label app=curl in namespace sample to send requests from; --traffic none skips this
-Not verified in TIME: 1 unproven, 8 ok
+Not verified in TIME: 1 unproven, 10 ok
 "
     );
     let without = clusters.run(&WITHOUT_TRAFFIC).await;
@@ -57,7 +59,7 @@ Not verified in TIME: 1 unproven, 8 ok
         last_lines(&without.succeeded().stdout, 2),
         "\
 skipped   traffic        all           disabled by --traffic none
-Verified in TIME: 1 skipped, 8 ok
+Verified in TIME: 1 skipped, 10 ok
 "
     );
     for cluster in clusters.sandbox.clusters() {
@@ -83,7 +85,7 @@ ok        traffic        cluster1      N requests answered: Hello version: v1, H
 broken    metrics        cluster1      received bytes stayed at N B within 75 s of traffic
 broken    metrics        cluster2      received bytes stayed at N B within 75 s of traffic
 unproven  edge           cluster2      neither cluster1 nor cluster2 reported anything within 75 s of traffic
-Not verified in TIME: 2 broken, 1 unproven, 9 ok
+Not verified in TIME: 2 broken, 1 unproven, 11 ok
 "
         );
         traffic.freeze(false);

@@ -53,6 +53,7 @@ pub fn stays(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Vec<Left>> {
             home: false,
             namespace: run.namespace,
             images: run.images,
+            allow_write: run.options.allow_write(),
             targets: &[],
         })?;
         for (_, object) in objects {

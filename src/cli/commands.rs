@@ -2,7 +2,7 @@
 
 use clap::{Arg, Args, ValueEnum};
 
-use super::{BEHAVIOR, Clusters, Fleet, Images, values};
+use super::{BEHAVIOR, Clusters, Fleet, Options, values};
 use crate::code::Code;
 
 #[derive(Args, Debug)]
@@ -17,7 +17,7 @@ pub struct Check {
     #[arg(long, help_heading = BEHAVIOR, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
     pub skip_check: Vec<Code>,
     #[command(flatten)]
-    pub images: Images,
+    pub options: Options,
     /// List every finding that check can report; contacts no cluster
     #[arg(long, help_heading = BEHAVIOR)]
     pub list: bool,
@@ -45,7 +45,7 @@ pub struct Install {
     #[arg(long, help_heading = BEHAVIOR, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
     pub skip_check: Vec<Code>,
     #[command(flatten)]
-    pub images: Images,
+    pub options: Options,
     /// Show what would be changed, like plan; writes nothing
     #[arg(long, help_heading = BEHAVIOR)]
     pub dry_run: bool,
@@ -65,7 +65,7 @@ pub struct Plan {
     #[arg(long, help_heading = BEHAVIOR, value_name = "CODE", value_delimiter = ',', value_parser = values::skippable)]
     pub skip_check: Vec<Code>,
     #[command(flatten)]
-    pub images: Images,
+    pub options: Options,
     /// Exit with 10 if anything would be written
     #[arg(long, help_heading = BEHAVIOR)]
     pub exit_code: bool,
@@ -78,7 +78,7 @@ impl From<Plan> for Install {
             force_conflicts: plan.force_conflicts,
             keep_going: false,
             skip_check: plan.skip_check,
-            images: plan.images,
+            options: plan.options,
             dry_run: true,
             exit_code: plan.exit_code,
         }

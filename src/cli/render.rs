@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{CLUSTERS, Images, values};
+use super::{CLUSTERS, Options, values};
 use crate::mesh::{Address, ClusterName};
 
 #[derive(Args, Debug)]
@@ -39,7 +39,7 @@ pub struct Render {
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
-    pub images: Images,
+    pub options: Options,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -32,9 +32,9 @@ pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<End
         Ok(mesh) => mesh,
         Err(errors) => return Ok(Ended::failed(&errors)),
     };
-    ui::given(&mesh);
-    let asked = args.images.asked();
+    let asked = args.options.asked();
     let session = opened((mesh, LeftOut::default()), global, &asked, false).await?;
+    ui::given(&session.mesh.home.name, session.options.allow_write());
     let choices = Choices {
         allow_loopback: fleet.allow_loopback,
         ..Choices::default()
@@ -59,7 +59,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         skip_check,
         dry_run,
         exit_code,
-        images,
+        options,
     } = args;
     let members = members(fleet.ctx1, fleet.remotes, global)?;
     let connected = match keep_going {
@@ -74,7 +74,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         Ok(connected) => connected,
         Err(errors) => return Ok(Ended::failed(&errors)),
     };
-    let session = opened(connected, global, &images.asked(), dry_run).await?;
+    let session = opened(connected, global, &options.asked(), dry_run).await?;
     let choices = Choices {
         force_conflicts,
         keep_going,

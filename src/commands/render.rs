@@ -9,11 +9,13 @@ use crate::result::{Ended, RenderResult};
 
 pub fn render(args: cli::Render, global: &Global) -> Result<Ended> {
     let (targets, store) = (args.targets(), args.store());
+    let options = Options::default().with(&args.options.asked());
     let wanted = RenderOptions {
         home: args.home,
         remotes: args.remote,
         namespace: global.namespace.clone(),
-        images: Options::default().with(&args.images.asked()).images(),
+        images: options.images(),
+        allow_write: options.allow_write(),
         targets,
         kustomize: args.kustomize,
         rbac: args.rbac,

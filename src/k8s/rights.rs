@@ -40,6 +40,22 @@ impl Right {
             verb: verb.into(),
         }
     }
+
+    /// As reviews ask for it.
+    pub fn attributes(&self) -> ResourceAttributes {
+        let (resource, sub) = match self.resource.split_once('/') {
+            Some((resource, sub)) => (resource, Some(sub)),
+            None => (self.resource.as_str(), None),
+        };
+        ResourceAttributes {
+            namespace: self.namespace.clone(),
+            group: Some(self.group.clone()),
+            resource: Some(resource.into()),
+            subresource: sub.map(Into::into),
+            verb: Some(self.verb.clone()),
+            ..ResourceAttributes::default()
+        }
+    }
 }
 
 /// The needed rights that the user lacks. A user cannot create or bind a role with more rights than their own
@@ -86,21 +102,9 @@ async fn held(scope: &Scope<'_>) -> Vec<ResourceRule> {
 /// Whether the user has a right. If the server does not answer, assume so: the write will fail otherwise.
 async fn allowed(scope: &Scope<'_>, right: &Right) -> bool {
     let reviews = Api::<SelfSubjectAccessReview>::all(scope.cluster.client.clone());
-    let (resource, sub) = match right.resource.split_once('/') {
-        Some((resource, sub)) => (resource, Some(sub)),
-        None => (right.resource.as_str(), None),
-    };
-    let attributes = ResourceAttributes {
-        namespace: right.namespace.clone(),
-        group: Some(right.group.clone()),
-        resource: Some(resource.into()),
-        subresource: sub.map(Into::into),
-        verb: Some(right.verb.clone()),
-        ..ResourceAttributes::default()
-    };
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(attributes),
+            resource_attributes: Some(right.attributes()),
             ..SelfSubjectAccessReviewSpec::default()
         },
         ..SelfSubjectAccessReview::default()

@@ -11,6 +11,7 @@ fn options() -> RenderOptions {
         remotes: vec![name("west"), name("south")],
         namespace: "kiali".into(),
         images: Images::default(),
+        allow_write: false,
         targets: [
             target("east", "10.0.0.1"),
             target("west", "[fd00::1]"),

@@ -38,12 +38,14 @@ pub fn object(
     home: &ClusterName,
     prometheus: &str,
     images: &Images,
+    allow_write: bool,
 ) -> Result<Value> {
     let values = json!({
         "namespace": namespace,
         "prometheus_url": prometheus,
         "home": home.as_str(),
         "images": images.values(),
+        "view_only": !allow_write,
     });
     manifests::render_one(manifests::KIALI, values)
 }
@@ -56,6 +58,7 @@ pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Resul
         &scope.cluster.name,
         prometheus,
         scope.images,
+        scope.allow_write,
     )?;
     apply::apply(scope, &cr, before).await
 }
@@ -65,7 +68,7 @@ pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<b
     let lacking = kiali_cr::lacking(scope, cr).await?;
     kiali_cr::report_missing(scope, &lacking);
     kiali_cr::settled(scope, NAME, cr, renewed || !lacking.is_empty()).await?;
-    Ok(kiali_cr::is_for_rights(&lacking))
+    Ok(kiali_cr::is_for_rights(&lacking) || kiali_cr::changes_role(cr))
 }
 
 /// Restarts Kiali, which never returns to a cluster in which it lacked rights.
@@ -217,7 +220,8 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 
 /// Deletes the CR and waits until it is gone; the operator removes Kiali with it.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let cr = object(scope.namespace, &scope.cluster.name, "", scope.images)?;
+    let (namespace, home) = (scope.namespace, &scope.cluster.name);
+    let cr = object(namespace, home, "", scope.images, scope.allow_write)?;
     let removed = kiali_cr::remove(scope, &cr).await?;
     scope
         .progress

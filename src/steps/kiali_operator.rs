@@ -7,7 +7,8 @@ use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use kube::api::ListParams;
+use kube::api::{ListParams, ObjectMeta};
+use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use foreign::{adopt, serves};
@@ -33,17 +34,25 @@ pub fn crd() -> Result<Value> {
     manifests::render_one(manifests::KIALI_CRD, json!({}))
 }
 
-/// `with_kiali`: the operator will create Kiali itself, and not only its rights.
-pub fn objects(namespace: &str, images: &Images, with_kiali: bool) -> Result<Vec<Value>> {
+/// `with_kiali`: the operator will create Kiali itself, and not only its rights. It must hold what it grants, so
+/// `allow_write` is about its own rights too.
+pub fn objects(
+    namespace: &str,
+    images: &Images,
+    with_kiali: bool,
+    allow_write: bool,
+) -> Result<Vec<Value>> {
     let own_kiali = with_kiali && images.own_kiali();
     let values = json!({
         "namespace": namespace, "images": images.values(), "own_kiali": own_kiali.to_string(),
+        "allow_write": allow_write,
     });
     manifests::render(manifests::KIALI_OPERATOR, values)
 }
 
 fn on(scope: &Scope<'_>) -> Result<Vec<Value>> {
-    objects(scope.namespace, scope.images, scope.is_home())
+    let home = scope.is_home();
+    objects(scope.namespace, scope.images, home, scope.allow_write)
 }
 
 /// Uses an existing operator, because two operators would reconcile the same CR. Returns whether our operator was
@@ -144,6 +153,31 @@ async fn is_ours(scope: &Scope<'_>, objects: &[Value]) -> Result<bool> {
     let operator = manifests::of_kind(objects, "Deployment")?;
     let live = write::read(scope, operator, &kinds::id(operator)?).await?;
     Ok(live.as_ref().is_some_and(|live| scope.record.is_ours(live)))
+}
+
+/// Other Kialis that may write, if no other operator is there to serve them.
+pub async fn other_writers(scope: &Scope<'_>) -> Result<Vec<ObjectId>> {
+    let api = Api::<DynamicObject>::all_with(scope.cluster.client.clone(), &kinds::kiali());
+    let id = ObjectId::cluster_wide("Kialis", "in all namespaces");
+    let list = ListParams::default();
+    let found = send_opt(scope, &id, || pages::list(&api, &list)).await?;
+    let ours = |meta: &ObjectMeta| meta.namespace.as_deref() == Some(scope.namespace);
+    let writes = |kiali: &DynamicObject| {
+        let spec = &kiali.data["spec"];
+        let views = &spec["deployment"]["view_only_mode"];
+        spec["auth"]["strategy"] == "anonymous" && *views != json!(true)
+    };
+    let mut others = found.unwrap_or_default();
+    others.retain(|kiali| !ours(&kiali.metadata) && writes(kiali));
+    if others.is_empty() || foreign(scope).await?.is_some() {
+        return Ok(Vec::new());
+    }
+    let name = |kiali: DynamicObject| ObjectId {
+        kind: "Kiali".into(),
+        namespace: kiali.metadata.namespace,
+        name: kiali.metadata.name.unwrap_or_default(),
+    };
+    Ok(others.into_iter().map(name).collect())
 }
 
 /// All Kiali CRs in the cluster.

@@ -35,18 +35,19 @@ const RIGHTS: &str = "kiali";
 pub struct Remote {
     pub access: RemoteAccess,
     pub cr: Applied,
-    /// All objects that the operator created for the CR exist.
+    /// All objects that the operator created for the CR exist, and stay.
     pub is_whole: bool,
 }
 
-pub fn objects(namespace: &str) -> Result<Vec<Value>> {
-    manifests::render(manifests::REMOTE_CLUSTER, json!({"namespace": namespace}))
+pub fn objects(namespace: &str, allow_write: bool) -> Result<Vec<Value>> {
+    let values = json!({"namespace": namespace, "view_only": !allow_write});
+    manifests::render(manifests::REMOTE_CLUSTER, values)
 }
 
 /// Applies the account, its token and the Kiali CR, and waits for the token. The access works after `granted`;
 /// `settled` waits for the CR.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
-    let objects = objects(scope.namespace)?;
+    let objects = objects(scope.namespace, scope.allow_write)?;
     let applied = apply::apply_all(scope, &objects, before).await?;
     let account = apply::of_kind(&applied, "ServiceAccount")?;
     let uid = account.live["metadata"]["uid"].as_str();
@@ -65,11 +66,13 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
     let cr = apply::of_kind(&applied, "Kiali")?.clone();
     let lacking = kiali_cr::lacking(scope, &cr).await?;
     kiali_cr::report_missing(scope, &lacking);
-    access.was_cut_off = kiali_cr::is_for_rights(&lacking);
+    // The operator takes the old rights away before it grants the new ones.
+    let changes_role = kiali_cr::changes_role(&cr);
+    access.was_cut_off = kiali_cr::is_for_rights(&lacking) || changes_role;
     Ok(Remote {
         access,
         cr,
-        is_whole: lacking.is_empty(),
+        is_whole: lacking.is_empty() && !changes_role,
     })
 }
 
@@ -247,7 +250,7 @@ async fn token(scope: &Scope<'_>) -> Component {
 /// Deletes the CR first and waits, because the operator runs its finalizer. That also deletes the account, and with it
 /// the token.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let objects = objects(scope.namespace)?;
+    let objects = objects(scope.namespace, scope.allow_write)?;
     let (cr, others): (Vec<_>, Vec<_>) = objects.into_iter().partition(|o| o["kind"] == "Kiali");
     let cr = kiali_cr::remove(scope, manifests::of_kind(&cr, "Kiali")?);
     let removed = delete::delete_after(scope, &others, cr).await?;

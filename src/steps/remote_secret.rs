@@ -23,10 +23,12 @@ use proof::{Answer, answer};
 pub use proof::{prove, reached_from_home};
 
 use super::RemoteAccess;
+use crate::deadline::Deadline;
 use crate::k8s::apply::{self, Applied, Before};
 use crate::k8s::health::Health;
 use crate::k8s::look::{Component, look};
-use crate::k8s::{Scope, delete, write};
+use crate::k8s::rights::Right;
+use crate::k8s::{Scope, delete, reviews, write};
 use crate::manifests;
 use crate::mesh::{Cluster, ClusterName, RemoteKubeconfig};
 use crate::problem::{Exit, Problem};
@@ -121,26 +123,52 @@ fn fits(home: &Cluster, secret: &Value) -> Result<(), Problem> {
     .fix("shorten certificate-authority-data in the kubeconfig to the CAs of the API servers themselves, or spread the remotes over two homes"))
 }
 
-/// The remotes that are in the Secret, and whether each works with its kubeconfig.
-pub async fn answers(
+/// The remotes that are in the Secret, with the result of some work that uses the kubeconfig of each.
+async fn with_each<T>(
     home: &Scope<'_>,
     remotes: &[ClusterName],
-    patience: Duration,
-) -> Result<BTreeMap<String, Result<(), String>>> {
+    work: impl AsyncFn(RemoteKubeconfig) -> Result<T, String>,
+) -> Result<BTreeMap<String, Result<T, String>>> {
     let api = Api::<Secret>::namespaced(home.cluster.client.clone(), home.namespace);
     let id = ObjectId::new("Secret", home.namespace, NAME);
     let secret = crate::k8s::request::send_opt(home, &id, || api.get(NAME)).await?;
     let mut data = secret.and_then(|s| s.data).unwrap_or_default();
     // Kubeconfigs that others put there are never used.
     data.retain(|key, _| remotes.iter().any(|remote| remote.as_str() == key));
-    let asked = data.into_iter().map(|(name, text)| async move {
+    let asked = data.into_iter().map(async |(name, text)| {
         let said = match RemoteKubeconfig::read(&text.0) {
-            Ok(kubeconfig) => answer(&kubeconfig, patience).await.map_err(Answer::cause),
+            Ok(kubeconfig) => work(kubeconfig).await,
             Err(fault) => Err(fault),
         };
         (name, said)
     });
     Ok(futures::future::join_all(asked).await.into_iter().collect())
+}
+
+/// The remotes that are in the Secret, and whether each works with its kubeconfig.
+pub async fn answers(
+    home: &Scope<'_>,
+    remotes: &[ClusterName],
+    patience: Duration,
+) -> Result<BTreeMap<String, Result<(), String>>> {
+    let ask = async |kubeconfig: RemoteKubeconfig| {
+        answer(&kubeconfig, patience).await.map_err(Answer::cause)
+    };
+    with_each(home, remotes, ask).await
+}
+
+/// The remotes that are in the Secret, and what each lets Kiali's token change.
+pub async fn changes(
+    home: &Scope<'_>,
+    remotes: &[ClusterName],
+    patience: Duration,
+) -> Result<BTreeMap<String, Result<Vec<Right>, String>>> {
+    let ask = async |kubeconfig: RemoteKubeconfig| {
+        let client = kubeconfig.client().await?;
+        let changes = reviews::own(&client, home.namespace, Deadline::after(patience)).await;
+        changes.map_err(|cause| cause.text())
+    };
+    with_each(home, remotes, ask).await
 }
 
 /// The manifest of the existing Secret, with only these remotes.

@@ -6,7 +6,7 @@ use super::aside::remark;
 use super::report::{BAD, DIM, GOOD};
 use crate::check::Finding;
 use crate::code::{Code, Severity};
-use crate::mesh::Mesh;
+use crate::mesh::ClusterName;
 use crate::out;
 use crate::out::Text;
 use crate::out::note;
@@ -25,11 +25,14 @@ pub fn clusters(clusters: &[Cluster]) {
 }
 
 /// What an install exposes. No finding, because it is the same for every mesh.
-pub fn given(mesh: &Mesh) {
+pub fn given(home: &ClusterName, allow_write: bool) {
+    let gets = match allow_write {
+        true => "is effectively cluster-admin in every cluster",
+        false => "sees every cluster and can change nothing",
+    };
     remark(&format!(
-        "note[{}]: anyone who can reach Kiali on {} is effectively cluster-admin in every cluster: ambikiali explain {0}",
-        Code::KialiActsForAll,
-        mesh.home.name
+        "note[{}]: anyone who can reach Kiali on {home} {gets}: ambikiali explain {0}",
+        Code::KialiActsForAll
     ));
 }
 

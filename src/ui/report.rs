@@ -67,6 +67,7 @@ pub fn installed(result: &InstallResult) {
         names[0],
         names.join(", ")
     )));
+    say!("{}", given(result.options.allow_write()));
     let numbered = clusters.iter().zip(1..).filter(|_| !installed.remembered);
     let flags = numbered
         .map(|(cluster, number)| format!(" --ctx{number} {}", quoted(&cluster.context)))
@@ -74,6 +75,19 @@ pub fn installed(result: &InstallResult) {
     say!("Next:  ambikiali verify{flags}");
     say!("       ambikiali dashboard{flags}");
     aside::left_out(left_out);
+}
+
+/// What the install gives to whoever reaches Kiali.
+fn given(allow_write: bool) -> &'static str {
+    match allow_write {
+        true => {
+            "Kiali asks for no login: anyone who can reach it can change workloads and Istio's configuration in \
+             every cluster; ambikiali install --allow-write=false makes it view-only again."
+        }
+        false => {
+            "Kiali asks for no login: anyone who can reach it sees every cluster and can change nothing."
+        }
+    }
 }
 
 /// A table of every component.
@@ -121,6 +135,10 @@ pub fn verified(result: &VerifyResult) {
         let cluster = finding.cluster.as_ref().map_or("all", ClusterName::as_str);
         let line = Text::new().styled(style, format!("{word:<8}"));
         let line = line.plain(format!("  {hop:<13}  {cluster:<12}  "));
+        let line = match finding.code {
+            Some(code) => line.plain(format!("[{code}] ")),
+            None => line,
+        };
         out::result(line.lines(text));
     }
     let hops = || result.hops.iter();

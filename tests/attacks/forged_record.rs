@@ -332,6 +332,16 @@ fn attack_03_a_record_chooses_no_image_and_no_address() {
         let back = ["--image", "kiali-operator=default", "--registry", "default"];
         clusters.install(&back).await.succeeded();
 
+        let write = json!({"version": 1, "values": {"allow-write": "true"}});
+        rewritten(home, |content| content["options"] = write).await;
+        let marks = clusters.marks();
+        let error = clusters.install(&[]).await.exited(3).error();
+        assert!(error.starts_with("[AK1412] cluster1: ConfigMap kiali/ambikiali-record sets --allow-write, which was not given on this machine"), "{error}");
+        let fix = "run the same command with --allow-write; to use the defaults, with --allow-write=false\n";
+        assert!(error.contains(fix), "{error}");
+        unwritten(&marks);
+        clusters.install(&["--allow-write=false"]).await.succeeded();
+
         rewritten(home, |content| {
             content["clusters"][1]["prometheus"] = json!("127.0.0.1:1");
         })

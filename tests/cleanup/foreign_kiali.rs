@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::CLEAN;
-use crate::support::{Foreign, get, masked, on_two_clusters, progress};
+use crate::support::{BOTH, Clusters, Foreign, get, masked, merge, on_two_clusters, progress};
 
 const CRD: &str = include_str!("../../manifests/kiali-crd.yaml");
 const OPERATOR: &str = include_str!("../../manifests/kiali-operator.yaml");
@@ -28,9 +28,12 @@ spec:
   deployment: {instance_name: other, remote_cluster_resources_only: true}
 ";
 
-/// Returns the same operator as installed by another tool.
+/// Returns the same operator as installed by another tool, with the rights of a Kiali that may write.
 fn operator() -> String {
-    let filled = OPERATOR
+    let lines = OPERATOR.lines().filter(|line| !line.contains("{%"));
+    let filled = lines
+        .collect::<Vec<_>>()
+        .join("\n")
         .replace("{{ namespace }}", "operators")
         .replace("{{ kiali_version }}", "v2.29.0")
         .replace(
@@ -118,11 +121,32 @@ nothing was written
     });
 }
 
+/// Our operator may not grant rights to write to it.
+async fn one_that_may_write_is_warned_of(clusters: &Clusters) {
+    let check = [&["check"], &BOTH[..]].concat();
+    let checked = clusters.run(&check).await.succeeded();
+    assert_eq!(
+        checked.stdout,
+        "\
+warning[AK1433]: cluster1: Kiali other/other: may write, and the operator of a view-only install may not grant that
+  fix: add --allow-write, or make it view-only too: kubectl --context cluster1 -n other patch kiali other --type merge -p '{\"spec\": {\"deployment\": {\"view_only_mode\": true}}}'
+Ready to install: 1 warning
+"
+    );
+    let check = [&check[..], &["--allow-write"]].concat();
+    let checked = clusters.run(&check).await.succeeded();
+    assert_eq!(checked.stdout, "Ready to install\n");
+    let kind = ("kiali.io/v1alpha1", "Kiali");
+    let view_only = json!({"spec": {"deployment": {"view_only_mode": true}}});
+    merge(clusters.home(), kind.0, kind.1, "other/other", &view_only).await;
+}
+
 #[test]
 fn our_operator_stays_as_long_as_another_cr_needs_it() {
     on_two_clusters(async |clusters| {
         clusters.installed().await;
         let cr = Foreign::apply(clusters.home(), CR).await;
+        one_that_may_write_is_warned_of(clusters).await;
         cr.is("Successful").await;
         let other = get(clusters.home(), "kiali.io/v1alpha1", "Kiali", "other/other").await;
         for _ in 0..2 {

@@ -58,7 +58,7 @@ fn fault_42_a_cr_without_an_operator_is_named_with_what_hangs_on_it_and_goes_whe
             stuck(clusters).await,
             "\
 kiali: cluster1: Kiali kiali/kiali has finalizer kiali.io/finalizer, which no operator runs: Deployment kiali/kiali-operator: scaled to 0
-  fix: start an operator and run cleanup again (kubectl --context cluster1 -n kiali rollout status deployment/kiali-operator), or let ambikiali do its work: ambikiali cleanup --force-finalizers removes ClusterRole kiali, ClusterRoleBinding kiali, ConfigMap kiali/kiali, Deployment kiali/kiali, NetworkPolicy kiali/kiali, Secret kiali/kiali-signing-key, Service kiali/kiali, ServiceAccount kiali/kiali-service-account and the finalizer
+  fix: start an operator and run cleanup again (kubectl --context cluster1 -n kiali rollout status deployment/kiali-operator), or let ambikiali do its work: ambikiali cleanup --force-finalizers removes ClusterRole kiali-viewer, ClusterRoleBinding kiali, ConfigMap kiali/kiali, Deployment kiali/kiali, NetworkPolicy kiali/kiali, Secret kiali/kiali-signing-key, Service kiali/kiali, ServiceAccount kiali/kiali-service-account and the finalizer
 "
         );
         operators(clusters.home(), 1).await;
@@ -81,7 +81,7 @@ fn fault_42_with_the_users_word_an_operators_work_is_done_in_its_place() {
             .succeeded();
         assert_eq!(masked(&forced.stdout), CLEAN);
         let lines = progress(&forced.stderr);
-        let said = "cluster1      kiali               note     no operator runs the finalizer of Kiali kiali/kiali; ambikiali removed: ClusterRole kiali, ClusterRoleBinding kiali, ConfigMap kiali/kiali, Deployment kiali/kiali, NetworkPolicy kiali/kiali, Secret kiali/kiali-signing-key, Service kiali/kiali, ServiceAccount kiali/kiali-service-account\n";
+        let said = "cluster1      kiali               note     no operator runs the finalizer of Kiali kiali/kiali; ambikiali removed: ClusterRole kiali-viewer, ClusterRoleBinding kiali, ConfigMap kiali/kiali, Deployment kiali/kiali, NetworkPolicy kiali/kiali, Secret kiali/kiali-signing-key, Service kiali/kiali, ServiceAccount kiali/kiali-service-account\n";
         assert!(lines.contains(said), "{lines}");
         for mark in marks {
             let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
@@ -90,7 +90,7 @@ fn fault_42_with_the_users_word_an_operators_work_is_done_in_its_place() {
                 .position(|w| w.verb == "patch" && w.resource == "kialis");
             let roles = writes
                 .iter()
-                .rposition(|w| w.resource == "clusterroles" && w.name == "kiali");
+                .rposition(|w| w.resource == "clusterroles" && w.name == "kiali-viewer");
             // The finalizer is removed last, because it lets a later run find the rest.
             assert!(
                 roles.expect("a ClusterRole") < finalizer.expect("a finalizer"),

@@ -7,6 +7,7 @@ use super::there;
 use crate::support::Clusters;
 
 const DEPLOYMENT: (&str, &str) = ("apps/v1", "Deployment");
+const ONLY_LOOKS: &str = "anyone who reaches Kiali acts with its rights";
 
 /// `helm install kiali-operator`.
 pub fn everywhere() -> Vec<Made> {
@@ -101,6 +102,12 @@ pub fn on_remote() -> Vec<Made> {
             "Kiali",
             "kiali/kiali",
             json!({"spec": spec}),
+        )
+        .instead(
+            "/spec/deployment/view_only_mode",
+            Value::Null,
+            json!(true),
+            ONLY_LOOKS,
         ),
         made(
             "v1",
@@ -135,6 +142,12 @@ pub fn on_home() -> Vec<Made> {
             Value::Null,
             json!(2),
             "the default looks after half a minute for the first time",
+        )
+        .instead(
+            "/spec/deployment/view_only_mode",
+            Value::Null,
+            json!(true),
+            ONLY_LOOKS,
         )
         .instead(
             "/spec/kubernetes_config/cluster_name",

@@ -8,7 +8,7 @@ use crate::support::{Clusters, Foreign, get, on_two_clusters, patch, remove, unw
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 const BINDING: (&str, &str, &str) = (RBAC, "ClusterRoleBinding", "kiali");
-const ROLE: (&str, &str, &str) = (RBAC, "ClusterRole", "kiali");
+const ROLE: (&str, &str, &str) = (RBAC, "ClusterRole", "kiali-viewer");
 const ACCOUNT: (&str, &str, &str) = ("v1", "ServiceAccount", "kiali/kiali-service-account");
 const CONFIG: (&str, &str, &str) = ("v1", "ConfigMap", "kiali/kiali");
 const SERVICE: (&str, &str, &str) = ("v1", "Service", "kiali/kiali");
@@ -76,7 +76,11 @@ fn healed_is_what_somebody_deleted_of_the_operators_work_on_the_remote() {
 
         // The binding exists but refers to a missing role.
         deleted(remote, &[ROLE]).await;
-        shown(clusters, &[format!("failed     ClusterRole kiali: {GONE}")]).await;
+        shown(
+            clusters,
+            &[format!("failed     ClusterRole kiali-viewer: {GONE}")],
+        )
+        .await;
         healed(clusters, remote, &[ROLE]).await;
         clusters.cleaned().await;
     });
@@ -117,7 +121,7 @@ const NAMESPACED: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {name: kiali, namespace: kiali}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: kiali}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: kiali-viewer}
 subjects:
   - {kind: ServiceAccount, name: kiali-service-account, namespace: kiali}
   - {kind: ServiceAccount, name: kiali-service-account, namespace: team}
@@ -163,7 +167,7 @@ async fn a_binding_to_more(clusters: &Clusters) {
     more["metadata"] = json!({"name": name, "labels": more["metadata"]["labels"]});
     deleted(remote, &[BINDING]).await;
     Foreign::made(remote, vec![more], "somebody").await;
-    let said = "failed     ClusterRoleBinding kiali: binds Kiali to ClusterRole cluster-admin, which is none of the operator's roles: kubectl --context cluster2 delete clusterrolebinding kiali, then run install again";
+    let said = "failed     ClusterRoleBinding kiali: binds Kiali to ClusterRole cluster-admin in place of kiali-viewer: kubectl --context cluster2 delete clusterrolebinding kiali, then run install again";
     shown(clusters, &[said.into()]).await;
     deleted(remote, &[BINDING]).await;
     healed(clusters, remote, &[BINDING]).await;

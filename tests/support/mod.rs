@@ -8,6 +8,7 @@ mod masked;
 mod objects;
 mod proxy;
 mod record;
+mod reviews;
 mod terminal;
 mod tls_server;
 mod waiting;
@@ -35,6 +36,7 @@ pub use objects::{
 };
 pub use proxy::{Kind, Proxy};
 pub use record::{entry as recorded_as, forged, rewritten};
+pub use reviews::{WRITES, may, may_as};
 pub use terminal::Terminal;
 pub use tls_server::{TlsServer, acceptor};
 pub use waiting::until;

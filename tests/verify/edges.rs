@@ -51,7 +51,7 @@ ok        traffic        cluster1      N requests answered: Hello version: v2
 ok        metrics        cluster1      bytes of its own requests grew by N B
 ok        metrics        cluster2      received bytes grew by N B
 broken    edge           cluster2      received bytes grew, but from cluster \"unknown\": Kiali shows no edge from cluster1; ztunnel of cluster2 has ENABLE_RESPONSE_BAGGAGE=false (AK1230)
-Not verified in TIME: 1 broken, 11 ok
+Not verified in TIME: 1 broken, 13 ok
 "
     );
     let check = clusters.run(&[&["check"], &BOTH[..]].concat()).await;
@@ -70,7 +70,7 @@ async fn a_receiver_that_is_old(clusters: &Clusters) {
 ok        metrics        cluster1      received bytes grew by N B
 ok        metrics        cluster2      received bytes grew by N B
 ok        edge           cluster2      received bytes from cluster1 grew by N B; ztunnel of cluster2 is older than 1.29 (AK1209): Kiali shows a second edge, inside cluster1
-Verified in TIME: 12 ok
+Verified in TIME: 14 ok
 "
     );
     replaced(clusters.remote(), before).await;
@@ -85,7 +85,7 @@ async fn a_sender_that_is_old(clusters: &Clusters) {
 ok        metrics        cluster1      received bytes grew by N B
 ok        metrics        cluster2      received bytes grew by N B
 ok        edge           cluster2      received bytes from cluster1 grew by N B; ztunnel of cluster1 is older than 1.29 (AK1209): Kiali shows a second edge, to a cluster \"Kubernetes\" that does not exist
-Verified in TIME: 12 ok
+Verified in TIME: 14 ok
 "
     );
     replaced(clusters.home(), before).await;
@@ -103,7 +103,7 @@ fn connections_between_clusters_that_fail_are_told_by_their_flags() {
 ok        metrics        cluster1      received bytes grew by N B
 unproven  metrics        cluster2      no request reached it
 broken    edge           cluster2      connections from cluster1 to another cluster fail (response_flags CONNECT): the east-west gateway or ztunnel of cluster2 is unreachable or refuses them
-Not verified in TIME: 2 broken, 1 unproven, 9 ok
+Not verified in TIME: 2 broken, 1 unproven, 11 ok
 ",
             ),
             (
@@ -112,7 +112,7 @@ Not verified in TIME: 2 broken, 1 unproven, 9 ok
 ok        metrics        cluster1      received bytes grew by N B
 ok        metrics        cluster2      no bytes were received, but failed connections are counted
 broken    edge           cluster2      cluster2 denies connections from cluster1 (response_flags DENY): an AuthorizationPolicy there does not allow them
-Not verified in TIME: 2 broken, 10 ok
+Not verified in TIME: 2 broken, 12 ok
 ",
             ),
         ] {

@@ -19,8 +19,9 @@ use crate::visible;
 const NAME: &str = "kiali";
 const ACCOUNT: &str = "kiali-service-account";
 const SIGNING_KEY: &str = "kiali-signing-key";
-/// Roles that the operator binds the account to; the second one in view-only mode.
-const ROLES: [&str; 2] = ["kiali", "kiali-viewer"];
+/// The roles that the operator binds the account to: one that may write, and one that may not.
+const WRITER: &str = "kiali";
+const VIEWER: &str = "kiali-viewer";
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
 /// The state of one of these objects.
@@ -30,13 +31,22 @@ enum Found {
     There,
     /// A binding that also grants its rights to these subjects, which the operator did not add.
     Shared(String),
-    /// A binding to a role that the operator does not create.
-    Raised(String),
+    /// A binding to another role than the one that the install asks for.
+    Other(String),
+}
+
+/// Whether this apply makes the operator bind Kiali to another role. The role of a binding cannot be changed, so the
+/// operator deletes the binding and the roles first, and Kiali lacks all rights until it has made them anew.
+pub fn changes_role(applied: &Applied) -> bool {
+    let views = |cr: &Value| cr["spec"]["deployment"]["view_only_mode"] == true;
+    let before = applied.before.as_ref();
+    before.is_some_and(|before| views(before) != views(&applied.live))
 }
 
 /// Objects that are missing although the operator had reconciled the CR. It does not restore them by itself.
 pub async fn lacking(scope: &Scope<'_>, applied: &Applied) -> Result<Vec<ObjectId>> {
-    let Some(before) = applied.before.as_ref().filter(|before| is_done(before)) else {
+    let before = applied.before.as_ref().filter(|before| is_done(before));
+    let Some(before) = before.filter(|_| !changes_role(applied)) else {
         return Ok(Vec::new());
     };
     let mut lacking = Vec::new();
@@ -65,8 +75,9 @@ pub async fn missing(scope: &Scope<'_>, remote: bool) -> Vec<Component> {
                     "also grants Kiali's rights to {others}, which the operator does not revert: {}",
                     command(scope, "edit", &object)
                 )),
-                Ok(Found::Raised(role)) => Health::Failed(format!(
-                    "binds Kiali to {role}, which is none of the operator's roles: {}, then run install again",
+                Ok(Found::Other(role)) => Health::Failed(format!(
+                    "binds Kiali to {role} in place of {}: {}, then run install again",
+                    asked(scope),
                     command(scope, "delete", &object)
                 )),
                 Err(refusal) => Health::Failed(refusal.text()),
@@ -125,7 +136,7 @@ async fn read_all(scope: &Scope<'_>, remote: bool) -> Vec<(ObjectId, Result<Foun
     namespaced.into_iter().chain(rights).collect()
 }
 
-/// The ClusterRoleBinding and the ClusterRole that it refers to, which is one of Kiali's two.
+/// The ClusterRoleBinding and the ClusterRole that it refers to.
 async fn cluster_role_binding(scope: &Scope<'_>) -> Vec<(ObjectId, Result<Found, RequestError>)> {
     let api = Api::<ClusterRoleBinding>::all(scope.cluster.client.clone());
     let object = ObjectId::cluster_wide("ClusterRoleBinding", NAME);
@@ -158,11 +169,19 @@ async fn role_binding(scope: &Scope<'_>) -> Option<(ObjectId, Result<Found, Requ
     Some((object, Ok(granted)))
 }
 
+/// The role that the install asks for.
+fn asked(scope: &Scope<'_>) -> &'static str {
+    match scope.allow_write {
+        true => WRITER,
+        false => VIEWER,
+    }
+}
+
 /// Judges the role and the subjects of a binding.
 fn granted(scope: &Scope<'_>, role: &RoleRef, subjects: Option<&[Subject]>) -> Found {
-    if !ROLES.contains(&role.name.as_str()) {
+    if role.name != asked(scope) {
         let role = format!("{} {}", role.kind, role.name);
-        return Found::Raised(visible::short(&role, visible::SAID).into_owned());
+        return Found::Other(visible::short(&role, visible::SAID).into_owned());
     }
     let others = others(scope.namespace, subjects.unwrap_or_default());
     match others.is_empty() {

@@ -125,19 +125,20 @@ fn status() -> Vec<Ended> {
 }
 
 fn verify() -> Vec<Ended> {
-    let with = |verdict, cluster| VerifyResult {
+    let with = |verdict, cluster, code| VerifyResult {
         clusters: clusters(),
         hops: vec![verify::Finding {
             hop: Hop::Edge,
             verdict,
+            code,
             cluster,
             text: "seen".into(),
         }],
         took: TOOK,
     };
     vec![
-        with(Verdict::Holds, None).into(),
-        with(Verdict::Broken, Some(name())).into(),
+        with(Verdict::Holds, None, None).into(),
+        with(Verdict::Broken, Some(name()), Some(Code::KialiMayWrite)).into(),
     ]
 }
 
