@@ -63,6 +63,7 @@ codes! {
     IllegibleMeshConfig = 1221,
     OtherRootNamespace = 1222,
     NoResponseBaggage = 1230,
+    PublicGateway = 1231,
     SameClusterId = 1301,
     SameNetwork = 1302,
     MeshIdsDiffer = 1303,

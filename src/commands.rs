@@ -115,6 +115,7 @@ where
             choices,
             options: &session.options,
             images: &session.images,
+            exposure: &session.exposure,
         };
         let result = command(&run).await;
         drop(run);

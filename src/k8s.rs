@@ -33,6 +33,7 @@ use self::lease::Lease;
 use self::record::{Key, Record};
 use self::seen::Seen;
 use crate::deadline::Deadline;
+use crate::exposure::Exposure;
 use crate::images::Images;
 use crate::mesh::Cluster;
 use crate::progress::Progress;
@@ -75,6 +76,8 @@ pub struct Scope<'a> {
     pub seen: Option<&'a Seen>,
     pub choices: Choices,
     pub images: &'a Images,
+    /// Who may reach the Gateway.
+    pub exposure: &'a Exposure,
     /// Whether Kiali may change what it shows.
     pub allow_write: bool,
     /// The namespace of Kiali.

@@ -8,6 +8,7 @@ mod code;
 mod commands;
 mod dashboard;
 mod deadline;
+mod exposure;
 mod files;
 mod folder;
 #[cfg(test)]

@@ -123,6 +123,7 @@ mod tests {
                 "prometheus": "no", "kiali_operator": "a: b",
                 "kiali": {"name": "x\ny: z", "digest": "no", "version": "1:30"},
             },
+            "annotations": {"x\ny: z": "a: b\n- c"}, "source_ranges": ["x\ny: z"],
             "own_kiali": "true", "view_only": "a: b", "allow_write": true,
         })
     }
@@ -149,6 +150,11 @@ mod tests {
                 );
             }
         }
+        let objects = render(PROMETHEUS_GATEWAY, hostile()).unwrap();
+        assert_eq!(
+            objects[0]["data"],
+            json!({"service": "spec:\n  loadBalancerSourceRanges: [\"x\\ny: z\"]\n"})
+        );
         let objects = render(FEDERATED_PROMETHEUS, hostile()).unwrap();
         assert_eq!(
             objects[0]["data"]["prometheus.yml"],

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exposure::{self, ANNOTATION, Exposure, INTERNAL, SOURCE_RANGE};
 use crate::images::{self, COMPONENTS, Images};
+use crate::shell;
 
 /// Name of the option for the registry of all images.
 pub const REGISTRY: &str = "registry";
@@ -39,9 +41,10 @@ struct Written {
     values: BTreeMap<String, String>,
 }
 
-/// Limits for the number of options and the length of a value.
+/// Limits for the number of options and the lengths of a name and a value.
 const MOST: usize = 64;
-const LONGEST: usize = 512;
+const LONGEST_NAME: usize = 320;
+const LONGEST: usize = 1024;
 
 impl TryFrom<Written> for Options {
     type Error = String;
@@ -62,8 +65,8 @@ impl TryFrom<Written> for Options {
 }
 
 fn readable(name: &str, value: &str) -> Result<(), String> {
-    let of_name = |c: char| c.is_ascii_alphanumeric() || ['-', '.', '_'].contains(&c);
-    let good = (1..=MOST).contains(&name.len())
+    let of_name = |c: char| c.is_ascii_alphanumeric() || ['-', '.', '_', '/'].contains(&c);
+    let good = (1..=LONGEST_NAME).contains(&name.len())
         && name.chars().all(of_name)
         && (1..=LONGEST).contains(&value.len())
         && value.chars().all(|c| c.is_ascii_graphic());
@@ -73,8 +76,14 @@ fn readable(name: &str, value: &str) -> Result<(), String> {
 
 /// Validates a value with the parser of its flag.
 fn known(name: &str, value: &str) -> Result<(), String> {
+    if let Some(key) = name.strip_prefix(ANNOTATION) {
+        exposure::annotation_key(key)?;
+        return exposure::annotation_value(value).map(drop);
+    }
     let component = name.strip_prefix(IMAGE);
     match (name, component) {
+        (SOURCE_RANGE, _) => exposure::source_ranges(value).map(drop),
+        (INTERNAL, _) => exposure::provider(value).map(drop),
         (REGISTRY, _) => images::registry(value).map(drop),
         (ALLOW_WRITE, _) if value != ON => Err(format!("\"{value}\" is no value of {ALLOW_WRITE}")),
         (_, Some(component)) if COMPONENTS.contains(&component) => {
@@ -102,6 +111,11 @@ impl Options {
     pub fn images(&self) -> Images {
         let named = |component| self.get(&format!("{IMAGE}{component}"));
         Images::named(self.get(REGISTRY), named)
+    }
+
+    /// Who may reach the Gateways.
+    pub fn exposure(&self) -> Exposure {
+        Exposure::of(&self.values)
     }
 
     /// Whether Kiali may change what it shows. By default, it only looks.
@@ -135,11 +149,24 @@ impl Options {
     /// the command line.
     pub fn deciding_but(&self, others: &Options, asked: &Asked) -> Options {
         let chooses = |name: &String| {
-            [REGISTRY, ALLOW_WRITE].contains(&name.as_str()) || name.starts_with(IMAGE)
+            let whole = [REGISTRY, ALLOW_WRITE, SOURCE_RANGE, INTERNAL];
+            let parts = [IMAGE, ANNOTATION];
+            whole.contains(&name.as_str()) || parts.iter().any(|part| name.starts_with(part))
         };
         let mut these = self.clone();
         these.values.retain(|name, value| {
             chooses(name) && !asked.contains_key(name) && others.get(name) != Some(value.as_str())
+        });
+        these
+    }
+
+    /// The options that narrow who reaches a Gateway and that `others` lack, except for those given on the command line.
+    pub fn narrowing_but(&self, others: &Options, asked: &Asked) -> Options {
+        let narrows =
+            |name: &str| [SOURCE_RANGE, INTERNAL].contains(&name) || name.starts_with(ANNOTATION);
+        let mut these = self.clone();
+        these.values.retain(|name, _| {
+            narrows(name) && !asked.contains_key(name) && others.get(name).is_none()
         });
         these
     }
@@ -172,6 +199,12 @@ impl Options {
 }
 
 fn flag(name: &str, value: &str) -> String {
+    if let Some(key) = name.strip_prefix(ANNOTATION) {
+        return format!(
+            "--gateway-annotation {}",
+            shell::quoted(&format!("{key}={value}"))
+        );
+    }
     match (name, name.strip_prefix(IMAGE)) {
         (_, Some(component)) => format!("--image {component}={value}"),
         (ALLOW_WRITE, _) if value == ON => format!("--{name}"),
@@ -236,6 +269,7 @@ mod tests {
         };
         assert!(read("registry", "r.example.com:5000/mirror").is_ok());
         assert!(read("image.kiali", "r.example.com/kiali:v2").is_ok());
+        assert!(read("gateway-annotation.example.com/a", "b").is_ok());
         for (name, value) in [
             ("registry", "mirror"),
             ("registry", "r.example.com\n"),
@@ -248,7 +282,15 @@ mod tests {
             ("allow-write", "default"),
             ("retention", "\u{1b}[2J"),
             ("re\u{1b}tention", "6h"),
-            ("retention", &"x".repeat(513)),
+            ("retention", &"x".repeat(LONGEST + 1)),
+            ("gateway-source-range", "0.0.0.0/0"),
+            ("gateway-source-range", "10.0.0.0/8]\n"),
+            ("gateway-internal", "evil"),
+            (
+                "gateway-annotation.networking.istio.io/service-type",
+                "ClusterIP",
+            ),
+            ("gateway-annotation.a b", "c"),
         ] {
             assert!(read(name, value).is_err(), "{name} {value:?}");
         }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
+use crate::exposure::Exposure;
 use crate::guide::Step;
 use crate::images::Images;
 use crate::k8s::inventory::Inventory;
@@ -22,6 +23,7 @@ pub struct Place<'a> {
     pub namespace: &'a str,
     pub images: &'a Images,
     pub allow_write: bool,
+    pub exposure: &'a Exposure,
     /// The revision label that the Gateway needs.
     pub revision: Option<&'a str>,
     /// Whether the platform assigns the user of each pod.
@@ -38,6 +40,7 @@ pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
         namespace: run.namespace,
         images: run.images,
         allow_write: run.options.allow_write(),
+        exposure: run.exposure,
         revision: cluster.revision.label(),
         assigns_users: cluster.assigns_users,
         targets: &[],
@@ -52,7 +55,8 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
     let allow_write = place.allow_write;
     let mut operator = kiali_operator::objects(namespace, images, place.home, allow_write)?;
     operator.push(kiali_operator::crd()?);
-    let exposed = expose_prometheus::objects(cluster_prometheus::PORT, place.revision)?;
+    let exposed =
+        expose_prometheus::objects(cluster_prometheus::PORT, place.revision, place.exposure)?;
     let mut all = vec![
         (Step::Namespace, vec![namespaces::object(namespace)?]),
         (
@@ -90,6 +94,7 @@ pub fn inventory(namespace: &str) -> Result<Inventory> {
             namespace,
             images: &Images::default(),
             allow_write: false,
+            exposure: &Exposure::default(),
             revision: None,
             assigns_users: false,
             targets: &[],
@@ -97,6 +102,8 @@ pub fn inventory(namespace: &str) -> Result<Inventory> {
         let keys = all.iter().map(|(_, object)| Key::of(object));
         inventory.made.extend(keys);
     }
+    let parameters = expose_prometheus::parameters();
+    inventory.made.insert(Key::of(&parameters));
     let before = cluster_prometheus::objects_of_earlier_versions();
     inventory.made_before.extend(before.iter().map(Key::of));
     let by_operator = kiali_cr::objects_of_operator(namespace);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 pub use folder::write;
 
+use crate::exposure::Exposure;
 use crate::guide::Step;
 use crate::images::Images;
 use crate::k8s::apply::PLACEHOLDER;
@@ -52,6 +53,7 @@ pub struct RenderOptions {
     pub namespace: String,
     pub images: Images,
     pub allow_write: bool,
+    pub exposure: Exposure,
     /// The exposed address of each cluster's Prometheus.
     pub targets: BTreeMap<ClusterName, Address>,
     pub kustomize: bool,
@@ -135,6 +137,7 @@ fn of_cluster(
         namespace: &options.namespace,
         images: &options.images,
         allow_write: options.allow_write,
+        exposure: &options.exposure,
         revision: None,
         assigns_users: false,
         targets,

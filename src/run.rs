@@ -5,6 +5,7 @@ mod left_out;
 use anyhow::{Context, Result};
 
 use crate::deadline::Deadline;
+use crate::exposure::Exposure;
 use crate::guide::Step;
 use crate::images::Images;
 use crate::k8s::lease::Lease;
@@ -35,6 +36,7 @@ pub struct Run<'a> {
     /// The options that the record keeps.
     pub options: &'a Options,
     pub images: &'a Images,
+    pub exposure: &'a Exposure,
 }
 
 impl<'a> Run<'a> {
@@ -50,6 +52,7 @@ impl<'a> Run<'a> {
             seen: self.seen.get(number),
             choices: self.choices,
             images: self.images,
+            exposure: self.exposure,
             allow_write: self.options.allow_write(),
             namespace: self.namespace,
             progress,

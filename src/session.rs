@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use crate::code::Code;
 use crate::deadline::Deadline;
+use crate::exposure::Exposure;
 use crate::guide::Step;
 use crate::images::Images;
 use crate::k8s::health::Health;
@@ -28,6 +29,8 @@ pub struct Session {
     pub options: Options,
     /// The images that the options name.
     pub images: Images,
+    /// Who may reach the Gateways, as the options say.
+    pub exposure: Exposure,
     /// Remotes that the command does without.
     pub left_out: LeftOut,
 }
@@ -49,6 +52,7 @@ impl Session {
             namespace: namespace.into(),
             options: Options::default(),
             images: Images::default(),
+            exposure: Exposure::default(),
             left_out: LeftOut::default(),
         })
     }
@@ -104,6 +108,7 @@ impl Session {
             seen: None,
             choices: Choices::default(),
             images: &self.images,
+            exposure: &self.exposure,
             allow_write: false,
             namespace: &self.namespace,
             progress: events.of(Step::Namespace, &self.mesh.home.name),
@@ -114,6 +119,7 @@ impl Session {
 
     fn set_options(&mut self, options: Options) {
         self.images = options.images();
+        self.exposure = options.exposure();
         self.options = options;
     }
 
@@ -131,6 +137,8 @@ impl Session {
         }
         self.check_source(&before, asked)?;
         let options = before.with(asked);
+        let exposure = options.exposure().check();
+        exposure.map_err(|cause| Problem::new(Exit::Usage, cause))?;
         let mut said = Vec::new();
         if self.records[0].stored_options().is_some() {
             let changes = before.changes(&options).into_iter();
@@ -156,7 +164,8 @@ impl Session {
     }
 
     /// Anyone who may write ConfigMaps may write a record, so a record alone never chooses what is run or
-    /// scraped: the user must have given it, now or at the last install on this machine.
+    /// scraped: the user must have given it, now or at the last install on this machine. Nor does it open a Gateway
+    /// that was narrowed on this machine.
     fn check_source(&self, before: &Options, asked: &Asked) -> Result<(), Problem> {
         let last = last_install::choices(&self.records[0].id);
         let options = before.deciding_but(&last.options, asked);
@@ -175,7 +184,7 @@ impl Session {
             }
         }
         if to_use.is_empty() {
-            return Ok(());
+            return self.check_narrowed(&last.options.narrowing_but(before, asked));
         }
         let (to_use, to_reset) = (to_use.join(" "), to_reset.join(" "));
         let cause = format!(
@@ -188,6 +197,24 @@ impl Session {
             .code(Code::OptionOfRecord)
             .fix(format!(
                 "to accept it, run the same command with {to_use}; to use the defaults, with {to_reset}"
+            )))
+    }
+
+    fn check_narrowed(&self, lost: &Options) -> Result<(), Problem> {
+        if lost.is_default() {
+            return Ok(());
+        }
+        let (to_use, to_reset) = (lost.flags(), lost.flags_back());
+        let cause = format!(
+            "{}: ConfigMap {}/{} has lost {to_use}, which the last install on this machine had; someone else may have removed it",
+            self.mesh.home.name,
+            self.namespace,
+            record::NAME
+        );
+        Err(Problem::new(Exit::Preflight, cause)
+            .code(Code::OptionOfRecord)
+            .fix(format!(
+                "to keep it, run the same command with {to_use}; to go without it, with {to_reset}"
             )))
     }
 }

@@ -133,6 +133,7 @@ async fn drifted(run: &Run<'_>, cluster: &Cluster, manifests: &Manifests) -> Vec
         namespace: run.namespace,
         images: &manifests.images,
         allow_write: manifests.allow_write,
+        exposure: run.exposure,
         revision: cluster.revision.label(),
         assigns_users: cluster.assigns_users,
         targets: &manifests.targets,

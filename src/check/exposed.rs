@@ -1,5 +1,8 @@
 //! Whether home could scrape the Prometheus of a cluster at its future or given address.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use serde_json::Value;
@@ -7,15 +10,28 @@ use serde_json::Value;
 use super::Finding;
 use super::facts::Facts;
 use crate::code::Code;
+use crate::exposure::{self, Exposure};
 use crate::guide::ISTIO_NAMESPACE;
 use crate::manifests;
 use crate::mesh::UnreachableReason;
 use crate::progress::ObjectId;
+use crate::steps::expose_prometheus;
 
 /// Service types without an address outside of the cluster.
 const INSIDE: [&str; 2] = ["ClusterIP", "NodePort"];
 
-pub fn judge(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Vec<Finding> {
+pub fn judge(
+    facts: &Facts<'_>,
+    home: bool,
+    allow_loopback: bool,
+    exposure: &Exposure,
+) -> Vec<Finding> {
+    let mut findings = useless(facts, home, allow_loopback);
+    findings.extend(public(facts, exposure));
+    findings
+}
+
+fn useless(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Vec<Finding> {
     match facts.cluster.prometheus {
         Some(_) => named(facts, home, allow_loopback).into_iter().collect(),
         // Home resolves its own names.
@@ -43,6 +59,59 @@ fn named(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Option<Finding>
     Some(finding.fix(format!(
         "name an address that pods of home reach: --prometheus{number} HOST:PORT"
     )))
+}
+
+/// Reports the Gateway of an earlier install if everybody can reach it, also after this install.
+fn public(facts: &Facts<'_>, exposure: &Exposure) -> Option<Finding> {
+    if facts.cluster.prometheus.is_some() || exposure.is_narrow() {
+        return None;
+    }
+    let name = expose_prometheus::SERVICE;
+    let services = facts.load_balancers.as_ref().ok()?.as_ref()?;
+    let service = services.iter().find(|service| {
+        service.name_any() == name && service.namespace().as_deref() == Some(ISTIO_NAMESPACE)
+    })?;
+    let ranges = service
+        .spec
+        .as_ref()?
+        .load_balancer_source_ranges
+        .as_deref();
+    if !ranges.unwrap_or_default().is_empty() || exposure::is_internal(service.annotations()) {
+        return None;
+    }
+    let status = service.status.as_ref()?.load_balancer.as_ref()?;
+    let mut ingress = status.ingress.iter().flatten();
+    let cause = ingress.find_map(|one| match (&one.ip, &one.hostname) {
+        (Some(ip), _) if is_public(ip) => Some(format!("its address {ip} is public")),
+        (None, Some(host)) => Some(format!("its address {host} may be public")),
+        _ => None,
+    })?;
+    let object = ObjectId::new("Service", ISTIO_NAMESPACE, name);
+    let cause = format!("{cause}, and nothing narrows who reads the metrics of the mesh there");
+    let finding = Finding::new(Code::PublicGateway, facts.cluster, object, cause);
+    Some(finding.fix("install again with --gateway-source-range CIDR, or with --gateway-internal aws, gcp or azure"))
+}
+
+/// Whether an address is reachable from other networks than its own.
+fn is_public(ip: &str) -> bool {
+    const INSIDE: [&str; 8] = [
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "fc00::/7",
+        "fe80::/10",
+    ];
+    let Ok(ip) = ip.parse::<IpAddr>() else {
+        return false;
+    };
+    let ip = ip.to_canonical();
+    let inside = INSIDE
+        .iter()
+        .filter_map(|network| network.parse::<IpNet>().ok());
+    !ip.is_loopback() && !inside.into_iter().any(|network| network.contains(&ip))
 }
 
 fn defaults(facts: &Facts<'_>) -> Vec<Finding> {

@@ -11,7 +11,7 @@ use crate::k8s::rights::{self, Right};
 use crate::k8s::{Scope, kinds};
 use crate::progress::ObjectId;
 use crate::run::Run;
-use crate::steps::cluster_prometheus;
+use crate::steps::{cluster_prometheus, expose_prometheus};
 
 /// Kinds that an install waits for.
 const WATCHED: [&str; 6] = [
@@ -65,7 +65,10 @@ fn to_move_over(scope: &Scope<'_>) -> Result<Vec<Right>> {
     if scope.cluster.prometheus.is_some() {
         return Ok(Vec::new());
     }
-    let before = cluster_prometheus::objects_of_earlier_versions();
+    let mut before = cluster_prometheus::objects_of_earlier_versions().to_vec();
+    if scope.exposure.source_ranges.is_empty() {
+        before.push(expose_prometheus::parameters());
+    }
     let before = before.iter().filter(|object| {
         let entry = scope.record.entry(object);
         entry.is_some_and(|entry| entry.origin == Origin::Created)
@@ -73,7 +76,12 @@ fn to_move_over(scope: &Scope<'_>) -> Result<Vec<Right>> {
     before
         .map(|object| {
             let kind = kinds::of(object)?;
-            Ok(Right::new(None, &kind.group, &kind.plural, "delete"))
+            Ok(Right::new(
+                object["metadata"]["namespace"].as_str(),
+                &kind.group,
+                &kind.plural,
+                "delete",
+            ))
         })
         .collect()
 }

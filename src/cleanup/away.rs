@@ -54,6 +54,7 @@ pub fn stays(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Vec<Left>> {
             namespace: run.namespace,
             images: run.images,
             allow_write: run.options.allow_write(),
+            exposure: run.exposure,
             targets: &[],
         })?;
         for (_, object) in objects {

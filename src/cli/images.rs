@@ -44,7 +44,7 @@ fn image(text: &str) -> Result<(String, String), String> {
     ))
 }
 
-fn or_default(
+pub(super) fn or_default(
     text: &str,
     check: impl Fn(&str) -> Result<String, String>,
 ) -> Result<String, String> {

@@ -2,7 +2,9 @@
 
 use clap::Args;
 
+use super::images::or_default;
 use super::{INSTALLED, Images};
+use crate::exposure::{self, ANNOTATION, INTERNAL, SOURCE_RANGE};
 use crate::options::{ALLOW_WRITE, Asked, DEFAULT, ON};
 
 #[derive(Args, Debug)]
@@ -17,6 +19,17 @@ pub struct Options {
         hide_possible_values = true,
     )]
     allow_write: Option<bool>,
+    /// Network whose addresses the load balancers of the Gateways let in, such as that of home's egress; "default" lets
+    /// in every address (repeatable)
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = source_range)]
+    gateway_source_range: Vec<String>,
+    /// Cloud provider whose internal load balancers the Gateways use: aws, gcp or azure; "default" leaves it to the
+    /// cluster
+    #[arg(long, value_name = "PROVIDER", value_parser = provider)]
+    gateway_internal: Option<String>,
+    /// Annotation of the Gateways' Services; "KEY=default" removes it (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
+    gateway_annotation: Vec<(String, String)>,
 }
 
 impl Options {
@@ -27,6 +40,28 @@ impl Options {
             let value = if allow { ON } else { DEFAULT };
             (ALLOW_WRITE.to_string(), value.to_string())
         }));
+        if !self.gateway_source_range.is_empty() {
+            let ranges = self.gateway_source_range.join(",");
+            asked.insert(SOURCE_RANGE.into(), ranges);
+        }
+        let internal = self.gateway_internal;
+        asked.extend(internal.map(|provider| (INTERNAL.into(), provider)));
+        asked.extend(self.gateway_annotation);
         asked
     }
+}
+
+fn source_range(text: &str) -> Result<String, String> {
+    or_default(text, exposure::source_ranges)
+}
+
+fn provider(text: &str) -> Result<String, String> {
+    or_default(text, exposure::provider)
+}
+
+fn annotation(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("use KEY=VALUE")?;
+    exposure::annotation_key(key).map_err(|why| format!("\"{key}\" {why}"))?;
+    let value = or_default(value, exposure::annotation_value)?;
+    Ok((format!("{ANNOTATION}{key}"), value))
 }

@@ -16,6 +16,7 @@ pub fn render(args: cli::Render, global: &Global) -> Result<Ended> {
         namespace: global.namespace.clone(),
         images: options.images(),
         allow_write: options.allow_write(),
+        exposure: options.exposure(),
         targets,
         kustomize: args.kustomize,
         rbac: args.rbac,

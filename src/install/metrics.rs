@@ -121,7 +121,7 @@ async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     };
     let made = [
         cluster_prometheus::objects(run.images, false)?,
-        expose_prometheus::objects(0, None)?,
+        expose_prometheus::removable(0, None, run.exposure)?,
     ];
     if !made.iter().flatten().any(is_there) {
         return Ok(());

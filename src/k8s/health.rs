@@ -8,7 +8,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-pub use gateway::{Gateway, HttpRoute, gateway, http_route, load_balancer, own_address, unseen};
+pub use gateway::{
+    Gateway, HttpRoute, gateway, http_route, load_balancer, narrowed, own_address, unseen,
+};
 pub use kiali::{Kiali, KialiFence, has_failed, is_behind};
 
 #[derive(Clone, Debug, PartialEq, Eq)]

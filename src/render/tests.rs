@@ -12,6 +12,7 @@ fn options() -> RenderOptions {
         namespace: "kiali".into(),
         images: Images::default(),
         allow_write: false,
+        exposure: Exposure::default(),
         targets: [
             target("east", "10.0.0.1"),
             target("west", "[fd00::1]"),

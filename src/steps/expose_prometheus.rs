@@ -13,6 +13,7 @@ pub use reachable::reachable;
 use reachable::usable;
 
 use super::ScrapeTarget;
+use crate::exposure::Exposure;
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::apply::{self, Applied, Before};
 use crate::k8s::delete::{self, Removed};
@@ -25,6 +26,8 @@ use crate::manifests;
 use crate::progress::ObjectId;
 
 const GATEWAY: &str = "prometheus-gateway";
+/// The Service that istiod creates for the Gateway.
+pub const SERVICE: &str = "prometheus-gateway-istio";
 const PODS: &str = "gateway.networking.k8s.io/gateway-name=prometheus-gateway";
 const ROUTE: &str = "prometheus";
 /// Address of a Gateway that has none yet, in a dry run. This name can never exist.
@@ -33,15 +36,37 @@ const UNKNOWN: &str = "not-known-yet.invalid";
 const PORT: u16 = 9090;
 
 /// `revision` is the revision label that the istiod of the cluster requires, if any.
-pub fn objects(prometheus_port: u16, revision: Option<&str>) -> Result<Vec<Value>> {
-    manifests::render(
-        manifests::PROMETHEUS_GATEWAY,
-        json!({"prometheus_port": prometheus_port, "revision": revision}),
-    )
+pub fn objects(
+    prometheus_port: u16,
+    revision: Option<&str>,
+    exposure: &Exposure,
+) -> Result<Vec<Value>> {
+    let values = json!({
+        "prometheus_port": prometheus_port, "revision": revision,
+        "annotations": exposure.annotations, "source_ranges": exposure.source_ranges,
+    });
+    manifests::render(manifests::PROMETHEUS_GATEWAY, values)
 }
 
-fn on(scope: &Scope<'_>, prometheus_port: u16) -> Result<Vec<Value>> {
-    objects(prometheus_port, scope.cluster.revision.label())
+/// The name of the ConfigMap that narrows the Gateway's Service. It exists only with source ranges.
+pub fn parameters() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": GATEWAY, "namespace": ISTIO_NAMESPACE},
+    })
+}
+
+/// The objects, and the ConfigMap that an earlier install with source ranges made.
+pub fn removable(
+    prometheus_port: u16,
+    revision: Option<&str>,
+    exposure: &Exposure,
+) -> Result<Vec<Value>> {
+    let mut all = objects(prometheus_port, revision, exposure)?;
+    if exposure.source_ranges.is_empty() {
+        all.push(parameters());
+    }
+    Ok(all)
 }
 
 /// Applies the Gateway and its route; `reachable` waits for them.
@@ -50,7 +75,17 @@ pub async fn install(
     prometheus_port: u16,
     before: Before,
 ) -> Result<Vec<Applied>> {
-    apply::apply_all(scope, &on(scope, prometheus_port)?, before).await
+    let revision = scope.cluster.revision.label();
+    let objects = objects(prometheus_port, revision, scope.exposure)?;
+    // First the ConfigMap, so that the Gateway never names one that does not exist.
+    let (first, rest): (Vec<_>, Vec<_>) =
+        objects.into_iter().partition(|o| o["kind"] == "ConfigMap");
+    let mut applied = apply::apply_all(scope, &first, before).await?;
+    applied.extend(apply::apply_all(scope, &rest, before).await?);
+    if scope.exposure.source_ranges.is_empty() {
+        delete::delete_all(scope, &[parameters()]).await?;
+    }
+    Ok(applied)
 }
 
 fn gateways(scope: &Scope<'_>) -> Api<Gateway> {
@@ -128,17 +163,42 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
         ),
         look(scope, &routes, route_id(), health::http_route),
     );
-    if gateway.health == Health::Ready
-        && let Err(useless) = target(scope, true).await
-    {
-        gateway.health = Health::Failed(format!("{useless:#}"));
+    if gateway.health == Health::Ready {
+        gateway.health = match target(scope, true).await {
+            Ok(_) => narrowed(scope).await,
+            Err(useless) => Health::Failed(format!("{useless:#}")),
+        };
     }
     vec![gateway, route]
 }
 
+/// Whether the Service has the source ranges and annotations that the options give it.
+fn lets_in(scope: &Scope<'_>, service: Option<&Service>) -> Health {
+    let Exposure {
+        source_ranges,
+        annotations,
+    } = scope.exposure;
+    health::narrowed(service, source_ranges, annotations)
+}
+
+/// Whether the Service lets in only whom the options let in.
+async fn narrowed(scope: &Scope<'_>) -> Health {
+    if *scope.exposure == Exposure::default() {
+        return Health::Ready;
+    }
+    let (api, id) = (services(scope), service_id());
+    match send_opt(scope, &id, || api.get(&id.name)).await {
+        Ok(service) => match lets_in(scope, service.as_ref()) {
+            Health::InProgress(why) => Health::Failed(format!("Service {}: {why}", id.name)),
+            health => health,
+        },
+        Err(refusal) => Health::Failed(refusal.text()),
+    }
+}
+
 /// Waits until the Gateway's Service is gone, because its load balancer costs money until then.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let objects = on(scope, PORT)?;
+    let objects = removable(PORT, None, scope.exposure)?;
     let removed = delete::delete_all(scope, &objects).await?;
     let mut removals = objects.iter().zip(&removed);
     if removals.any(|(o, removed)| o["kind"] == "Gateway" && *removed == Removed::Deleted) {
@@ -155,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_route_lets_one_path_through() {
-        let route = &objects(9090, None).unwrap()[1];
+        let route = &objects(9090, None, &Exposure::default()).unwrap()[1];
         let matches = &route["spec"]["rules"][0]["matches"];
         assert_eq!(
             *matches,

@@ -1,5 +1,7 @@
 //! Health of Gateways and routes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -53,6 +55,37 @@ pub fn load_balancer(service: Option<&Service>) -> Health {
             Health::InProgress("its load balancer has not assigned an address yet".into())
         }
         Some(_) => Health::Ready,
+    }
+}
+
+/// Ready if the Service has the source ranges and annotations that it should have, perhaps among others. Without
+/// source ranges of ours, those that somebody else gave it are none of our business.
+pub fn narrowed(
+    service: Option<&Service>,
+    source_ranges: &[String],
+    annotations: &BTreeMap<String, String>,
+) -> Health {
+    let Some(service) = service else {
+        return missing();
+    };
+    let spec = service.spec.as_ref();
+    let ranges = spec.and_then(|spec| spec.load_balancer_source_ranges.as_deref());
+    let ranges = ranges.unwrap_or_default();
+    let sorted = |ranges: &[String]| ranges.iter().cloned().collect::<BTreeSet<_>>();
+    if !source_ranges.is_empty() && sorted(ranges) != sorted(source_ranges) {
+        let now = match ranges {
+            [] => "every address".into(),
+            ranges => ranges.join(", "),
+        };
+        let wanted = source_ranges.join(", ");
+        return Health::InProgress(format!("it lets in {now}, not {wanted}"));
+    }
+    let now = service.metadata.annotations.as_ref();
+    let is_set =
+        |(key, value): &(&String, &String)| now.is_some_and(|now| now.get(*key) == Some(*value));
+    match annotations.iter().find(|annotation| !is_set(annotation)) {
+        Some((key, value)) => Health::InProgress(format!("it lacks annotation {key}={value}")),
+        None => Health::Ready,
     }
 }
 

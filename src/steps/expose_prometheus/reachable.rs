@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Service;
 
 use super::{
     GATEWAY, PODS, PORT, ScrapeTarget, UNKNOWN, deployment_id, deployments, gateway_id, gateways,
-    route_id, routes, service_id, services, target,
+    lets_in, route_id, routes, service_id, services, target,
 };
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
@@ -197,7 +197,10 @@ async fn own_service(scope: &Scope<'_>, gateway: Outcome, advice: &str) -> Resul
     let health = |service: Option<&Service>| match service {
         // A foreign Gateway may use any Service.
         None if gateway == Outcome::Reused => Health::Ready,
-        service => health::load_balancer(service),
+        service => match lets_in(scope, service) {
+            Health::Ready => health::load_balancer(service),
+            early => early,
+        },
     };
     wait::until(scope, own, health).await
 }
