@@ -166,7 +166,12 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let (istio, servers) = (istio::judge(&facts), servers::judge(&facts));
     let reach = reach::judge(&facts, run.mesh);
     let home = run.is_home(cluster);
-    let exposed = exposed::judge(&facts, home, run.choices.allow_loopback, run.exposure);
+    let exposed = exposed::judge(
+        &facts,
+        home,
+        run.choices.allow_loopback,
+        &run.settings.exposure,
+    );
     let policies = policies::judge(&facts, home, scope.namespace);
     let findings = [
         kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies, others,

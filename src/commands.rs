@@ -49,7 +49,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Explain(args) => Ok(ExplainResult::of(args.code).into()),
         Command::Version(args) => look::version(args, &global, work).await,
         Command::Images(args) => {
-            let images = Options::default().with(&args.asked()).images();
+            let images = Options::default().with(&args.asked()).settings().images;
             Ok(ImagesResult::of(&images).into())
         }
         Command::Completions(args) => {
@@ -114,8 +114,7 @@ where
             left_out: &session.left_out,
             choices,
             options: &session.options,
-            images: &session.images,
-            exposure: &session.exposure,
+            settings: &session.settings,
         };
         let result = command(&run).await;
         drop(run);

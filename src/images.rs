@@ -96,7 +96,7 @@ mod tests {
 
     fn images(options: &[(&str, &str)]) -> Images {
         let asked = options.iter().map(|(k, v)| ((*k).into(), (*v).into()));
-        Options::default().with(&asked.collect()).images()
+        Options::default().with(&asked.collect()).settings().images
     }
 
     #[test]

@@ -33,10 +33,9 @@ use self::lease::Lease;
 use self::record::{Key, Record};
 use self::seen::Seen;
 use crate::deadline::Deadline;
-use crate::exposure::Exposure;
-use crate::images::Images;
 use crate::mesh::Cluster;
 use crate::progress::Progress;
+use crate::settings::Settings;
 
 /// Field manager of the fields that we apply.
 pub const FIELD_MANAGER: &str = "ambikiali";
@@ -75,11 +74,8 @@ pub struct Scope<'a> {
     /// The objects as the check found them, in a command that checks.
     pub seen: Option<&'a Seen>,
     pub choices: Choices,
-    pub images: &'a Images,
-    /// Who may reach the Gateway.
-    pub exposure: &'a Exposure,
-    /// Whether Kiali may change what it shows.
-    pub allow_write: bool,
+    /// What the options decide.
+    pub settings: &'a Settings,
     /// The namespace of Kiali.
     pub namespace: &'a str,
     pub progress: Progress,

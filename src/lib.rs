@@ -34,6 +34,7 @@ mod render;
 mod result;
 mod run;
 mod session;
+mod settings;
 mod shell;
 mod status;
 mod steps;

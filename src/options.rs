@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exposure::{self, ANNOTATION, Exposure, INTERNAL, SOURCE_RANGE};
 use crate::images::{self, COMPONENTS, Images};
+use crate::settings::Settings;
 use crate::shell;
 
 /// Name of the option for the registry of all images.
@@ -107,15 +108,13 @@ impl Options {
         self.values.get(name).map(String::as_str)
     }
 
-    /// The images that these options name.
-    pub fn images(&self) -> Images {
+    pub fn settings(&self) -> Settings {
         let named = |component| self.get(&format!("{IMAGE}{component}"));
-        Images::named(self.get(REGISTRY), named)
-    }
-
-    /// Who may reach the Gateways.
-    pub fn exposure(&self) -> Exposure {
-        Exposure::of(&self.values)
+        Settings {
+            images: Images::named(self.get(REGISTRY), named),
+            allow_write: self.allow_write(),
+            exposure: Exposure::of(&self.values),
+        }
     }
 
     /// Whether Kiali may change what it shows. By default, it only looks.

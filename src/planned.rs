@@ -3,14 +3,13 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::exposure::Exposure;
 use crate::guide::Step;
-use crate::images::Images;
 use crate::k8s::inventory::Inventory;
 use crate::k8s::kiali_cr;
 use crate::k8s::record::Key;
 use crate::mesh::{Cluster, ClusterName};
 use crate::run::Run;
+use crate::settings::Settings;
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
     namespaces, remote_cluster, remote_secret,
@@ -21,9 +20,7 @@ pub struct Place<'a> {
     pub cluster: &'a ClusterName,
     pub home: bool,
     pub namespace: &'a str,
-    pub images: &'a Images,
-    pub allow_write: bool,
-    pub exposure: &'a Exposure,
+    pub settings: &'a Settings,
     /// The revision label that the Gateway needs.
     pub revision: Option<&'a str>,
     /// Whether the platform assigns the user of each pod.
@@ -38,9 +35,7 @@ pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
         cluster: &cluster.name,
         home: run.is_home(cluster),
         namespace: run.namespace,
-        images: run.images,
-        allow_write: run.options.allow_write(),
-        exposure: run.exposure,
+        settings: run.settings,
         revision: cluster.revision.label(),
         assigns_users: cluster.assigns_users,
         targets: &[],
@@ -51,17 +46,15 @@ pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
 }
 
 pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
-    let (namespace, images) = (place.namespace, place.images);
-    let allow_write = place.allow_write;
-    let mut operator = kiali_operator::objects(namespace, images, place.home, allow_write)?;
+    let (namespace, settings) = (place.namespace, place.settings);
+    let mut operator = kiali_operator::objects(namespace, settings, place.home)?;
     operator.push(kiali_operator::crd()?);
-    let exposed =
-        expose_prometheus::objects(cluster_prometheus::PORT, place.revision, place.exposure)?;
+    let exposed = expose_prometheus::objects(cluster_prometheus::PORT, place.revision, settings)?;
     let mut all = vec![
         (Step::Namespace, vec![namespaces::object(namespace)?]),
         (
             Step::ClusterPrometheus,
-            cluster_prometheus::objects(images, place.assigns_users)?,
+            cluster_prometheus::objects(settings, place.assigns_users)?,
         ),
         (Step::ExposePrometheus, exposed),
         (Step::KialiOperator, operator),
@@ -69,14 +62,14 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
     if place.home {
         let secret = remote_secret::object(namespace, &[])?;
         let prometheus = aggregate_metrics::url(namespace);
-        let cr = kiali::object(namespace, place.cluster, &prometheus, images, allow_write)?;
+        let cr = kiali::object(namespace, place.cluster, &prometheus, settings)?;
         let metrics =
-            aggregate_metrics::objects(namespace, place.targets, images, place.assigns_users)?;
+            aggregate_metrics::objects(namespace, place.targets, settings, place.assigns_users)?;
         all.push((Step::AggregateMetrics, metrics));
         all.push((Step::RemoteSecret, vec![secret]));
         all.push((Step::Kiali, vec![cr]));
     } else {
-        let objects = remote_cluster::objects(namespace, allow_write)?;
+        let objects = remote_cluster::objects(namespace, settings)?;
         all.push((Step::RemoteCluster, objects));
     }
     let each = |(step, objects): (Step, Vec<Value>)| objects.into_iter().map(move |o| (step, o));
@@ -92,9 +85,7 @@ pub fn inventory(namespace: &str) -> Result<Inventory> {
             cluster: &name,
             home,
             namespace,
-            images: &Images::default(),
-            allow_write: false,
-            exposure: &Exposure::default(),
+            settings: &Settings::default(),
             revision: None,
             assigns_users: false,
             targets: &[],

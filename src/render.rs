@@ -11,15 +11,14 @@ use serde_json::{Value, json};
 
 pub use folder::write;
 
-use crate::exposure::Exposure;
 use crate::guide::Step;
-use crate::images::Images;
 use crate::k8s::apply::PLACEHOLDER;
 use crate::k8s::kinds;
 use crate::manifests;
 use crate::mesh::{Address, ClusterName};
 use crate::planned::{Place, objects};
 use crate::problem::{Exit, Problem};
+use crate::settings::Settings;
 use crate::steps::{ScrapeTarget, remote_secret};
 
 /// The order of the kinds in file names, which is the order in which to apply them.
@@ -51,9 +50,7 @@ pub struct RenderOptions {
     pub home: ClusterName,
     pub remotes: Vec<ClusterName>,
     pub namespace: String,
-    pub images: Images,
-    pub allow_write: bool,
-    pub exposure: Exposure,
+    pub settings: Settings,
     /// The exposed address of each cluster's Prometheus.
     pub targets: BTreeMap<ClusterName, Address>,
     pub kustomize: bool,
@@ -135,9 +132,7 @@ fn of_cluster(
         cluster,
         home: *cluster == options.home,
         namespace: &options.namespace,
-        images: &options.images,
-        allow_write: options.allow_write,
-        exposure: &options.exposure,
+        settings: &options.settings,
         revision: None,
         assigns_users: false,
         targets,

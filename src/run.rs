@@ -5,9 +5,7 @@ mod left_out;
 use anyhow::{Context, Result};
 
 use crate::deadline::Deadline;
-use crate::exposure::Exposure;
 use crate::guide::Step;
-use crate::images::Images;
 use crate::k8s::lease::Lease;
 use crate::k8s::record::Record;
 use crate::k8s::seen::Seen;
@@ -15,6 +13,7 @@ use crate::k8s::{Choices, Scope};
 use crate::mesh::{Cluster, Mesh};
 use crate::options::Options;
 use crate::progress::Events;
+use crate::settings::Settings;
 
 pub use left_out::LeftOut;
 
@@ -35,8 +34,7 @@ pub struct Run<'a> {
     pub choices: Choices,
     /// The options that the record keeps.
     pub options: &'a Options,
-    pub images: &'a Images,
-    pub exposure: &'a Exposure,
+    pub settings: &'a Settings,
 }
 
 impl<'a> Run<'a> {
@@ -51,9 +49,7 @@ impl<'a> Run<'a> {
             lease: self.lease,
             seen: self.seen.get(number),
             choices: self.choices,
-            images: self.images,
-            exposure: self.exposure,
-            allow_write: self.options.allow_write(),
+            settings: self.settings,
             namespace: self.namespace,
             progress,
             deadline: self.deadline.sooner(step.budget()),

@@ -5,9 +5,7 @@ use anyhow::Result;
 
 use crate::code::Code;
 use crate::deadline::Deadline;
-use crate::exposure::Exposure;
 use crate::guide::Step;
-use crate::images::Images;
 use crate::k8s::health::Health;
 use crate::k8s::lease::Lease;
 use crate::k8s::record::{self, Record};
@@ -19,6 +17,7 @@ use crate::planned;
 use crate::problem::{self, Exit, Problem};
 use crate::progress::Events;
 use crate::run::LeftOut;
+use crate::settings::Settings;
 
 /// What a command works on.
 pub struct Session {
@@ -27,10 +26,8 @@ pub struct Session {
     /// One for each cluster, in the mesh's order.
     pub records: Vec<Record>,
     pub options: Options,
-    /// The images that the options name.
-    pub images: Images,
-    /// Who may reach the Gateways, as the options say.
-    pub exposure: Exposure,
+    /// What the options decide.
+    pub settings: Settings,
     /// Remotes that the command does without.
     pub left_out: LeftOut,
 }
@@ -51,8 +48,7 @@ impl Session {
             mesh,
             namespace: namespace.into(),
             options: Options::default(),
-            images: Images::default(),
-            exposure: Exposure::default(),
+            settings: Settings::default(),
             left_out: LeftOut::default(),
         })
     }
@@ -107,9 +103,7 @@ impl Session {
             lease: &Lease::on(&self.mesh, &self.namespace, &record.id),
             seen: None,
             choices: Choices::default(),
-            images: &self.images,
-            exposure: &self.exposure,
-            allow_write: false,
+            settings: &self.settings,
             namespace: &self.namespace,
             progress: events.of(Step::Namespace, &self.mesh.home.name),
             deadline,
@@ -118,8 +112,7 @@ impl Session {
     }
 
     fn set_options(&mut self, options: Options) {
-        self.images = options.images();
-        self.exposure = options.exposure();
+        self.settings = options.settings();
         self.options = options;
     }
 
@@ -137,7 +130,7 @@ impl Session {
         }
         self.check_source(&before, asked)?;
         let options = before.with(asked);
-        let exposure = options.exposure().check();
+        let exposure = options.settings().exposure.check();
         exposure.map_err(|cause| Problem::new(Exit::Usage, cause))?;
         let mut said = Vec::new();
         if self.records[0].stored_options().is_some() {

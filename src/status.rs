@@ -7,7 +7,6 @@ use anyhow::Result;
 use futures::future::join_all;
 
 use crate::guide::Step;
-use crate::images::Images;
 use crate::k8s::health::Health;
 use crate::k8s::look::Component;
 use crate::k8s::record::{self, Key};
@@ -17,6 +16,7 @@ use crate::planned::{self, Place};
 use crate::progress::ObjectId;
 use crate::run::Run;
 use crate::session::HomeRecord;
+use crate::settings::Settings;
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
     namespaces, remote_cluster, remote_secret,
@@ -85,8 +85,7 @@ async fn drifts(run: &Run<'_>, home_record: HomeRecord) -> Vec<Row> {
     looked.extend(join_all(remotes).await);
     let home = run.on(Step::AggregateMetrics, &run.mesh.home);
     let place = |cluster: &Cluster, targets| Manifests {
-        images: run.images.clone(),
-        allow_write: run.options.allow_write(),
+        settings: run.settings,
         home: run.is_home(cluster),
         targets,
     };
@@ -118,22 +117,19 @@ fn record_row(run: &Run<'_>, cluster: &Cluster, found: Result<Health>) -> Row {
 }
 
 /// What determines the manifests of an install.
-struct Manifests {
-    images: Images,
-    allow_write: bool,
+struct Manifests<'a> {
+    settings: &'a Settings,
     home: bool,
     targets: Vec<ScrapeTarget>,
 }
 
-async fn drifted(run: &Run<'_>, cluster: &Cluster, manifests: &Manifests) -> Vec<Row> {
+async fn drifted(run: &Run<'_>, cluster: &Cluster, manifests: &Manifests<'_>) -> Vec<Row> {
     let scope = run.on(Step::Namespace, cluster);
     let planned = planned::objects(&Place {
         cluster: &cluster.name,
         home: manifests.home,
         namespace: run.namespace,
-        images: &manifests.images,
-        allow_write: manifests.allow_write,
-        exposure: run.exposure,
+        settings: manifests.settings,
         revision: cluster.revision.label(),
         assigns_users: cluster.assigns_users,
         targets: &manifests.targets,

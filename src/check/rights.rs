@@ -66,7 +66,7 @@ fn to_move_over(scope: &Scope<'_>) -> Result<Vec<Right>> {
         return Ok(Vec::new());
     }
     let mut before = cluster_prometheus::objects_of_earlier_versions().to_vec();
-    if scope.exposure.source_ranges.is_empty() {
+    if scope.settings.exposure.source_ranges.is_empty() {
         before.push(expose_prometheus::parameters());
     }
     let before = before.iter().filter(|object| {

@@ -52,9 +52,7 @@ pub fn stays(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Vec<Left>> {
             cluster: name,
             home: false,
             namespace: run.namespace,
-            images: run.images,
-            allow_write: run.options.allow_write(),
-            exposure: run.exposure,
+            settings: run.settings,
             targets: &[],
         })?;
         for (_, object) in objects {

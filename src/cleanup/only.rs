@@ -118,8 +118,7 @@ async fn let_go(
 
 /// Whether the install created Kiali on home. An interrupted install may not have done so.
 fn has_kiali(run: &Run<'_>) -> Result<bool> {
-    let (home, allow_write) = (&run.mesh.home.name, run.options.allow_write());
-    let cr = kiali::object(run.namespace, home, "", run.images, allow_write)?;
+    let cr = kiali::object(run.namespace, &run.mesh.home.name, "", run.settings)?;
     let entry = home_record(run).entry(&cr);
     Ok(entry.is_some_and(|entry| entry.uid.is_some()))
 }

@@ -120,8 +120,8 @@ async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
         entry.is_some()
     };
     let made = [
-        cluster_prometheus::objects(run.images, false)?,
-        expose_prometheus::removable(0, None, run.exposure)?,
+        cluster_prometheus::objects(run.settings, false)?,
+        expose_prometheus::removable(0, None, run.settings)?,
     ];
     if !made.iter().flatten().any(is_there) {
         return Ok(());

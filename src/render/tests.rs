@@ -10,9 +10,7 @@ fn options() -> RenderOptions {
         home: name("east"),
         remotes: vec![name("west"), name("south")],
         namespace: "kiali".into(),
-        images: Images::default(),
-        allow_write: false,
-        exposure: Exposure::default(),
+        settings: Settings::default(),
         targets: [
             target("east", "10.0.0.1"),
             target("west", "[fd00::1]"),

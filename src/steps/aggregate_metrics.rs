@@ -16,7 +16,6 @@ pub use config::{PrometheusConfig, job};
 pub use federation::{ActiveTarget, Federation, Sample};
 
 use super::ScrapeTarget;
-use crate::images::Images;
 use crate::k8s::apply::{self, Before, Outcome};
 use crate::k8s::forward::Connection;
 use crate::k8s::health::{self, Health};
@@ -27,6 +26,7 @@ use crate::manifests;
 use crate::mesh::{Cluster, ClusterName};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use crate::settings::Settings;
 
 /// Time for several scrapes, which are 15 s apart.
 const SCRAPED: Duration = Duration::from_secs(60);
@@ -46,13 +46,13 @@ pub fn url(namespace: &str) -> String {
 pub fn objects(
     namespace: &str,
     targets: &[ScrapeTarget],
-    images: &Images,
+    settings: &Settings,
     assigns_users: bool,
 ) -> Result<Vec<Value>> {
     let config = PrometheusConfig::federating(targets).render()?;
     let hash = manifests::hash(&config);
     let values = json!({
-        "namespace": namespace, "config": config, "config_hash": hash, "images": images.values(),
+        "namespace": namespace, "config": config, "config_hash": hash, "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users),
     });
     manifests::render(manifests::FEDERATED_PROMETHEUS, values)
@@ -60,7 +60,7 @@ pub fn objects(
 
 fn on(scope: &Scope<'_>, targets: &[ScrapeTarget]) -> Result<Vec<Value>> {
     let assigns_users = scope.cluster.assigns_users;
-    objects(scope.namespace, targets, scope.images, assigns_users)
+    objects(scope.namespace, targets, scope.settings, assigns_users)
 }
 
 /// Returns a summary of what was written. The step is done when the targets have been scraped.

@@ -8,7 +8,6 @@ use kube::Api;
 use serde_json::{Value, json};
 
 use crate::guide::ISTIO_NAMESPACE;
-use crate::images::Images;
 use crate::k8s::apply::{self, Applied, Before, Claim, Outcome};
 use crate::k8s::health;
 use crate::k8s::look::{Component, look};
@@ -18,6 +17,7 @@ use crate::k8s::{Scope, delete, pods};
 use crate::manifests;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use crate::settings::Settings;
 
 const NAME: &str = "prometheus";
 pub const PORT: u16 = 9090;
@@ -25,10 +25,10 @@ pub const PORT: u16 = 9090;
 pub const UNUSABLE: &str = "has neither port 9090 nor one named http or web";
 const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";
 
-pub fn objects(images: &Images, assigns_users: bool) -> Result<Vec<Value>> {
+pub fn objects(settings: &Settings, assigns_users: bool) -> Result<Vec<Value>> {
     let config = manifests::CLUSTER_PROMETHEUS_CONFIG;
     let values = json!({
-        "config": config, "config_hash": manifests::hash(config), "images": images.values(),
+        "config": config, "config_hash": manifests::hash(config), "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users),
     });
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)
@@ -45,7 +45,7 @@ pub fn objects_of_earlier_versions() -> [Value; 2] {
 }
 
 fn on(scope: &Scope<'_>) -> Result<Vec<Value>> {
-    objects(scope.images, scope.cluster.assigns_users)
+    objects(scope.settings, scope.cluster.assigns_users)
 }
 
 /// The Prometheus of a cluster, found or created.

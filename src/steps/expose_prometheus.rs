@@ -24,6 +24,7 @@ use crate::k8s::wait;
 use crate::k8s::{Scope, kinds};
 use crate::manifests;
 use crate::progress::ObjectId;
+use crate::settings::Settings;
 
 const GATEWAY: &str = "prometheus-gateway";
 /// The Service that istiod creates for the Gateway.
@@ -39,11 +40,11 @@ const PORT: u16 = 9090;
 pub fn objects(
     prometheus_port: u16,
     revision: Option<&str>,
-    exposure: &Exposure,
+    settings: &Settings,
 ) -> Result<Vec<Value>> {
     let values = json!({
         "prometheus_port": prometheus_port, "revision": revision,
-        "annotations": exposure.annotations, "source_ranges": exposure.source_ranges,
+        "annotations": settings.exposure.annotations, "source_ranges": settings.exposure.source_ranges,
     });
     manifests::render(manifests::PROMETHEUS_GATEWAY, values)
 }
@@ -60,10 +61,10 @@ pub fn parameters() -> Value {
 pub fn removable(
     prometheus_port: u16,
     revision: Option<&str>,
-    exposure: &Exposure,
+    settings: &Settings,
 ) -> Result<Vec<Value>> {
-    let mut all = objects(prometheus_port, revision, exposure)?;
-    if exposure.source_ranges.is_empty() {
+    let mut all = objects(prometheus_port, revision, settings)?;
+    if settings.exposure.source_ranges.is_empty() {
         all.push(parameters());
     }
     Ok(all)
@@ -76,13 +77,13 @@ pub async fn install(
     before: Before,
 ) -> Result<Vec<Applied>> {
     let revision = scope.cluster.revision.label();
-    let objects = objects(prometheus_port, revision, scope.exposure)?;
+    let objects = objects(prometheus_port, revision, scope.settings)?;
     // First the ConfigMap, so that the Gateway never names one that does not exist.
     let (first, rest): (Vec<_>, Vec<_>) =
         objects.into_iter().partition(|o| o["kind"] == "ConfigMap");
     let mut applied = apply::apply_all(scope, &first, before).await?;
     applied.extend(apply::apply_all(scope, &rest, before).await?);
-    if scope.exposure.source_ranges.is_empty() {
+    if scope.settings.exposure.source_ranges.is_empty() {
         delete::delete_all(scope, &[parameters()]).await?;
     }
     Ok(applied)
@@ -177,13 +178,13 @@ fn lets_in(scope: &Scope<'_>, service: Option<&Service>) -> Health {
     let Exposure {
         source_ranges,
         annotations,
-    } = scope.exposure;
+    } = &scope.settings.exposure;
     health::narrowed(service, source_ranges, annotations)
 }
 
 /// Whether the Service lets in only whom the options let in.
 async fn narrowed(scope: &Scope<'_>) -> Health {
-    if *scope.exposure == Exposure::default() {
+    if scope.settings.exposure == Exposure::default() {
         return Health::Ready;
     }
     let (api, id) = (services(scope), service_id());
@@ -198,7 +199,7 @@ async fn narrowed(scope: &Scope<'_>) -> Health {
 
 /// Waits until the Gateway's Service is gone, because its load balancer costs money until then.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let objects = removable(PORT, None, scope.exposure)?;
+    let objects = removable(PORT, None, scope.settings)?;
     let removed = delete::delete_all(scope, &objects).await?;
     let mut removals = objects.iter().zip(&removed);
     if removals.any(|(o, removed)| o["kind"] == "Gateway" && *removed == Removed::Deleted) {
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_route_lets_one_path_through() {
-        let route = &objects(9090, None, &Exposure::default()).unwrap()[1];
+        let route = &objects(9090, None, &Settings::default()).unwrap()[1];
         let matches = &route["spec"]["rules"][0]["matches"];
         assert_eq!(
             *matches,

@@ -11,7 +11,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use serde_json::{Value, json};
 
-use crate::images::Images;
 use crate::k8s::apply::{self, Applied, Before};
 use crate::k8s::forward::Target;
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
@@ -24,6 +23,7 @@ use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use crate::settings::Settings;
 use crate::visible;
 
 pub const NAME: &str = "kiali";
@@ -37,15 +37,14 @@ pub fn object(
     namespace: &str,
     home: &ClusterName,
     prometheus: &str,
-    images: &Images,
-    allow_write: bool,
+    settings: &Settings,
 ) -> Result<Value> {
     let values = json!({
         "namespace": namespace,
         "prometheus_url": prometheus,
         "home": home.as_str(),
-        "images": images.values(),
-        "view_only": !allow_write,
+        "images": settings.images.values(),
+        "view_only": !settings.allow_write,
     });
     manifests::render_one(manifests::KIALI, values)
 }
@@ -57,8 +56,7 @@ pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Resul
         scope.namespace,
         &scope.cluster.name,
         prometheus,
-        scope.images,
-        scope.allow_write,
+        scope.settings,
     )?;
     apply::apply(scope, &cr, before).await
 }
@@ -147,8 +145,12 @@ pub async fn other_image(scope: &Scope<'_>) -> Option<String> {
     let live = send_opt(scope, &object, || api.get(NAME)).await.ok()??;
     let containers = live.spec.template.spec?.containers;
     let image = containers.into_iter().find(|c| c.name == NAME)?.image?;
-    let (_, told) = scope.images.all().find(|(name, _)| *name == NAME)?;
-    let image_is_told = scope.images.is_kiali(&image);
+    let (_, told) = scope
+        .settings
+        .images
+        .all()
+        .find(|(name, _)| *name == NAME)?;
+    let image_is_told = scope.settings.images.is_kiali(&image);
     let image = visible::short(&image, visible::SAID);
     (!image_is_told).then(|| format!("runs image {image}, and the operator was told {told}"))
 }
@@ -221,7 +223,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 /// Deletes the CR and waits until it is gone; the operator removes Kiali with it.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let (namespace, home) = (scope.namespace, &scope.cluster.name);
-    let cr = object(namespace, home, "", scope.images, scope.allow_write)?;
+    let cr = object(namespace, home, "", scope.settings)?;
     let removed = kiali_cr::remove(scope, &cr).await?;
     scope
         .progress

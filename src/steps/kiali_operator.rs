@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use foreign::{adopt, serves};
 pub use foreign::{bring, foreign, id, not_served, serve, unusable};
 
-use crate::images::Images;
 use crate::k8s::apply::{self, Before, Claim, Outcome};
 use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Kiali};
@@ -25,6 +24,7 @@ use crate::k8s::{Scope, kinds, pods, write};
 use crate::manifests;
 use crate::mesh::pages;
 use crate::progress::ObjectId;
+use crate::settings::Settings;
 
 const NAME: &str = "kiali-operator";
 const CRD: &str = "kialis.kiali.io";
@@ -35,24 +35,19 @@ pub fn crd() -> Result<Value> {
 }
 
 /// `with_kiali`: the operator will create Kiali itself, and not only its rights. It must hold what it grants, so
-/// `allow_write` is about its own rights too.
-pub fn objects(
-    namespace: &str,
-    images: &Images,
-    with_kiali: bool,
-    allow_write: bool,
-) -> Result<Vec<Value>> {
+/// `--allow-write` is about its own rights too.
+pub fn objects(namespace: &str, settings: &Settings, with_kiali: bool) -> Result<Vec<Value>> {
+    let images = &settings.images;
     let own_kiali = with_kiali && images.own_kiali();
     let values = json!({
         "namespace": namespace, "images": images.values(), "own_kiali": own_kiali.to_string(),
-        "allow_write": allow_write,
+        "allow_write": settings.allow_write,
     });
     manifests::render(manifests::KIALI_OPERATOR, values)
 }
 
 fn on(scope: &Scope<'_>) -> Result<Vec<Value>> {
-    let home = scope.is_home();
-    objects(scope.namespace, scope.images, home, scope.allow_write)
+    objects(scope.namespace, scope.settings, scope.is_home())
 }
 
 /// Uses an existing operator, because two operators would reconcile the same CR. Returns whether our operator was

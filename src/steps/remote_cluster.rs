@@ -23,6 +23,7 @@ use crate::manifests;
 use crate::mesh::Trust;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
+use crate::settings::Settings;
 
 const ACCOUNT: &str = "kiali-service-account";
 const ISSUED_FOR: &str = ".metadata.annotations['kubernetes.io/service-account.uid']";
@@ -39,15 +40,15 @@ pub struct Remote {
     pub is_whole: bool,
 }
 
-pub fn objects(namespace: &str, allow_write: bool) -> Result<Vec<Value>> {
-    let values = json!({"namespace": namespace, "view_only": !allow_write});
+pub fn objects(namespace: &str, settings: &Settings) -> Result<Vec<Value>> {
+    let values = json!({"namespace": namespace, "view_only": !settings.allow_write});
     manifests::render(manifests::REMOTE_CLUSTER, values)
 }
 
 /// Applies the account, its token and the Kiali CR, and waits for the token. The access works after `granted`;
 /// `settled` waits for the CR.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
-    let objects = objects(scope.namespace, scope.allow_write)?;
+    let objects = objects(scope.namespace, scope.settings)?;
     let applied = apply::apply_all(scope, &objects, before).await?;
     let account = apply::of_kind(&applied, "ServiceAccount")?;
     let uid = account.live["metadata"]["uid"].as_str();
@@ -250,7 +251,7 @@ async fn token(scope: &Scope<'_>) -> Component {
 /// Deletes the CR first and waits, because the operator runs its finalizer. That also deletes the account, and with it
 /// the token.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let objects = objects(scope.namespace, scope.allow_write)?;
+    let objects = objects(scope.namespace, scope.settings)?;
     let (cr, others): (Vec<_>, Vec<_>) = objects.into_iter().partition(|o| o["kind"] == "Kiali");
     let cr = kiali_cr::remove(scope, manifests::of_kind(&cr, "Kiali")?);
     let removed = delete::delete_after(scope, &others, cr).await?;

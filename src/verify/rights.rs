@@ -36,7 +36,7 @@ fn judged(home: &Scope<'_>, cluster: &ClusterName, changes: Result<Vec<Right>, S
             return Finding::with_verdict(Hop::Rights, Some(cluster), Verdict::Unproven, text);
         }
     };
-    if home.allow_write {
+    if home.settings.allow_write {
         let text = match changes.is_empty() {
             true => "Kiali may change nothing, although --allow-write allows it",
             false => {

@@ -171,7 +171,7 @@ async fn role_binding(scope: &Scope<'_>) -> Option<(ObjectId, Result<Found, Requ
 
 /// The role that the install asks for.
 fn asked(scope: &Scope<'_>) -> &'static str {
-    match scope.allow_write {
+    match scope.settings.allow_write {
         true => WRITER,
         false => VIEWER,
     }

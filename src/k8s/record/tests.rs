@@ -73,7 +73,7 @@ fn whatever_a_record_says_is_read_or_refused() {
     ];
     crate::fuzz::fuzz("the options", &samples, |input| {
         if let Ok(options) = serde_json::from_slice::<Options>(input) {
-            let _ = (options.flags(), options.is_default(), options.images());
+            let _ = (options.flags(), options.is_default(), options.settings());
         }
     });
 }
