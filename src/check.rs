@@ -162,6 +162,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         });
     }
     let has_namespace = !matches!(facts.namespace, Ok(None));
+    let own_policies = policies::planned(&planned);
     let (objects, seen) = objects_of(&scope, planned, has_namespace, rights.is_empty()).await?;
     let (istio, servers) = (istio::judge(&facts), servers::judge(&facts));
     let reach = reach::judge(&facts, run.mesh);
@@ -172,7 +173,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         run.choices.allow_loopback,
         &run.settings.exposure,
     );
-    let policies = policies::judge(&facts, home, scope.namespace);
+    let policies = policies::judge(&facts, home, scope.namespace, &own_policies);
     let findings = [
         kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies, others,
     ];

@@ -16,6 +16,8 @@ pub const REGISTRY: &str = "registry";
 pub const IMAGE: &str = "image.";
 /// Name of the option that lets Kiali change what it shows.
 pub const ALLOW_WRITE: &str = "allow-write";
+/// Name of the option for NetworkPolicies.
+pub const NETWORK_POLICIES: &str = "network-policies";
 /// The value that resets an option.
 pub const DEFAULT: &str = "default";
 /// The only value of an option that is on or off.
@@ -86,7 +88,9 @@ fn known(name: &str, value: &str) -> Result<(), String> {
         (SOURCE_RANGE, _) => exposure::source_ranges(value).map(drop),
         (INTERNAL, _) => exposure::provider(value).map(drop),
         (REGISTRY, _) => images::registry(value).map(drop),
-        (ALLOW_WRITE, _) if value != ON => Err(format!("\"{value}\" is no value of {ALLOW_WRITE}")),
+        (ALLOW_WRITE | NETWORK_POLICIES, _) if value != ON => {
+            Err(format!("\"{value}\" is no value of {name}"))
+        }
         (_, Some(component)) if COMPONENTS.contains(&component) => {
             images::reference(value).map(drop)
         }
@@ -114,6 +118,7 @@ impl Options {
             images: Images::named(self.get(REGISTRY), named),
             allow_write: self.allow_write(),
             exposure: Exposure::of(&self.values),
+            network_policies: self.get(NETWORK_POLICIES).is_some(),
         }
     }
 
@@ -148,7 +153,13 @@ impl Options {
     /// the command line.
     pub fn deciding_but(&self, others: &Options, asked: &Asked) -> Options {
         let chooses = |name: &String| {
-            let whole = [REGISTRY, ALLOW_WRITE, SOURCE_RANGE, INTERNAL];
+            let whole = [
+                REGISTRY,
+                ALLOW_WRITE,
+                NETWORK_POLICIES,
+                SOURCE_RANGE,
+                INTERNAL,
+            ];
             let parts = [IMAGE, ANNOTATION];
             whole.contains(&name.as_str()) || parts.iter().any(|part| name.starts_with(part))
         };
@@ -159,10 +170,12 @@ impl Options {
         these
     }
 
-    /// The options that narrow who reaches a Gateway and that `others` lack, except for those given on the command line.
+    /// The options that narrow who reaches a Gateway or a server, and that `others` lack, except for those given on the command line.
     pub fn narrowing_but(&self, others: &Options, asked: &Asked) -> Options {
-        let narrows =
-            |name: &str| [SOURCE_RANGE, INTERNAL].contains(&name) || name.starts_with(ANNOTATION);
+        let narrows = |name: &str| {
+            [SOURCE_RANGE, INTERNAL, NETWORK_POLICIES].contains(&name)
+                || name.starts_with(ANNOTATION)
+        };
         let mut these = self.clone();
         these.values.retain(|name, _| {
             narrows(name) && !asked.contains_key(name) && others.get(name).is_none()
@@ -190,7 +203,10 @@ impl Options {
             |options: &Options, name: &str| options.get(name).unwrap_or(DEFAULT).to_string();
         let changed = names.into_iter().filter(|n| self.get(n) != now.get(n));
         let said = |n: &String| match n.as_str() {
-            ALLOW_WRITE => format!("--{n}={} -> {}", self.allow_write(), now.allow_write()),
+            ALLOW_WRITE | NETWORK_POLICIES => {
+                let is_on = |options: &Options| options.get(n).is_some();
+                format!("--{n}={} -> {}", is_on(self), is_on(now))
+            }
             _ => format!("{} -> {}", flag(n, &value(self, n)), value(now, n)),
         };
         changed.map(said).collect()
@@ -206,8 +222,8 @@ fn flag(name: &str, value: &str) -> String {
     }
     match (name, name.strip_prefix(IMAGE)) {
         (_, Some(component)) => format!("--image {component}={value}"),
-        (ALLOW_WRITE, _) if value == ON => format!("--{name}"),
-        (ALLOW_WRITE, _) => format!("--{name}=false"),
+        (ALLOW_WRITE | NETWORK_POLICIES, _) if value == ON => format!("--{name}"),
+        (ALLOW_WRITE | NETWORK_POLICIES, _) => format!("--{name}=false"),
         _ => format!("--{name} {value}"),
     }
 }

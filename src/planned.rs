@@ -31,11 +31,33 @@ pub struct Place<'a> {
 
 /// The objects that this run may write to a cluster, without addresses and tokens, which are not known yet.
 pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
+    on(run, cluster, run.settings)
+}
+
+/// The objects that an earlier install may have made in a cluster, and that this run removes.
+pub fn unwanted(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<Value>> {
+    let wanted = planned(run, cluster)?;
+    let wanted = wanted.iter().map(|(_, object)| Key::of(object));
+    let wanted = wanted.collect::<Vec<_>>();
+    let possible = on(run, cluster, &run.settings.with_all_objects())?;
+    let mut unwanted = possible
+        .into_iter()
+        .map(|(_, object)| object)
+        .collect::<Vec<_>>();
+    // With a foreign Prometheus, ours is not touched.
+    if cluster.prometheus.is_none() {
+        unwanted.extend(cluster_prometheus::objects_of_earlier_versions());
+    }
+    unwanted.retain(|object| !wanted.contains(&Key::of(object)));
+    Ok(unwanted)
+}
+
+fn on(run: &Run<'_>, cluster: &Cluster, settings: &Settings) -> Result<Vec<(Step, Value)>> {
     let mut planned = objects(&Place {
         cluster: &cluster.name,
         home: run.is_home(cluster),
         namespace: run.namespace,
-        settings: run.settings,
+        settings,
         revision: cluster.revision.label(),
         assigns_users: cluster.assigns_users,
         targets: &[],
@@ -62,12 +84,12 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
     if place.home {
         let secret = remote_secret::object(namespace, &[])?;
         let prometheus = aggregate_metrics::url(namespace);
-        let cr = kiali::object(namespace, place.cluster, &prometheus, settings)?;
+        let kiali = kiali::objects(namespace, place.cluster, &prometheus, settings)?;
         let metrics =
             aggregate_metrics::objects(namespace, place.targets, settings, place.assigns_users)?;
         all.push((Step::AggregateMetrics, metrics));
         all.push((Step::RemoteSecret, vec![secret]));
-        all.push((Step::Kiali, vec![cr]));
+        all.push((Step::Kiali, kiali));
     } else {
         let objects = remote_cluster::objects(namespace, settings)?;
         all.push((Step::RemoteCluster, objects));
@@ -85,7 +107,7 @@ pub fn inventory(namespace: &str) -> Result<Inventory> {
             cluster: &name,
             home,
             namespace,
-            settings: &Settings::default(),
+            settings: &Settings::default().with_all_objects(),
             revision: None,
             assigns_users: false,
             targets: &[],
@@ -93,8 +115,6 @@ pub fn inventory(namespace: &str) -> Result<Inventory> {
         let keys = all.iter().map(|(_, object)| Key::of(object));
         inventory.made.extend(keys);
     }
-    let parameters = expose_prometheus::parameters();
-    inventory.made.insert(Key::of(&parameters));
     let before = cluster_prometheus::objects_of_earlier_versions();
     inventory.made_before.extend(before.iter().map(Key::of));
     let by_operator = kiali_cr::objects_of_operator(namespace);

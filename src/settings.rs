@@ -10,4 +10,16 @@ pub struct Settings {
     pub allow_write: bool,
     /// Who may reach the Gateways.
     pub exposure: Exposure,
+    /// Whether to write NetworkPolicies for the servers of the install.
+    pub network_policies: bool,
+}
+
+impl Settings {
+    /// The same with every object that only an option adds, to find those that an earlier install made.
+    pub fn with_all_objects(&self) -> Settings {
+        let mut all = self.clone();
+        all.network_policies = true;
+        all.exposure.source_ranges = vec!["0.0.0.0/32".into()];
+        all
+    }
 }

@@ -9,9 +9,9 @@ use crate::guide::{ISTIO_NAMESPACE, Step};
 use crate::k8s::record::Origin;
 use crate::k8s::rights::{self, Right};
 use crate::k8s::{Scope, kinds};
+use crate::planned;
 use crate::progress::ObjectId;
 use crate::run::Run;
-use crate::steps::{cluster_prometheus, expose_prometheus};
 
 /// Kinds that an install waits for.
 const WATCHED: [&str; 6] = [
@@ -33,7 +33,7 @@ pub async fn check(
     let roles = objects.iter().filter(|o| o["kind"] == "ClusterRole");
     let roles = roles.cloned().collect::<Vec<_>>();
     let mut needed = needed(scope, &objects, home)?;
-    needed.extend(to_move_over(scope)?);
+    needed.extend(to_remove(run, scope)?);
     let missing = rights::missing(scope, needed, &roles).await?;
     if missing.is_empty() {
         return Ok(Vec::new());
@@ -59,31 +59,19 @@ fn objects(run: &Run<'_>, scope: &Scope<'_>, planned: &[(Step, Value)]) -> Resul
     Ok(objects)
 }
 
-/// The rights to remove objects of an earlier version with other names.
-fn to_move_over(scope: &Scope<'_>) -> Result<Vec<Right>> {
-    // With a foreign Prometheus, ours is not touched.
-    if scope.cluster.prometheus.is_some() {
-        return Ok(Vec::new());
-    }
-    let mut before = cluster_prometheus::objects_of_earlier_versions().to_vec();
-    if scope.settings.exposure.source_ranges.is_empty() {
-        before.push(expose_prometheus::parameters());
-    }
-    let before = before.iter().filter(|object| {
+/// The rights to remove what an earlier install made, and this one does not want.
+fn to_remove(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Right>> {
+    let unwanted = planned::unwanted(run, scope.cluster)?.into_iter();
+    let made = unwanted.filter(|object| {
         let entry = scope.record.entry(object);
         entry.is_some_and(|entry| entry.origin == Origin::Created)
     });
-    before
-        .map(|object| {
-            let kind = kinds::of(object)?;
-            Ok(Right::new(
-                object["metadata"]["namespace"].as_str(),
-                &kind.group,
-                &kind.plural,
-                "delete",
-            ))
-        })
-        .collect()
+    made.map(|object| {
+        let kind = kinds::of(&object)?;
+        let namespace = object["metadata"]["namespace"].as_str();
+        Ok(Right::new(namespace, &kind.group, &kind.plural, "delete"))
+    })
+    .collect()
 }
 
 fn needed(scope: &Scope<'_>, objects: &[Value], home: bool) -> Result<Vec<Right>> {

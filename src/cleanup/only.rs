@@ -9,6 +9,7 @@ use super::{Cleared, ClusterObject, Report, away, clear, end, open};
 use crate::guide::Step;
 use crate::k8s::apply::Outcome;
 use crate::k8s::{kinds, ownership, record};
+use crate::manifests;
 use crate::mesh::{Cluster, ClusterName};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -118,8 +119,8 @@ async fn let_go(
 
 /// Whether the install created Kiali on home. An interrupted install may not have done so.
 fn has_kiali(run: &Run<'_>) -> Result<bool> {
-    let cr = kiali::object(run.namespace, &run.mesh.home.name, "", run.settings)?;
-    let entry = home_record(run).entry(&cr);
+    let objects = kiali::objects(run.namespace, &run.mesh.home.name, "", run.settings)?;
+    let entry = home_record(run).entry(manifests::of_kind(&objects, "Kiali")?);
     Ok(entry.is_some_and(|entry| entry.uid.is_some()))
 }
 

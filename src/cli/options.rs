@@ -5,7 +5,7 @@ use clap::Args;
 use super::images::or_default;
 use super::{INSTALLED, Images};
 use crate::exposure::{self, ANNOTATION, INTERNAL, SOURCE_RANGE};
-use crate::options::{ALLOW_WRITE, Asked, DEFAULT, ON};
+use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = INSTALLED)]
@@ -30,15 +30,26 @@ pub struct Options {
     /// Annotation of the Gateways' Services; "KEY=default" removes it (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
     gateway_annotation: Vec<(String, String)>,
+    /// Write NetworkPolicies, so that only Kiali and the Gateways reach the Prometheus servers of the install, and all its
+    /// pods work in namespaces that deny by default; "--network-policies=false" removes them
+    #[arg(
+        long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true,
+    )]
+    network_policies: Option<bool>,
 }
 
 impl Options {
     /// The flags as options by name.
     pub fn asked(self) -> Asked {
         let mut asked = self.images.asked();
-        asked.extend(self.allow_write.map(|allow| {
-            let value = if allow { ON } else { DEFAULT };
-            (ALLOW_WRITE.to_string(), value.to_string())
+        let switches = [
+            (ALLOW_WRITE, self.allow_write),
+            (NETWORK_POLICIES, self.network_policies),
+        ];
+        asked.extend(switches.into_iter().filter_map(|(name, on)| {
+            let value = if on? { ON } else { DEFAULT };
+            Some((name.to_string(), value.to_string()))
         }));
         if !self.gateway_source_range.is_empty() {
             let ranges = self.gateway_source_range.join(",");

@@ -121,7 +121,7 @@ async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     };
     let made = [
         cluster_prometheus::objects(run.settings, false)?,
-        expose_prometheus::removable(0, None, run.settings)?,
+        expose_prometheus::objects(0, None, run.settings)?,
     ];
     if !made.iter().flatten().any(is_there) {
         return Ok(());

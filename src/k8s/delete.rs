@@ -141,6 +141,19 @@ pub async fn delete_all(scope: &Scope<'_>, objects: &[Value]) -> Result<Vec<Remo
     futures::future::try_join_all(objects.iter().map(|object| delete(scope, object))).await
 }
 
+/// Deletes those of all `possible` objects of a step that are not wanted: the option that added them is off now.
+pub async fn delete_unwanted(
+    scope: &Scope<'_>,
+    possible: Vec<Value>,
+    wanted: &[Value],
+) -> Result<()> {
+    let wanted = wanted.iter().map(Key::of).collect::<Vec<_>>();
+    let mut unwanted = possible;
+    unwanted.retain(|object| !wanted.contains(&Key::of(object)));
+    delete_all(scope, &unwanted).await?;
+    Ok(())
+}
+
 /// Summarises the deletions of a step, as in "removed 5, kept 1 (not ours)".
 pub fn summary(scope: &Scope<'_>, removed: &[Removed]) -> String {
     let count = |what| removed.iter().filter(|r| **r == what).count();

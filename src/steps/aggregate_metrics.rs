@@ -53,14 +53,14 @@ pub fn objects(
     let hash = manifests::hash(&config);
     let values = json!({
         "namespace": namespace, "config": config, "config_hash": hash, "images": settings.images.values(),
-        "pod_user": manifests::pod_user(assigns_users),
+        "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
     });
     manifests::render(manifests::FEDERATED_PROMETHEUS, values)
 }
 
-fn on(scope: &Scope<'_>, targets: &[ScrapeTarget]) -> Result<Vec<Value>> {
+fn on(scope: &Scope<'_>, targets: &[ScrapeTarget], settings: &Settings) -> Result<Vec<Value>> {
     let assigns_users = scope.cluster.assigns_users;
-    objects(scope.namespace, targets, scope.settings, assigns_users)
+    objects(scope.namespace, targets, settings, assigns_users)
 }
 
 /// Returns a summary of what was written. The step is done when the targets have been scraped.
@@ -69,7 +69,10 @@ pub async fn install(
     targets: &[ScrapeTarget],
     before: Before,
 ) -> Result<String> {
-    let applied = apply::apply_all(scope, &on(scope, targets)?, before).await?;
+    let wanted = on(scope, targets, scope.settings)?;
+    let applied = apply::apply_all(scope, &wanted, before).await?;
+    let possible = on(scope, targets, &scope.settings.with_all_objects())?;
+    delete::delete_unwanted(scope, possible, &wanted).await?;
     let (api, id) = (deployments(scope), deployment_id(scope));
     pods::rolled_out_with(scope, &api, &applied, id, PODS).await?;
     Ok(apply::summary(&applied))
@@ -174,7 +177,7 @@ pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<
         return Ok(Vec::new());
     }
     targets.retain(|target| !leaving.contains(&target.cluster));
-    let mut objects = on(scope, &targets)?;
+    let mut objects = on(scope, &targets, scope.settings)?;
     keep_image(scope, &mut objects).await?;
     let applied = apply::apply_all(scope, &objects, Before::Unknown).await?;
     if !scope.choices.dry_run {
@@ -254,7 +257,8 @@ fn drift(config: &str, now: &ScrapeTarget) -> Option<String> {
 }
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let removed = delete::delete_all(scope, &on(scope, &[])?).await?;
+    let removed =
+        delete::delete_all(scope, &on(scope, &[], &scope.settings.with_all_objects())?).await?;
     scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }

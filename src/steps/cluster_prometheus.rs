@@ -29,7 +29,7 @@ pub fn objects(settings: &Settings, assigns_users: bool) -> Result<Vec<Value>> {
     let config = manifests::CLUSTER_PROMETHEUS_CONFIG;
     let values = json!({
         "config": config, "config_hash": manifests::hash(config), "images": settings.images.values(),
-        "pod_user": manifests::pod_user(assigns_users),
+        "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
     });
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)
 }
@@ -48,6 +48,14 @@ fn on(scope: &Scope<'_>) -> Result<Vec<Value>> {
     objects(scope.settings, scope.cluster.assigns_users)
 }
 
+/// With those that only an option adds, and those of earlier versions.
+fn ever_on(scope: &Scope<'_>) -> Result<Vec<Value>> {
+    let all = scope.settings.with_all_objects();
+    let mut objects = objects(&all, scope.cluster.assigns_users)?;
+    objects.extend(objects_of_earlier_versions());
+    Ok(objects)
+}
+
 /// The Prometheus of a cluster, found or created.
 pub struct Prometheus {
     /// Port of the Service, for the route.
@@ -58,8 +66,9 @@ pub struct Prometheus {
 
 /// Applies the objects; `serving` waits for them. The route needs only the Service.
 pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
+    let wanted = on(scope)?;
     let (service, rest): (Vec<_>, Vec<_>) =
-        on(scope)?.into_iter().partition(|o| o["kind"] == "Service");
+        wanted.iter().cloned().partition(|o| o["kind"] == "Service");
     let own = manifests::of_kind(&service, "Service")?;
     let mut applied = match apply::claim(scope, own, before).await? {
         Claim::Foreign(live) => {
@@ -75,7 +84,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
     };
     applied.extend(apply::apply_all(scope, &rest, before).await?);
     // Delete them only now, so that the server always has its rights.
-    delete::delete_all(scope, &objects_of_earlier_versions()).await?;
+    delete::delete_unwanted(scope, ever_on(scope)?, &wanted).await?;
     Ok(Prometheus {
         port: PORT,
         applied: Some(applied),
@@ -164,9 +173,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 }
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let mut objects = on(scope)?;
-    objects.extend(objects_of_earlier_versions());
-    let removed = delete::delete_all(scope, &objects).await?;
+    let removed = delete::delete_all(scope, &ever_on(scope)?).await?;
     scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }

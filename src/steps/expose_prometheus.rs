@@ -45,29 +45,9 @@ pub fn objects(
     let values = json!({
         "prometheus_port": prometheus_port, "revision": revision,
         "annotations": settings.exposure.annotations, "source_ranges": settings.exposure.source_ranges,
+        "network_policies": settings.network_policies,
     });
     manifests::render(manifests::PROMETHEUS_GATEWAY, values)
-}
-
-/// The name of the ConfigMap that narrows the Gateway's Service. It exists only with source ranges.
-pub fn parameters() -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": GATEWAY, "namespace": ISTIO_NAMESPACE},
-    })
-}
-
-/// The objects, and the ConfigMap that an earlier install with source ranges made.
-pub fn removable(
-    prometheus_port: u16,
-    revision: Option<&str>,
-    settings: &Settings,
-) -> Result<Vec<Value>> {
-    let mut all = objects(prometheus_port, revision, settings)?;
-    if settings.exposure.source_ranges.is_empty() {
-        all.push(parameters());
-    }
-    Ok(all)
 }
 
 /// Applies the Gateway and its route; `reachable` waits for them.
@@ -77,15 +57,17 @@ pub async fn install(
     before: Before,
 ) -> Result<Vec<Applied>> {
     let revision = scope.cluster.revision.label();
-    let objects = objects(prometheus_port, revision, scope.settings)?;
+    let of = |settings| objects(prometheus_port, revision, settings);
+    let wanted = of(scope.settings)?;
     // First the ConfigMap, so that the Gateway never names one that does not exist.
-    let (first, rest): (Vec<_>, Vec<_>) =
-        objects.into_iter().partition(|o| o["kind"] == "ConfigMap");
+    let (first, rest): (Vec<_>, Vec<_>) = wanted
+        .iter()
+        .cloned()
+        .partition(|object| object["kind"] == "ConfigMap");
     let mut applied = apply::apply_all(scope, &first, before).await?;
     applied.extend(apply::apply_all(scope, &rest, before).await?);
-    if scope.settings.exposure.source_ranges.is_empty() {
-        delete::delete_all(scope, &[parameters()]).await?;
-    }
+    let possible = of(&scope.settings.with_all_objects())?;
+    delete::delete_unwanted(scope, possible, &wanted).await?;
     Ok(applied)
 }
 
@@ -199,7 +181,7 @@ async fn narrowed(scope: &Scope<'_>) -> Health {
 
 /// Waits until the Gateway's Service is gone, because its load balancer costs money until then.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let objects = removable(PORT, None, scope.settings)?;
+    let objects = objects(PORT, None, &scope.settings.with_all_objects())?;
     let removed = delete::delete_all(scope, &objects).await?;
     let mut removals = objects.iter().zip(&removed);
     if removals.any(|(o, removed)| o["kind"] == "Gateway" && *removed == Removed::Deleted) {

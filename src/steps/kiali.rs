@@ -5,7 +5,7 @@ pub mod server;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
@@ -18,7 +18,7 @@ use crate::k8s::look::{Component, look};
 use crate::k8s::record::{Entry, Origin};
 use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, kiali_cr, kinds, ownership, pods};
+use crate::k8s::{Scope, delete, kiali_cr, kinds, ownership, pods};
 use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
@@ -33,32 +33,33 @@ pub const WEB_ROOT: &str = "/kiali";
 /// Kiali answers within a second, but takes a minute or more if a remote hangs.
 const ANSWER: Duration = Duration::from_secs(10);
 
-pub fn object(
+/// The Kiali CR first.
+pub fn objects(
     namespace: &str,
     home: &ClusterName,
     prometheus: &str,
     settings: &Settings,
-) -> Result<Value> {
+) -> Result<Vec<Value>> {
     let values = json!({
         "namespace": namespace,
         "prometheus_url": prometheus,
         "home": home.as_str(),
         "images": settings.images.values(),
         "view_only": !settings.allow_write,
+        "network_policies": settings.network_policies,
     });
-    manifests::render_one(manifests::KIALI, values)
+    manifests::render(manifests::KIALI, values)
 }
 
 /// Applies the CR early: Kiali starts without remotes and is rolled when it gets them, and a refusal of the operator
 /// is known long before.
 pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<Applied> {
-    let cr = object(
-        scope.namespace,
-        &scope.cluster.name,
-        prometheus,
-        scope.settings,
-    )?;
-    apply::apply(scope, &cr, before).await
+    let (namespace, home) = (scope.namespace, &scope.cluster.name);
+    let of = |settings| objects(namespace, home, prometheus, settings);
+    let wanted = of(scope.settings)?;
+    let mut applied = apply::apply_all(scope, &wanted, before).await?;
+    delete::delete_unwanted(scope, of(&scope.settings.with_all_objects())?, &wanted).await?;
+    Ok(applied.swap_remove(0))
 }
 
 /// Waits until the operator has reconciled the CR. Returns whether Kiali lacked rights for a while.
@@ -223,8 +224,10 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 /// Deletes the CR and waits until it is gone; the operator removes Kiali with it.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let (namespace, home) = (scope.namespace, &scope.cluster.name);
-    let cr = object(namespace, home, "", scope.settings)?;
-    let removed = kiali_cr::remove(scope, &cr).await?;
+    let objects = objects(namespace, home, "", &scope.settings.with_all_objects())?;
+    let (cr, policies) = objects.split_first().context("the manifest has a CR")?;
+    let removed = kiali_cr::remove(scope, cr).await?;
+    delete::delete_all(scope, policies).await?;
     scope
         .progress
         .done(kiali_cr::describe_removal(scope, removed));

@@ -41,13 +41,13 @@ pub fn objects(namespace: &str, settings: &Settings, with_kiali: bool) -> Result
     let own_kiali = with_kiali && images.own_kiali();
     let values = json!({
         "namespace": namespace, "images": images.values(), "own_kiali": own_kiali.to_string(),
-        "allow_write": settings.allow_write,
+        "allow_write": settings.allow_write, "network_policies": settings.network_policies,
     });
     manifests::render(manifests::KIALI_OPERATOR, values)
 }
 
-fn on(scope: &Scope<'_>) -> Result<Vec<Value>> {
-    objects(scope.namespace, scope.settings, scope.is_home())
+fn on(scope: &Scope<'_>, settings: &Settings) -> Result<Vec<Value>> {
+    objects(scope.namespace, settings, scope.is_home())
 }
 
 /// Uses an existing operator, because two operators would reconcile the same CR. Returns whether our operator was
@@ -67,7 +67,10 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<bool> {
         Claim::Ours(_) => established(scope, apply::apply(scope, &crd, before).await?.live).await?,
         Claim::Created(live) => established(scope, live).await?,
     }
-    let applied = apply::apply_all(scope, &on(scope)?, before).await?;
+    let wanted = on(scope, scope.settings)?;
+    let applied = apply::apply_all(scope, &wanted, before).await?;
+    let possible = on(scope, &scope.settings.with_all_objects())?;
+    delete::delete_unwanted(scope, possible, &wanted).await?;
     let operator = apply::of_kind(&applied, "Deployment")?;
     let id = ObjectId::new("Deployment", scope.namespace, NAME);
     let renewed = operator.outcome == Outcome::Changed;
@@ -121,7 +124,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<bool> {
     others.retain(|cr| !scope.record.all_removed().contains(cr));
     let named = others.iter().map(ToString::to_string).collect::<Vec<_>>();
     let named = named.join(", ");
-    let objects = on(scope)?;
+    let objects = on(scope, &scope.settings.with_all_objects())?;
     if !others.is_empty() && is_ours(scope, &objects).await? {
         let kept = format!("kept with its CRD, for {named}");
         scope.progress.done(kept);

@@ -1,8 +1,9 @@
 //! Policies of the mesh that would block the metrics are reported.
 
+use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
-use crate::support::{BOTH, Foreign, masked, on_two_clusters, until};
+use crate::support::{BOTH, Foreign, get, masked, on_two_clusters, until, unwritten};
 
 const DENY: &str = "
 apiVersion: security.istio.io/v1
@@ -30,6 +31,102 @@ kind: NetworkPolicy
 metadata: {name: closed, namespace: kiali}
 spec: {podSelector: {}, policyTypes: [Ingress, Egress]}
 ";
+
+const FLAG: &str = "--network-policies";
+
+/// The NetworkPolicies of the install: namespace and name.
+async fn policies(cluster: &Cluster) -> Vec<String> {
+    let mut named = Vec::new();
+    for name in [
+        "istio-system/ambikiali-gateway",
+        "istio-system/ambikiali-prometheus",
+        "kiali/ambikiali-kiali",
+        "kiali/ambikiali-operator",
+        "kiali/ambikiali-prometheus",
+    ] {
+        if get(cluster, "networking.k8s.io/v1", "NetworkPolicy", name)
+            .await
+            .is_some()
+        {
+            named.push(name.to_string());
+        }
+    }
+    named
+}
+
+#[test]
+fn network_policies_allow_what_an_install_needs_where_all_is_denied_and_go_with_the_option() {
+    on_two_clusters(async |clusters| {
+        let mut foreign = Vec::new();
+        let (_, network) = DENY.split_at(DENY.rfind("apiVersion").expect("a policy"));
+        for cluster in clusters.sandbox.clusters() {
+            foreign.push(Foreign::apply(cluster, network).await);
+            foreign.push(Foreign::apply(cluster, OWN).await);
+        }
+        let denied = clusters.run(&check()).await.succeeded();
+        assert!(denied.stdout.contains("AK1217"), "{denied:#?}");
+        let allowed = clusters
+            .run(&[&check()[..], &[FLAG]].concat())
+            .await
+            .succeeded();
+        assert!(!allowed.stdout.contains("AK1217"), "{allowed:#?}");
+
+        clusters.install(&[FLAG]).await.succeeded();
+        let (home, remote) = (clusters.home(), clusters.remote());
+        let of_the_mesh = [
+            "istio-system/ambikiali-gateway",
+            "istio-system/ambikiali-prometheus",
+        ];
+        let own = [
+            "kiali/ambikiali-kiali",
+            "kiali/ambikiali-operator",
+            "kiali/ambikiali-prometheus",
+        ];
+        assert_eq!(policies(home).await, [&of_the_mesh[..], &own].concat());
+        assert_eq!(
+            policies(remote).await,
+            [&of_the_mesh[..], &own[1..2]].concat()
+        );
+        let prometheus = get(home, "networking.k8s.io/v1", "NetworkPolicy", own[2]).await;
+        let kiali =
+            json!({"app.kubernetes.io/name": "kiali", "app.kubernetes.io/instance": "kiali"});
+        assert_eq!(
+            prometheus.expect("a policy")["spec"]["ingress"],
+            json!([
+                {
+                    "from": [{"podSelector": {"matchLabels": kiali}}],
+                    "ports": [{"port": 9090, "protocol": "TCP"}],
+                },
+                {"ports": [{"port": 15008, "protocol": "TCP"}]},
+            ])
+        );
+        let marks = clusters.marks();
+        clusters.installed().await;
+        unwritten(&marks);
+        let checked = clusters.run(&check()).await.succeeded();
+        assert!(!checked.stdout.contains("AK1217"), "{checked:#?}");
+
+        clusters
+            .install(&["--network-policies=false"])
+            .await
+            .succeeded();
+        for cluster in clusters.sandbox.clusters() {
+            assert_eq!(policies(cluster).await, [""; 0]);
+        }
+        clusters.install(&[FLAG]).await.succeeded();
+        clusters.run(&["cleanup"]).await.succeeded();
+        for cluster in clusters.sandbox.clusters() {
+            assert_eq!(policies(cluster).await, [""; 0]);
+            for name in ["istio-system/default-deny", "kiali/closed"] {
+                let stays = get(cluster, "networking.k8s.io/v1", "NetworkPolicy", name).await;
+                assert!(stays.is_some(), "{name}");
+            }
+        }
+        for one in foreign.into_iter().rev() {
+            one.removed().await;
+        }
+    });
+}
 
 fn check() -> Vec<&'static str> {
     [&["check"], &BOTH[..]].concat()
