@@ -3,6 +3,7 @@
 mod additions;
 mod admission;
 mod clear_text;
+mod envoy;
 mod escapes;
 mod forged_record;
 mod huge;

@@ -2,8 +2,6 @@
 //! instead of metrics.
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::support::web_server::{WebServer, page};
 use crate::support::{Clusters, get, masked, on_two_clusters, until};
@@ -35,18 +33,12 @@ async fn targets(clusters: &Clusters) -> String {
 const HOME: &str = "ok        scrape target  cluster1      http://ADDRESS:9090/federate up\n";
 
 async fn federated(address: &str, selector: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.expect("the Gateway");
-    // With HTTP/1.0, because a chunked response would break lines.
-    let request = format!("GET /federate?match[]={selector} HTTP/1.0\r\nhost: x\r\n\r\n");
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
-    let status = answer.lines().next().unwrap_or_default();
-    assert!(status.contains(" 200 "), "{answer}");
-    answer
+    let url = format!("http://{address}/federate?match[]={selector}");
+    let client = reqwest::Client::builder().no_proxy().build();
+    let answer = client.expect("a client").get(url).send().await;
+    let answer = answer.expect("an answer from the Gateway");
+    assert_eq!(answer.status(), 200);
+    answer.text().await.expect("a page")
 }
 
 #[test]

@@ -57,6 +57,9 @@ pub struct Addresses {
     pub block: u8,
 }
 
+/// So many addresses of Gateways' pods are known to the mesh.
+pub const GATEWAY_PODS: u16 = 64;
+
 impl Addresses {
     /// Addresses that kwok gives to the pods it plays.
     pub fn kwok_pods(self) -> String {
@@ -67,6 +70,11 @@ impl Addresses {
     pub fn process_pod(self, n: u16) -> Ipv4Addr {
         let n = n % 25_000;
         Ipv4Addr::new(127, self.block, 128 + (n / 250) as u8, 1 + (n % 250) as u8)
+    }
+
+    /// The address of the n-th pod of a Gateway, which can only be one of `GATEWAY_PODS`.
+    pub fn gateway_pod(self, n: u16) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.block, 254, 1 + (n % GATEWAY_PODS) as u8)
     }
 
     /// The n-th load balancer address.
@@ -179,13 +187,23 @@ impl Cluster {
 
     /// A token of a ServiceAccount, as the kubelet would mount it.
     pub async fn token(&self, namespace: &str, service_account: &str) -> Result<String> {
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
-        let spec = TokenRequestSpec {
+        let hour = TokenRequestSpec {
             expiration_seconds: Some(3607),
             ..TokenRequestSpec::default()
         };
+        self.token_as(namespace, service_account, hour).await
+    }
+
+    /// The same for as long, and for whom, it is asked for.
+    pub(crate) async fn token_as(
+        &self,
+        namespace: &str,
+        service_account: &str,
+        wanted: TokenRequestSpec,
+    ) -> Result<String> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
         let request = TokenRequest {
-            spec: Some(spec),
+            spec: Some(wanted),
             ..TokenRequest::default()
         };
         let answer = accounts
@@ -209,6 +227,11 @@ impl Cluster {
     /// Port on 127.0.0.1 of the real istiod's plain HTTP server (`/ready`).
     pub fn istiod_http_port(&self) -> u16 {
         self.addresses().port(config::ISTIOD_HTTP)
+    }
+
+    /// Port on 127.0.0.1 where the real istiod programs proxies, over TLS.
+    pub fn istiod_xds_port(&self) -> u16 {
+        self.addresses().port(config::ISTIOD_XDS)
     }
 
     /// What kwokctl wrote for this cluster.

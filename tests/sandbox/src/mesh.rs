@@ -17,6 +17,7 @@ pub use peers::join;
 pub use ready::ready;
 
 mod ca;
+mod gateways;
 mod istiod;
 mod manifests;
 mod peers;
@@ -24,7 +25,7 @@ mod ready;
 mod sample;
 
 /// The version that istiod reports; the charts in the repository say `latest`.
-const TAG: &str = "1.31-alpha";
+pub(crate) const TAG: &str = "1.31-alpha";
 
 /// What is the same in every cluster, read and rendered once.
 pub struct Shared {
@@ -74,6 +75,7 @@ pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result
     shared.ca.plug_in(&istiod::folder(cluster))?;
     istiod::start(cluster, &shared.tools.pilot_discovery, &charts)?;
     let rest = tokio::join!(
+        gateways::keep_to_their_pods(cluster),
         apply(&client, "helm", &shared.base),
         apply(&client, "helm", &charts),
         sample::deploy(&client, index),
@@ -85,6 +87,7 @@ pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result
     rest.2?;
     rest.3?;
     rest.4?;
+    rest.5?;
     let accepted = timeout(Duration::from_secs(180), gateway_classes(cluster)).await;
     let log = istiod::log(cluster);
     let hint = || {

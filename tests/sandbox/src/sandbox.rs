@@ -63,6 +63,7 @@ impl Sandbox {
             traffic: sample::Traffic::default(),
             load_balancers: load_balancer::Switch::default(),
             prometheus: tools.prometheus.clone(),
+            envoy: tools.envoy.clone(),
             sandbox_binary: run.sandbox_binary().into(),
         };
         let mut standins = JoinSet::new();

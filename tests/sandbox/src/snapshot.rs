@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::cluster::Cluster;
+use crate::standin::OURS;
 
 mod content;
 
@@ -60,7 +61,11 @@ impl Snapshot {
         let kinds = kinds.filter(|(kind, can)| can.supports_operation(verbs::LIST) && kept(kind));
         let lists = iter(kinds.map(|(kind, _)| list(client.clone(), kind)));
         let lists: Vec<_> = lists.buffer_unordered(16).try_collect().await?;
-        let all: Vec<_> = lists.into_iter().flatten().collect();
+        let all: Vec<_> = lists
+            .into_iter()
+            .flatten()
+            .filter(|(_, object)| !bookkeeping(object))
+            .collect();
         let owners = content::deployments(&all);
         let objects = all
             .into_iter()
@@ -123,6 +128,12 @@ impl std::fmt::Display for Key {
 
 fn kept(kind: &ApiResource) -> bool {
     !LEFT_OUT.contains(&kind.kind.as_str()) && kind.group != "kwok.x-k8s.io"
+}
+
+/// What the sandbox writes in place of an EndpointSlice; anybody else's object of that kind counts.
+fn bookkeeping(object: &DynamicObject) -> bool {
+    let label = object.labels().get(OURS.0);
+    label.is_some_and(|value| value == OURS.1)
 }
 
 async fn list(client: Client, kind: ApiResource) -> Result<Vec<(ApiResource, DynamicObject)>> {

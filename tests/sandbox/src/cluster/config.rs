@@ -14,6 +14,7 @@ const KWOK: u16 = 5;
 pub const ISTIOD_HTTP: u16 = 10;
 /// This one and the four after it: istiod's other servers.
 pub const ISTIOD_OTHERS: u16 = 11;
+pub const ISTIOD_XDS: u16 = ISTIOD_OTHERS + 2;
 
 /// Images whose pods are played by a process or a stand-in, and not by kwok.
 pub const PROCESS_IMAGES: &str = "prom/prometheus|kiali/kiali|kiali-operator|ztunnel";

@@ -1,8 +1,11 @@
 //! The real istiod as a process beside the cluster. The chart's Deployment is there too, played by
 //! kwok, for whoever looks for istiod in the cluster.
 //!
-//! What it cannot show: the webhooks and proxies that would call istiod, as its Service leads
-//! nowhere.
+//! It leaves out of an Envoy's configuration what only Istio's own build of Envoy has: metadata
+//! exchange, ALPN and metrics filters, and certificates for talking to other workloads, which an agent
+//! beside it would fetch.
+//!
+//! What it cannot show: the webhooks that would call istiod, as its Service leads nowhere.
 
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
@@ -24,7 +27,7 @@ pub fn start(cluster: &Cluster, program: &Path, charts: &[Value]) -> Result<()> 
     let folder = folder(cluster);
     let config = folder.join("etc/istio/config");
     fs::create_dir_all(&config)?;
-    fs::write(config.join("mesh"), mesh_config(charts)?)?;
+    fs::write(config.join("mesh"), for_plain_envoy(mesh_config(charts)?)?)?;
     let address = |port: u16| format!("{}:{port}", Ipv4Addr::LOCALHOST);
     let other = |k| cluster.addresses().port(ISTIOD_OTHERS + k);
     let log = File::create(log(cluster))?;
@@ -47,6 +50,9 @@ pub fn start(cluster: &Cluster, program: &Path, charts: &[Value]) -> Result<()> 
         ("PILOT_CERT_PROVIDER", "istiod"),
         ("PILOT_ENABLE_AMBIENT", "true"),
         ("AMBIENT_ENABLE_MULTI_NETWORK", "true"),
+        ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
+        ("PILOT_ENABLE_ALPN_FILTER", "false"),
+        ("PILOT_ENABLE_SENDING_HBONE", "false"),
     ]);
     command
         .current_dir(&folder)
@@ -120,4 +126,13 @@ fn mesh_config(charts: &[Value]) -> Result<&str> {
     });
     let mesh = found.and_then(|map| map["data"]["mesh"].as_str());
     mesh.context("the chart has no ConfigMap istio")
+}
+
+/// What the environment cannot say. The ConfigMap in the cluster stays as the chart has it.
+fn for_plain_envoy(mesh: &str) -> Result<String> {
+    let mut mesh: Value = serde_yaml::from_str(mesh).context("the chart's mesh is not YAML")?;
+    let fields = mesh.as_object_mut().context("the chart's mesh is empty")?;
+    fields.remove("defaultProviders");
+    fields.insert("enableAutoMtls".into(), json!(false));
+    Ok(serde_json::to_string_pretty(&mesh)?)
 }

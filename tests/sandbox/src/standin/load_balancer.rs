@@ -1,17 +1,17 @@
 //! A cloud's load balancer controller: gives each Service of type LoadBalancer an address after the
 //! delay that a cloud was measured to take, but never before its pod is ready, as in a cloud the pod
 //! is the quicker one. In the other order istiod can miss the pod: when the Service is not the first
-//! of its name, no endpoint makes it look at the Gateway again. The address itself is served by
-//! `gateway`.
+//! of its name, no endpoint makes it look at the Gateway again.
 //!
-//! What it cannot show: a load balancer for anything but a Gateway, health checks, node ports.
+//! What it cannot show: a load balancer for anything but a Gateway, the client's address, which is
+//! this machine's behind it, health checks, node ports.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher;
@@ -23,6 +23,9 @@ use super::World;
 use super::gateway;
 use super::watch::Mirror;
 use crate::Cluster;
+use forward::Forwards;
+
+mod forward;
 
 /// On a Service: the host name that it gets in place of an address.
 const HOSTNAME: &str = "sandbox/hostname";
@@ -44,12 +47,19 @@ impl Switch {
 /// Never returns.
 pub async fn run(cluster: Cluster, world: World) {
     let changed = Arc::new(Notify::new());
-    let services = Mirror::start(
+    let services = Arc::new(Mirror::start(
         Api::<Service>::all(cluster.client()),
         watcher::Config::default(),
         (),
         changed.clone(),
-    );
+    ));
+    let pods = Arc::new(Mirror::start(
+        Api::<Pod>::all(cluster.client()),
+        watcher::Config::default(),
+        (),
+        changed.clone(),
+    ));
+    let mut forwards = Forwards::new(services.clone(), pods);
     let slices = Mirror::start(
         Api::<EndpointSlice>::all(cluster.client()),
         watcher::Config::default().labels(gateway::ENDPOINTS),
@@ -84,6 +94,9 @@ pub async fn run(cluster: Cluster, world: World) {
                 eprintln!("load balancer of {}: {error:#}", service.name_any());
             }
         }
+        forwards
+            .update(|service| gateway::is_one(service.labels()))
+            .await;
         // A delay that ends and the switch are no events of the API server.
         let _ = tokio::time::timeout(Duration::from_millis(100), changed.notified()).await;
     }

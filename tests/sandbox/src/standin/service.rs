@@ -86,21 +86,27 @@ pub fn among(
         .flatten()
         .find(|p| p.port == i32::from(port) && tcp(p.protocol.as_deref()))
         .ok_or(Missing::Port)?;
-    if selector(service).next().is_none() {
-        return Err(Missing::Pod);
-    }
-    let behind = |pod: &&Pod| {
-        pod.metadata.namespace == service.metadata.namespace
-            && selector(service).all(|(k, v)| pod.labels().get(k) == Some(v))
-    };
-    pods.iter()
-        .map(Borrow::borrow)
-        .filter(|pod| behind(pod) && ready(pod))
+    behind(service, pods)
         .find_map(|pod| Some(SocketAddr::new(address(pod)?, target(pod, wanted)?)))
         .ok_or(Missing::Pod)
 }
 
-fn selector(service: &Service) -> impl Iterator<Item = (&String, &String)> {
+/// Its ready pods.
+pub fn behind<'a>(
+    service: &'a Service,
+    pods: &'a [impl Borrow<Pod>],
+) -> impl Iterator<Item = &'a Pod> {
+    let selects = |pod: &&Pod| {
+        selector(service).next().is_some()
+            && pod.metadata.namespace == service.metadata.namespace
+            && selector(service).all(|(k, v)| pod.labels().get(k) == Some(v))
+    };
+    pods.iter()
+        .map(Borrow::borrow)
+        .filter(move |pod| selects(pod) && ready(pod))
+}
+
+pub fn selector(service: &Service) -> impl Iterator<Item = (&String, &String)> {
     let spec = service.spec.iter();
     spec.filter_map(|spec| spec.selector.as_ref()).flatten()
 }
@@ -131,7 +137,7 @@ pub fn ready(pod: &Pod) -> bool {
             .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
-fn address(pod: &Pod) -> Option<IpAddr> {
+pub fn address(pod: &Pod) -> Option<IpAddr> {
     pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
 }
 

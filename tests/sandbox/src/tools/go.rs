@@ -133,7 +133,7 @@ pub(super) fn fetch(module: &Module) -> Result<PathBuf> {
     })
 }
 
-fn last_lines(output: &Output) -> String {
+pub(super) fn last_lines(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<_> = stderr
         .lines()

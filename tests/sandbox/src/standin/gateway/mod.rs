@@ -1,227 +1,108 @@
-//! The data plane of every Gateway of class `istio`: listens on the address that its Service got,
-//! and passes requests on by the HTTPRoutes that are in the cluster at that moment, or were when the
-//! API server still answered.
+//! The pod of every Gateway of class `istio`: a real Envoy that the cluster's istiod programs, as it
+//! would in a container, with the token, the CA and the settings that istiod gave the pod.
 //!
-//! AuthorizationPolicies without a selector that allow nothing, or deny everything, it obeys.
-//!
-//! What it cannot show: TLS and TCP listeners, filters, retries and time limits of Envoy, Istio's own
-//! routing and finer policies.
+//! What it cannot show: Istio's own build of Envoy and the agent beside it (metrics of requests,
+//! certificates for other workloads and so mutual TLS to them), endpoints in other clusters, filters
+//! by a client's address, a configuration that changes when the token is older than it lasts.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::Config;
 use kube::{Api, ResourceExt};
-use serde::Deserialize;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 use tokio::sync::Notify;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::World;
-use super::service::{self, Missing};
+use super::container::Container;
 use super::watch::Mirror;
 use crate::Cluster;
-use api::Listener;
 
-mod api;
+mod bootstrap;
 mod endpoints;
-mod proxy;
-mod routes;
+mod workloads;
 
 /// On the EndpointSlices of Gateways that have a ready pod.
 pub(super) const ENDPOINTS: &str = "endpointslice.kubernetes.io/managed-by=sandbox";
 /// On what istiod makes for a Gateway.
 const OF_GATEWAY: &str = "gateway.networking.k8s.io/gateway-name";
+const OF_CLASS: &str = "gateway.networking.k8s.io/gateway-class-name";
+/// The container that is Envoy.
+pub(super) const CONTAINER: &str = "istio-proxy";
 
-struct Mirrors {
-    services: Mirror<Service>,
-    pods: Mirror<Pod>,
-    gateways: Mirror<DynamicObject>,
-    routes: Mirror<DynamicObject>,
-    policies: Mirror<DynamicObject>,
+/// Whether an object that istiod made, by its labels, is for a Gateway with an Envoy.
+pub(super) fn is_one(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(OF_CLASS).is_some_and(|class| class == "istio")
 }
 
-/// What one listening socket is for; another address or listener is another socket.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Bound {
-    address: SocketAddr,
-    namespace: String,
-    gateway: String,
-    listeners: Vec<Listener>,
+/// The program of the pod.
+pub(super) async fn envoy(container: Container) -> i32 {
+    match start(&container).await {
+        Ok(code) => code,
+        Err(error) => {
+            container.log(format!("{error:#}"));
+            1
+        }
+    }
 }
 
-/// Never returns.
+async fn start(container: &Container) -> Result<i32> {
+    let config = container.dir.join("envoy.json");
+    std::fs::write(&config, bootstrap::of(container)?.to_string())?;
+    let program = &container.world.envoy;
+    let mut child = Command::from(container.cluster.command(program))
+        .arg("--config-path")
+        .arg(&config)
+        // Envoys would look for each other in shared memory.
+        .args(["--disable-hot-restart", "--concurrency", "1"])
+        .args(["--log-level", "warning"])
+        .args(["--component-log-level", "misc:error"])
+        .current_dir(&container.dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("start {}", program.display()))?;
+    let stderr = child.stderr.take().context("no stderr")?;
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        container.log(line);
+    }
+    Ok(child.wait().await?.code().unwrap_or(137))
+}
+
+/// What the controllers would have told istiod of the pods. Never returns.
 pub async fn run(cluster: Cluster, _world: World) {
     let changed = Arc::new(Notify::new());
-    let mirrors = Arc::new(Mirrors::start(&cluster, &changed));
-    let mut open: HashMap<Bound, AbortOnDropHandle<()>> = HashMap::new();
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
+    let kind = ApiResource::from_gvk(&kind);
+    let services = Api::<Service>::all(cluster.client());
+    let services = Mirror::start(services, Config::default(), (), changed.clone());
+    let pods = Api::<Pod>::all(cluster.client());
+    let pods = Mirror::start(pods, Config::default(), (), changed.clone());
+    let routes = Api::<DynamicObject>::all_with(cluster.client(), &kind);
+    let routes = Mirror::start(routes, Config::default(), kind, changed.clone());
     let mut endpoints = endpoints::Endpoints::default();
+    let mut workloads = workloads::Workloads::default();
     loop {
-        let (services, pods) = (mirrors.services.all(), mirrors.pods.all());
-        let services: Vec<(&Service, bool)> = services
+        let (services, pods, routes) = (services.all(), pods.all(), routes.all());
+        let of_gateways: Vec<(&Service, bool)> = services
             .iter()
             .filter(|service| service.labels().contains_key(OF_GATEWAY))
             .map(|service| (service.as_ref(), endpoints::ready(service, &pods)))
             .collect();
-        endpoints.update(&cluster, &services).await;
-        let wanted = mirrors.wanted(&services).await;
-        open.retain(|bound, task| wanted.contains(bound) && !task.is_finished());
-        for bound in wanted {
-            if open.contains_key(&bound) {
-                continue;
-            }
-            match TcpListener::bind(bound.address).await {
-                Ok(listener) => {
-                    let serving =
-                        proxy::serve(listener, cluster.clone(), mirrors.clone(), bound.clone());
-                    open.insert(bound, AbortOnDropHandle::new(tokio::spawn(serving)));
-                }
-                // An address that was just left is free again a moment later.
-                Err(error) => eprintln!(
-                    "{}: gateway {} cannot listen on {}: {error}",
-                    cluster.name(),
-                    bound.gateway,
-                    bound.address,
-                ),
-            }
-        }
+        let backends = workloads::wanted(&services, &pods, &routes);
+        tokio::join!(
+            endpoints.update(&cluster, &of_gateways),
+            workloads.update(&cluster, backends),
+        );
         let _ = tokio::time::timeout(Duration::from_millis(300), changed.notified()).await;
     }
-}
-
-impl Mirrors {
-    fn start(cluster: &Cluster, changed: &Arc<Notify>) -> Mirrors {
-        let of_group =
-            |group, kind| ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
-        let kind = |kind| of_group("gateway.networking.k8s.io", kind);
-        let mirror = |kind: ApiResource| {
-            let api = Api::all_with(cluster.client(), &kind);
-            Mirror::start(api, Config::default(), kind, changed.clone())
-        };
-        let services = Api::all(cluster.client());
-        let pods = Api::all(cluster.client());
-        Mirrors {
-            services: Mirror::start(services, Config::default(), (), changed.clone()),
-            pods: Mirror::start(pods, Config::default(), (), changed.clone()),
-            gateways: mirror(kind("Gateway")),
-            routes: mirror(kind("HTTPRoute")),
-            policies: mirror(of_group("security.istio.io", "AuthorizationPolicy")),
-        }
-    }
-
-    /// Whether a policy of the Gateway's namespace, or of the root namespace, denies all there is.
-    fn denied(&self, namespace: &str) -> bool {
-        self.policies.all().iter().any(|policy| {
-            let spec = &policy.data["spec"];
-            let here = policy.namespace();
-            let here = here.as_deref();
-            let plain = ["selector", "targetRef", "targetRefs"];
-            let rules = spec["rules"].as_array();
-            let denies = match spec["action"].as_str().unwrap_or("ALLOW") {
-                "ALLOW" => rules.is_none_or(Vec::is_empty),
-                "DENY" => rules.is_some_and(|rules| rules.contains(&serde_json::json!({}))),
-                _ => false,
-            };
-            let held = here == Some("istio-system") || here == Some(namespace);
-            held && denies && plain.iter().all(|field| spec[field].is_null())
-        })
-    }
-
-    /// A ready pod of one Service.
-    fn backend(&self, namespace: &str, name: &str, port: u16) -> Result<SocketAddr, Missing> {
-        let services = self.services.all();
-        let service = services
-            .iter()
-            .find(|s| s.name_any() == name && s.namespace().as_deref() == Some(namespace));
-        service::among(service.ok_or(Missing::Service)?, port, &self.pods.all())
-    }
-
-    /// Every socket that there should be now: none of a Gateway without a ready pod.
-    async fn wanted(&self, services: &[(&Service, bool)]) -> Vec<Bound> {
-        let gateways = self.gateways.all();
-        let mut wanted = Vec::new();
-        for (service, _) in services.iter().filter(|(_, ready)| *ready) {
-            let name = service
-                .labels()
-                .get(OF_GATEWAY)
-                .cloned()
-                .unwrap_or_default();
-            let of = gateways
-                .iter()
-                .find(|g| g.name_any() == name && g.namespace() == service.namespace());
-            let Some(spec) = of.and_then(|gateway| spec(gateway)) else {
-                continue;
-            };
-            for ip in addresses(service).await {
-                let mut ports: Vec<u16> = spec.http().map(|l| l.port).collect();
-                ports.dedup();
-                let served = ports.into_iter().filter(|port| exposes(service, *port));
-                wanted.extend(served.map(|port| Bound {
-                    address: SocketAddr::new(ip, port),
-                    namespace: service.namespace().unwrap_or_default(),
-                    gateway: name.clone(),
-                    listeners: spec.http().filter(|l| l.port == port).cloned().collect(),
-                }));
-            }
-        }
-        wanted
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Spec {
-    gateway_class_name: String,
-    listeners: Vec<Listener>,
-}
-
-impl Spec {
-    fn http(&self) -> impl Iterator<Item = &Listener> {
-        self.listeners
-            .iter()
-            .filter(|listener| listener.protocol == "HTTP")
-    }
-}
-
-fn spec(gateway: &DynamicObject) -> Option<Spec> {
-    let spec: Spec = serde_json::from_value(gateway.data.get("spec")?.clone()).ok()?;
-    (spec.gateway_class_name == "istio").then_some(spec)
-}
-
-fn exposes(service: &Service, port: u16) -> bool {
-    let ports = service
-        .spec
-        .iter()
-        .flat_map(|spec| spec.ports.iter().flatten());
-    ports.into_iter().any(|p| p.port == i32::from(port))
-}
-
-/// A host name is resolved as a client would: only one that leads to this machine can be served.
-async fn addresses(service: &Service) -> Vec<IpAddr> {
-    let balancer = service
-        .status
-        .as_ref()
-        .and_then(|status| status.load_balancer.as_ref());
-    let mut found = Vec::new();
-    for ingress in balancer
-        .iter()
-        .flat_map(|balancer| balancer.ingress.iter().flatten())
-    {
-        if let Some(ip) = ingress.ip.as_ref().and_then(|ip| ip.parse().ok()) {
-            found.push(ip);
-        } else if let Some(name) = &ingress.hostname
-            && let Ok(resolved) = tokio::net::lookup_host((name.as_str(), 0)).await
-        {
-            found.extend(
-                resolved
-                    .map(|address| address.ip())
-                    .filter(IpAddr::is_loopback),
-            );
-        }
-    }
-    found
 }

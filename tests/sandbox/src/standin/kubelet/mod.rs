@@ -1,5 +1,5 @@
-//! A kubelet for the pods that must really do something: Prometheus as the real process, the Kiali
-//! operator, Kiali and ztunnel as stand-ins. kwok plays every other pod.
+//! A kubelet for the pods that must really do something: Prometheus and the Gateways' Envoy as the
+//! real processes, the Kiali operator, Kiali and ztunnel as stand-ins. kwok plays every other pod.
 //!
 //! What it cannot show: images, resource limits, security contexts, graceful termination (a pod that
 //! is deleted is killed at once), init containers and sidecars (reported as running).
@@ -43,13 +43,19 @@ pub struct Node {
     /// Where the commands in pods ask.
     control: SocketAddr,
     addresses: AtomicU16,
+    gateways: AtomicU16,
 }
 
 impl Node {
     /// Never one that was used lately: a port of a dead process must not answer for a new pod.
-    fn address(&self) -> Ipv4Addr {
-        let n = self.addresses.fetch_add(1, Ordering::Relaxed);
-        self.cluster.addresses().process_pod(n)
+    fn address(&self, program: Program) -> Ipv4Addr {
+        let addresses = self.cluster.addresses();
+        match program {
+            Program::Gateway => {
+                addresses.gateway_pod(self.gateways.fetch_add(1, Ordering::Relaxed))
+            }
+            _ => addresses.process_pod(self.addresses.fetch_add(1, Ordering::Relaxed)),
+        }
     }
 }
 
@@ -69,6 +75,7 @@ pub async fn run(cluster: Cluster, world: World) {
             world,
             control,
             addresses: AtomicU16::new(0),
+            gateways: AtomicU16::new(0),
         }),
         running: HashMap::new(),
         listed: HashSet::new(),

@@ -42,7 +42,7 @@ pub async fn live(node: Arc<Node>, pod: Pod, played: usize, program: Program) {
     else {
         return;
     };
-    let mut status = Status::new(&node.cluster, &pod, played, node.address());
+    let mut status = Status::new(&node.cluster, &pod, played, node.address(program));
     status.write(&State::Creating).await;
     let container = loop {
         match create(&node, &pod, &spec, program, &status).await {

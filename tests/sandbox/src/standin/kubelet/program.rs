@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 
 use crate::Delays;
 use crate::standin::container::Container;
-use crate::standin::{kiali, kiali_operator, prometheus, ztunnel};
+use crate::standin::{gateway, kiali, kiali_operator, prometheus, ztunnel};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
@@ -14,12 +15,18 @@ pub enum Program {
     KialiOperator,
     Kiali,
     Ztunnel,
+    /// By its class and not by its image, which other proxies have too.
+    Gateway,
 }
 
 impl Program {
     /// The container that is played, and by what. None: kwok plays the whole pod.
     pub fn of(pod: &Pod) -> Option<(usize, Program)> {
         let containers = &pod.spec.as_ref()?.containers;
+        if gateway::is_one(pod.labels()) {
+            let proxy = containers.iter().position(|c| c.name == gateway::CONTAINER);
+            return Some((proxy?, Program::Gateway));
+        }
         containers
             .iter()
             .enumerate()
@@ -52,6 +59,7 @@ impl Program {
             Program::KialiOperator => &[6789, 8080],
             Program::Kiali => &[9090, 20001],
             Program::Ztunnel => &[15000, 15020, 15021],
+            Program::Gateway => &[15000, 15021],
         }
     }
 
@@ -66,8 +74,8 @@ impl Program {
         match self {
             Program::KialiOperator => delays.operator_start,
             Program::Kiali => delays.kiali_start,
-            Program::Prometheus | Program::Ztunnel if restarted => Duration::ZERO,
-            Program::Prometheus | Program::Ztunnel => delays.pod,
+            _ if restarted => Duration::ZERO,
+            Program::Prometheus | Program::Ztunnel | Program::Gateway => delays.pod,
         }
     }
 
@@ -83,6 +91,7 @@ impl Program {
             Program::KialiOperator => kiali_operator::run(container).await,
             Program::Kiali => kiali::run(container).await,
             Program::Ztunnel => ztunnel::run(container).await,
+            Program::Gateway => gateway::envoy(container).await,
         }
     }
 }

@@ -1,17 +1,17 @@
 //! A pod's volumes as folders of this machine, from the objects that the installer wrote, and kept
 //! up to date as long as the pod lives.
 //!
-//! What it cannot show: read-only mounts, file modes, host paths (an empty folder of the pod's own),
-//! tokens of an audience, of which every one is the API server's here.
+//! What it cannot show: read-only mounts, file modes, host paths (an empty folder of the pod's own).
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use k8s_openapi::api::authentication::v1::TokenRequestSpec;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Secret, Volume,
-    VolumeProjection,
+    ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Secret,
+    ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
 use kube::api::GetParams;
 use kube::{Api, ResourceExt};
@@ -135,7 +135,7 @@ impl Source<'_> {
         } else if let Some(v) = &from.downward_api {
             Ok(self.downward(v.items.as_deref()))
         } else if let Some(v) = &from.service_account_token {
-            let token = self.token(&v.path).await?;
+            let token = self.token(v).await?;
             Ok(Files::from([(v.path.clone(), token)]))
         } else {
             Ok(Files::new())
@@ -144,8 +144,8 @@ impl Source<'_> {
 
     /// A new token at every look would hide that a revoked one is still used; one for an hour is
     /// replaced in time, as the kubelet does.
-    async fn token(&self, path: &str) -> Result<Vec<u8>, String> {
-        let file = self.folder.join(path);
+    async fn token(&self, from: &ServiceAccountTokenProjection) -> Result<Vec<u8>, String> {
+        let file = self.folder.join(&from.path);
         let age = fs::metadata(&file).and_then(|file| file.modified());
         let young = age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < RENEWED));
         if young && let Ok(token) = fs::read(&file) {
@@ -153,9 +153,14 @@ impl Source<'_> {
         }
         let spec = self.pod.spec.as_ref();
         let account = spec.and_then(|s| s.service_account_name.as_deref());
+        let wanted = TokenRequestSpec {
+            audiences: from.audience.clone().map(|audience| vec![audience]),
+            expiration_seconds: from.expiration_seconds.or(Some(3607)),
+            ..TokenRequestSpec::default()
+        };
         let token = self
             .cluster
-            .token(&self.namespace(), account.unwrap_or("default"))
+            .token_as(&self.namespace(), account.unwrap_or("default"), wanted)
             .await
             .map_err(|error| format!("failed to fetch token: {error:#}"))?;
         Ok(token.into_bytes())
