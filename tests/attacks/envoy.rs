@@ -11,32 +11,18 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{Clusters, Foreign, get, on_two_clusters, scale, until};
+use crate::support::{Foreign, exposed, get, on_two_clusters, scale, until};
 use recorder::Recorder;
 use tricks::{Protocol, Trick};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The address of the remote's Gateway.
-async fn exposed(clusters: &Clusters) -> String {
-    let (kind, name) = ("Gateway", "istio-system/prometheus-gateway");
-    let gateway = get(
-        clusters.remote(),
-        "gateway.networking.k8s.io/v1",
-        kind,
-        name,
-    )
-    .await;
-    let address = &gateway.expect("a Gateway")["status"]["addresses"][0]["value"];
-    format!("{}:9090", address.as_str().expect("an address"))
-}
-
 #[test]
 fn envoy_lets_nothing_but_get_federate_through_whatever_the_request_looks_like() {
     on_two_clusters(async |clusters| {
         clusters.installed().await;
-        let address = exposed(clusters).await;
         let remote = clusters.remote();
+        let address = exposed(remote).await;
         let name = "istio-system/prometheus";
         let service = get(remote, "v1", "Service", name).await.expect("a Service");
         let selector = &service["spec"]["selector"];

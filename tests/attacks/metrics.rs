@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::support::web_server::{WebServer, page};
-use crate::support::{Clusters, get, masked, on_two_clusters, until};
+use crate::support::{Clusters, exposed, get, masked, on_two_clusters, until};
 
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
 /// As in src/steps/aggregate_metrics/config.rs.
@@ -47,10 +47,7 @@ fn attack_08_federate_serves_the_job_of_the_mesh_alone_and_each_of_our_pods_is_b
         clusters.installed().await;
         clusters.run(&VERIFY).await.succeeded();
         for cluster in [clusters.home(), clusters.remote()] {
-            let gateway = "istio-system/prometheus-gateway";
-            let gateway = get(cluster, "gateway.networking.k8s.io/v1", "Gateway", gateway).await;
-            let address = &gateway.expect("a Gateway")["status"]["addresses"][0]["value"];
-            let address = format!("{}:9090", address.as_str().expect("an address"));
+            let address = exposed(cluster).await;
             // Wait until each of its pods was scraped.
             until("series of ztunnels", async || {
                 let answer = federated(&address, "{__name__=~%22.%2B%22}").await;

@@ -1,21 +1,6 @@
 //! A user's own Prometheus must be scraped successfully.
 
-use crate::support::{Clusters, get, masked, on_two_clusters};
-
-/// Returns the exposed address of home's Prometheus, used as the user's own.
-async fn exposed(clusters: &Clusters) -> String {
-    let name = "istio-system/prometheus-gateway";
-    let gateway = get(
-        clusters.home(),
-        "gateway.networking.k8s.io/v1",
-        "Gateway",
-        name,
-    )
-    .await;
-    let gateway = gateway.expect("a Gateway");
-    let address = gateway["status"]["addresses"][0]["value"].as_str();
-    format!("{}:9090", address.expect("an address"))
-}
+use crate::support::{exposed, masked, on_two_clusters};
 
 #[test]
 fn fault_56_a_prometheus_that_is_not_there_is_no_success_and_one_that_is_verifies() {
@@ -29,7 +14,8 @@ aggregate metrics: cluster2: its Prometheus is not scraped: http://127.0.0.1:1/f
   fix: name the address at which the pods of home reach it: --prometheusN HOST:PORT
 "
         );
-        let theirs = exposed(clusters).await;
+        // Home's own stands for the user's.
+        let theirs = exposed(clusters.home()).await;
         let ended = clusters.install(&["--prometheus2", &theirs]).await;
         ended.succeeded();
         let verified = clusters.run(&["verify"]).await.succeeded();

@@ -3,6 +3,7 @@
 
 mod command;
 mod fleet;
+mod gateway;
 mod kubeconfig;
 mod masked;
 mod objects;
@@ -28,6 +29,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use command::{Ended, ambikiali, command, output, says, text};
 pub use fleet::{Fleet, on_three_clusters};
+pub use gateway::{exposed, until_exposed};
 pub use kubeconfig::{entry, kubeconfig};
 pub use masked::{masked, progress};
 pub use objects::{

@@ -1,7 +1,7 @@
 //! The path of the metrics, broken at one hop after the other.
 
 use super::WITHOUT_TRAFFIC;
-use crate::support::{Clusters, Foreign, masked, on_two_clusters, remove, scale};
+use crate::support::{Clusters, Foreign, masked, on_two_clusters, remove, scale, until_exposed};
 
 const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
 /// A route that allows more than ours.
@@ -52,6 +52,7 @@ Not verified in TIME: 2 broken, 1 unproven, 8 ok
 async fn a_route_that_is_gone(clusters: &Clusters) {
     let route = "istio-system/prometheus";
     remove(clusters.remote(), GATEWAY_API, "HTTPRoute", route).await;
+    until_exposed(clusters.remote(), "/federate", 404).await;
     let broken = clusters.run(&["verify"]).await.exited(5);
     assert_eq!(
         masked(&broken.stdout),
@@ -75,6 +76,7 @@ Not verified in TIME: 2 broken, 1 unproven, 8 ok
 
 async fn a_route_that_lets_too_much_through(clusters: &Clusters) {
     let wide = Foreign::apply(clusters.remote(), WIDE).await;
+    until_exposed(clusters.remote(), "/api/v1/status/config", 200).await;
     let broken = clusters.run(&WITHOUT_TRAFFIC).await.exited(5);
     assert_eq!(
         masked(&broken.stdout),

@@ -55,6 +55,6 @@ pub async fn run(cluster: Cluster, world: World) {
     tokio::join!(
         kubelet::run(cluster.clone(), world.clone()),
         load_balancer::run(cluster.clone(), world.clone()),
-        gateway::run(cluster.clone(), world.clone()),
+        gateway::run(cluster.clone()),
     );
 }

@@ -88,3 +88,26 @@ fn python(arguments: &[&str]) -> Result<Output> {
     python.args(arguments).stdin(Stdio::null());
     python.output().context("cannot start python3")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wheel_of_one_version_is_pinned_by_its_hash() -> Result<()> {
+        let recipe = recipe()?;
+        let hashes = recipe
+            .lines()
+            .filter_map(|line| line.split_once("--hash=sha256:"));
+        let hashes = hashes.map(|(_, hash)| hash.trim_end_matches(" \\"));
+        let hashes: Vec<_> = hashes.collect();
+        assert_eq!(hashes.len(), 2, "x86_64 and aarch64");
+        for hash in hashes {
+            let is_one = hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit());
+            assert!(is_one, "{hash}");
+        }
+        let version = version()?;
+        assert_eq!(version.split('.').count(), 3, "{version}");
+        Ok(())
+    }
+}

@@ -1,6 +1,7 @@
 //! The ground that all other tests stand on: real clusters, on loopback only, seen through their
 //! audit log and snapshots, and gone in every case.
 
+mod gateway;
 mod owner;
 
 use std::fs;
@@ -91,6 +92,7 @@ async fn two_clusters_are_real_and_leave_nothing() -> Result<()> {
     the_log_and_the_snapshots_show_a_write(cluster).await?;
     the_api_server_hangs_dies_and_comes_back(cluster).await?;
     an_istiod_that_ends_is_started_again(cluster).await?;
+    gateway::is_an_envoy(cluster, &folder).await?;
 
     sandbox.stop().await?;
     ensure!(processes(&folder).is_empty(), "processes are left");

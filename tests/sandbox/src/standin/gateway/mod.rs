@@ -2,8 +2,8 @@
 //! would in a container, with the token, the CA and the settings that istiod gave the pod.
 //!
 //! What it cannot show: Istio's own build of Envoy and the agent beside it (metrics of requests,
-//! certificates for other workloads and so mutual TLS to them), endpoints in other clusters, filters
-//! by a client's address, a configuration that changes when the token is older than it lasts.
+//! certificates for other workloads and so mutual TLS to them), endpoints in other clusters, rules
+//! about a client's address. An Envoy starts with a token for half a day and is not given another.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -19,7 +19,6 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::Notify;
 
-use super::World;
 use super::container::Container;
 use super::watch::Mirror;
 use crate::Cluster;
@@ -79,7 +78,7 @@ async fn start(container: &Container) -> Result<i32> {
 }
 
 /// What the controllers would have told istiod of the pods. Never returns.
-pub async fn run(cluster: Cluster, _world: World) {
+pub async fn run(cluster: Cluster) {
     let changed = Arc::new(Notify::new());
     let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
     let kind = ApiResource::from_gvk(&kind);
