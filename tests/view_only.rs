@@ -78,7 +78,7 @@ fn kiali_only_looks_until_it_is_allowed_to_write_and_then_looks_again() {
 
         let plan = clusters.install(&["--allow-write", "--dry-run"]).await;
         let plan = plan.succeeded();
-        assert_plan(&plan.stdout, "true -> false");
+        assert_plan(&plan.stdout, "true -> (none)");
         let ended = clusters.install(&["--allow-write"]).await.succeeded();
         let said = "option changed since the last install: --allow-write=false -> true\n";
         assert!(ended.stderr.contains(said), "{ended:#?}");
@@ -102,7 +102,7 @@ fn kiali_only_looks_until_it_is_allowed_to_write_and_then_looks_again() {
         let plan = clusters
             .install(&["--allow-write=false", "--dry-run"])
             .await;
-        assert_plan(&plan.succeeded().stdout, "false -> true");
+        assert_plan(&plan.succeeded().stdout, "(none) -> true");
         let ended = clusters.install(&["--allow-write=false"]).await.succeeded();
         let said = "option changed since the last install: --allow-write=true -> false\n";
         assert!(ended.stderr.contains(said), "{ended:#?}");

@@ -76,7 +76,11 @@ pub async fn rolled_out(
 ) -> Result<Option<Deployment>> {
     let object = wait.object.clone();
     let done = rolling_out(scope, wait, labels, health).await?;
-    tell_admitted(scope, &object).await;
+    // That the pods cannot be listed is reported by those who need them.
+    let namespace = object.namespace.as_deref().unwrap_or_default();
+    if let (Some(deployment), Ok(pods)) = (&done, labelled(scope, namespace, labels).await) {
+        admitted::tell(scope, &object, deployment, &pods);
+    }
     Ok(done)
 }
 
@@ -189,9 +193,13 @@ pub async fn rolled_out_with(
             seen: seen.take(),
             ..Wait::for_object(api.clone(), id.clone())
         };
-        rolled_out(scope, wait, labels, health::deployment).await?;
+        let done = rolling_out(scope, wait, labels, health::deployment).await?;
         let namespace = id.namespace.as_deref().unwrap_or_default();
-        if all_newer(&labelled(scope, namespace, labels).await?, config) {
+        let pods = labelled(scope, namespace, labels).await?;
+        if all_newer(&pods, config) {
+            if let Some(deployment) = &done {
+                admitted::tell(scope, &id, deployment, &pods);
+            }
             return Ok(());
         }
         seen = Some(trigger_rollout(scope, api, &id, config).await?);

@@ -1,6 +1,7 @@
 //! Whether the pods of a Deployment run what it says. Admission policies and webhooks may also change only the pods.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 
 use super::{is_ready, labelled};
@@ -12,14 +13,19 @@ use crate::progress::ObjectId;
 pub async fn admitted(scope: &Scope<'_>, object: &ObjectId) -> Option<String> {
     let namespace = object.namespace.as_deref()?;
     let api = Api::<Deployment>::namespaced(scope.cluster.client.clone(), namespace);
-    let deployment = send_opt(scope, object, || api.get(&object.name)).await;
-    let spec = deployment.ok()??.spec;
-    let labels = spec.selector.match_labels.iter().flatten();
+    let deployment = send_opt(scope, object, || api.get(&object.name))
+        .await
+        .ok()??;
+    let labels = deployment.spec.selector.match_labels.iter().flatten();
     let labels = labels.map(|(name, value)| format!("{name}={value}"));
     let labels = labels.collect::<Vec<_>>().join(",");
     let pods = labelled(scope, namespace, &labels).await.ok()?;
+    changed(&deployment, &pods)
+}
+
+fn changed(deployment: &Deployment, pods: &[Pod]) -> Option<String> {
     let pod = pods.iter().rev().find(|pod| is_ready(pod))?;
-    let template = serde_json::to_value(&spec.template).ok()?;
+    let template = serde_json::to_value(&deployment.spec.template).ok()?;
     let fields = additions::changed_pod(&template, &serde_json::to_value(pod).ok()?);
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let fields = (!fields.is_empty()).then(|| additions::listed(&fields))?;
@@ -28,9 +34,20 @@ pub async fn admitted(scope: &Scope<'_>, object: &ObjectId) -> Option<String> {
     ))
 }
 
-/// Reports it during an install.
+/// Reports it during an install, of a Deployment and its pods, the oldest first.
+pub fn tell(scope: &Scope<'_>, object: &ObjectId, deployment: &Deployment, pods: &[Pod]) {
+    if let Some(other) = changed(deployment, pods) {
+        note(scope, object, &other);
+    }
+}
+
+/// Reads the Deployment and its pods, and reports it during an install.
 pub async fn tell_admitted(scope: &Scope<'_>, object: &ObjectId) {
     if let Some(other) = admitted(scope, object).await {
-        scope.progress.note(format!("{object}: {other}; left so"));
+        note(scope, object, &other);
     }
+}
+
+fn note(scope: &Scope<'_>, object: &ObjectId, other: &str) {
+    scope.progress.note(format!("{object}: {other}; left so"));
 }
