@@ -167,12 +167,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let (istio, servers) = (istio::judge(&facts), servers::judge(&facts));
     let reach = reach::judge(&facts, run.mesh);
     let home = run.is_home(cluster);
-    let exposed = exposed::judge(
-        &facts,
-        home,
-        run.choices.allow_loopback,
-        &run.settings.exposure,
-    );
+    let exposed = exposed::judge(run, &facts);
     let policies = policies::judge(&facts, home, scope.namespace, &own_policies);
     let findings = [
         kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies, others,

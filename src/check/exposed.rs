@@ -15,19 +15,16 @@ use crate::guide::ISTIO_NAMESPACE;
 use crate::manifests;
 use crate::mesh::UnreachableReason;
 use crate::progress::ObjectId;
+use crate::run::Run;
 use crate::steps::expose_prometheus;
 
 /// Service types without an address outside of the cluster.
 const INSIDE: [&str; 2] = ["ClusterIP", "NodePort"];
 
-pub fn judge(
-    facts: &Facts<'_>,
-    home: bool,
-    allow_loopback: bool,
-    exposure: &Exposure,
-) -> Vec<Finding> {
-    let mut findings = useless(facts, home, allow_loopback);
-    findings.extend(public(facts, exposure));
+pub fn judge(run: &Run<'_>, facts: &Facts<'_>) -> Vec<Finding> {
+    let home = run.is_home(facts.cluster);
+    let mut findings = useless(facts, home, run.choices.allow_loopback);
+    findings.extend(public(facts, &run.settings.exposure));
     findings
 }
 

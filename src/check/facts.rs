@@ -46,11 +46,17 @@ pub struct Facts<'a> {
     pub load_balancers: Looked<Vec<Service>>,
     /// Istio's defaults for the objects that it creates for a Gateway.
     pub gateway_defaults: Looked<Vec<ConfigMap>>,
+    pub policies: PolicyFacts,
+}
+
+/// The policies that apply to pods of an install.
+pub struct PolicyFacts {
     /// In the root namespace of the mesh.
-    pub authorization_policies: Looked<Vec<DynamicObject>>,
-    pub network_policies: Looked<Vec<NetworkPolicy>>,
+    pub authorization: Looked<Vec<DynamicObject>>,
+    /// In Istio's namespace.
+    pub network: Looked<Vec<NetworkPolicy>>,
     /// In the namespace of Kiali.
-    pub own_network_policies: Looked<Vec<NetworkPolicy>>,
+    pub own_network: Looked<Vec<NetworkPolicy>>,
 }
 
 impl<'a> Facts<'a> {
@@ -60,18 +66,9 @@ impl<'a> Facts<'a> {
         let gateways = Api::<DynamicObject>::all_with(client(), &kinds::gateway());
         let namespaces = Api::<Namespace>::all(client());
         let of_type = ListParams::default().fields("spec.type=LoadBalancer");
-        let own = |namespace| Api::<ConfigMap>::namespaced(client(), namespace);
-        let istio_maps = own(ISTIO_NAMESPACE);
+        let istio_maps = Api::<ConfigMap>::namespaced(client(), ISTIO_NAMESPACE);
         let id = ObjectId::cluster_wide("Server", "version");
         let mesh_config = scope.cluster.revision.config_map();
-        let defaults = ListParams::default().labels("gateway.istio.io/defaults-for-class=istio");
-        let policies = kinds::authorization_policy();
-        let policies = Api::<DynamicObject>::namespaced_with(client(), ISTIO_NAMESPACE, &policies);
-        let networks = |namespace| Api::<NetworkPolicy>::namespaced(client(), namespace);
-        let (of_istio, of_kiali) = (networks(ISTIO_NAMESPACE), networks(scope.namespace));
-        let any = ListParams::default;
-        let all = |kind| ObjectId::new(kind, ISTIO_NAMESPACE, "all");
-        let own_networks = ObjectId::new("NetworkPolicies", scope.namespace, "all");
         let version = looked(scope, &id, || scope.cluster.client.apiserver_version());
         let answers = tokio::try_join!(
             version,
@@ -90,14 +87,8 @@ impl<'a> Facts<'a> {
             list(scope, gateways, "Gateways", ListParams::default()),
             remote_secrets(scope),
             list(scope, Api::<Service>::all(client()), "Services", of_type),
-            async {
-                tokio::try_join!(
-                    found(scope, istio_maps.clone(), all("ConfigMaps"), defaults),
-                    found(scope, policies, all("AuthorizationPolicies"), any()),
-                    found(scope, of_istio, all("NetworkPolicies"), any()),
-                    found(scope, of_kiali, own_networks, any()),
-                )
-            },
+            gateway_defaults(scope, istio_maps.clone()),
+            policies(scope),
         )?;
         Ok(Facts {
             cluster: scope.cluster,
@@ -115,12 +106,41 @@ impl<'a> Facts<'a> {
             gateways: answers.8,
             remote_secrets: answers.9,
             load_balancers: answers.10,
-            gateway_defaults: answers.11.0,
-            authorization_policies: answers.11.1,
-            network_policies: answers.11.2,
-            own_network_policies: answers.11.3,
+            gateway_defaults: answers.11,
+            policies: answers.12,
         })
     }
+}
+
+async fn gateway_defaults(
+    scope: &Scope<'_>,
+    maps: Api<ConfigMap>,
+) -> Result<Looked<Vec<ConfigMap>>> {
+    let defaults = ListParams::default().labels("gateway.istio.io/defaults-for-class=istio");
+    let all = ObjectId::new("ConfigMaps", ISTIO_NAMESPACE, "all");
+    found(scope, maps, all, defaults).await
+}
+
+async fn policies(scope: &Scope<'_>) -> Result<PolicyFacts> {
+    let client = || scope.cluster.client.clone();
+    let kind = kinds::authorization_policy();
+    let policies = Api::<DynamicObject>::namespaced_with(client(), ISTIO_NAMESPACE, &kind);
+    let networks = async |namespace: &str| {
+        let api = Api::<NetworkPolicy>::namespaced(client(), namespace);
+        let all = ObjectId::new("NetworkPolicies", namespace, "all");
+        found(scope, api, all, ListParams::default()).await
+    };
+    let all = ObjectId::new("AuthorizationPolicies", ISTIO_NAMESPACE, "all");
+    let (authorization, network, own_network) = tokio::try_join!(
+        found(scope, policies, all, ListParams::default()),
+        networks(ISTIO_NAMESPACE),
+        networks(scope.namespace),
+    )?;
+    Ok(PolicyFacts {
+        authorization,
+        network,
+        own_network,
+    })
 }
 
 async fn one<K>(scope: &Scope<'_>, api: &Api<K>, kind: &str, name: &str) -> Result<Looked<K>>

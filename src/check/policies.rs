@@ -31,9 +31,9 @@ pub fn judge(
     // A foreign Prometheus may be anywhere.
     let of_the_mesh = facts.cluster.prometheus.is_none();
     let ours = if home { ON_HOME } else { ON_REMOTE };
-    let mut findings = networks(facts, namespace, ours, (&facts.own_network_policies, own));
+    let mut findings = networks(facts, namespace, ours, (&facts.policies.own_network, own));
     if of_the_mesh {
-        let within = &facts.network_policies;
+        let within = &facts.policies.network;
         findings.extend(networks(facts, ISTIO_NAMESPACE, OF_THE_MESH, (within, own)));
         findings.extend(denied(facts));
     }
@@ -41,7 +41,7 @@ pub fn judge(
 }
 
 fn denied(facts: &Facts<'_>) -> Option<Finding> {
-    let all = match &facts.authorization_policies {
+    let all = match &facts.policies.authorization {
         Err(blind) => return Some(*blind.clone()),
         Ok(all) => all.as_deref().unwrap_or_default(),
     };
