@@ -170,7 +170,8 @@ impl Options {
         these
     }
 
-    /// The options that narrow who reaches a Gateway or a server, and that `others` lack, except for those given on the command line.
+    /// The options that narrow who reaches a Gateway or a server, and that `others` lack, except for those given on the
+    /// command line.
     pub fn narrowing_but(&self, others: &Options, asked: &Asked) -> Options {
         let narrows = |name: &str| {
             [SOURCE_RANGE, INTERNAL, NETWORK_POLICIES].contains(&name)

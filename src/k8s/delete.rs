@@ -1,7 +1,7 @@
 //! Deletes our objects. One rule applies to every object, in a dry run too: the built-in inventory lists it, the
 //! record names it, and the live object has the label of this install, or lost it to admission. The record alone does
-//! not suffice, because others can write it; nor do labels alone. An adopted object is deleted only with --adopted, and only if
-//! its UID is the recorded one.
+//! not suffice, because others can write it; nor do labels alone. An adopted object is deleted only with --adopted, and
+//! only if its UID is the recorded one.
 
 use anyhow::Result;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -92,12 +92,8 @@ impl Edge<'_> {
             return (Verdict::Broken, what);
         }
         // Both ends report the same bytes, so count them once.
-        let grown = if destination > 0.0 {
-            destination
-        } else {
-            source
-        };
-        if grown > 0.0 {
+        let grown = [destination, source].into_iter().find(|n| *n > 0.0);
+        if let Some(grown) = grown {
             let grown = bytes(grown);
             let extra_edge = self.extra_edge();
             return (

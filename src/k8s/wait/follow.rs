@@ -72,8 +72,8 @@ where
 {
     let version = object
         .as_ref()
-        .and_then(|o| o.meta().resource_version.clone())
-        .unwrap_or("0".into());
+        .and_then(|o| o.meta().resource_version.clone());
+    let version = version.unwrap_or("0".into());
     let params = wait.watch();
     let changes = wait.api.watch(&params, &version).try_flatten_stream();
     let read_later = || async {
