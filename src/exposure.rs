@@ -146,13 +146,17 @@ pub fn annotation_key(key: &str) -> Result<(), String> {
             && part.chars().all(good)
             && part.starts_with(|c: char| c.is_ascii_alphanumeric())
             && part.ends_with(|c: char| c.is_ascii_alphanumeric())
+            && !part.contains("..")
     };
     let is_prefixed = key.contains('/');
     if !is_part(name, 63, &['-', '_', '.']) || (is_prefixed && !is_part(prefix, 200, &['-', '.'])) {
         return Err("is not the key of an annotation".into());
     }
     match prefix {
-        "gateway.networking.k8s.io" | "gateway.istio.io" | "networking.istio.io" => {
+        "gateway.networking.k8s.io"
+        | "gateway.istio.io"
+        | "networking.istio.io"
+        | "kubectl.kubernetes.io" => {
             Err("is no annotation that istiod takes over from a Gateway".into())
         }
         _ => Ok(()),
@@ -241,6 +245,8 @@ mod tests {
         for key in [
             "",
             "/a",
+            "A..b/c",
+            "kubectl.kubernetes.io/last-applied-configuration",
             "a/",
             "a b",
             "a/b/c",

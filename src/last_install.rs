@@ -139,6 +139,17 @@ pub fn forget(home: &Cluster, remotes: &[ClusterName]) -> Result<()> {
     save(&path, &last)
 }
 
+/// Removes the options from the file, after the install is gone.
+pub fn forget_options(home: &Cluster) -> Result<()> {
+    let path = path()?;
+    let last = read(&path).filter(|last| last.home.uid == home.uid && !last.options.is_default());
+    let Some(mut last) = last else {
+        return Ok(());
+    };
+    last.options = Options::default();
+    save(&path, &last)
+}
+
 /// Whether the file exists, readable or not.
 pub fn exists() -> bool {
     path().is_ok_and(|path| path.symlink_metadata().is_ok())

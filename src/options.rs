@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::exposure::{self, ANNOTATION, Exposure, INTERNAL, SOURCE_RANGE};
 use crate::images::{self, COMPONENTS, Images};
 use crate::settings::Settings;
-use crate::shell;
+use crate::{shell, visible};
 
 /// Name of the option for the registry of all images.
 pub const REGISTRY: &str = "registry";
@@ -73,8 +73,13 @@ fn readable(name: &str, value: &str) -> Result<(), String> {
         && name.chars().all(of_name)
         && (1..=LONGEST).contains(&value.len())
         && value.chars().all(|c| c.is_ascii_graphic());
-    good.then_some(())
-        .ok_or_else(|| format!("\"{}\" is not a valid option", name.escape_debug()))
+    good.then_some(()).ok_or_else(|| {
+        let name = visible::short(name, visible::SAID);
+        format!(
+            "option \"{}\" is not valid, or longer than {LONGEST} characters",
+            name.escape_debug()
+        )
+    })
 }
 
 /// Validates a value with the parser of its flag.
@@ -85,6 +90,9 @@ fn known(name: &str, value: &str) -> Result<(), String> {
     }
     let component = name.strip_prefix(IMAGE);
     match (name, component) {
+        (SOURCE_RANGE, _) if value.split(',').any(|range| range == DEFAULT) => Err(format!(
+            "--{SOURCE_RANGE} {DEFAULT} does not go with other ranges"
+        )),
         (SOURCE_RANGE, _) => exposure::source_ranges(value).map(drop),
         (INTERNAL, _) => exposure::provider(value).map(drop),
         (REGISTRY, _) => images::registry(value).map(drop),
@@ -138,6 +146,14 @@ impl Options {
     /// Whether this version knows the format.
     pub fn is_known(&self) -> bool {
         self.version == FORM
+    }
+
+    /// These options, overridden by those from the command line. An error if the result could not be read again.
+    pub fn choose(&self, asked: &Asked) -> Result<Options, String> {
+        let Options { version, values } = self.with(asked);
+        let options = Options::try_from(Written { version, values })?;
+        options.settings().exposure.check()?;
+        Ok(options)
     }
 
     /// These options, overridden by those from the command line.

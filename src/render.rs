@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::steps::{ScrapeTarget, remote_secret};
 
 /// The order of the kinds in file names, which is the order in which to apply them.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "Namespace",
     "CustomResourceDefinition",
     "ServiceAccount",
@@ -36,6 +36,7 @@ const ORDER: [&str; 13] = [
     "Gateway",
     "HTTPRoute",
     "Kiali",
+    "NetworkPolicy",
 ];
 
 /// Kinds that a cluster administrator must create so that a namespace admin can create the rest.

@@ -129,9 +129,8 @@ impl Session {
             )));
         }
         self.check_source(&before, asked)?;
-        let options = before.with(asked);
-        let exposure = options.settings().exposure.check();
-        exposure.map_err(|cause| Problem::new(Exit::Usage, cause))?;
+        let options = before.choose(asked);
+        let options = options.map_err(|cause| Problem::new(Exit::Usage, cause))?;
         let mut said = Vec::new();
         if self.records[0].stored_options().is_some() {
             let changes = before.changes(&options).into_iter();
@@ -199,7 +198,7 @@ impl Session {
         }
         let (to_use, to_reset) = (lost.flags(), lost.flags_back());
         let cause = format!(
-            "{}: ConfigMap {}/{} has lost {to_use}, which the last install on this machine had; someone else may have removed it",
+            "{}: the last install on this machine had {to_use}, and ConfigMap {}/{} does not have it; someone else may have removed it",
             self.mesh.home.name,
             self.namespace,
             record::NAME

@@ -96,6 +96,10 @@ fn a_gateway_lets_in_only_whom_the_options_name_until_they_are_default_again() {
         // A cleanup of a narrowed install leaves nothing either.
         clusters.install(&RANGES).await.succeeded();
         clusters.cleaned().await;
+        // The options of what was cleaned up are nobody's any more.
+        clusters.installed().await;
+        is_as_istiod_makes_it(clusters.remote()).await;
+        clusters.cleaned().await;
     });
 }
 
@@ -125,8 +129,8 @@ fn a_record_opens_no_gateway_and_chooses_no_annotation() {
         let error = clusters.install(&[]).await.exited(3).error();
         assert_eq!(
             error,
-            "[AK1412] cluster1: ConfigMap kiali/ambikiali-record has lost --gateway-source-range \
-             127.0.0.0/8,203.0.113.7/32, which the last install on this machine had; someone else may have removed it\n  \
+            "[AK1412] cluster1: the last install on this machine had --gateway-source-range \
+             127.0.0.0/8,203.0.113.7/32, and ConfigMap kiali/ambikiali-record does not have it; someone else may have removed it\n  \
              fix: to keep it, run the same command with --gateway-source-range 127.0.0.0/8,203.0.113.7/32; to go without \
              it, with --gateway-source-range default\n"
         );
@@ -226,5 +230,52 @@ async fn what_narrows_nothing_or_reaches_no_service_is_refused() {
         let start = format!("error: invalid value '{value}' for '{flag} <");
         assert!(ended.stderr.starts_with(&start), "{ended:#?}");
         assert!(ended.stderr.contains(&format!(">': {why}\n")), "{ended:#?}");
+    }
+}
+
+/// What could not be read again from a record is never written into one.
+#[tokio::test]
+async fn options_that_are_too_much_together_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let many = (0..40)
+        .map(|n| format!("10.{n}.0.0/16"))
+        .collect::<Vec<_>>();
+    let many = vec![format!("--gateway-source-range={}", many.join(","))];
+    let both = vec!["--gateway-source-range=default,10.0.0.0/8".to_string()];
+    let long = vec![format!("--gateway-annotation=a={}", "x".repeat(1025))];
+    let nine = (0..9).map(|n| format!("--gateway-annotation=a{n}=b"));
+    for (flags, why) in [
+        (many, "40 source ranges are too many"),
+        (
+            both,
+            "--gateway-source-range default does not go with other ranges",
+        ),
+        (
+            long,
+            "option \"gateway-annotation.a\" is not valid, or longer than 1024 characters",
+        ),
+        (
+            nine.collect(),
+            "a Gateway takes 8 annotations, and these are 9, those of --gateway-internal included",
+        ),
+    ] {
+        let base = [
+            "render",
+            "--home=a",
+            "--remote=b",
+            "--target=a=x:1",
+            "--target=b=y:1",
+        ];
+        let to = format!("--out={}", out.display());
+        let mut arguments = base.to_vec();
+        arguments.push(&to);
+        arguments.extend(flags.iter().map(String::as_str));
+        let missing = folder.path().join("none");
+        let ended = ambikiali(&arguments, &missing, folder.path())
+            .await
+            .exited(2);
+        assert_eq!(ended.stderr, format!("error: {why}\n"), "{ended:#?}");
+        assert!(!out.exists());
     }
 }

@@ -26,8 +26,8 @@ ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        remote access  cluster2      Kiali's token works
-ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes
-ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes
+ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
+ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        kiali          cluster1      sees cluster1, cluster2
 ok        traffic        cluster1      N requests answered: Hello version: v1, Hello version: v2
 ok        metrics        cluster1      received bytes grew by N B

@@ -60,7 +60,7 @@ fn named(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Option<Finding>
 
 /// Reports the Gateway of an earlier install if everybody can reach it, also after this install.
 fn public(facts: &Facts<'_>, exposure: &Exposure) -> Option<Finding> {
-    if facts.cluster.prometheus.is_some() || exposure.is_narrow() {
+    if facts.cluster.prometheus.is_some() || !exposure.source_ranges.is_empty() {
         return None;
     }
     let name = expose_prometheus::SERVICE;
@@ -73,14 +73,16 @@ fn public(facts: &Facts<'_>, exposure: &Exposure) -> Option<Finding> {
         .as_ref()?
         .load_balancer_source_ranges
         .as_deref();
-    if !ranges.unwrap_or_default().is_empty() || exposure::is_internal(service.annotations()) {
+    if !ranges.unwrap_or_default().is_empty() {
         return None;
     }
+    let internal = exposure.is_narrow() || exposure::is_internal(service.annotations());
     let status = service.status.as_ref()?.load_balancer.as_ref()?;
     let mut ingress = status.ingress.iter().flatten();
     let cause = ingress.find_map(|one| match (&one.ip, &one.hostname) {
+        // A provider that does not change an existing load balancer leaves a public address.
         (Some(ip), _) if is_public(ip) => Some(format!("its address {ip} is public")),
-        (None, Some(host)) => Some(format!("its address {host} may be public")),
+        (None, Some(host)) if !internal => Some(format!("its address {host} may be public")),
         _ => None,
     })?;
     let object = ObjectId::new("Service", ISTIO_NAMESPACE, name);

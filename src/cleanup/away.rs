@@ -45,6 +45,8 @@ pub fn all_are_named(run: &Run<'_>, given_up: &[ClusterName]) -> Result<(), Prob
 /// What stays in unreachable clusters.
 pub fn stays(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Vec<Left>> {
     let mut stays = Vec::new();
+    let options = run.records[0].stored_options().unwrap_or_default();
+    let settings = options.settings();
     for name in given_up {
         let objects = planned::objects(&Place {
             revision: None,
@@ -52,7 +54,7 @@ pub fn stays(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Vec<Left>> {
             cluster: name,
             home: false,
             namespace: run.namespace,
-            settings: run.settings,
+            settings: &settings,
             targets: &[],
         })?;
         for (_, object) in objects {

@@ -37,6 +37,14 @@ pub async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result
     })
     .await?;
     let mesh = &session.mesh;
+    if report.failures.is_empty()
+        && !args.dry_run
+        && let Err(error) = last_install::forget_options(&mesh.home)
+    {
+        out::note(&format!(
+            "the options of the removed install are still remembered: {error:#}"
+        ));
+    }
     let (clusters, names) = (result::Cluster::all(mesh), mesh.names());
     let took = started.elapsed();
     Ok(CleanupResult::of(report, clusters, args.dry_run, names, took).into())

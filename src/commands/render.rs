@@ -4,12 +4,14 @@ use anyhow::Result;
 
 use crate::cli::{self, Global};
 use crate::options::Options;
+use crate::problem::{Exit, Problem};
 use crate::render::{self, RenderOptions};
 use crate::result::{Ended, RenderResult};
 
 pub fn render(args: cli::Render, global: &Global) -> Result<Ended> {
     let (targets, store) = (args.targets(), args.store());
-    let options = Options::default().with(&args.options.asked());
+    let options = Options::default().choose(&args.options.asked());
+    let options = options.map_err(|cause| Problem::new(Exit::Usage, cause))?;
     let wanted = RenderOptions {
         home: args.home,
         remotes: args.remote,

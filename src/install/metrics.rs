@@ -119,9 +119,10 @@ async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
         let entry = run.on(Step::ExposePrometheus, cluster).record.entry(object);
         entry.is_some()
     };
+    let all = run.settings.with_all_objects();
     let made = [
-        cluster_prometheus::objects(run.settings, false)?,
-        expose_prometheus::objects(0, None, run.settings)?,
+        cluster_prometheus::objects(&all, false)?,
+        expose_prometheus::objects(0, None, &all)?,
     ];
     if !made.iter().flatten().any(is_there) {
         return Ok(());

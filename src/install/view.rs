@@ -1,12 +1,13 @@
 //! The view: rights in each remote, and the Kiali on home that uses them.
 
 use anyhow::{Context, Result};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
+use k8s_openapi::jiff::SignedDuration;
 
 use super::Part;
 use crate::guide::Step;
-use crate::k8s::apply::{Applied, Before};
-use crate::k8s::{Scope, ownership, pods};
+use crate::k8s::apply::{Applied, Before, Outcome};
+use crate::k8s::{Scope, kiali_cr, ownership, pods};
 use crate::mesh::{Cluster, ClusterName};
 use crate::run::{Run, step};
 use crate::steps::remote_cluster::Remote;
@@ -91,13 +92,33 @@ pub async fn made(run: &Run<'_>, home: &Part<'_>, kiali: &AskedKiali) -> Result<
 pub async fn serving(run: &Run<'_>, home: &Part<'_>, given: Given, cut_off: bool) -> Result<()> {
     step(run, Step::Kiali, home.cluster, async |scope| {
         let mut since = ownership::written_at(&given.secret.live);
-        if cut_off || given.was_cut_off {
+        let cut_off = cut_off || given.was_cut_off;
+        if cut_off || outlived_rights(run, &scope, &given).await {
             since = kiali::restarted(&scope).await?.max(since);
         }
         let names = std::iter::once(home.cluster.name.clone()).chain(given.remotes);
         kiali::serving(&scope, since, &names.collect::<Vec<_>>(), &[]).await
     })
     .await
+}
+
+/// Whether Kiali has run for longer than its rights in a cluster exist, as after an install that was interrupted while
+/// the operators replaced them.
+async fn outlived_rights(run: &Run<'_>, home: &Scope<'_>, given: &Given) -> bool {
+    // A Kiali that is rolled with new remotes starts after all operators are done.
+    if given.secret.outcome != Outcome::Unchanged {
+        return false;
+    }
+    let bound = run.mesh.all().filter(|cluster| {
+        run.is_home(cluster) || given.remotes.iter().any(|name| *name == cluster.name)
+    });
+    let bound =
+        bound.map(async |cluster| kiali_cr::bound_for(&run.on(Step::RemoteCluster, cluster)).await);
+    let (up, bound) = tokio::join!(kiali::up_for(home), join_all(bound));
+    // Both ages are exact to a second.
+    let bound = bound.into_iter().flatten().min();
+    up.zip(bound)
+        .is_some_and(|(up, bound)| up > bound + SignedDuration::from_secs(2))
 }
 
 /// Installs the operator. Returns whether it replaced an older one.

@@ -11,7 +11,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::Value;
 
-pub use made::{changes_role, is_for_rights, lacking, missing, report_missing, with_missing};
+pub use made::{
+    bound_for, changes_role, is_for_rights, lacking, missing, report_missing, with_missing,
+};
 pub use removal::{describe_removal, objects_of_operator, remove};
 
 use super::apply::Applied;

@@ -21,26 +21,30 @@ const ACCOUNT: &str = "kiali-service-account";
 /// Limit for concurrent requests.
 const AT_ONCE: usize = 8;
 
-/// What a Kiali that may write is granted, and what would make more of any account. Kinds of a group that only `*`
-/// grants are represented by one of them.
-const CHANGES: [(&str, &str, &[&str]); 15] = [
-    ("", "namespaces", &["patch"]),
-    ("", "pods", &["create", "patch"]),
+/// What would make more of any account. No Kiali is granted it.
+const NEVER: [(&str, &str, &[&str]); 5] = [
+    ("", "pods", &["create"]),
     ("", "pods/exec", &["create"]),
     ("", "secrets", &["get"]),
-    ("", "services", &["patch"]),
-    ("apps", "daemonsets", &["patch"]),
-    ("apps", "deployments", &["create", "patch"]),
-    ("apps", "statefulsets", &["patch"]),
-    ("batch", "jobs", &["patch"]),
-    ("extensions.istio.io", "wasmplugins", WRITE),
-    ("gateway.networking.k8s.io", "httproutes", WRITE),
-    ("networking.istio.io", "virtualservices", WRITE),
+    ("apps", "deployments", &["create"]),
     (
         "rbac.authorization.k8s.io",
         "clusterrolebindings",
         &["create"],
     ),
+];
+/// What a Kiali that may write is granted. Kinds of a group that only `*` grants are represented by one of them.
+const CHANGES: [(&str, &str, &[&str]); 12] = [
+    ("", "namespaces", &["patch"]),
+    ("", "pods", &["patch"]),
+    ("", "services", &["patch"]),
+    ("apps", "daemonsets", &["patch"]),
+    ("apps", "deployments", &["patch"]),
+    ("apps", "statefulsets", &["patch"]),
+    ("batch", "jobs", &["patch"]),
+    ("extensions.istio.io", "wasmplugins", WRITE),
+    ("gateway.networking.k8s.io", "httproutes", WRITE),
+    ("networking.istio.io", "virtualservices", WRITE),
     ("security.istio.io", "authorizationpolicies", WRITE),
     ("telemetry.istio.io", "telemetries", WRITE),
 ];
@@ -50,12 +54,20 @@ const WHOLE_CLUSTER: [&str; 2] = ["namespaces", "clusterrolebindings"];
 /// The changes that are asked about: in Kiali's namespace, where a Role may grant more than everywhere.
 pub fn changes(namespace: &str) -> Vec<Right> {
     let mut changes = Vec::new();
-    for (group, resource, verbs) in CHANGES {
-        let namespace = Some(namespace).filter(|_| !WHOLE_CLUSTER.contains(&resource));
+    for (group, resource, verbs) in NEVER.iter().chain(&CHANGES) {
+        let namespace = Some(namespace).filter(|_| !WHOLE_CLUSTER.contains(resource));
         let each = verbs.iter();
         changes.extend(each.map(|verb| Right::new(namespace, group, resource, verb)));
     }
     changes
+}
+
+/// Whether not even a Kiali that may write is granted it.
+pub fn is_never_granted(right: &Right) -> bool {
+    NEVER.iter().any(|(group, resource, verbs)| {
+        (right.group.as_str(), right.resource.as_str()) == (*group, *resource)
+            && verbs.contains(&right.verb.as_str())
+    })
 }
 
 /// The changes that the owner of a token may make. Anybody may ask this about himself.

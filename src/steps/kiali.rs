@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
 use serde_json::{Value, json};
 
@@ -68,6 +69,14 @@ pub async fn settled(scope: &Scope<'_>, cr: &Applied, renewed: bool) -> Result<b
     kiali_cr::report_missing(scope, &lacking);
     kiali_cr::settled(scope, NAME, cr, renewed || !lacking.is_empty()).await?;
     Ok(kiali_cr::is_for_rights(&lacking) || kiali_cr::changes_role(cr))
+}
+
+/// For how long the oldest ready pod has existed, by the server's clock; None if that is not known.
+pub async fn up_for(scope: &Scope<'_>) -> Option<SignedDuration> {
+    let all = pods::labelled(scope, scope.namespace, PODS).await.ok()?;
+    let oldest = all.iter().find(|pod| pods::is_ready(pod))?;
+    let made = oldest.metadata.creation_timestamp.as_ref()?.0;
+    Some(scope.cluster.server_time()?.duration_since(made))
 }
 
 /// Restarts Kiali, which never returns to a cluster in which it lacked rights.

@@ -1,5 +1,6 @@
 //! Checks what Kiali's accounts may change: on home and in each remote, with the token that Kiali uses there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Finding, Hop, Verdict};
@@ -17,12 +18,22 @@ pub async fn rights(home: &Scope<'_>, expected: &[ClusterName]) -> Vec<Finding> 
         reviews::of_account(home),
         remote_secret::changes(home, expected, ANSWER)
     );
-    let on_home = on_home.map_err(|refusal| refusal.text());
-    let mut findings = vec![judged(home, name, on_home)];
-    let mut on_remotes = on_remotes.unwrap_or_default();
+    let on_home = match on_home {
+        // A user who may read but not ask is no reason to fail.
+        Err(refusal) if refusal.is_for_rights() => {
+            let text = format!("not asked what Kiali may change: {}", refusal.text());
+            Finding::with_verdict(Hop::Rights, Some(name), Verdict::Skipped, text)
+        }
+        on_home => judged(home, name, on_home.map_err(|refusal| refusal.text())),
+    };
+    let mut findings = vec![on_home];
+    let (mut on_remotes, unread) = match on_remotes {
+        Ok(on_remotes) => (on_remotes, "it has no kubeconfig for the cluster".into()),
+        Err(error) => (BTreeMap::new(), format!("{error:#}")),
+    };
     for remote in expected.iter().filter(|cluster| *cluster != name) {
         let changes = on_remotes.remove(remote.as_str());
-        let changes = changes.unwrap_or_else(|| Err("it has no kubeconfig for the cluster".into()));
+        let changes = changes.unwrap_or_else(|| Err(unread.clone()));
         findings.push(judged(home, remote, changes));
     }
     findings
@@ -36,8 +47,10 @@ fn judged(home: &Scope<'_>, cluster: &ClusterName, changes: Result<Vec<Right>, S
             return Finding::with_verdict(Hop::Rights, Some(cluster), Verdict::Unproven, text);
         }
     };
-    if home.settings.allow_write {
-        let text = match changes.is_empty() {
+    let (never, granted): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(reviews::is_never_granted);
+    if home.settings.allow_write && never.is_empty() {
+        let text = match granted.is_empty() {
             true => "Kiali may change nothing, although --allow-write allows it",
             false => {
                 "Kiali may change workloads and Istio's configuration, as --allow-write allows"
@@ -45,19 +58,30 @@ fn judged(home: &Scope<'_>, cluster: &ClusterName, changes: Result<Vec<Right>, S
         };
         return Finding::on(Hop::Rights, cluster, Ok(text.into()));
     }
+    let (what, changes) = match home.settings.allow_write {
+        true => (
+            "Kiali may not do this even with --allow-write, but its account may",
+            never,
+        ),
+        false => (
+            "Kiali may only look, but its account may",
+            [never, granted].concat(),
+        ),
+    };
     if changes.is_empty() {
         let asked = reviews::changes(home.namespace).len();
-        let text = format!("Kiali only looks: the API server denies it {asked} of {asked} changes");
+        let text = format!(
+            "Kiali only looks: the API server denies it {asked} of {asked} changes asked about"
+        );
         return Finding::on(Hop::Rights, cluster, Ok(text));
     }
     let changes = changes.into_iter().map(|right| Right {
         namespace: None,
         ..right
     });
-    let changes = rights::lines(&changes.collect::<Vec<_>>()).join(", ");
-    let text = format!("Kiali may only look, but its account may {changes}");
+    let changes = rights::lines(&changes.collect::<Vec<_>>()).join("; ");
     Finding {
         code: Some(Code::KialiMayWrite),
-        ..Finding::on(Hop::Rights, cluster, Err(text))
+        ..Finding::on(Hop::Rights, cluster, Err(format!("{what} {changes}")))
     }
 }

@@ -39,8 +39,8 @@ broken    scrape target  cluster2      http://ADDRESS:9090/federate is down: ser
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        remote access  cluster2      Kiali's token works
-ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes
-ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes
+ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
+ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        kiali          cluster1      sees cluster1, cluster2
 unproven  traffic        all           a previous hop is broken
 Not verified in TIME: 2 broken, 1 unproven, 8 ok
@@ -64,8 +64,8 @@ broken    scrape target  cluster2      http://ADDRESS:9090/federate is down: ser
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        remote access  cluster2      Kiali's token works
-ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes
-ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes
+ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
+ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        kiali          cluster1      sees cluster1, cluster2
 unproven  traffic        all           a previous hop is broken
 Not verified in TIME: 2 broken, 1 unproven, 8 ok
@@ -88,8 +88,8 @@ ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 broken    exposure       cluster2      http://ADDRESS:9090/api/v1/status/config is open to anyone: a route allows more than GET /federate
 ok        remote access  cluster2      Kiali's token works
-ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes
-ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes
+ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
+ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        kiali          cluster1      sees cluster1, cluster2
 skipped   traffic        all           disabled by --traffic none
 Not verified in TIME: 1 broken, 1 skipped, 9 ok

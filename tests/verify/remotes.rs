@@ -45,7 +45,7 @@ ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 broken    remote access  cluster2      Kiali's kubeconfig for it does not work: the credentials expired or are refused (401 Unauthorized)
-ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes
+ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 unproven  rights         cluster2      cannot ask what Kiali may change: the credentials expired or are refused (401 Unauthorized)
 broken    kiali          cluster1      it cannot reach cluster2
 skipped   traffic        all           disabled by --traffic none
@@ -81,7 +81,7 @@ ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 broken    remote access  cluster2      Secret kiali/kiali-multi-cluster-secret on cluster1 has no kubeconfig for it
-ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes
+ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 unproven  rights         cluster2      cannot ask what Kiali may change: it has no kubeconfig for the cluster
 broken    kiali          cluster1      it cannot reach cluster2
 skipped   traffic        all           disabled by --traffic none
@@ -113,7 +113,7 @@ ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 unproven  exposure       cluster2      the address of its Gateway is unknown
 broken    remote access  cluster2      Kiali's kubeconfig for it does not work: no answer in 10 s
-ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes
+ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 unproven  rights         cluster2      cannot ask what Kiali may change: no answer in 10 s
 broken    kiali          cluster1      its /api/status: no answer in 10 s
 skipped   traffic        all           disabled by --traffic none
@@ -134,7 +134,7 @@ ok        scrape target  cluster2      http://ADDRESS:9090/federate up
 ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
 unproven  exposure       cluster2      the address of its Gateway is unknown
 broken    remote access  cluster2      Kiali's kubeconfig for it does not work: Connection refused
-ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes
+ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 unproven  rights         cluster2      cannot ask what Kiali may change: Connection refused
 broken    kiali          cluster1      it cannot reach cluster2
 skipped   traffic        all           disabled by --traffic none

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use futures::future::join_all;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef, Subject};
+use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use crate::k8s::apply::Applied;
 use crate::k8s::health::{Health, Kiali, KialiFence};
 use crate::k8s::look::Component;
 use crate::k8s::request::{RequestError, send_opt};
-use crate::k8s::{Scope, kinds};
+use crate::k8s::{Scope, kinds, write};
 use crate::progress::ObjectId;
 use crate::visible;
 
@@ -38,9 +39,21 @@ enum Found {
 /// Whether this apply makes the operator bind Kiali to another role. The role of a binding cannot be changed, so the
 /// operator deletes the binding and the roles first, and Kiali lacks all rights until it has made them anew.
 pub fn changes_role(applied: &Applied) -> bool {
-    let views = |cr: &Value| cr["spec"]["deployment"]["view_only_mode"] == true;
     let before = applied.before.as_ref();
     before.is_some_and(|before| views(before) != views(&applied.live))
+}
+
+fn views(cr: &Value) -> bool {
+    cr["spec"]["deployment"]["view_only_mode"] == true
+}
+
+/// For how long the operator's binding has existed, by the server's clock; None if that is not known.
+pub async fn bound_for(scope: &Scope<'_>) -> Option<SignedDuration> {
+    let api = Api::<ClusterRoleBinding>::all(scope.cluster.client.clone());
+    let object = ObjectId::cluster_wide("ClusterRoleBinding", NAME);
+    let binding = send_opt(scope, &object, || api.get(NAME)).await.ok()??;
+    let made = binding.metadata.creation_timestamp?.0;
+    Some(scope.cluster.server_time()?.duration_since(made))
 }
 
 /// Objects that are missing although the operator had reconciled the CR. It does not restore them by itself.
@@ -62,7 +75,18 @@ pub async fn lacking(scope: &Scope<'_>, applied: &Applied) -> Result<Vec<ObjectI
 /// rights to others.
 pub async fn missing(scope: &Scope<'_>, remote: bool) -> Vec<Component> {
     let (all, binding) = tokio::join!(read_all(scope, remote), role_binding(scope));
-    let all = all.into_iter().chain(binding);
+    let all = all.into_iter().chain(binding).collect::<Vec<_>>();
+    let is_other = all
+        .iter()
+        .any(|(_, found)| matches!(found, Ok(Found::Other(_))));
+    let unmoved = if is_other {
+        is_unmoved(scope).await
+    } else {
+        None
+    };
+    // Without a record, only the CR says what was asked for.
+    let unrecorded = scope.record.stored_options().is_none();
+    let all = all.into_iter();
     let others = all.filter(|(object, _)| object.kind != "Deployment");
     others
         .filter_map(|(object, there)| {
@@ -74,6 +98,11 @@ pub async fn missing(scope: &Scope<'_>, remote: bool) -> Vec<Component> {
                 Ok(Found::Shared(others)) => Health::Failed(format!(
                     "also grants Kiali's rights to {others}, which the operator does not revert: {}",
                     command(scope, "edit", &object)
+                )),
+                Ok(Found::Other(_)) if unmoved == Some(true) && unrecorded => return None,
+                Ok(Found::Other(role)) if unmoved == Some(true) => Health::Failed(format!(
+                    "binds Kiali to {role}, as its CR asks, in place of {}: run install again",
+                    asked(scope)
                 )),
                 Ok(Found::Other(role)) => Health::Failed(format!(
                     "binds Kiali to {role} in place of {}: {}, then run install again",
@@ -175,6 +204,17 @@ fn asked(scope: &Scope<'_>) -> &'static str {
         true => WRITER,
         false => VIEWER,
     }
+}
+
+/// Whether the CR still asks for the other role, as before the first install that made Kiali view-only.
+async fn is_unmoved(scope: &Scope<'_>) -> Option<bool> {
+    let object = json!({
+        "apiVersion": "kiali.io/v1alpha1", "kind": "Kiali",
+        "metadata": {"name": NAME, "namespace": scope.namespace},
+    });
+    let id = ObjectId::new("Kiali", scope.namespace, NAME);
+    let cr = write::read(scope, &object, &id).await.ok()??;
+    Some(views(&cr) == scope.settings.allow_write)
 }
 
 /// Judges the role and the subjects of a binding.
