@@ -109,9 +109,10 @@ async fn outlived_rights(run: &Run<'_>, home: &Scope<'_>, given: &Given) -> bool
     if given.secret.outcome != Outcome::Unchanged {
         return false;
     }
-    let bound = run.mesh.all().filter(|cluster| {
-        run.is_home(cluster) || given.remotes.iter().any(|name| *name == cluster.name)
-    });
+    let bound = run
+        .mesh
+        .all()
+        .filter(|cluster| run.is_home(cluster) || given.remotes.contains(&cluster.name));
     let bound =
         bound.map(async |cluster| kiali_cr::bound_for(&run.on(Step::RemoteCluster, cluster)).await);
     let (up, bound) = tokio::join!(kiali::up_for(home), join_all(bound));

@@ -95,9 +95,15 @@ fn network_policies_allow_what_an_install_needs_where_all_is_denied_and_go_with_
             json!([
                 {
                     "from": [{"podSelector": {"matchLabels": kiali}}],
+                    "ports": [{"port": 9090, "protocol": "TCP"}, {"port": 15008, "protocol": "TCP"}],
+                },
+                {
+                    "from": [
+                        {"ipBlock": {"cidr": "169.254.7.127/32"}},
+                        {"ipBlock": {"cidr": "fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128"}},
+                    ],
                     "ports": [{"port": 9090, "protocol": "TCP"}],
                 },
-                {"ports": [{"port": 15008, "protocol": "TCP"}]},
             ])
         );
         let marks = clusters.marks();

@@ -27,6 +27,7 @@ fn fault_49_a_home_that_cannot_be_written_costs_the_memory_and_nothing_else() {
             masked(&ended.stdout),
             "\
 Ready in TIME: Kiali in cluster1 sees cluster1, cluster2
+Kiali asks for no login: anyone who can reach it sees every cluster and can change nothing.
 Next:  ambikiali verify --ctx1 cluster1 --ctx2 cluster2
        ambikiali dashboard --ctx1 cluster1 --ctx2 cluster2
 "

@@ -86,7 +86,9 @@ fn fault_35_rights_that_are_lost_in_the_middle_are_named_and_nothing_is_lost() {
 #[track_caller]
 fn assert_refused(error: &str) {
     let (cause, fix) = error.split_once("\n").expect("two lines");
-    let (step_and_object, said) = cause.split_once(" is forbidden: ").expect("a refusal");
+    let (step_and_object, said) = cause
+        .split_once(" is forbidden: ")
+        .unwrap_or_else(|| panic!("a refusal: {error}"));
     assert!(step_and_object.contains(": cluster2: "), "{error}");
     let user = "User \"system:serviceaccount:default:installer\" cannot ";
     assert!(said.starts_with(user), "{error}");

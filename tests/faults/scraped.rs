@@ -23,7 +23,7 @@ aggregate metrics: cluster2: its Prometheus is not scraped: http://127.0.0.1:1/f
         let skipped =
             "skipped   exposure       cluster2      its Prometheus is not managed by ambikiali\n";
         assert!(shown.contains(skipped), "{shown}");
-        assert!(shown.ends_with("1 skipped, 11 ok\n"), "{shown}");
+        assert!(shown.ends_with("1 skipped, 13 ok\n"), "{shown}");
         clusters.cleaned().await;
     });
 }

@@ -64,6 +64,7 @@ fn a_line_says_what_is_waited_for_and_goes_when_it_came() {
         assert_eq!(
             masked(&screen).split_once("Ready").expect("an end").1,
             " in TIME: Kiali in cluster1 sees cluster1, cluster2
+Kiali asks for no login: anyone who can reach it sees every cluster and can change nothing.
 Next:  ambikiali verify
        ambikiali dashboard
 "

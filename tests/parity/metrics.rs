@@ -159,7 +159,7 @@ fn server(selector: &Value) -> Made {
             "--storage.tsdb.path=/data",
             "--storage.tsdb.retention.time=15d",
             "--web.max-connections=16",
-            "--web.read-timeout=15s",
+            "--web.read-timeout=25s",
         ]),
         "nothing reloads it over HTTP, so nobody may shut it down so either",
     )
