@@ -127,27 +127,28 @@ pub fn name(context: &str) -> Option<ClusterName> {
 
 /// Removes remotes from the file.
 pub fn forget(home: &Cluster, remotes: &[ClusterName]) -> Result<()> {
-    let path = path()?;
-    let Some(mut last) = read(&path).filter(|last| last.home.uid == home.uid) else {
-        return Ok(());
-    };
-    let all = last.remotes.len();
-    last.remotes.retain(|known| !remotes.contains(&known.name));
-    if last.remotes.len() == all {
-        return Ok(());
-    }
-    save(&path, &last)
+    update(home, |last| {
+        let all = last.remotes.len();
+        last.remotes.retain(|known| !remotes.contains(&known.name));
+        last.remotes.len() != all
+    })
 }
 
 /// Removes the options from the file, after the install is gone.
 pub fn forget_options(home: &Cluster) -> Result<()> {
+    update(home, |last| !std::mem::take(&mut last.options).is_default())
+}
+
+/// Writes the file again if it is about this home and `change` changed it.
+fn update(home: &Cluster, change: impl FnOnce(&mut LastInstall) -> bool) -> Result<()> {
     let path = path()?;
-    let last = read(&path).filter(|last| last.home.uid == home.uid && !last.options.is_default());
-    let Some(mut last) = last else {
+    let Some(mut last) = read(&path).filter(|last| last.home.uid == home.uid) else {
         return Ok(());
     };
-    last.options = Options::default();
-    save(&path, &last)
+    match change(&mut last) {
+        true => save(&path, &last),
+        false => Ok(()),
+    }
 }
 
 /// Whether the file exists, readable or not.

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::guide::Step;
+use crate::k8s::delete;
 use crate::k8s::inventory::Inventory;
 use crate::k8s::kiali_cr;
 use crate::k8s::record::Key;
@@ -36,20 +37,15 @@ pub fn planned(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<(Step, Value)>> {
 
 /// The objects that an earlier install may have made in a cluster, and that this run removes.
 pub fn unwanted(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<Value>> {
-    let wanted = planned(run, cluster)?;
-    let wanted = wanted.iter().map(|(_, object)| Key::of(object));
-    let wanted = wanted.collect::<Vec<_>>();
+    let objects = |planned: Vec<(Step, Value)>| planned.into_iter().map(|(_, object)| object);
+    let wanted = objects(planned(run, cluster)?).collect::<Vec<_>>();
     let possible = on(run, cluster, &run.settings.with_all_objects())?;
-    let mut unwanted = possible
-        .into_iter()
-        .map(|(_, object)| object)
-        .collect::<Vec<_>>();
+    let mut possible = objects(possible).collect::<Vec<_>>();
     // With a foreign Prometheus, ours is not touched.
     if cluster.prometheus.is_none() {
-        unwanted.extend(cluster_prometheus::objects_of_earlier_versions());
+        possible.extend(cluster_prometheus::objects_of_earlier_versions());
     }
-    unwanted.retain(|object| !wanted.contains(&Key::of(object)));
-    Ok(unwanted)
+    Ok(delete::unwanted(possible, &wanted))
 }
 
 fn on(run: &Run<'_>, cluster: &Cluster, settings: &Settings) -> Result<Vec<(Step, Value)>> {

@@ -140,9 +140,8 @@ impl Session {
         }
         if let Some(Health::Failed(why)) = found {
             said.push(format!(
-                "cannot read the options of the last install; ConfigMap {}/{}: {why}",
-                self.namespace,
-                record::NAME
+                "cannot read the options of the last install; {}: {why}",
+                self.record_name()
             ));
         }
         if said.is_empty() && !before.is_default() {
@@ -179,17 +178,11 @@ impl Session {
             return self.check_narrowed(&last.options.narrowing_but(before, asked));
         }
         let (to_use, to_reset) = (to_use.join(" "), to_reset.join(" "));
-        let cause = format!(
-            "{}: ConfigMap {}/{} sets {to_use}, which was not given on this machine; someone else may have written it",
-            self.mesh.home.name,
-            self.namespace,
-            record::NAME
-        );
-        Err(Problem::new(Exit::Preflight, cause)
-            .code(Code::OptionOfRecord)
-            .fix(format!(
-                "to accept it, run the same command with {to_use}; to use the defaults, with {to_reset}"
-            )))
+        let record = self.record_name();
+        Err(self.option_of_record(
+            &format!("{record} sets {to_use}, which was not given on this machine; someone else may have written it"),
+            &format!("to accept it, run the same command with {to_use}; to use the defaults, with {to_reset}"),
+        ))
     }
 
     fn check_narrowed(&self, lost: &Options) -> Result<(), Problem> {
@@ -197,17 +190,21 @@ impl Session {
             return Ok(());
         }
         let (to_use, to_reset) = (lost.flags(), lost.flags_back());
-        let cause = format!(
-            "{}: the last install on this machine had {to_use}, and ConfigMap {}/{} does not have it; someone else may have removed it",
-            self.mesh.home.name,
-            self.namespace,
-            record::NAME
-        );
-        Err(Problem::new(Exit::Preflight, cause)
-            .code(Code::OptionOfRecord)
-            .fix(format!(
-                "to keep it, run the same command with {to_use}; to go without it, with {to_reset}"
-            )))
+        let record = self.record_name();
+        Err(self.option_of_record(
+            &format!("the last install on this machine had {to_use}, and {record} does not have it; someone else may have removed it"),
+            &format!("to keep it, run the same command with {to_use}; to go without it, with {to_reset}"),
+        ))
+    }
+
+    fn option_of_record(&self, cause: &str, fix: &str) -> Problem {
+        let cause = format!("{}: {cause}", self.mesh.home.name);
+        let problem = Problem::new(Exit::Preflight, cause).code(Code::OptionOfRecord);
+        problem.fix(fix)
+    }
+
+    fn record_name(&self) -> String {
+        format!("ConfigMap {}/{}", self.namespace, record::NAME)
     }
 }
 

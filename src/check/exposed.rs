@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use serde_json::Value;
@@ -93,24 +92,18 @@ fn public(facts: &Facts<'_>, exposure: &Exposure) -> Option<Finding> {
 
 /// Whether an address is reachable from other networks than its own.
 fn is_public(ip: &str) -> bool {
-    const INSIDE: [&str; 8] = [
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "169.254.0.0/16",
-        "fc00::/7",
-        "fe80::/10",
-    ];
-    let Ok(ip) = ip.parse::<IpAddr>() else {
-        return false;
+    let inside = match ip.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Err(_) => true,
+        Ok(IpAddr::V6(ip)) => {
+            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
+        }
+        Ok(IpAddr::V4(ip)) => {
+            // 100.64.0.0/10, which providers share among their customers.
+            let is_shared = matches!(ip.octets(), [100, 64..=127, ..]);
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared
+        }
     };
-    let ip = ip.to_canonical();
-    let inside = INSIDE
-        .iter()
-        .filter_map(|network| network.parse::<IpNet>().ok());
-    !ip.is_loopback() && !inside.into_iter().any(|network| network.contains(&ip))
+    !inside
 }
 
 fn defaults(facts: &Facts<'_>) -> Vec<Finding> {
@@ -147,6 +140,35 @@ fn service_type(map: &ConfigMap) -> Option<&'static str> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn an_address_of_an_inner_network_is_not_public() {
+        for inside in [
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.0.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "127.0.0.1",
+            "169.254.1.1",
+            "fd00::1",
+            "fe80::1",
+            "::1",
+            "::ffff:10.0.0.1",
+            "no address",
+        ] {
+            assert!(!is_public(inside), "{inside}");
+        }
+        for public in [
+            "203.0.113.1",
+            "172.32.0.1",
+            "100.128.0.1",
+            "100.63.255.255",
+            "2001:db8::1",
+        ] {
+            assert!(is_public(public), "{public}");
+        }
+    }
 
     #[test]
     fn defaults_that_give_no_address_are_known() {

@@ -147,11 +147,15 @@ pub async fn delete_unwanted(
     possible: Vec<Value>,
     wanted: &[Value],
 ) -> Result<()> {
-    let wanted = wanted.iter().map(Key::of).collect::<Vec<_>>();
-    let mut unwanted = possible;
-    unwanted.retain(|object| !wanted.contains(&Key::of(object)));
-    delete_all(scope, &unwanted).await?;
+    delete_all(scope, &unwanted(possible, wanted)).await?;
     Ok(())
+}
+
+/// The `possible` objects that are not wanted.
+pub fn unwanted(mut possible: Vec<Value>, wanted: &[Value]) -> Vec<Value> {
+    let wanted = wanted.iter().map(Key::of).collect::<Vec<_>>();
+    possible.retain(|object| !wanted.contains(&Key::of(object)));
+    possible
 }
 
 /// Summarises the deletions of a step, as in "removed 5, kept 1 (not ours)".

@@ -12,7 +12,7 @@ use kube::Api;
 use serde_json::Value;
 
 pub use made::{
-    bound_for, changes_role, is_for_rights, lacking, missing, report_missing, with_missing,
+    ACCOUNT, bound_for, changes_role, is_for_rights, lacking, missing, report_missing, with_missing,
 };
 pub use removal::{describe_removal, objects_of_operator, remove};
 

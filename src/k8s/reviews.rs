@@ -11,13 +11,13 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 
 use super::Scope;
+use super::kiali_cr::ACCOUNT;
 use super::request::{RequestError, send};
 use super::rights::Right;
 use crate::deadline::Deadline;
 use crate::mesh::retry::{Cause, persist};
 use crate::progress::ObjectId;
 
-const ACCOUNT: &str = "kiali-service-account";
 /// Limit for concurrent requests.
 const AT_ONCE: usize = 8;
 

@@ -27,7 +27,7 @@ use crate::progress::ObjectId;
 use crate::settings::Settings;
 
 const GATEWAY: &str = "prometheus-gateway";
-/// The Service that istiod creates for the Gateway.
+/// Name of the Service, and of the Deployment, that istiod creates for the Gateway.
 pub const SERVICE: &str = "prometheus-gateway-istio";
 const PODS: &str = "gateway.networking.k8s.io/gateway-name=prometheus-gateway";
 const ROUTE: &str = "prometheus";
@@ -85,7 +85,7 @@ fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
 }
 
 fn deployment_id() -> ObjectId {
-    ObjectId::new("Deployment", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"))
+    ObjectId::new("Deployment", ISTIO_NAMESPACE, SERVICE)
 }
 
 /// The Service that istiod creates for the Gateway.
@@ -94,7 +94,7 @@ fn services(scope: &Scope<'_>) -> Api<Service> {
 }
 
 fn service_id() -> ObjectId {
-    ObjectId::new("Service", ISTIO_NAMESPACE, &format!("{GATEWAY}-istio"))
+    ObjectId::new("Service", ISTIO_NAMESPACE, SERVICE)
 }
 
 fn routes(scope: &Scope<'_>) -> Api<HttpRoute> {

@@ -3,12 +3,15 @@
 
 mod foreign;
 
+use std::fmt::Debug;
+
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
-use kube::api::{ListParams, ObjectMeta};
+use kube::api::{ApiResource, ListParams, ObjectMeta};
 use kube::core::DynamicObject;
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use foreign::{adopt, serves};
@@ -155,42 +158,42 @@ async fn is_ours(scope: &Scope<'_>, objects: &[Value]) -> Result<bool> {
 
 /// Other Kialis that may write, if no other operator is there to serve them.
 pub async fn other_writers(scope: &Scope<'_>) -> Result<Vec<ObjectId>> {
-    let api = Api::<DynamicObject>::all_with(scope.cluster.client.clone(), &kinds::kiali());
-    let id = ObjectId::cluster_wide("Kialis", "in all namespaces");
-    let list = ListParams::default();
-    let found = send_opt(scope, &id, || pages::list(&api, &list)).await?;
+    let mut others = kialis::<DynamicObject>(scope).await?;
     let ours = |meta: &ObjectMeta| meta.namespace.as_deref() == Some(scope.namespace);
     let writes = |kiali: &DynamicObject| {
         let spec = &kiali.data["spec"];
         let views = &spec["deployment"]["view_only_mode"];
         spec["auth"]["strategy"] == "anonymous" && *views != json!(true)
     };
-    let mut others = found.unwrap_or_default();
     others.retain(|kiali| !ours(&kiali.metadata) && writes(kiali));
     if others.is_empty() || foreign(scope).await?.is_some() {
         return Ok(Vec::new());
     }
-    let name = |kiali: DynamicObject| ObjectId {
-        kind: "Kiali".into(),
-        namespace: kiali.metadata.namespace,
-        name: kiali.metadata.name.unwrap_or_default(),
-    };
-    Ok(others.into_iter().map(name).collect())
+    let others = others.into_iter();
+    Ok(others.map(|kiali| cr_id(kiali.metadata)).collect())
 }
 
 /// All Kiali CRs in the cluster.
 pub async fn crs(scope: &Scope<'_>) -> Result<Vec<ObjectId>> {
-    let api = Api::<Kiali>::all_with(scope.cluster.client.clone(), &kinds::kiali());
+    let all = kialis::<Kiali>(scope).await?.into_iter();
+    Ok(all.map(|kiali| cr_id(kiali.metadata)).collect())
+}
+
+async fn kialis<K>(scope: &Scope<'_>) -> Result<Vec<K>>
+where
+    K: Resource<DynamicType = ApiResource> + Clone + DeserializeOwned + Debug,
+{
+    let api = Api::<K>::all_with(scope.cluster.client.clone(), &kinds::kiali());
     let id = ObjectId::cluster_wide("Kialis", "in all namespaces");
     let list = ListParams::default();
     let found = send_opt(scope, &id, || pages::list(&api, &list)).await?;
-    Ok(found
-        .unwrap_or_default()
-        .into_iter()
-        .map(|k| ObjectId {
-            kind: "Kiali".into(),
-            namespace: k.metadata.namespace,
-            name: k.metadata.name.unwrap_or_default(),
-        })
-        .collect())
+    Ok(found.unwrap_or_default())
+}
+
+fn cr_id(meta: ObjectMeta) -> ObjectId {
+    ObjectId {
+        kind: "Kiali".into(),
+        namespace: meta.namespace,
+        name: meta.name.unwrap_or_default(),
+    }
 }

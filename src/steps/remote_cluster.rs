@@ -15,6 +15,7 @@ use crate::k8s::apply::{self, Applied, Before, Outcome};
 use crate::k8s::change::{self, What};
 use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
+use crate::k8s::kiali_cr::ACCOUNT;
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
@@ -25,7 +26,6 @@ use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
 
-const ACCOUNT: &str = "kiali-service-account";
 const ISSUED_FOR: &str = ".metadata.annotations['kubernetes.io/service-account.uid']";
 const TOKEN: &str = "kiali";
 const CR: &str = "kiali";

@@ -26,6 +26,7 @@ use super::RemoteAccess;
 use crate::deadline::Deadline;
 use crate::k8s::apply::{self, Applied, Before};
 use crate::k8s::health::Health;
+use crate::k8s::kiali_cr::ACCOUNT;
 use crate::k8s::look::{Component, look};
 use crate::k8s::rights::Right;
 use crate::k8s::{Scope, delete, reviews, write};
@@ -38,7 +39,6 @@ use crate::progress::ObjectId;
 pub const NAME: &str = "kiali-multi-cluster-secret";
 const LABEL: &str = "kiali.io/kiali-multi-cluster-secret";
 /// The account whose token is in the kubeconfigs, and the name of their user.
-const ACCOUNT: &str = "kiali-service-account";
 /// Limit for the size of all values of a Secret.
 const LARGEST: usize = 1 << 20;
 

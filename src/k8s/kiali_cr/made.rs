@@ -18,7 +18,8 @@ use crate::progress::ObjectId;
 use crate::visible;
 
 const NAME: &str = "kiali";
-const ACCOUNT: &str = "kiali-service-account";
+/// The account of Kiali, as the operator names it.
+pub const ACCOUNT: &str = "kiali-service-account";
 const SIGNING_KEY: &str = "kiali-signing-key";
 /// The roles that the operator binds the account to: one that may write, and one that may not.
 const WRITER: &str = "kiali";

@@ -144,7 +144,7 @@ pub fn objects_of_operator(namespace: &str) -> Vec<Value> {
         named("v1", "ConfigMap", "kiali"),
         named("v1", "Secret", "kiali-signing-key"),
         named("v1", "Service", "kiali"),
-        named("v1", "ServiceAccount", "kiali-service-account"),
+        named("v1", "ServiceAccount", super::ACCOUNT),
         named("apps/v1", "Deployment", "kiali"),
         named("autoscaling/v2", "HorizontalPodAutoscaler", "kiali"),
         named("networking.k8s.io/v1", "Ingress", "kiali"),

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Service;
 
 use super::{
-    GATEWAY, PODS, PORT, ScrapeTarget, UNKNOWN, deployment_id, deployments, gateway_id, gateways,
-    lets_in, route_id, routes, service_id, services, target,
+    GATEWAY, PODS, PORT, SERVICE, ScrapeTarget, UNKNOWN, deployment_id, deployments, gateway_id,
+    gateways, lets_in, route_id, routes, service_id, services, target,
 };
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
@@ -182,7 +182,7 @@ fn useless(home: bool, host: &str, service: Option<&Service>, loopback: bool) ->
 fn way_out(cluster: &Cluster) -> String {
     format!(
         "name an address that pods of home reach: --prometheus{} HOST:PORT; or give the Gateway's Service a load balancer: \
-         {} -n {ISTIO_NAMESPACE} get service {GATEWAY}-istio -o yaml",
+         {} -n {ISTIO_NAMESPACE} get service {SERVICE} -o yaml",
         cluster.number, cluster.kubectl
     )
 }
@@ -208,9 +208,9 @@ async fn own_service(scope: &Scope<'_>, gateway: Outcome, advice: &str) -> Resul
 /// The usual reason why a Gateway gets no address.
 fn advice(scope: &Scope<'_>) -> String {
     format!(
-        "Service {ISTIO_NAMESPACE}/{GATEWAY}-istio of type LoadBalancer got no address: this cluster usually lacks a load \
+        "Service {ISTIO_NAMESPACE}/{SERVICE} of type LoadBalancer got no address: this cluster usually lacks a load \
          balancer (MetalLB, cloud-provider-kind, the cloud's controller); see {} -n {ISTIO_NAMESPACE} \
-         describe service {GATEWAY}-istio",
+         describe service {SERVICE}",
         scope.cluster.kubectl
     )
 }
