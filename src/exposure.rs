@@ -5,6 +5,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+/// Name of the option for the protocol of the Gateways.
+pub const PROTOCOL: &str = "exposure";
+/// Its value for plain HTTP.
+pub const HTTP: &str = "http";
+/// Its default, which is not stored.
+pub const MUTUAL_TLS: &str = "mtls";
 /// Name of the option for the addresses that a Gateway's load balancer lets in.
 pub const SOURCE_RANGE: &str = "gateway-source-range";
 /// Name of the option for a load balancer without a public address, by provider.
@@ -54,6 +60,8 @@ const PRESETS: [(&str, &[(&str, &str)]); 3] = [
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exposure {
+    /// Whether a Gateway answers anybody who reaches it, over plain HTTP, as in the guide.
+    pub plain_http: bool,
     /// In CIDR notation. Empty means that the load balancer lets in every address.
     pub source_ranges: Vec<String>,
     pub annotations: BTreeMap<String, String>,
@@ -76,9 +84,19 @@ impl Exposure {
             Some((key.to_string(), value.clone()))
         }));
         Exposure {
+            plain_http: get(PROTOCOL) == Some(HTTP),
             source_ranges: ranges.collect(),
             annotations,
         }
+    }
+
+    pub fn mutual_tls(&self) -> bool {
+        !self.plain_http
+    }
+
+    /// Whether the Gateways' Services differ from those without these options.
+    pub fn changes_service(&self) -> bool {
+        !self.source_ranges.is_empty() || !self.annotations.is_empty()
     }
 
     /// Whether these options narrow who may reach a Gateway. Other annotations may do so too, which nobody can tell.
@@ -101,6 +119,14 @@ impl Exposure {
 pub fn is_internal(annotations: &BTreeMap<String, String>) -> bool {
     let mut each = PRESETS.iter().flat_map(|(_, all)| all.first());
     each.any(|(key, value)| annotations.get(*key).map(String::as_str) == Some(value))
+}
+
+/// Parses the protocol of the Gateways.
+pub fn protocol(text: &str) -> Result<String, String> {
+    match [MUTUAL_TLS, HTTP].contains(&text) {
+        true => Ok(text.into()),
+        false => Err(format!("use {MUTUAL_TLS} or {HTTP}")),
+    }
 }
 
 /// Parses source ranges, separated by commas: networks in CIDR notation, or addresses.

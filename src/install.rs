@@ -11,8 +11,10 @@ use crate::guide::Step;
 use crate::k8s::apply::{Before, Outcome};
 use crate::k8s::record;
 use crate::mesh::Cluster;
+use crate::mutual_tls::Certificates;
 use crate::planned::planned;
 use crate::run::{Run, step};
+use crate::steps::aggregate_metrics::Written;
 use crate::steps::namespaces;
 
 /// A cluster that takes part, and whether an install begins or goes on there.
@@ -27,8 +29,10 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     let parts = all(taking_part.map(|c| run.unless_left_out(c, part(run, c)))).await?;
     let (home, remotes) = parts.split_first().context("home takes part")?;
     remember(run, home, remotes).await?;
-    let asked = ask(run, home, remotes).await?;
-    let (federated, given, cut_off) = hand_on(run, home, &asked).await?;
+    let certificates = metrics::certificates(run, &parts).await?;
+    let certificates = certificates.as_ref();
+    let asked = ask(run, home, remotes, certificates).await?;
+    let (federated, given, cut_off) = hand_on(run, home, &asked, certificates).await?;
     tokio::try_join!(
         metrics::scraped(run, &parts, &federated),
         view::serving(run, home, given, cut_off),
@@ -49,10 +53,15 @@ struct Asked<'a> {
 }
 
 /// Applies everything that needs nothing else, in all clusters at once.
-async fn ask<'a>(run: &Run<'a>, home: &Part<'a>, remotes: &[Part<'a>]) -> Result<Asked<'a>> {
+async fn ask<'a>(
+    run: &Run<'a>,
+    home: &Part<'a>,
+    remotes: &[Part<'a>],
+    certificates: Option<&Certificates>,
+) -> Result<Asked<'a>> {
     let exposing = std::iter::once(home)
         .chain(remotes)
-        .map(|part| run.unless_left_out(part.cluster, metrics::ask(run, part)));
+        .map(|part| run.unless_left_out(part.cluster, metrics::ask(run, part, certificates)));
     let opening = remotes
         .iter()
         .map(|part| run.unless_left_out(part.cluster, view::ask_remote(run, part)));
@@ -71,13 +80,15 @@ async fn hand_on(
     run: &Run<'_>,
     home: &Part<'_>,
     asked: &Asked<'_>,
-) -> Result<(String, view::Given, bool)> {
+    certificates: Option<&Certificates>,
+) -> Result<(Written, view::Given, bool)> {
     let ready = async {
         let proven = asked
             .opening
             .iter()
             .map(|remote| run.unless_left_out(remote.cluster, view::access(run, remote)));
-        tokio::try_join!(metrics::federate(run, home, &asked.exposing), all(proven))
+        let federated = metrics::federate(run, home, &asked.exposing, certificates);
+        tokio::try_join!(federated, all(proven))
     };
     let settled = asked
         .opening

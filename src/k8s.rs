@@ -22,6 +22,7 @@ pub mod record;
 pub mod request;
 pub mod reviews;
 pub mod rights;
+pub mod secret;
 pub mod seen;
 pub mod wait;
 pub mod write;

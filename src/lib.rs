@@ -22,6 +22,7 @@ mod last_install;
 mod limit;
 mod manifests;
 mod mesh;
+mod mutual_tls;
 mod options;
 mod out;
 mod panic;

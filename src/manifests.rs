@@ -124,7 +124,7 @@ mod tests {
                 "kiali": {"name": "x\ny: z", "digest": "no", "version": "1:30"},
             },
             "annotations": {"x\ny: z": "a: b\n- c"}, "source_ranges": ["x\ny: z"],
-            "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true,
+            "mutual_tls": true, "tls_data": {"x\ny: z": "a: b\n- c"}, "tls_files": ["x\ny: z"], "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true,
         })
     }
 
@@ -157,9 +157,10 @@ mod tests {
         );
         let objects = render(FEDERATED_PROMETHEUS, hostile()).unwrap();
         assert_eq!(
-            objects[0]["data"]["prometheus.yml"],
+            objects[1]["data"]["prometheus.yml"],
             "a: no\n---\nb: \"1:30\"\n"
         );
+        assert_eq!(objects[0]["data"], json!({"x\ny: z": "a: b\n- c"}));
         assert_eq!(objects[0]["metadata"]["namespace"], "x\ny: z");
         assert_eq!(
             render(KIALI, hostile()).unwrap()[0]["spec"]["kubernetes_config"]["cluster_name"],

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::exposure::{self, ANNOTATION, Exposure, INTERNAL, SOURCE_RANGE};
+use crate::exposure::{
+    self, ANNOTATION, Exposure, HTTP, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE,
+};
 use crate::images::{self, COMPONENTS, Images};
 use crate::settings::Settings;
 use crate::{shell, visible};
@@ -94,6 +96,7 @@ fn known(name: &str, value: &str) -> Result<(), String> {
             "--{SOURCE_RANGE} {DEFAULT} does not go with other ranges"
         )),
         (SOURCE_RANGE, _) => exposure::source_ranges(value).map(drop),
+        (PROTOCOL, _) if value != HTTP => Err(format!("\"{value}\" is no value of {name}")),
         (INTERNAL, _) => exposure::provider(value).map(drop),
         (REGISTRY, _) => images::registry(value).map(drop),
         (ALLOW_WRITE | NETWORK_POLICIES, _) if value != ON => {
@@ -175,6 +178,7 @@ impl Options {
                 NETWORK_POLICIES,
                 SOURCE_RANGE,
                 INTERNAL,
+                PROTOCOL,
             ];
             let parts = [IMAGE, ANNOTATION];
             whole.contains(&name.as_str()) || parts.iter().any(|part| name.starts_with(part))
@@ -202,7 +206,7 @@ impl Options {
 
     /// The flags that reset these options.
     pub fn flags_back(&self) -> String {
-        let flags = self.values.keys().map(|name| flag(name, DEFAULT));
+        let flags = self.values.keys().map(|name| flag(name, default(name)));
         flags.collect::<Vec<_>>().join(" ")
     }
 
@@ -217,7 +221,7 @@ impl Options {
         let names = self.values.keys().chain(now.values.keys());
         let names = names.collect::<std::collections::BTreeSet<_>>();
         let value =
-            |options: &Options, name: &str| options.get(name).unwrap_or(DEFAULT).to_string();
+            |options: &Options, name: &str| options.get(name).unwrap_or(default(name)).to_string();
         let changed = names.into_iter().filter(|n| self.get(n) != now.get(n));
         let said = |n: &String| match n.as_str() {
             ALLOW_WRITE | NETWORK_POLICIES => {
@@ -227,6 +231,14 @@ impl Options {
             _ => format!("{} -> {}", flag(n, &value(self, n)), value(now, n)),
         };
         changed.map(said).collect()
+    }
+}
+
+/// The value that a user gives for the default.
+fn default(name: &str) -> &'static str {
+    match name {
+        PROTOCOL => MUTUAL_TLS,
+        _ => DEFAULT,
     }
 }
 

@@ -67,7 +67,8 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
     let (namespace, settings) = (place.namespace, place.settings);
     let mut operator = kiali_operator::objects(namespace, settings, place.home)?;
     operator.push(kiali_operator::crd()?);
-    let exposed = expose_prometheus::objects(cluster_prometheus::PORT, place.revision, settings)?;
+    let exposed =
+        expose_prometheus::objects(cluster_prometheus::PORT, place.revision, settings, None)?;
     let mut all = vec![
         (Step::Namespace, vec![namespaces::object(namespace)?]),
         (
@@ -81,8 +82,13 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
         let secret = remote_secret::object(namespace, &[])?;
         let prometheus = aggregate_metrics::url(namespace);
         let kiali = kiali::objects(namespace, place.cluster, &prometheus, settings)?;
-        let metrics =
-            aggregate_metrics::objects(namespace, place.targets, settings, place.assigns_users)?;
+        let metrics = aggregate_metrics::objects(
+            namespace,
+            place.targets,
+            settings,
+            place.assigns_users,
+            None,
+        )?;
         all.push((Step::AggregateMetrics, metrics));
         all.push((Step::RemoteSecret, vec![secret]));
         all.push((Step::Kiali, kiali));

@@ -120,7 +120,10 @@ fn targets(options: &RenderOptions) -> Result<Vec<ScrapeTarget>, Problem> {
         )));
     }
     let known = all().filter_map(|name| Some((name, options.targets.get(name)?)));
-    let targets = known.map(|(cluster, address)| ScrapeTarget::of(cluster, address));
+    let targets = known.map(|(cluster, address)| ScrapeTarget {
+        mutual_tls: options.settings.exposure.mutual_tls(),
+        ..ScrapeTarget::of(cluster, address)
+    });
     Ok(targets.collect())
 }
 
@@ -142,6 +145,7 @@ fn of_cluster(
         .into_iter()
         .map(|(step, object)| match step {
             Step::RemoteSecret => without_tokens(options, object),
+            Step::ExposePrometheus | Step::AggregateMetrics => without_certificates(object),
             _ => object,
         });
     if !options.rbac {
@@ -166,6 +170,15 @@ fn without_tokens(options: &RenderOptions, mut secret: Value) -> Value {
         secret.remove("data");
     }
     secret
+}
+
+/// The Secret for certificates, which an install creates in it: a key exists only in the cluster that uses it.
+fn without_certificates(mut object: Value) -> Value {
+    if object["kind"] == "Secret" {
+        let text = "ambikiali install fills in the certificates";
+        object["metadata"]["annotations"] = json!({PLACEHOLDER: text});
+    }
+    object
 }
 
 /// The file name, which depends only on the object's kind, namespace and name.

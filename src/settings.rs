@@ -19,6 +19,7 @@ impl Settings {
     pub fn with_all_objects(&self) -> Settings {
         let mut all = self.clone();
         all.network_policies = true;
+        all.exposure.plain_http = false;
         all.exposure.source_ranges = vec!["0.0.0.0/32".into()];
         all
     }

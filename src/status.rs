@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use futures::future::join_all;
+use serde_json::Value;
 
 use crate::guide::Step;
 use crate::k8s::health::Health;
 use crate::k8s::look::Component;
 use crate::k8s::record::{self, Key};
-use crate::k8s::{drift, pods};
+use crate::k8s::{Scope, drift, pods};
 use crate::mesh::{Cluster, ClusterName};
 use crate::planned::{self, Place};
 use crate::progress::ObjectId;
@@ -135,17 +136,10 @@ async fn drifted(run: &Run<'_>, cluster: &Cluster, manifests: &Manifests<'_>) ->
         targets: &manifests.targets,
     });
     let mut planned = planned.unwrap_or_default();
-    for (_, object) in planned
-        .iter_mut()
-        .filter(|(step, _)| *step == Step::RemoteSecret)
-    {
-        let remotes = scope.record.remotes().into_iter();
-        let names = remotes
-            .map(|(name, _)| name.to_string())
-            .collect::<Vec<_>>();
-        if let Ok(held) = remote_secret::manifest(&scope, &names).await {
-            *object = held;
-        }
+    let secrets = planned.iter_mut().filter(|(_, o)| o["kind"] == "Secret");
+    for (step, secret) in secrets {
+        // If it cannot be read, its component tells why.
+        let _ = with_values(&scope, *step, secret, &manifests.targets).await;
     }
     let step = |key: &Key| {
         let of = planned.iter().find(|(_, object)| Key::of(object) == *key);
@@ -159,6 +153,28 @@ async fn drifted(run: &Run<'_>, cluster: &Cluster, manifests: &Manifests<'_>) ->
             row(cluster, step(&key), Component::new(key.id(), health), true)
         })
         .collect()
+}
+
+/// Gives the manifest of a Secret the values of the one that is there.
+async fn with_values(
+    scope: &Scope<'_>,
+    step: Step,
+    secret: &mut Value,
+    targets: &[ScrapeTarget],
+) -> Result<()> {
+    match step {
+        Step::RemoteSecret => {
+            let remotes = scope.record.remotes().into_iter();
+            let names = remotes.map(|(name, _)| name.to_string());
+            *secret = remote_secret::manifest(scope, &names.collect::<Vec<_>>()).await?;
+        }
+        Step::ExposePrometheus => expose_prometheus::keep_certificates(scope, secret).await?,
+        Step::AggregateMetrics => {
+            aggregate_metrics::keep_certificates(scope, targets, secret).await?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn row(cluster: &Cluster, step: Step, component: Component, drifted: bool) -> Row {

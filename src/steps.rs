@@ -26,6 +26,8 @@ pub struct ScrapeTarget {
     pub cluster: ClusterName,
     /// `host:port`, with brackets around an IPv6 address.
     pub address: String,
+    /// Whether both sides prove themselves with their certificates. Otherwise it is plain HTTP.
+    pub mutual_tls: bool,
 }
 
 impl ScrapeTarget {
@@ -34,10 +36,16 @@ impl ScrapeTarget {
         ScrapeTarget {
             cluster: cluster.clone(),
             address: address.to_string(),
+            mutual_tls: false,
         }
     }
 
-    fn at(cluster: &ClusterName, host: &str, port: u16) -> ScrapeTarget {
+    pub fn url(&self) -> String {
+        let scheme = if self.mutual_tls { "https" } else { "http" };
+        format!("{scheme}://{}/federate", self.address)
+    }
+
+    fn at(cluster: &ClusterName, host: &str, port: u16, mutual_tls: bool) -> ScrapeTarget {
         let address = match host.parse::<IpAddr>() {
             Ok(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
             _ => format!("{host}:{port}"),
@@ -45,6 +53,7 @@ impl ScrapeTarget {
         ScrapeTarget {
             cluster: cluster.clone(),
             address,
+            mutual_tls,
         }
     }
 }
@@ -81,7 +90,10 @@ mod tests {
             ("lb.example.com", "lb.example.com:9090"),
             ("2001:db8::1", "[2001:db8::1]:9090"),
         ] {
-            assert_eq!(ScrapeTarget::at(&cluster, host, 9090).address, address);
+            assert_eq!(
+                ScrapeTarget::at(&cluster, host, 9090, true).address,
+                address
+            );
         }
     }
 }

@@ -36,15 +36,15 @@ fn a_cleanup_says_what_it_removes_and_a_second_one_finds_nothing() {
         assert_eq!(
             progress(&first.stderr),
             "\
-cluster1      aggregate metrics   done     removed 3
+cluster1      aggregate metrics   done     removed 4
 cluster1      cluster prometheus  done     removed 6
-cluster1      expose prometheus   done     removed 2
+cluster1      expose prometheus   done     removed 3
 cluster1      kiali               done     removed with the objects that the operator created for it
 cluster1      kiali operator      done     removed 5
 cluster1      namespace           done     removed kiali
 cluster1      remote secret       done     removed 1
 cluster2      cluster prometheus  done     removed 6
-cluster2      expose prometheus   done     removed 2
+cluster2      expose prometheus   done     removed 3
 cluster2      kiali operator      done     removed 5
 cluster2      namespace           done     removed kiali
 cluster2      remote cluster      done     removed with the objects that the operator created for it

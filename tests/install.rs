@@ -18,15 +18,15 @@ Next:  ambikiali verify
         assert_eq!(
             progress(&first.stderr),
             "\
-cluster1      aggregate metrics   done     created 3; scrapes 2 clusters
+cluster1      aggregate metrics   done     created 4; scrapes 2 clusters
 cluster1      cluster prometheus  done     created 6
-cluster1      expose prometheus   done     http://ADDRESS:9090/federate
+cluster1      expose prometheus   done     https://ADDRESS:9090/federate
 cluster1      kiali               done     sees cluster1, cluster2
 cluster1      kiali operator      done     created 4
 cluster1      namespace           done     kiali created
 cluster1      remote secret       done     created 1 for cluster2
 cluster2      cluster prometheus  done     created 6
-cluster2      expose prometheus   done     http://ADDRESS:9090/federate
+cluster2      expose prometheus   done     https://ADDRESS:9090/federate
 cluster2      kiali operator      done     created 4
 cluster2      namespace           done     kiali created
 cluster2      remote cluster      done     created 1

@@ -19,12 +19,12 @@ fn every_hop_is_proven_after_an_install_and_nothing_is_written() {
         assert_eq!(
             whichever_end(&masked(&verified.stdout)),
             "\
-ok        components     cluster1      9 ready
-ok        components     cluster2      7 ready
-ok        scrape target  cluster1      http://ADDRESS:9090/federate up
-ok        scrape target  cluster2      http://ADDRESS:9090/federate up
-ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
-ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
+ok        components     cluster1      11 ready
+ok        components     cluster2      8 ready
+ok        scrape target  cluster1      https://ADDRESS:9090/federate up
+ok        scrape target  cluster2      https://ADDRESS:9090/federate up
+ok        exposure       cluster1      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
+ok        exposure       cluster2      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
 ok        remote access  cluster2      Kiali's token works
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes asked about

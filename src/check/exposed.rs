@@ -59,7 +59,8 @@ fn named(facts: &Facts<'_>, home: bool, allow_loopback: bool) -> Option<Finding>
 
 /// Reports the Gateway of an earlier install if everybody can reach it, also after this install.
 fn public(facts: &Facts<'_>, exposure: &Exposure) -> Option<Finding> {
-    if facts.cluster.prometheus.is_some() || !exposure.source_ranges.is_empty() {
+    let is_narrow = exposure.mutual_tls() || !exposure.source_ranges.is_empty();
+    if facts.cluster.prometheus.is_some() || is_narrow {
         return None;
     }
     let name = expose_prometheus::SERVICE;
@@ -87,7 +88,7 @@ fn public(facts: &Facts<'_>, exposure: &Exposure) -> Option<Finding> {
     let object = ObjectId::new("Service", ISTIO_NAMESPACE, name);
     let cause = format!("{cause}, and nothing narrows who reads the metrics of the mesh there");
     let finding = Finding::new(Code::PublicGateway, facts.cluster, object, cause);
-    Some(finding.fix("install again with --gateway-source-range CIDR, or with --gateway-internal aws, gcp or azure"))
+    Some(finding.fix("install again with --exposure mtls, with --gateway-source-range CIDR, or with --gateway-internal aws, gcp or azure"))
 }
 
 /// Whether an address is reachable from other networks than its own.

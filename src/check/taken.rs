@@ -93,7 +93,7 @@ fn prometheus(scope: &Scope<'_>, there: &mut Vec<Foreign>) -> Result<Vec<Finding
     there.retain(|f| f.step != Step::ClusterPrometheus);
     // Our route must lead to the port of that Service.
     let revision = scope.cluster.revision.label();
-    let exposed = port.map(|port| expose_prometheus::objects(port, revision, scope.settings));
+    let exposed = port.map(|port| expose_prometheus::objects(port, revision, scope.settings, None));
     let exposed = exposed.transpose()?;
     for wanted in exposed.into_iter().flatten() {
         let mut exposing = there

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::images::or_default;
 use super::{INSTALLED, Images};
-use crate::exposure::{self, ANNOTATION, INTERNAL, SOURCE_RANGE};
+use crate::exposure::{self, ANNOTATION, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE};
 use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON};
 
 #[derive(Args, Debug)]
@@ -19,6 +19,10 @@ pub struct Options {
         hide_possible_values = true,
     )]
     allow_write: Option<bool>,
+    /// How the Gateways answer: mtls lets in only the federating Prometheus, which proves itself with a certificate;
+    /// http answers anyone who reaches a Gateway, as in the guide
+    #[arg(long, value_name = "mtls|http", value_parser = exposure::protocol)]
+    exposure: Option<String>,
     /// Network whose addresses the load balancers of the Gateways let in, such as that of home's egress; "default" lets
     /// in every address (repeatable)
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = source_range)]
@@ -55,6 +59,10 @@ impl Options {
             let ranges = self.gateway_source_range.join(",");
             asked.insert(SOURCE_RANGE.into(), ranges);
         }
+        asked.extend(self.exposure.map(|protocol| match protocol.as_str() {
+            MUTUAL_TLS => (PROTOCOL.into(), DEFAULT.into()),
+            _ => (PROTOCOL.into(), protocol),
+        }));
         let internal = self.gateway_internal;
         asked.extend(internal.map(|provider| (INTERNAL.into(), provider)));
         asked.extend(self.gateway_annotation);

@@ -1,6 +1,6 @@
 //! The metrics: a Prometheus in each cluster, exposed, and one on home that scrapes them all.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use serde_json::Value;
 
@@ -8,9 +8,12 @@ use super::{Part, all};
 use crate::guide::Step;
 use crate::k8s::Scope;
 use crate::k8s::apply::Applied;
-use crate::mesh::{Address, Cluster};
+use crate::mesh::{Address, Cluster, ClusterName};
+use crate::mutual_tls::{self, Certificates, Side};
 use crate::run::{Run, step};
+use crate::steps::aggregate_metrics::Written;
 use crate::steps::cluster_prometheus::Prometheus;
+use crate::steps::expose_prometheus::GatewayTls;
 use crate::steps::{ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus};
 
 /// A cluster that will be scraped.
@@ -25,8 +28,41 @@ enum Server<'a> {
     SomebodyElses(&'a Address),
 }
 
+/// The certificates as they are in the clusters, and new ones where there is none that is usable. None if the Gateways
+/// answer over plain HTTP.
+pub async fn certificates(run: &Run<'_>, parts: &[Part<'_>]) -> Result<Option<Certificates>> {
+    if !run.settings.exposure.mutual_tls() {
+        return Ok(None);
+    }
+    let home = async {
+        let scope = run.on(Step::AggregateMetrics, &run.mesh.home);
+        let held = aggregate_metrics::pair(&scope).await;
+        mutual_tls::held_or_new(&scope, Side::Client, held?).context(Step::AggregateMetrics)
+    };
+    let exposing = parts.iter().filter(|p| p.cluster.prometheus.is_none());
+    let gateways = exposing.map(|part| {
+        let pair = async {
+            let scope = run.on(Step::ExposePrometheus, part.cluster);
+            let held = expose_prometheus::pair(&scope).await;
+            let pair = mutual_tls::held_or_new(&scope, Side::Server, held?);
+            anyhow::Ok((
+                part.cluster.name.clone(),
+                pair.context(Step::ExposePrometheus)?,
+            ))
+        };
+        run.unless_left_out(part.cluster, pair)
+    });
+    let (client, gateways) = tokio::try_join!(home, all(gateways))?;
+    let gateways = gateways.into_iter().collect();
+    Ok(Some(Certificates { client, gateways }))
+}
+
 /// Applies a Prometheus and its Gateway, whose load balancer is created while the server starts.
-pub async fn ask<'a>(run: &Run<'a>, part: &Part<'a>) -> Result<Exposing<'a>> {
+pub async fn ask<'a>(
+    run: &Run<'a>,
+    part: &Part<'a>,
+    certificates: Option<&Certificates>,
+) -> Result<Exposing<'a>> {
     let Part { cluster, before } = *part;
     if let Some(address) = &cluster.prometheus {
         let prometheus = Server::SomebodyElses(address);
@@ -40,7 +76,8 @@ pub async fn ask<'a>(run: &Run<'a>, part: &Part<'a>) -> Result<Exposing<'a>> {
     })
     .await?;
     let gateway = step(run, Step::ExposePrometheus, cluster, async |scope| {
-        expose_prometheus::install(&scope, prometheus.port, before).await
+        let tls = certificates.and_then(|all| gateway_tls(all, &cluster.name));
+        expose_prometheus::install(&scope, prometheus.port, tls.as_ref(), before).await
     })
     .await?;
     Ok(Exposing {
@@ -49,14 +86,26 @@ pub async fn ask<'a>(run: &Run<'a>, part: &Part<'a>) -> Result<Exposing<'a>> {
     })
 }
 
-/// Lets home scrape all clusters, once each of them has an address. Returns a summary of what was written.
-pub async fn federate(run: &Run<'_>, home: &Part<'_>, exposing: &[Exposing<'_>]) -> Result<String> {
+fn gateway_tls<'a>(all: &'a Certificates, cluster: &ClusterName) -> Option<GatewayTls<'a>> {
+    Some(GatewayTls {
+        own: all.gateways.get(cluster)?,
+        client: &all.client.certificate,
+    })
+}
+
+/// Lets home scrape all clusters, once each of them has an address. Returns what was written.
+pub async fn federate(
+    run: &Run<'_>,
+    home: &Part<'_>,
+    exposing: &[Exposing<'_>],
+    certificates: Option<&Certificates>,
+) -> Result<Written> {
     let targets = exposing
         .iter()
         .map(|exposing| run.unless_left_out(exposing.cluster, target(run, exposing)));
     let targets = all(targets).await?;
     step(run, Step::AggregateMetrics, home.cluster, async |scope| {
-        aggregate_metrics::install(&scope, &targets, home.before).await
+        aggregate_metrics::install(&scope, &targets, certificates, home.before).await
     })
     .await
 }
@@ -84,7 +133,7 @@ async fn target(run: &Run<'_>, exposing: &Exposing<'_>) -> Result<ScrapeTarget> 
 
 /// Waits until every cluster was scraped once since the federating Prometheus started, and then removes what is
 /// no longer scraped.
-pub async fn scraped(run: &Run<'_>, parts: &[Part<'_>], written: &str) -> Result<()> {
+pub async fn scraped(run: &Run<'_>, parts: &[Part<'_>], written: &Written) -> Result<()> {
     all_scraped(run, parts, written).await?;
     let unused = parts
         .iter()
@@ -94,20 +143,21 @@ pub async fn scraped(run: &Run<'_>, parts: &[Part<'_>], written: &str) -> Result
     Ok(())
 }
 
-async fn all_scraped(run: &Run<'_>, parts: &[Part<'_>], written: &str) -> Result<()> {
+async fn all_scraped(run: &Run<'_>, parts: &[Part<'_>], written: &Written) -> Result<()> {
     let taking_part = parts.iter().map(|part| part.cluster);
     let clusters = taking_part.filter(|cluster| !run.left_out.has(&cluster.name));
     let clusters = clusters.collect::<Vec<_>>();
     step(run, Step::AggregateMetrics, &run.mesh.home, async |scope| {
-        let unscraped = aggregate_metrics::scraped(&scope, &clusters).await;
+        let unscraped = aggregate_metrics::scraped(&scope, &clusters, written).await;
         let scraped = clusters.len() - unscraped.len();
         for (cluster, problem) in unscraped {
             let failed = std::future::ready(Err::<(), _>(problem.into()));
             run.unless_left_out(cluster, failed).await?;
         }
+        let summary = &written.summary;
         scope
             .progress
-            .done(format!("{written}; scrapes {scraped} clusters"));
+            .done(format!("{summary}; scrapes {scraped} clusters"));
         Ok(())
     })
     .await
@@ -122,7 +172,7 @@ async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     let all = run.settings.with_all_objects();
     let made = [
         cluster_prometheus::objects(&all, false)?,
-        expose_prometheus::objects(0, None, &all)?,
+        expose_prometheus::objects(0, None, &all, None)?,
     ];
     if !made.iter().flatten().any(is_there) {
         return Ok(());

@@ -75,14 +75,21 @@ pub fn is_locked(bytes: &[u8]) -> bool {
 
 /// Encodes certificates as PEM.
 pub fn text(certificates: &[CertificateDer]) -> String {
-    use base64::Engine;
-    let block = |der: &CertificateDer| {
-        let line = base64::engine::general_purpose::STANDARD.encode(der);
-        let lines = line.as_bytes().chunks(64).map(String::from_utf8_lossy);
-        let lines = lines.collect::<Vec<_>>().join("\n");
-        format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
-    };
+    let block = |der: &CertificateDer| encoded("CERTIFICATE", der);
     certificates.iter().map(block).collect()
+}
+
+/// Encodes a key in PKCS #8 as PEM.
+pub fn key_text(der: &[u8]) -> String {
+    encoded("PRIVATE KEY", der)
+}
+
+fn encoded(kind: &str, der: &[u8]) -> String {
+    use base64::Engine;
+    let line = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines = line.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    format!("-----BEGIN {kind}-----\n{lines}\n-----END {kind}-----\n")
 }
 
 #[cfg(test)]

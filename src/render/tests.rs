@@ -41,7 +41,7 @@ fn every_kind_is_ordered_and_no_file_overwrites_another() {
     };
     assert_eq!(
         [count("east/"), count("west/"), count("south/")],
-        [19, 17, 17]
+        [21, 18, 18]
     );
     for (path, object) in parsed(&files) {
         assert!(ORDER.iter().any(|kind| object["kind"] == *kind), "{path}");
@@ -133,7 +133,7 @@ fn a_kustomization_lists_every_file() {
     let files = files(&kustomize).unwrap();
     let all: Value = manifests::from_yaml(&files["west/kustomization.yaml"]).unwrap();
     assert_eq!(all["kind"], "Kustomization");
-    assert_eq!(all["resources"].as_array().map(Vec::len), Some(17));
+    assert_eq!(all["resources"].as_array().map(Vec::len), Some(18));
     assert_eq!(all["resources"][0], "00-namespace-kiali.yaml");
 }
 

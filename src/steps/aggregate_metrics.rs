@@ -16,23 +16,29 @@ pub use config::{PrometheusConfig, job};
 pub use federation::{ActiveTarget, Federation, Sample};
 
 use super::ScrapeTarget;
-use crate::k8s::apply::{self, Before, Outcome};
+use crate::k8s::apply::{self, Applied, Before, Outcome};
 use crate::k8s::forward::Connection;
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::{RequestError, send_opt};
-use crate::k8s::{Scope, delete, kinds, pods, wait, write};
+use crate::k8s::{Scope, delete, kinds, pods, secret, wait, write};
 use crate::manifests;
 use crate::mesh::{Cluster, ClusterName};
+use crate::mutual_tls::{self, Certificates, Pair, Side};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
 
 /// Time for several scrapes, which are 15 s apart.
 const SCRAPED: Duration = Duration::from_secs(60);
+/// Time until the kubelet has written a changed Secret into the volume of a pod that runs.
+const MOUNTED: Duration = Duration::from_secs(120);
 
 const NAME: &str = "prometheus";
 const CONFIG: &str = "prometheus-config";
+const SECRET: &str = "prometheus-tls";
+/// The values of the Secret with the pair of the federating Prometheus.
+const TLS_FILES: [&str; 2] = [config::CLIENT_CERTIFICATE, config::CLIENT_KEY];
 const CONFIG_FILE: &str = "prometheus.yml";
 pub const PODS: &str = "app=prometheus";
 pub const CONTAINER: &str = "prometheus";
@@ -48,34 +54,84 @@ pub fn objects(
     targets: &[ScrapeTarget],
     settings: &Settings,
     assigns_users: bool,
+    tls: Option<&Certificates>,
 ) -> Result<Vec<Value>> {
     let config = PrometheusConfig::federating(targets).render()?;
     let hash = manifests::hash(&config);
+    let files = files(targets).map(|file| json!({"key": file, "path": file}));
     let values = json!({
         "namespace": namespace, "config": config, "config_hash": hash, "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
+        "mutual_tls": settings.exposure.mutual_tls(), "tls_data": tls.map(|tls| tls_data(tls, targets)),
+        "tls_files": files.collect::<Vec<_>>(),
     });
     manifests::render(manifests::FEDERATED_PROMETHEUS, values)
 }
 
-fn on(scope: &Scope<'_>, targets: &[ScrapeTarget], settings: &Settings) -> Result<Vec<Value>> {
+fn on(
+    scope: &Scope<'_>,
+    targets: &[ScrapeTarget],
+    settings: &Settings,
+    tls: Option<&Certificates>,
+) -> Result<Vec<Value>> {
     let assigns_users = scope.cluster.assigns_users;
-    objects(scope.namespace, targets, settings, assigns_users)
+    objects(scope.namespace, targets, settings, assigns_users, tls)
 }
 
-/// Returns a summary of what was written. The step is done when the targets have been scraped.
+/// The values of the Secret: the pair of the federating Prometheus, and the certificate of each Gateway that it scrapes.
+fn tls_data(tls: &Certificates, targets: &[ScrapeTarget]) -> Value {
+    let mut data = json!({
+        TLS_FILES[0]: mutual_tls::data(&tls.client.certificate),
+        TLS_FILES[1]: tls.client.key_data(),
+    });
+    for target in targets.iter().filter(|target| target.mutual_tls) {
+        if let Some(gateway) = tls.gateways.get(&target.cluster) {
+            data[config::gateway_file(&target.cluster)] = mutual_tls::data(&gateway.certificate);
+        }
+    }
+    data
+}
+
+/// The certificate of the federating Prometheus as it is, if it is usable.
+pub async fn pair(scope: &Scope<'_>) -> Result<Option<Pair>> {
+    mutual_tls::held(scope, &secret_id(scope), Side::Client, TLS_FILES).await
+}
+
+/// What was written.
+pub struct Written {
+    pub summary: String,
+    /// How long the first scrape with it may take.
+    patience: Duration,
+}
+
+/// The step is done when the targets have been scraped.
 pub async fn install(
     scope: &Scope<'_>,
     targets: &[ScrapeTarget],
+    tls: Option<&Certificates>,
     before: Before,
-) -> Result<String> {
-    let wanted = on(scope, targets, scope.settings)?;
-    let applied = apply::apply_all(scope, &wanted, before).await?;
-    let possible = on(scope, targets, &scope.settings.with_all_objects())?;
+) -> Result<Written> {
+    let wanted = on(scope, targets, scope.settings, tls)?;
+    // First the Secret, so that no pod waits for it.
+    let (first, rest): (Vec<_>, Vec<_>) = wanted
+        .iter()
+        .cloned()
+        .partition(|object| object["kind"] == "Secret");
+    let mut applied = apply::apply_all(scope, &first, before).await?;
+    applied.extend(apply::apply_all(scope, &rest, before).await?);
+    let possible = on(scope, targets, &scope.settings.with_all_objects(), None)?;
     delete::delete_unwanted(scope, possible, &wanted).await?;
     let (api, id) = (deployments(scope), deployment_id(scope));
     pods::rolled_out_with(scope, &api, &applied, id, PODS).await?;
-    Ok(apply::summary(&applied))
+    let summary = apply::summary(&applied);
+    let has_changed = |one: &Applied| one.outcome == Outcome::Changed;
+    let secret = applied.iter().find(|one| one.live["kind"] == "Secret");
+    let pod = apply::of_kind(&applied, "Deployment")?;
+    let patience = match secret.is_some_and(has_changed) && pod.outcome == Outcome::Unchanged {
+        true => SCRAPED + MOUNTED,
+        false => SCRAPED,
+    };
+    Ok(Written { summary, patience })
 }
 
 /// Waits until the federating Prometheus has scraped each of these clusters since it started, because nothing
@@ -83,6 +139,7 @@ pub async fn install(
 pub async fn scraped<'a>(
     scope: &Scope<'_>,
     clusters: &[&'a Cluster],
+    written: &Written,
 ) -> Vec<(&'a Cluster, Problem)> {
     if scope.choices.dry_run {
         return Vec::new();
@@ -90,8 +147,8 @@ pub async fn scraped<'a>(
     let object = deployment_id(scope);
     let mut connection = None;
     let mut seen = Vec::new();
-    let waited = wait::poll(scope, &object, SCRAPED, async || {
-        match active_targets(scope, &mut connection).await {
+    let waited = wait::poll(scope, &object, written.patience, async || {
+        match active_targets(scope, &mut connection, written.patience).await {
             Ok(targets) => {
                 let scraped = clusters.iter().map(|c| was_scraped(&targets, &c.name));
                 seen = scraped.collect();
@@ -124,10 +181,11 @@ pub async fn scraped<'a>(
 async fn active_targets(
     scope: &Scope<'_>,
     connection: &mut Option<Connection>,
+    patience: Duration,
 ) -> Result<Vec<ActiveTarget>> {
     let connection = match connection {
         Some(open) => open,
-        None => connection.insert(Federation::find(scope).await?.connect(SCRAPED).await?),
+        None => connection.insert(Federation::find(scope).await?.connect(patience).await?),
     };
     federation::targets(connection).await
 }
@@ -177,7 +235,10 @@ pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<
         return Ok(Vec::new());
     }
     targets.retain(|target| !leaving.contains(&target.cluster));
-    let mut objects = on(scope, &targets, scope.settings)?;
+    let mut objects = on(scope, &targets, scope.settings, None)?;
+    for secret in objects.iter_mut().filter(|o| o["kind"] == "Secret") {
+        keep_certificates(scope, &targets, secret).await?;
+    }
     keep_image(scope, &mut objects).await?;
     let applied = apply::apply_all(scope, &objects, Before::Unknown).await?;
     if !scope.choices.dry_run {
@@ -190,6 +251,27 @@ pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<
         .done(format!("{done}; scrapes {} clusters", targets.len()));
     let written = applied.iter().filter(|a| a.outcome != Outcome::Unchanged);
     written.map(|a| kinds::id(&a.live)).collect()
+}
+
+/// Gives the manifest of the Secret the certificates that are there, except for those of Gateways that are not scraped.
+pub async fn keep_certificates(
+    scope: &Scope<'_>,
+    targets: &[ScrapeTarget],
+    secret: &mut Value,
+) -> Result<()> {
+    secret::keep(scope, secret, &files(targets).collect::<Vec<_>>()).await
+}
+
+/// The names of all values of the Secret, which are those of the files.
+fn files(targets: &[ScrapeTarget]) -> impl Iterator<Item = String> {
+    let own = TLS_FILES.into_iter().map(String::from);
+    own.chain(gateway_files(targets))
+}
+
+/// The names of the values with the certificates of the Gateways.
+fn gateway_files(targets: &[ScrapeTarget]) -> impl Iterator<Item = String> {
+    let gateways = targets.iter().filter(|target| target.mutual_tls);
+    gateways.map(|target| config::gateway_file(&target.cluster))
 }
 
 /// Keeps the image of the install, because a user who removes a remote need not repeat it.
@@ -209,6 +291,10 @@ fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
     Api::namespaced(scope.cluster.client.clone(), scope.namespace)
 }
 
+fn secret_id(scope: &Scope<'_>) -> ObjectId {
+    ObjectId::new("Secret", scope.namespace, SECRET)
+}
+
 fn deployment_id(scope: &Scope<'_>) -> ObjectId {
     ObjectId::new("Deployment", scope.namespace, NAME)
 }
@@ -222,12 +308,19 @@ pub async fn status(
     let (api, id) = (deployments(scope), deployment_id(scope));
     let deployment = look(scope, &api, id, health::deployment);
     let (mut server, config, exposed) = tokio::join!(deployment, config(scope), exposed);
-    if let (Health::Ready, Ok(config)) = (&server.health, config)
-        && let Some(drift) = exposed.iter().find_map(|now| drift(&config, now))
+    if let (Health::Ready, Ok(config)) = (&server.health, &config)
+        && let Some(drift) = exposed.iter().find_map(|now| drift(config, now))
     {
         server.health = Health::InProgress(drift);
     }
-    vec![server]
+    if !scope.settings.exposure.mutual_tls() {
+        return vec![server];
+    }
+    let targets = config::targets(&config.unwrap_or_default());
+    let peers = gateway_files(&targets).collect::<Vec<_>>();
+    let id = secret_id(scope);
+    let secret = mutual_tls::status(scope, id, Side::Client, TLS_FILES, &peers).await;
+    vec![secret, server]
 }
 
 /// The configuration in the ConfigMap, if any.
@@ -248,17 +341,21 @@ pub async fn configured(scope: &Scope<'_>) -> Vec<ScrapeTarget> {
 fn drift(config: &str, now: &ScrapeTarget) -> Option<String> {
     let (cluster, address) = (&now.cluster, &now.address);
     match config::target(config, cluster) {
-        Some(target) if target == *address => None,
-        Some(target) => Some(format!(
-            "scrapes {cluster} at {target}, but its Gateway's address is {address}: run install again"
+        Some(target) if target.address != *address => Some(format!(
+            "scrapes {cluster} at {}, but its Gateway's address is {address}: run install again",
+            target.address
         )),
+        Some(_) => None,
         None => Some(format!("does not scrape {cluster}: run install again")),
     }
 }
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let removed =
-        delete::delete_all(scope, &on(scope, &[], &scope.settings.with_all_objects())?).await?;
+    let removed = delete::delete_all(
+        scope,
+        &on(scope, &[], &scope.settings.with_all_objects(), None)?,
+    )
+    .await?;
     scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }

@@ -21,8 +21,9 @@ use crate::k8s::health::{self, Gateway, Health, HttpRoute};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::send_opt;
 use crate::k8s::wait;
-use crate::k8s::{Scope, kinds};
+use crate::k8s::{Scope, kinds, secret};
 use crate::manifests;
+use crate::mutual_tls::{self, Pair, Side};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
 
@@ -31,44 +32,82 @@ const GATEWAY: &str = "prometheus-gateway";
 pub const SERVICE: &str = "prometheus-gateway-istio";
 const PODS: &str = "gateway.networking.k8s.io/gateway-name=prometheus-gateway";
 const ROUTE: &str = "prometheus";
+const SECRET: &str = "prometheus-gateway-tls";
+/// The values of the Secret that istiod gives to the Gateway as its own certificate.
+const TLS_FILES: [&str; 2] = ["tls.crt", "tls.key"];
+/// The value with the certificate of the only client that the Gateway lets in.
+const CLIENT: &str = "ca.crt";
 /// Address of a Gateway that has none yet, in a dry run. This name can never exist.
 const UNKNOWN: &str = "not-known-yet.invalid";
 /// Port of the Gateway's listener.
 const PORT: u16 = 9090;
 
-/// `revision` is the revision label that the istiod of the cluster requires, if any.
+/// `revision` is the revision label that the istiod of the cluster requires, if any. Without `tls`, the Secret of the
+/// Gateway has no data.
 pub fn objects(
     prometheus_port: u16,
     revision: Option<&str>,
     settings: &Settings,
+    tls: Option<&GatewayTls<'_>>,
 ) -> Result<Vec<Value>> {
+    let exposure = &settings.exposure;
     let values = json!({
         "prometheus_port": prometheus_port, "revision": revision,
-        "annotations": settings.exposure.annotations, "source_ranges": settings.exposure.source_ranges,
+        "mutual_tls": exposure.mutual_tls(), "tls_data": tls.map(GatewayTls::data),
+        "annotations": exposure.annotations, "source_ranges": exposure.source_ranges,
         "network_policies": settings.network_policies,
     });
     manifests::render(manifests::PROMETHEUS_GATEWAY, values)
+}
+
+/// What the Secret of a Gateway has.
+pub struct GatewayTls<'a> {
+    pub own: &'a Pair,
+    /// The certificate of the only client that it lets in.
+    pub client: &'a str,
+}
+
+impl GatewayTls<'_> {
+    fn data(&self) -> Value {
+        json!({
+            TLS_FILES[0]: mutual_tls::data(&self.own.certificate),
+            TLS_FILES[1]: self.own.key_data(),
+            CLIENT: mutual_tls::data(self.client),
+        })
+    }
+}
+
+/// The certificate of the Gateway as it is, if it is usable.
+pub async fn pair(scope: &Scope<'_>) -> Result<Option<Pair>> {
+    mutual_tls::held(scope, &secret_id(), Side::Server, TLS_FILES).await
 }
 
 /// Applies the Gateway and its route; `reachable` waits for them.
 pub async fn install(
     scope: &Scope<'_>,
     prometheus_port: u16,
+    tls: Option<&GatewayTls<'_>>,
     before: Before,
 ) -> Result<Vec<Applied>> {
     let revision = scope.cluster.revision.label();
-    let of = |settings| objects(prometheus_port, revision, settings);
+    let of = |settings| objects(prometheus_port, revision, settings, tls);
     let wanted = of(scope.settings)?;
-    // First the ConfigMap, so that the Gateway never names one that does not exist.
+    // First what the Gateway names, so that it exists when istiod looks for it.
     let (first, rest): (Vec<_>, Vec<_>) = wanted
         .iter()
         .cloned()
-        .partition(|object| object["kind"] == "ConfigMap");
+        .partition(|object| object["kind"] == "ConfigMap" || object["kind"] == "Secret");
     let mut applied = apply::apply_all(scope, &first, before).await?;
     applied.extend(apply::apply_all(scope, &rest, before).await?);
     let possible = of(&scope.settings.with_all_objects())?;
     delete::delete_unwanted(scope, possible, &wanted).await?;
     Ok(applied)
+}
+
+/// Gives the manifest of the Secret the certificates that are there.
+pub async fn keep_certificates(scope: &Scope<'_>, secret: &mut Value) -> Result<()> {
+    let [certificate, key] = TLS_FILES;
+    secret::keep(scope, secret, &[certificate, key, CLIENT].map(String::from)).await
 }
 
 fn gateways(scope: &Scope<'_>) -> Api<Gateway> {
@@ -109,6 +148,10 @@ fn gateway_id() -> ObjectId {
     ObjectId::new("Gateway", ISTIO_NAMESPACE, GATEWAY)
 }
 
+fn secret_id() -> ObjectId {
+    ObjectId::new("Secret", ISTIO_NAMESPACE, SECRET)
+}
+
 fn route_id() -> ObjectId {
     ObjectId::new("HTTPRoute", ISTIO_NAMESPACE, ROUTE)
 }
@@ -129,12 +172,27 @@ pub async fn target(scope: &Scope<'_>, loopback: bool) -> Result<Option<ScrapeTa
         return Ok(None);
     };
     usable(scope, &host, service.as_ref(), loopback)?;
-    Ok(Some(ScrapeTarget::at(&scope.cluster.name, &host, PORT)))
+    Ok(Some(at(scope, &host)))
+}
+
+fn at(scope: &Scope<'_>, host: &str) -> ScrapeTarget {
+    let mutual_tls = scope.settings.exposure.mutual_tls();
+    ScrapeTarget::at(&scope.cluster.name, host, PORT, mutual_tls)
 }
 
 pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     let (gateways, routes) = (gateways(scope), routes(scope));
-    let (mut gateway, route) = tokio::join!(
+    let secret = async {
+        let peers = [CLIENT.to_string()];
+        match scope.settings.exposure.mutual_tls() {
+            true => {
+                Some(mutual_tls::status(scope, secret_id(), Side::Server, TLS_FILES, &peers).await)
+            }
+            false => None,
+        }
+    };
+    let (secret, mut gateway, route) = tokio::join!(
+        secret,
         look(
             scope,
             &gateways,
@@ -152,7 +210,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
             Err(useless) => Health::Failed(format!("{useless:#}")),
         };
     }
-    vec![gateway, route]
+    secret.into_iter().chain([gateway, route]).collect()
 }
 
 /// Whether the Service has the source ranges and annotations that the options give it.
@@ -160,13 +218,14 @@ fn lets_in(scope: &Scope<'_>, service: Option<&Service>) -> Health {
     let Exposure {
         source_ranges,
         annotations,
+        ..
     } = &scope.settings.exposure;
     health::narrowed(service, source_ranges, annotations)
 }
 
 /// Whether the Service lets in only whom the options let in.
 async fn narrowed(scope: &Scope<'_>) -> Health {
-    if scope.settings.exposure == Exposure::default() {
+    if !scope.settings.exposure.changes_service() {
         return Health::Ready;
     }
     let (api, id) = (services(scope), service_id());
@@ -181,7 +240,7 @@ async fn narrowed(scope: &Scope<'_>) -> Health {
 
 /// Waits until the Gateway's Service is gone, because its load balancer costs money until then.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let objects = objects(PORT, None, &scope.settings.with_all_objects())?;
+    let objects = objects(PORT, None, &scope.settings.with_all_objects(), None)?;
     let removed = delete::delete_all(scope, &objects).await?;
     let mut removals = objects.iter().zip(&removed);
     if removals.any(|(o, removed)| o["kind"] == "Gateway" && *removed == Removed::Deleted) {
@@ -198,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_route_lets_one_path_through() {
-        let route = &objects(9090, None, &Settings::default()).unwrap()[1];
+        let route = &objects(9090, None, &Settings::default(), None).unwrap()[2];
         let matches = &route["spec"]["rules"][0]["matches"];
         assert_eq!(
             *matches,

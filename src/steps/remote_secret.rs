@@ -29,7 +29,7 @@ use crate::k8s::health::Health;
 use crate::k8s::kiali_cr::ACCOUNT;
 use crate::k8s::look::{Component, look};
 use crate::k8s::rights::Right;
-use crate::k8s::{Scope, delete, reviews, write};
+use crate::k8s::{Scope, delete, reviews, secret};
 use crate::manifests;
 use crate::mesh::{Cluster, ClusterName, RemoteKubeconfig};
 use crate::problem::{Exit, Problem};
@@ -174,13 +174,7 @@ pub async fn changes(
 /// The manifest of the existing Secret, with only these remotes.
 pub async fn manifest(home: &Scope<'_>, remotes: &[String]) -> Result<Value> {
     let mut object = object(home.namespace, &[])?;
-    let id = ObjectId::new("Secret", home.namespace, NAME);
-    let live = write::read(home, &object, &id).await?;
-    for remote in remotes {
-        if let Some(held) = live.as_ref().and_then(|live| live["data"].get(remote)) {
-            object["data"][remote] = held.clone();
-        }
-    }
+    secret::keep(home, &mut object, remotes).await?;
     Ok(object)
 }
 

@@ -21,7 +21,7 @@ use crate::policies;
 use crate::progress::ObjectId;
 use crate::run::Run;
 use crate::steps::aggregate_metrics::{self, ActiveTarget, Federation};
-use crate::steps::expose_prometheus;
+use crate::steps::{ScrapeTarget, expose_prometheus};
 
 /// Two scrapes by the federating Prometheus, with some margin.
 const SCRAPED: Duration = Duration::from_secs(40);
@@ -45,11 +45,11 @@ async fn of_cluster(
     federation: &Result<Federation<'_>>,
     cluster: &ClusterName,
 ) -> (Finding, Finding) {
-    let address = exposed(run, cluster).await;
+    let target = exposed(run, cluster).await;
     let scraped = async {
-        let address = address.as_ref().map_err(|e| format!("{e:#}"))?.as_deref();
+        let target = target.as_ref().map_err(|e| format!("{e:#}"))?;
         let federation = federation.as_ref().map_err(|e| format!("{e:#}"))?;
-        match up(run, federation, cluster, address).await {
+        match up(run, federation, cluster, target.as_ref()).await {
             Err(error) if error.contains("HTTP status 403") => {
                 Err(format!("{error}; {}", denied(run, cluster).await))
             }
@@ -58,14 +58,12 @@ async fn of_cluster(
     };
     let theirs = is_theirs(run, cluster);
     let exposure = async {
-        match &address {
+        match &target {
             _ if theirs => {
                 let why = "its Prometheus is not managed by ambikiali";
                 Finding::with_verdict(Hop::Exposure, Some(cluster), Verdict::Skipped, why)
             }
-            Ok(Some(address)) => {
-                Finding::on(Hop::Exposure, cluster, exposure::closed(address).await)
-            }
+            Ok(Some(target)) => Finding::on(Hop::Exposure, cluster, exposure::closed(target).await),
             _ => {
                 let why = "the address of its Gateway is unknown";
                 Finding::with_verdict(Hop::Exposure, Some(cluster), Verdict::Unproven, why)
@@ -106,13 +104,12 @@ async fn denied(run: &Run<'_>, cluster: &ClusterName) -> String {
     }
 }
 
-/// The exposed address of a cluster's Prometheus; None for an unreachable cluster.
-async fn exposed(run: &Run<'_>, cluster: &ClusterName) -> Result<Option<String>> {
+/// Where a cluster's Prometheus is exposed; None for an unreachable cluster.
+async fn exposed(run: &Run<'_>, cluster: &ClusterName) -> Result<Option<ScrapeTarget>> {
     let Some(cluster) = run.mesh.all().find(|c| c.name == *cluster) else {
         return Ok(None);
     };
-    let target = expose_prometheus::target(&run.on(Step::ExposePrometheus, cluster), true).await?;
-    Ok(target.map(|target| target.address))
+    expose_prometheus::target(&run.on(Step::ExposePrometheus, cluster), true).await
 }
 
 /// Whether the user supplied the Prometheus of this cluster.
@@ -134,7 +131,7 @@ async fn up(
     run: &Run<'_>,
     federation: &Federation<'_>,
     cluster: &ClusterName,
-    address: Option<&str>,
+    exposed: Option<&ScrapeTarget>,
 ) -> Result<String, String> {
     let job = aggregate_metrics::job(cluster);
     let (begin, patience) = (Instant::now(), run.deadline.at_most(SCRAPED));
@@ -153,7 +150,7 @@ async fn up(
             }
             None => waits.update("the federating Prometheus does not list it yet".into()),
             Some(target) => {
-                at(&target, address)?;
+                at(&target, exposed)?;
                 let since = first.get_or_insert_with(|| target.last_scrape.clone());
                 let scraped = *since != target.last_scrape && target.health != "unknown";
                 if scraped {
@@ -179,10 +176,10 @@ async fn up(
     }
 }
 
-fn at(target: &ActiveTarget, address: Option<&str>) -> Result<(), String> {
-    match address {
-        Some(address) if !target.scrape_url.contains(&format!("//{address}/")) => Err(format!(
-            "the Gateway's address is {address}, but the federating Prometheus scrapes {}: run install again",
+fn at(target: &ActiveTarget, exposed: Option<&ScrapeTarget>) -> Result<(), String> {
+    match exposed.map(ScrapeTarget::url) {
+        Some(url) if target.url() != url => Err(format!(
+            "the Gateway is at {url}, but the federating Prometheus scrapes {}: run install again",
             target.url()
         )),
         _ => Ok(()),
@@ -211,6 +208,9 @@ fn hint(error: &str, server: &str) -> String {
         ),
         () if error.contains("limit exceeded") => {
             format!("; {server} keeps more series than ConfigMap prometheus-config allows")
+        }
+        () if error.contains("tls: ") || error.contains("x509: ") => {
+            "; the certificates of both sides do not match, or have ended: run install again".into()
         }
         () if error.contains("HTTP status 30") => {
             "; redirects are not followed: the address is not that of a Prometheus".into()

@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
+use crate::support::tls_client::page as federated;
 use crate::support::web_server::{WebServer, page};
-use crate::support::{Clusters, exposed, get, masked, on_two_clusters, until};
+use crate::support::{Clusters, get, masked, on_two_clusters, until};
 
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
 /// As in src/steps/aggregate_metrics/config.rs.
@@ -30,16 +31,9 @@ async fn targets(clusters: &Clusters) -> String {
     lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
-const HOME: &str = "ok        scrape target  cluster1      http://ADDRESS:9090/federate up\n";
-
-async fn federated(address: &str, selector: &str) -> String {
-    let url = format!("http://{address}/federate?match[]={selector}");
-    let client = reqwest::Client::builder().no_proxy().build();
-    let answer = client.expect("a client").get(url).send().await;
-    let answer = answer.expect("an answer from the Gateway");
-    assert_eq!(answer.status(), 200);
-    answer.text().await.expect("a page")
-}
+/// Asks for every series of the server.
+const ALL: &str = "/federate?match[]={__name__=~%22.%2B%22}";
+const HOME: &str = "ok        scrape target  cluster1      https://ADDRESS:9090/federate up\n";
 
 #[test]
 fn attack_08_federate_serves_the_job_of_the_mesh_alone_and_each_of_our_pods_is_bounded() {
@@ -47,10 +41,9 @@ fn attack_08_federate_serves_the_job_of_the_mesh_alone_and_each_of_our_pods_is_b
         clusters.installed().await;
         clusters.run(&VERIFY).await.succeeded();
         for cluster in [clusters.home(), clusters.remote()] {
-            let address = exposed(cluster).await;
             // Wait until each of its pods was scraped.
             until("series of ztunnels", async || {
-                let answer = federated(&address, "{__name__=~%22.%2B%22}").await;
+                let answer = federated(cluster, clusters.home(), ALL).await;
                 let lines = answer.lines().filter(|line| line.contains('{'));
                 let others = lines.filter(|l| !l.contains("job=\"kubernetes-pods\""));
                 assert_eq!(others.collect::<Vec<_>>(), Vec::<&str>::new());

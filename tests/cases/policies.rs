@@ -189,7 +189,7 @@ fn case_27_a_target_that_answers_403_is_told_with_the_policy() {
         let ended = clusters.install(&[]).await.exited(4);
         let said = masked(&ended.stderr);
         let error = "\
-error: aggregate metrics: cluster2: its Prometheus is not scraped: http://ADDRESS:9090/federate is down: server returned HTTP status 403 Forbidden
+error: aggregate metrics: cluster2: its Prometheus is not scraped: https://ADDRESS:9090/federate is down: server returned HTTP status 403 Forbidden
   fix: look at the whole way there: ambikiali verify
 ";
         assert!(said.contains(error), "{said}");
@@ -211,7 +211,7 @@ error: aggregate metrics: cluster2: its Prometheus is not scraped: http://ADDRES
             until("the Gateway denies", async || {
                 let ended = clusters.run(&verify).await;
                 let said = format!(
-                    "http://ADDRESS:9090/federate is down: server returned HTTP status 403 Forbidden; AuthorizationPolicy istio-system/closed {what}: ambikiali explain AK1216\n"
+                    "https://ADDRESS:9090/federate is down: server returned HTTP status 403 Forbidden; AuthorizationPolicy istio-system/closed {what}: ambikiali explain AK1216\n"
                 );
                 masked(&ended.stdout).contains(&said)
             })

@@ -140,7 +140,7 @@ async fn shows_the_rest(clusters: &Clusters, server: &str) {
     let said = broken[0].split_once(&format!("context cluster2 at {server}: "));
     assert!(said.is_some_and(|(_, said)| cause(server, said)), "{lines}");
     assert!(
-        lines.contains("ok        components     cluster1      9 ready"),
+        lines.contains("ok        components     cluster1      11 ready"),
         "{lines}"
     );
     assert!(

@@ -86,8 +86,8 @@ fn fault_52_a_federation_that_brings_no_series_is_no_success() {
         assert_eq!(
             targets(clusters).await,
             "\
-ok        scrape target  cluster1      http://ADDRESS:9090/federate up
-broken    scrape target  cluster2      http://ADDRESS:9090/federate is up but sends no series: the Prometheus of cluster2 has none from job kubernetes-pods, which must scrape ztunnels and waypoints
+ok        scrape target  cluster1      https://ADDRESS:9090/federate up
+broken    scrape target  cluster2      https://ADDRESS:9090/federate is up but sends no series: the Prometheus of cluster2 has none from job kubernetes-pods, which must scrape ztunnels and waypoints
 "
         );
         mended(clusters).await;
@@ -111,7 +111,7 @@ fn fault_53_a_federation_that_is_too_slow_or_too_big_is_told_with_its_own_error(
         assert_eq!(
             targets(clusters).await,
             "\
-broken    scrape target  cluster1      http://ADDRESS:9090/federate is down: body size limit exceeded; Deployment istio-system/prometheus of cluster1 keeps more series than ConfigMap prometheus-config allows
+broken    scrape target  cluster1      https://ADDRESS:9090/federate is down: body size limit exceeded; Deployment istio-system/prometheus of cluster1 keeps more series than ConfigMap prometheus-config allows
 ".to_string() + &format!("\
 broken    scrape target  cluster2      http://{at}/federate is down: context deadline exceeded; the Prometheus of cluster2 needs more CPU, or fewer series to keep
 ")

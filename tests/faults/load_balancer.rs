@@ -98,7 +98,7 @@ fn fault_37_an_address_that_changed_is_shown_by_status_and_taken_up_by_the_next_
         );
         assert!(broken.stdout.contains(&line), "{}", broken.stdout);
         let line = format!(
-            "broken    scrape target  cluster2      the Gateway's address is {new}:9090, but the federating Prometheus scrapes http://{old}:9090/federate: run install again\n"
+            "broken    scrape target  cluster2      the Gateway is at https://{new}:9090/federate, but the federating Prometheus scrapes https://{old}:9090/federate: run install again\n"
         );
         assert!(broken.stdout.contains(&line), "{}", broken.stdout);
 

@@ -5,7 +5,8 @@ use crate::support::{exposed, masked, on_two_clusters};
 #[test]
 fn fault_56_a_prometheus_that_is_not_there_is_no_success_and_one_that_is_verifies() {
     on_two_clusters(async |clusters| {
-        let nothing = ["--prometheus2", "127.0.0.1:1"];
+        // Home's own will stand for the user's, which has no certificate.
+        let nothing = ["--prometheus2", "127.0.0.1:1", "--exposure", "http"];
         let ended = clusters.install(&nothing).await.exited(4);
         assert_eq!(
             ended.error(),
@@ -14,7 +15,6 @@ aggregate metrics: cluster2: its Prometheus is not scraped: http://127.0.0.1:1/f
   fix: name the address at which the pods of home reach it: --prometheusN HOST:PORT
 "
         );
-        // Home's own stands for the user's.
         let theirs = exposed(clusters.home()).await;
         let ended = clusters.install(&["--prometheus2", &theirs]).await;
         ended.succeeded();

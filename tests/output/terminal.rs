@@ -6,13 +6,13 @@ use crate::support::{Clusters, INSTALL, Terminal, masked, on_two_clusters, progr
 const STEPS: &str = "\
 cluster1      aggregate metrics   done
 cluster1      cluster prometheus  done
-cluster1      expose prometheus   done     http://ADDRESS:9090/federate
+cluster1      expose prometheus   done     https://ADDRESS:9090/federate
 cluster1      kiali               done     sees cluster1, cluster2
 cluster1      kiali operator      done
 cluster1      namespace           done
 cluster1      remote secret       done     created 1 for cluster2
 cluster2      cluster prometheus  done
-cluster2      expose prometheus   done     http://ADDRESS:9090/federate
+cluster2      expose prometheus   done     https://ADDRESS:9090/federate
 cluster2      kiali operator      done
 cluster2      namespace           done
 cluster2      remote cluster      done

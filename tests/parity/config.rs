@@ -31,6 +31,14 @@ pub async fn each_cluster_is_scraped_at_its_gateway(clusters: &Clusters) {
             // `cluster` is replaced.
             "track_timestamps_staleness": true,
             "metric_relabel_configs": [{"target_label": "cluster", "replacement": name}],
+            // Not in the guide: only home reads them, and only from the Gateway that it knows.
+            "scheme": "https",
+            "tls_config": {
+                "ca_file": format!("gateway-{name}.crt"),
+                "cert_file": "client.crt",
+                "key_file": "client.key",
+                "server_name": "prometheus-gateway.ambikiali.dev",
+            },
             // Not in the guide: limits on what a remote can send.
             "follow_redirects": false,
             "sample_limit": 180000,

@@ -8,6 +8,7 @@ const IMAGE: &str = "prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a
 const PINNED: &str = "what was tested is what runs";
 /// The guide uses `prometheus`, as other tools do. Our cluster-wide objects have a name of their own.
 const OWN_NAME: &str = "ambikiali-prometheus";
+const ONLY_HOME: &str = "only home's Prometheus reads the metrics of the mesh";
 const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
 
 /// Sections "Prepare for Kiali deployment" and "Deploy Prometheus in each cluster".
@@ -54,10 +55,21 @@ pub fn exposed() -> Vec<Made> {
             json!({"spec": {
                 "gatewayClassName": "istio",
                 "listeners": [{
-                    "name": "http", "port": 9090, "protocol": "HTTP",
-                    "allowedRoutes": {"namespaces": {"from": "Same"}},
+                    "port": 9090, "allowedRoutes": {"namespaces": {"from": "Same"}},
                 }],
             }}),
+        )
+        .instead(
+            "/spec/listeners/0/name",
+            json!("http"),
+            json!("https"),
+            ONLY_HOME,
+        )
+        .instead(
+            "/spec/listeners/0/protocol",
+            json!("HTTP"),
+            json!("HTTPS"),
+            ONLY_HOME,
         ),
         made(
             GATEWAY_API,

@@ -13,6 +13,13 @@ use super::masked;
 /// Time limit of each command.
 const PATIENCE: Duration = Duration::from_secs(240);
 
+/// How a key begins, how it begins as the value of a Secret, and how the token of an account begins.
+const SECRETS: [&str; 3] = [
+    "-----BEGIN PRIVATE KEY",
+    "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS",
+    "eyJhbGciOi",
+];
+
 /// The output and exit code of a run.
 #[derive(Debug)]
 pub struct Ended {
@@ -36,6 +43,17 @@ impl Ended {
         };
         let text: Option<String> = plain.or_else(coded);
         masked(&text.unwrap_or_else(|| panic!("no error in {}", self.stderr)))
+    }
+
+    /// Checks that no key and no token was printed, as such or as the value of a Secret.
+    fn keeps_secrets(&self) {
+        for secret in SECRETS {
+            let is_printed = self.stdout.contains(secret) || self.stderr.contains(secret);
+            assert!(
+                !is_printed,
+                "it prints a key or a token, which begins with {secret}"
+            );
+        }
     }
 
     #[track_caller]
@@ -75,6 +93,7 @@ pub async fn output(mut child: Child) -> Ended {
         code: status.code().unwrap_or(-1),
     };
     assert!(ended_by_itself, "it does not end: {ended:#?}");
+    ended.keeps_secrets();
     ended
 }
 

@@ -40,10 +40,16 @@ fn word(word: &str, next: &str) -> String {
             "TIME".to_string()
         }
         _ if body.starts_with("https://127.0.0.1:") => "https://127.0.0.1:PORT".to_string(),
-        _ if body.starts_with("http://127.") => match body.split_once(":9090") {
-            Some((_, path)) => format!("http://ADDRESS:9090{path}"),
-            None => body.to_string(),
-        },
+        _ if body.starts_with("http://127.") || body.starts_with("https://127.") => {
+            let (scheme, rest) = body.split_once("://").unwrap_or_default();
+            match rest.split_once(":9090") {
+                Some((_, path)) => format!("{scheme}://ADDRESS:9090{path}"),
+                None => body.to_string(),
+            }
+        }
+        _ if body.len() == 10 && body.starts_with("20") && body.matches('-').count() == 2 => {
+            "DAY".to_string()
+        }
         _ => body.to_string(),
     };
     masked + tail
@@ -56,10 +62,13 @@ fn only_what_differs_is_masked() {
         masked("at https://127.0.0.1:21100: no"),
         "at https://127.0.0.1:PORT: no\n"
     );
-    assert_eq!(
-        masked("http://127.10.255.1:9090/federate up"),
-        "http://ADDRESS:9090/federate up\n"
-    );
+    for scheme in ["http", "https"] {
+        assert_eq!(
+            masked(&format!("{scheme}://127.10.255.1:9090/federate up")),
+            format!("{scheme}://ADDRESS:9090/federate up\n")
+        );
+    }
+    assert_eq!(masked("valid until 2028-11-29"), "valid until DAY\n");
     assert_eq!(
         masked("at 2026-11-23T11:32:10Z: 3 minutes old"),
         "at TIME: N minutes old\n"

@@ -11,6 +11,7 @@ mod proxy;
 mod record;
 mod reviews;
 mod terminal;
+pub mod tls_client;
 mod tls_server;
 mod waiting;
 pub mod web_server;

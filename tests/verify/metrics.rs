@@ -1,7 +1,10 @@
 //! The path of the metrics, broken at one hop after the other.
 
 use super::WITHOUT_TRAFFIC;
-use crate::support::{Clusters, Foreign, masked, on_two_clusters, remove, scale, until_exposed};
+use crate::support::tls_client::{CLIENT_SECRET, Identity, asked};
+use crate::support::{
+    Clusters, Foreign, masked, on_two_clusters, remove, scale, until, until_exposed,
+};
 
 const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
 /// A route that allows more than ours.
@@ -32,12 +35,12 @@ async fn a_prometheus_that_is_down(clusters: &Clusters) {
     assert_eq!(
         masked(&broken.stdout),
         "\
-ok        components     cluster1      9 ready
+ok        components     cluster1      11 ready
 broken    components     cluster2      Deployment istio-system/prometheus: scaled to 0
-ok        scrape target  cluster1      http://ADDRESS:9090/federate up
-broken    scrape target  cluster2      http://ADDRESS:9090/federate is down: server returned HTTP status 503 Service Unavailable
-ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
-ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
+ok        scrape target  cluster1      https://ADDRESS:9090/federate up
+broken    scrape target  cluster2      https://ADDRESS:9090/federate is down: server returned HTTP status 503 Service Unavailable
+ok        exposure       cluster1      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
+ok        exposure       cluster2      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
 ok        remote access  cluster2      Kiali's token works
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes asked about
@@ -52,17 +55,21 @@ Not verified in TIME: 2 broken, 1 unproven, 8 ok
 async fn a_route_that_is_gone(clusters: &Clusters) {
     let route = "istio-system/prometheus";
     remove(clusters.remote(), GATEWAY_API, "HTTPRoute", route).await;
-    until_exposed(clusters.remote(), "/federate", 404).await;
+    let home = Identity::held(clusters.home(), CLIENT_SECRET, "client").await;
+    until("the Gateway has no route", async || {
+        asked(clusters.remote(), Some(&home), "/federate").await == Some(404)
+    })
+    .await;
     let broken = clusters.run(&["verify"]).await.exited(5);
     assert_eq!(
         masked(&broken.stdout),
         "\
-ok        components     cluster1      9 ready
+ok        components     cluster1      11 ready
 broken    components     cluster2      HTTPRoute istio-system/prometheus: not found
-ok        scrape target  cluster1      http://ADDRESS:9090/federate up
-broken    scrape target  cluster2      http://ADDRESS:9090/federate is down: server returned HTTP status 404 Not Found
-ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
-ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
+ok        scrape target  cluster1      https://ADDRESS:9090/federate up
+broken    scrape target  cluster2      https://ADDRESS:9090/federate is down: server returned HTTP status 404 Not Found
+ok        exposure       cluster1      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
+ok        exposure       cluster2      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
 ok        remote access  cluster2      Kiali's token works
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes asked about
@@ -71,10 +78,11 @@ unproven  traffic        all           a previous hop is broken
 Not verified in TIME: 2 broken, 1 unproven, 8 ok
 "
     );
-    clusters.install(&[]).await.succeeded();
 }
 
 async fn a_route_that_lets_too_much_through(clusters: &Clusters) {
+    // With mutual TLS, nobody but home would find out.
+    clusters.install(&["--exposure", "http"]).await.succeeded();
     let wide = Foreign::apply(clusters.remote(), WIDE).await;
     until_exposed(clusters.remote(), "/api/v1/status/config", 200).await;
     let broken = clusters.run(&WITHOUT_TRAFFIC).await.exited(5);

@@ -38,12 +38,12 @@ async fn a_token_that_was_revoked(clusters: &Clusters) {
     assert_eq!(
         masked(&broken.stdout),
         "\
-ok        components     cluster1      9 ready
+ok        components     cluster1      11 ready
 broken    components     cluster2      Secret kiali/kiali: not found
-ok        scrape target  cluster1      http://ADDRESS:9090/federate up
-ok        scrape target  cluster2      http://ADDRESS:9090/federate up
-ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
-ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
+ok        scrape target  cluster1      https://ADDRESS:9090/federate up
+ok        scrape target  cluster2      https://ADDRESS:9090/federate up
+ok        exposure       cluster1      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
+ok        exposure       cluster2      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
 broken    remote access  cluster2      Kiali's kubeconfig for it does not work: the credentials expired or are refused (401 Unauthorized)
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 unproven  rights         cluster2      cannot ask what Kiali may change: the credentials expired or are refused (401 Unauthorized)
@@ -75,11 +75,11 @@ async fn a_kiali_that_does_not_know_the_remote(clusters: &Clusters) {
         masked(&broken.stdout),
         "\
 broken    components     cluster1      Secret kiali/kiali-multi-cluster-secret: no kubeconfig for cluster2
-ok        components     cluster2      7 ready
-ok        scrape target  cluster1      http://ADDRESS:9090/federate up
-ok        scrape target  cluster2      http://ADDRESS:9090/federate up
-ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
-ok        exposure       cluster2      http://ADDRESS:9090 refuses /api/v1/status/config with 404
+ok        components     cluster2      8 ready
+ok        scrape target  cluster1      https://ADDRESS:9090/federate up
+ok        scrape target  cluster2      https://ADDRESS:9090/federate up
+ok        exposure       cluster1      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
+ok        exposure       cluster2      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
 broken    remote access  cluster2      Secret kiali/kiali-multi-cluster-secret on cluster1 has no kubeconfig for it
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 unproven  rights         cluster2      cannot ask what Kiali may change: it has no kubeconfig for the cluster
@@ -107,10 +107,10 @@ fn a_remote_that_does_not_answer_is_named_and_the_rest_is_looked_at() {
             masked(&broken.stdout),
             "\
 broken    api server     cluster2      context east at https://127.0.0.1:PORT: no answer in 10 s
-ok        components     cluster1      9 ready
-ok        scrape target  cluster1      http://ADDRESS:9090/federate up
-ok        scrape target  cluster2      http://ADDRESS:9090/federate up
-ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
+ok        components     cluster1      11 ready
+ok        scrape target  cluster1      https://ADDRESS:9090/federate up
+ok        scrape target  cluster2      https://ADDRESS:9090/federate up
+ok        exposure       cluster1      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
 unproven  exposure       cluster2      the address of its Gateway is unknown
 broken    remote access  cluster2      Kiali's kubeconfig for it does not work: no answer in 10 s
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
@@ -128,10 +128,10 @@ Not verified in TIME: 3 broken, 2 unproven, 1 skipped, 5 ok
             masked(&broken.stdout),
             "\
 broken    api server     cluster2      context east at https://127.0.0.1:PORT: Connection refused
-ok        components     cluster1      9 ready
-ok        scrape target  cluster1      http://ADDRESS:9090/federate up
-ok        scrape target  cluster2      http://ADDRESS:9090/federate up
-ok        exposure       cluster1      http://ADDRESS:9090 refuses /api/v1/status/config with 404
+ok        components     cluster1      11 ready
+ok        scrape target  cluster1      https://ADDRESS:9090/federate up
+ok        scrape target  cluster2      https://ADDRESS:9090/federate up
+ok        exposure       cluster1      https://ADDRESS:9090 refuses clients without the certificate of the federating Prometheus
 unproven  exposure       cluster2      the address of its Gateway is unknown
 broken    remote access  cluster2      Kiali's kubeconfig for it does not work: Connection refused
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about

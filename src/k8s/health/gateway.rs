@@ -18,6 +18,15 @@ pub struct GatewayStatus {
     pub addresses: Vec<GatewayAddress>,
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    #[serde(default)]
+    pub listeners: Vec<ListenerStatus>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ListenerStatus {
+    pub name: String,
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -107,7 +116,8 @@ fn addresses(gateway: &Gateway) -> impl Iterator<Item = &str> {
     values.filter(|value| !value.is_empty())
 }
 
-/// Programmed at its current generation, with an address. An empty scrape target would make Prometheus scrape
+/// Programmed at its current generation, with an address, and with it each listener: a Gateway stays programmed while
+/// the port of a listener is closed, because its certificate is missing or unusable. An empty scrape target would make Prometheus scrape
 /// itself.
 pub fn gateway(gateway: Option<&Gateway>) -> Health {
     let Some(gateway) = gateway else {
@@ -119,6 +129,19 @@ pub fn gateway(gateway: Option<&Gateway>) -> Health {
         conditions,
         gateway.metadata.generation,
     ) {
+        return Health::InProgress(why);
+    }
+    let mut listeners = gateway.status.iter().flat_map(|s| &s.listeners);
+    let closed = listeners.find_map(|listener| {
+        let names = ["Programmed", "ResolvedRefs"];
+        let why = unmet(
+            &names,
+            listener.conditions.iter(),
+            gateway.metadata.generation,
+        )?;
+        Some(format!("listener {}: {why}", listener.name))
+    });
+    if let Some(why) = closed {
         return Health::InProgress(why);
     }
     match addresses(gateway).next() {

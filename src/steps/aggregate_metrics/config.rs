@@ -9,10 +9,15 @@ use serde_json::Value;
 use super::ScrapeTarget;
 use crate::manifests;
 use crate::mesh::ClusterName;
+use crate::mutual_tls::SERVER_NAME;
 
 const JOB: &str = "federate-";
 /// The job that is federated: that of ztunnels, waypoints and istiod.
 const MATCH: &str = r#"{job="kubernetes-pods"}"#;
+
+/// The files with which the federating Prometheus proves itself to the Gateways.
+pub const CLIENT_CERTIFICATE: &str = "client.crt";
+pub const CLIENT_KEY: &str = "client.key";
 
 // Limits for what one cluster may send, so that no remote can fill home's Prometheus. manifests/README.md tells how
 // they were chosen.
@@ -50,10 +55,31 @@ struct ScrapeConfig {
     label_limit: u32,
     label_name_length_limit: u32,
     label_value_length_limit: u32,
+    /// Prometheus' default is HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scheme: Option<Scheme>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tls_config: Option<TlsConfig>,
     metrics_path: String,
     params: Params,
     static_configs: Vec<StaticConfig>,
     metric_relabel_configs: Vec<Relabel>,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Scheme {
+    Https,
+}
+
+/// Paths are relative to the configuration file.
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct TlsConfig {
+    ca_file: String,
+    cert_file: String,
+    key_file: String,
+    server_name: String,
 }
 
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
@@ -100,14 +126,19 @@ pub fn targets(text: &str) -> Vec<ScrapeTarget> {
                 .pointer("/static_configs/0/targets/0")?
                 .as_str()?
                 .into(),
+            mutual_tls: found["scheme"] == "https",
         })
     };
     jobs.filter_map(target).collect()
 }
 
-pub fn target(text: &str, cluster: &ClusterName) -> Option<String> {
-    let found = targets(text).into_iter().find(|t| t.cluster == *cluster);
-    found.map(|target| target.address)
+pub fn target(text: &str, cluster: &ClusterName) -> Option<ScrapeTarget> {
+    targets(text).into_iter().find(|t| t.cluster == *cluster)
+}
+
+/// The file with the certificate of a cluster's Gateway.
+pub fn gateway_file(cluster: &ClusterName) -> String {
+    format!("gateway-{cluster}.crt")
 }
 
 impl PrometheusConfig {
@@ -173,6 +204,13 @@ fn scrape(target: &ScrapeTarget) -> ScrapeConfig {
         label_limit: LABELS,
         label_name_length_limit: LABEL_NAME,
         label_value_length_limit: LABEL_VALUE,
+        scheme: target.mutual_tls.then_some(Scheme::Https),
+        tls_config: target.mutual_tls.then(|| TlsConfig {
+            ca_file: gateway_file(&target.cluster),
+            cert_file: CLIENT_CERTIFICATE.into(),
+            key_file: CLIENT_KEY.into(),
+            server_name: SERVER_NAME.into(),
+        }),
         metrics_path: "/federate".into(),
         params: Params {
             matches: vec![MATCH.into()],

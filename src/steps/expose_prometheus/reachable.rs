@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Service;
 
 use super::{
-    GATEWAY, PODS, PORT, SERVICE, ScrapeTarget, UNKNOWN, deployment_id, deployments, gateway_id,
+    GATEWAY, PODS, SERVICE, ScrapeTarget, UNKNOWN, at, deployment_id, deployments, gateway_id,
     gateways, lets_in, route_id, routes, service_id, services, target,
 };
 use crate::code::Code;
@@ -70,10 +70,8 @@ async fn own_target(scope: &Scope<'_>, applied: &[Applied]) -> Result<ScrapeTarg
     let address = address.context("a ready Gateway has an address")?;
     let loopback = scope.choices.allow_loopback;
     usable(scope, &address, service.as_ref(), loopback)?;
-    let target = ScrapeTarget::at(&scope.cluster.name, &address, PORT);
-    scope
-        .progress
-        .done(format!("http://{}/federate", target.address));
+    let target = at(scope, &address);
+    scope.progress.done(target.url());
     Ok(target)
 }
 
@@ -112,7 +110,7 @@ async fn served(scope: &Scope<'_>, applied: &[Applied], advice: &str) -> Result<
 async fn foreseen(scope: &Scope<'_>) -> Result<ScrapeTarget> {
     pods::foreseen(scope, &deployment_id()).await?;
     let known = target(scope, scope.choices.allow_loopback).await?;
-    let unknown = || ScrapeTarget::at(&scope.cluster.name, UNKNOWN, PORT);
+    let unknown = || at(scope, UNKNOWN);
     Ok(known.unwrap_or_else(unknown))
 }
 

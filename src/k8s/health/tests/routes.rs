@@ -41,6 +41,37 @@ fn a_gateway_is_ready_when_it_is_programmed_and_has_an_address() {
 }
 
 #[test]
+fn a_gateway_with_a_closed_listener_is_not_ready() {
+    let with = |listener: [String; 2]| {
+        let (own, listener) = (good(2).join(", "), listener.join(", "));
+        let yaml = format!(
+            "metadata: {{generation: 2}}
+spec: {{}}
+status:
+  conditions: [{own}]
+  addresses: [{{value: 192.0.2.7}}]
+  listeners: [{{name: https, conditions: [{listener}]}}]"
+        );
+        gateway(Some(&read(&yaml)))
+    };
+    let of = |programmed: &str, refs: &str| {
+        with([
+            condition("Programmed", programmed, 2),
+            condition("ResolvedRefs", refs, 2),
+        ])
+    };
+    assert_eq!(of("True", "True"), Health::Ready);
+    assert_eq!(
+        of("False", "False"),
+        waits("listener https: Programmed=False Because: of that")
+    );
+    assert_eq!(
+        of("True", "False"),
+        waits("listener https: ResolvedRefs=False Because: of that")
+    );
+}
+
+#[test]
 fn a_gateway_says_which_condition_lacks() {
     let address = "{value: 192.0.2.7}";
     assert_eq!(

@@ -4,6 +4,7 @@ fn target(cluster: &str, address: &str) -> ScrapeTarget {
     ScrapeTarget {
         cluster: ClusterName::new(cluster).unwrap(),
         address: address.into(),
+        mutual_tls: false,
     }
 }
 
@@ -41,6 +42,25 @@ scrape_configs:
 }
 
 #[test]
+fn a_gateway_with_mutual_tls_is_pinned_by_files_beside_the_configuration() {
+    let exposed = ScrapeTarget {
+        mutual_tls: true,
+        ..target("cluster1", "127.0.1.200:9090")
+    };
+    let config = PrometheusConfig::federating(std::slice::from_ref(&exposed));
+    let text = config.render().unwrap();
+    let tls = "  scheme: https
+  tls_config:
+    ca_file: gateway-cluster1.crt
+    cert_file: client.crt
+    key_file: client.key
+    server_name: prometheus-gateway.ambikiali.dev
+";
+    assert!(text.contains(tls), "{text}");
+    assert_eq!(super::target(&text, &exposed.cluster), Some(exposed));
+}
+
+#[test]
 fn an_empty_target_never_leaves_this_module() {
     for address in [":9090", "", "host", "host:", "host:x"] {
         let config = PrometheusConfig::federating(&[target("a", address)]);
@@ -60,7 +80,10 @@ fn a_target_is_found_in_whatever_was_written() {
     let cluster = ClusterName::new("cluster1").unwrap();
     let config = PrometheusConfig::federating(&[target("cluster1", "x:1")]);
     let text = config.render().unwrap() + "rule_files: [more]\n";
-    assert_eq!(super::target(&text, &cluster).as_deref(), Some("x:1"));
+    assert_eq!(
+        super::target(&text, &cluster),
+        Some(target("cluster1", "x:1"))
+    );
     let other = ClusterName::new("cluster2").unwrap();
     for (text, cluster) in [
         (text.as_str(), &other),
