@@ -125,6 +125,7 @@ mod tests {
             },
             "annotations": {"x\ny: z": "a: b\n- c"}, "source_ranges": ["x\ny: z"],
             "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true,
+            "login": {"issuer": "x\ny: z", "client_id": "1:30", "disable_rbac": true},
         })
     }
 
