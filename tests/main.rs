@@ -13,6 +13,7 @@ mod faults;
 mod fleet;
 mod install;
 mod layout;
+mod login;
 mod options;
 mod output;
 mod own_clusters;

@@ -67,7 +67,7 @@ fn values_of(login: &Login) -> Value {
     json!({"issuer": login.issuer, "client_id": login.client_id, "disable_rbac": !login.rbac})
 }
 
-fn client_secret(namespace: &str, secret: &SecretString) -> Value {
+pub fn client_secret(namespace: &str, secret: &SecretString) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Secret",
