@@ -12,8 +12,6 @@ use secrecy::SecretString;
 pub use discovery::{Fault, discover};
 pub use files::{Files, SECRET_FILE, TOKEN_FILE, Token};
 
-use crate::options::{DEFAULT, ON};
-
 /// Names of the options.
 pub const AUTH: &str = "auth";
 pub const ISSUER: &str = "oidc-issuer";
@@ -80,8 +78,7 @@ pub fn check(options: &BTreeMap<String, String>, allow_write: bool) -> Result<()
 /// The strategies that several clusters can have.
 pub fn strategy(text: &str) -> Result<&str, String> {
     match text {
-        ANONYMOUS => Ok(DEFAULT),
-        OPENID | DEFAULT => Ok(text),
+        ANONYMOUS | OPENID => Ok(text),
         "token" => Err(
             "Kiali would send each user's token for home to the remotes, which do not know it; use openid".into(),
         ),
@@ -121,8 +118,6 @@ pub fn known(name: &str, value: &str) -> Option<Result<(), String>> {
         AUTH => Some(Err(format!("\"{value}\" is no value of {AUTH}"))),
         ISSUER => Some(issuer(value).map(drop)),
         CLIENT_ID => Some(client_id(value).map(drop)),
-        RBAC if value == ON => Some(Ok(())),
-        RBAC => Some(Err(format!("\"{value}\" is no value of {RBAC}"))),
         _ => None,
     }
 }

@@ -100,7 +100,7 @@ fn known(name: &str, value: &str) -> Result<(), String> {
         (SOURCE_RANGE, _) => exposure::source_ranges(value).map(drop),
         (INTERNAL, _) => exposure::provider(value).map(drop),
         (REGISTRY, _) => images::registry(value).map(drop),
-        (ALLOW_WRITE | NETWORK_POLICIES, _) if value != ON => {
+        (ALLOW_WRITE | NETWORK_POLICIES | RBAC, _) if value != ON => {
             Err(format!("\"{value}\" is no value of {name}"))
         }
         (_, Some(component)) if COMPONENTS.contains(&component) => {

@@ -327,14 +327,16 @@ async fn a_lost_secret_is_missed_and_given_again(beside: &Beside<'_>, with_secre
     let ended = beside.check(&[]).await.succeeded();
     let said = "warning[AK1442]: cluster1: Secret kiali/kiali: is missing, so Kiali logs in to the provider without a client secret\n  fix: give the secret of client web: --oidc-client-secret-file FILE\n";
     assert!(ended.stdout.contains(said), "{ended:#?}");
+    let status = beside.run(&["status"]).await.exited(1).stdout;
+    let said = "drifted    Secret kiali/kiali: gone\n";
+    assert!(status.contains(said), "{status}");
     beside.install(with_secret).await.succeeded();
     shows_the_mesh_after_a_login_only(beside).await;
     let other = beside.file("other", "another-secret");
     let other = ["--oidc-client-secret-file", &other];
     let plan = beside.install(&[&other[..], &["--dry-run"]].concat()).await;
     let plan = plan.succeeded().stdout;
-    let said =
-        "  change   kiali               Secret kiali/kiali\n             .data['oidc-secret']";
+    let said = "  change   kiali               Secret kiali/kiali\n             .data.oidc-secret: (not shown)\n";
     assert!(plan.contains(said), "{plan}");
     assert!(!plan.contains("another-secret"), "{plan}");
 }

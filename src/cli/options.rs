@@ -7,7 +7,7 @@ use clap::Args;
 use super::images::or_default;
 use super::{INSTALLED, Images};
 use crate::exposure::{self, ANNOTATION, INTERNAL, SOURCE_RANGE};
-use crate::login::{self, AUTH, CLIENT_ID, ISSUER, RBAC};
+use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, RBAC};
 use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON};
 
 #[derive(Args, Debug)]
@@ -121,7 +121,11 @@ fn provider(text: &str) -> Result<String, String> {
 }
 
 fn strategy(text: &str) -> Result<String, String> {
-    login::strategy(text).map(String::from)
+    Ok(match login::strategy(text)? {
+        ANONYMOUS => DEFAULT,
+        other => other,
+    }
+    .to_string())
 }
 
 fn issuer(text: &str) -> Result<String, String> {

@@ -42,7 +42,7 @@ fn an_issuer_is_a_plain_https_url() {
 #[test]
 fn only_strategies_for_several_clusters_are_taken() {
     assert_eq!(strategy("openid"), Ok("openid"));
-    assert_eq!(strategy("anonymous"), Ok(DEFAULT));
+    assert_eq!(strategy("anonymous"), Ok("anonymous"));
     let token = strategy("token").unwrap_err();
     assert!(token.contains("token for home to the remotes"), "{token}");
     for other in ["", "header", "openshift", "OpenID"] {
@@ -69,7 +69,7 @@ fn options_that_contradict_each_other_are_refused() {
     );
     let writing = check(&options(&login), true).unwrap_err();
     assert!(writing.starts_with("--allow-write has no effect with --auth openid"));
-    let with_rbac = [&login[..], &[(RBAC, ON)]].concat();
+    let with_rbac = [&login[..], &[(RBAC, "true")]].concat();
     assert_eq!(check(&options(&with_rbac), true), Ok(()));
 }
 
