@@ -6,6 +6,7 @@ mod facts;
 mod fleet;
 mod gateway_api;
 mod istio;
+mod login;
 mod mesh_config;
 mod objects;
 mod others;
@@ -17,6 +18,8 @@ mod secrets;
 mod servers;
 mod sync;
 mod taken;
+
+use std::time::Duration;
 
 use anyhow::Result;
 use futures::future::try_join_all;
@@ -37,6 +40,8 @@ use crate::run::Run;
 
 /// Concurrent requests to one cluster.
 const AT_ONCE: usize = 8;
+/// For a single request to an API server with the credentials of others.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A problem that would make an install fail, or leave the view incomplete.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -139,7 +144,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     if !scope.is_home() {
         let _ = record::look(&scope).await;
     }
-    let (facts, kinds, rights, sync, secrets, others) = tokio::try_join!(
+    let (facts, kinds, rights, sync, secrets, others, login) = tokio::try_join!(
         Facts::of(&scope),
         async {
             match cluster.prometheus {
@@ -152,6 +157,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         sync::check(run, &scope),
         secrets::check(&scope),
         async { Ok(others::check(&scope).await) },
+        login::check(run, &scope),
     )?;
     if let Some(elsewhere) = istio::elsewhere(&facts) {
         // Everything else would be searched in the wrong namespace.
@@ -171,6 +177,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let policies = policies::judge(&facts, home, scope.namespace, &own_policies);
     let findings = [
         kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies, others,
+        login,
     ];
     Ok(One {
         facts,

@@ -19,7 +19,7 @@ pub use commands::{Check, Cleanup, Dashboard, Explain, Install, Plan, Traffic, V
 pub use file::{FleetFile, read};
 pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};
 pub use images::Images;
-pub use options::Options;
+pub use options::{LoginFiles, Options};
 pub use render::Render;
 #[cfg(test)]
 pub use scripts::Shell;

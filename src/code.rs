@@ -84,6 +84,10 @@ codes! {
     KialiActsForAll = 1431,
     KialiMayWrite = 1432,
     OtherKialiWrites = 1433,
+    UnusableIssuer = 1434,
+    IssuerNotReached = 1435,
+    IssuerNotAccepted = 1441,
+    NoClientSecret = 1442,
 }
 
 /// Whether a finding stops an install.
@@ -135,6 +139,7 @@ impl Code {
                 | IstiodElsewhere
                 | RemoteLeftOut
                 | OptionOfRecord
+                | IssuerNotAccepted
         )
     }
 

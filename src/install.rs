@@ -35,7 +35,7 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     let (federated, given, cut_off) = hand_on(run, home, &asked, certificates).await?;
     tokio::try_join!(
         metrics::scraped(run, &parts, &federated),
-        view::serving(run, home, given, cut_off),
+        view::serving(run, home, &asked.kiali, given, cut_off),
     )?;
     let recorded = parts.iter().map(|part| {
         let scope = run.on(Step::Namespace, part.cluster);
@@ -95,7 +95,7 @@ async fn hand_on(
         .iter()
         .map(|remote| run.unless_left_out(remote.cluster, view::settled(run, remote)));
     let made = view::made(run, home, &asked.kiali);
-    if asked.kiali.cr.outcome == Outcome::Created {
+    if asked.kiali.kiali.cr.outcome == Outcome::Created {
         let given = async {
             let (federated, accesses) = ready.await?;
             anyhow::Ok((federated, view::give(run, home, accesses).await?))

@@ -20,6 +20,7 @@ mod interrupt;
 mod k8s;
 mod last_install;
 mod limit;
+mod login;
 mod manifests;
 mod mesh;
 mod mutual_tls;

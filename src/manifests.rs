@@ -124,7 +124,9 @@ mod tests {
                 "kiali": {"name": "x\ny: z", "digest": "no", "version": "1:30"},
             },
             "annotations": {"x\ny: z": "a: b\n- c"}, "source_ranges": ["x\ny: z"],
-            "mutual_tls": true, "tls_data": {"x\ny: z": "a: b\n- c"}, "tls_files": ["x\ny: z"], "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true,
+            "mutual_tls": true, "tls_data": {"x\ny: z": "a: b\n- c"}, "tls_files": ["x\ny: z"],
+            "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true,
+            "login": {"issuer": "x\ny: z", "client_id": "1:30", "disable_rbac": true},
         })
     }
 

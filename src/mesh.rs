@@ -3,6 +3,7 @@
 
 mod address;
 mod api_server;
+mod as_user;
 mod auth;
 mod bounded;
 mod connect;

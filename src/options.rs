@@ -9,6 +9,7 @@ use crate::exposure::{
     self, ANNOTATION, Exposure, HTTP, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE,
 };
 use crate::images::{self, COMPONENTS, Images};
+use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, Login, RBAC};
 use crate::settings::Settings;
 use crate::{shell, visible};
 
@@ -90,6 +91,9 @@ fn known(name: &str, value: &str) -> Result<(), String> {
         exposure::annotation_key(key)?;
         return exposure::annotation_value(value).map(drop);
     }
+    if let Some(known) = login::known(name, value) {
+        return known;
+    }
     let component = name.strip_prefix(IMAGE);
     match (name, component) {
         (SOURCE_RANGE, _) if value.split(',').any(|range| range == DEFAULT) => Err(format!(
@@ -99,7 +103,7 @@ fn known(name: &str, value: &str) -> Result<(), String> {
         (PROTOCOL, _) if value != HTTP => Err(format!("\"{value}\" is no value of {name}")),
         (INTERNAL, _) => exposure::provider(value).map(drop),
         (REGISTRY, _) => images::registry(value).map(drop),
-        (ALLOW_WRITE | NETWORK_POLICIES, _) if value != ON => {
+        (ALLOW_WRITE | NETWORK_POLICIES | RBAC, _) if value != ON => {
             Err(format!("\"{value}\" is no value of {name}"))
         }
         (_, Some(component)) if COMPONENTS.contains(&component) => {
@@ -130,6 +134,7 @@ impl Options {
             allow_write: self.allow_write(),
             exposure: Exposure::of(&self.values),
             network_policies: self.get(NETWORK_POLICIES).is_some(),
+            login: Login::of(&self.values),
         }
     }
 
@@ -156,12 +161,18 @@ impl Options {
         let Options { version, values } = self.with(asked);
         let options = Options::try_from(Written { version, values })?;
         options.settings().exposure.check()?;
+        login::check(&options.values, options.allow_write())?;
         Ok(options)
     }
 
     /// These options, overridden by those from the command line.
     pub fn with(&self, asked: &Asked) -> Options {
         let mut all = self.clone();
+        if asked.get(AUTH).is_some_and(|value| value == DEFAULT) {
+            // The rest of a login goes with it.
+            let rest = |name: &String| !login::OF_LOGIN.contains(&name.as_str());
+            all.values.retain(|name, _| rest(name));
+        }
         let asked = asked.iter().map(|(k, v)| (k.clone(), v.clone()));
         all.values.extend(asked);
         all.values.retain(|_, value| value != DEFAULT);
@@ -179,6 +190,10 @@ impl Options {
                 SOURCE_RANGE,
                 INTERNAL,
                 PROTOCOL,
+                AUTH,
+                ISSUER,
+                CLIENT_ID,
+                RBAC,
             ];
             let parts = [IMAGE, ANNOTATION];
             whole.contains(&name.as_str()) || parts.iter().any(|part| name.starts_with(part))
@@ -190,11 +205,11 @@ impl Options {
         these
     }
 
-    /// The options that narrow who reaches a Gateway or a server, and that `others` lack, except for those given on the
+    /// The options that narrow who reaches a Gateway, a server or Kiali's pages, and that `others` lack, except for those given on the
     /// command line.
     pub fn narrowing_but(&self, others: &Options, asked: &Asked) -> Options {
         let narrows = |name: &str| {
-            [SOURCE_RANGE, INTERNAL, NETWORK_POLICIES].contains(&name)
+            [SOURCE_RANGE, INTERNAL, NETWORK_POLICIES, AUTH, RBAC].contains(&name)
                 || name.starts_with(ANNOTATION)
         };
         let mut these = self.clone();
@@ -224,9 +239,13 @@ impl Options {
             |options: &Options, name: &str| options.get(name).unwrap_or(default(name)).to_string();
         let changed = names.into_iter().filter(|n| self.get(n) != now.get(n));
         let said = |n: &String| match n.as_str() {
-            ALLOW_WRITE | NETWORK_POLICIES => {
+            ALLOW_WRITE | NETWORK_POLICIES | RBAC => {
                 let is_on = |options: &Options| options.get(n).is_some();
                 format!("--{n}={} -> {}", is_on(self), is_on(now))
+            }
+            AUTH => {
+                let strategy = |options: &Options| options.get(n).unwrap_or(ANONYMOUS).to_string();
+                format!("--{n} {} -> {}", strategy(self), strategy(now))
             }
             _ => format!("{} -> {}", flag(n, &value(self, n)), value(now, n)),
         };
@@ -251,8 +270,10 @@ fn flag(name: &str, value: &str) -> String {
     }
     match (name, name.strip_prefix(IMAGE)) {
         (_, Some(component)) => format!("--image {component}={value}"),
-        (ALLOW_WRITE | NETWORK_POLICIES, _) if value == ON => format!("--{name}"),
-        (ALLOW_WRITE | NETWORK_POLICIES, _) => format!("--{name}=false"),
+        (ALLOW_WRITE | NETWORK_POLICIES | RBAC, _) if value == ON => format!("--{name}"),
+        (ALLOW_WRITE | NETWORK_POLICIES | RBAC, _) => format!("--{name}=false"),
+        (AUTH, _) if value == DEFAULT => format!("--{name} {ANONYMOUS}"),
+        (CLIENT_ID | ISSUER, _) => format!("--{name} {}", shell::quoted(value)),
         _ => format!("--{name} {value}"),
     }
 }
@@ -306,6 +327,40 @@ mod tests {
     }
 
     #[test]
+    fn a_login_is_kept_until_it_is_set_to_anonymous() {
+        let login = [
+            (AUTH, "openid"),
+            (ISSUER, "https://login.example.com"),
+            (CLIENT_ID, "kiali"),
+            (RBAC, ON),
+        ];
+        let first = Options::default().choose(&asked(&login)).unwrap();
+        let flags = "--auth openid --oidc-client-id kiali --oidc-issuer https://login.example.com --oidc-rbac";
+        assert_eq!(first.flags(), flags);
+        assert!(first.settings().login.is_some());
+        let lost = first.narrowing_but(&Options::default(), &Asked::new());
+        assert_eq!(lost.flags(), "--auth openid --oidc-rbac");
+        let moved = first.with(&asked(&[(ISSUER, "https://evil.example.com")]));
+        let deciding = moved.deciding_but(&first, &Asked::new());
+        assert_eq!(deciding.flags(), "--oidc-issuer https://evil.example.com");
+        let second = first.choose(&asked(&[(AUTH, DEFAULT)])).unwrap();
+        assert!(second.is_default());
+        assert_eq!(
+            first.changes(&second),
+            [
+                "--auth openid -> anonymous",
+                "--oidc-client-id kiali -> default",
+                "--oidc-issuer https://login.example.com -> default",
+                "--oidc-rbac=true -> false",
+            ]
+        );
+        let reset =
+            "--auth anonymous --oidc-client-id default --oidc-issuer default --oidc-rbac=false";
+        assert_eq!(first.flags_back(), reset);
+        assert!(first.choose(&asked(&[(CLIENT_ID, DEFAULT)])).is_err());
+    }
+
+    #[test]
     fn options_of_a_record_are_validated_like_flags() {
         let read = |name: &str, value: &str| {
             let text = serde_json::json!({"version": 1, "values": {name: value}});
@@ -335,6 +390,11 @@ mod tests {
                 "ClusterIP",
             ),
             ("gateway-annotation.a b", "c"),
+            ("auth", "anonymous"),
+            ("auth", "token"),
+            ("oidc-issuer", "http://login.example.com"),
+            ("oidc-client-id", "a b"),
+            ("oidc-rbac", "false"),
         ] {
             assert!(read(name, value).is_err(), "{name} {value:?}");
         }

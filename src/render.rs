@@ -7,6 +7,7 @@ mod folder;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 pub use folder::write;
@@ -14,12 +15,14 @@ pub use folder::write;
 use crate::guide::Step;
 use crate::k8s::apply::PLACEHOLDER;
 use crate::k8s::kinds;
+use crate::k8s::record::CLIENT_SECRET;
+use crate::login::Login;
 use crate::manifests;
 use crate::mesh::{Address, ClusterName};
 use crate::planned::{Place, objects};
 use crate::problem::{Exit, Problem};
 use crate::settings::Settings;
-use crate::steps::{ScrapeTarget, remote_secret};
+use crate::steps::{ScrapeTarget, kiali, remote_secret};
 
 /// The order of the kinds in file names, which is the order in which to apply them.
 const ORDER: [&str; 14] = [
@@ -148,10 +151,12 @@ fn of_cluster(
             Step::ExposePrometheus | Step::AggregateMetrics => without_certificates(object),
             _ => object,
         });
-    if !options.rbac {
-        return Ok(each.collect());
-    }
     let mut all = each.collect::<Vec<_>>();
+    if !options.rbac {
+        let login = options.settings.login.as_ref().filter(|_| place.home);
+        all.extend(login.map(|login| without_client_secret(options, login)));
+        return Ok(all);
+    }
     all.retain(|object| ADMIN_KINDS.iter().any(|kind| object["kind"] == *kind));
     all.extend(manifests::render(manifests::NAMESPACE_ADMIN, json!({}))?);
     Ok(all)
@@ -179,6 +184,20 @@ fn without_certificates(mut object: Value) -> Value {
         object["metadata"]["annotations"] = json!({PLACEHOLDER: text});
     }
     object
+}
+
+/// The Secret without the client secret, which an install or the user fills in.
+fn without_client_secret(options: &RenderOptions, login: &Login) -> Value {
+    let mut secret = kiali::client_secret(&options.namespace, &SecretString::default());
+    let text = format!(
+        "add the secret of client {} to data as {CLIENT_SECRET}",
+        login.client_id
+    );
+    secret["metadata"]["annotations"] = json!({PLACEHOLDER: text});
+    if let Some(secret) = secret.as_object_mut() {
+        secret.remove("data");
+    }
+    secret
 }
 
 /// The file name, which depends only on the object's kind, namespace and name.

@@ -2,25 +2,38 @@
 
 use crate::exposure::Exposure;
 use crate::images::Images;
+use crate::login::Login;
 
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub images: Images,
-    /// Whether Kiali may change what it shows.
+    /// Whether Kiali may change what it shows: with its own rights, or behind a login with those of its users.
     pub allow_write: bool,
     /// Who may reach the Gateways.
     pub exposure: Exposure,
     /// Whether to write NetworkPolicies for the servers of the install.
     pub network_policies: bool,
+    /// How users log in to Kiali; None for no login.
+    pub login: Option<Login>,
 }
 
 impl Settings {
+    /// Whether Kiali's own account may write. Behind a login, users write with their own rights.
+    pub fn account_writes(&self) -> bool {
+        self.allow_write && self.login.is_none()
+    }
+
     /// The same with every object that only an option adds, to find those that an earlier install made.
     pub fn with_all_objects(&self) -> Settings {
         let mut all = self.clone();
         all.network_policies = true;
         all.exposure.plain_http = false;
         all.exposure.source_ranges = vec!["0.0.0.0/32".into()];
+        // Behind a login, the Secret stays as it is unless the user gives another one.
+        all.login.get_or_insert_with(|| Login {
+            secret: Some("any".into()),
+            ..Login::default()
+        });
         all
     }
 }

@@ -13,6 +13,7 @@ mod faults;
 mod fleet;
 mod install;
 mod layout;
+mod login;
 mod mutual_tls;
 mod options;
 mod output;

@@ -9,7 +9,7 @@ use crate::steps::kiali_operator;
 
 /// The operator of a view-only install may not grant what such a Kiali asks for.
 pub async fn check(scope: &Scope<'_>) -> Vec<Finding> {
-    if scope.settings.allow_write {
+    if scope.settings.account_writes() {
         return Vec::new();
     }
     // Not every user may list them, and on most clusters there are none.

@@ -2,7 +2,7 @@
 
 use clap::{Arg, Args, ValueEnum};
 
-use super::{BEHAVIOR, Clusters, Fleet, Options, values};
+use super::{BEHAVIOR, Clusters, Fleet, LoginFiles, Options, values};
 use crate::code::Code;
 
 #[derive(Args, Debug)]
@@ -18,6 +18,8 @@ pub struct Check {
     pub skip_check: Vec<Code>,
     #[command(flatten)]
     pub options: Options,
+    #[command(flatten)]
+    pub login: LoginFiles,
     /// List every finding that check can report; contacts no cluster
     #[arg(long, help_heading = BEHAVIOR)]
     pub list: bool,
@@ -46,6 +48,8 @@ pub struct Install {
     pub skip_check: Vec<Code>,
     #[command(flatten)]
     pub options: Options,
+    #[command(flatten)]
+    pub login: LoginFiles,
     /// Show what would be changed, like plan; writes nothing
     #[arg(long, help_heading = BEHAVIOR)]
     pub dry_run: bool,
@@ -66,6 +70,8 @@ pub struct Plan {
     pub skip_check: Vec<Code>,
     #[command(flatten)]
     pub options: Options,
+    #[command(flatten)]
+    pub login: LoginFiles,
     /// Exit with 10 if anything would be written
     #[arg(long, help_heading = BEHAVIOR)]
     pub exit_code: bool,
@@ -79,6 +85,7 @@ impl From<Plan> for Install {
             keep_going: false,
             skip_check: plan.skip_check,
             options: plan.options,
+            login: plan.login,
             dry_run: true,
             exit_code: plan.exit_code,
         }

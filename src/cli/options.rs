@@ -1,10 +1,13 @@
 //! Flags that an install remembers.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::images::or_default;
 use super::{INSTALLED, Images};
 use crate::exposure::{self, ANNOTATION, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE};
+use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, RBAC};
 use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON};
 
 #[derive(Args, Debug)]
@@ -41,6 +44,45 @@ pub struct Options {
         hide_possible_values = true,
     )]
     network_policies: Option<bool>,
+    /// How users log in to Kiali: openid, through an OpenID Connect provider, or anonymous, without a login [default:
+    /// anonymous]
+    #[arg(long, value_name = "STRATEGY", value_parser = strategy)]
+    auth: Option<String>,
+    /// Issuer URL of the OpenID Connect provider, as in its tokens
+    #[arg(long, value_name = "URL", value_parser = issuer)]
+    oidc_issuer: Option<String>,
+    /// Client that is registered for Kiali at the provider
+    #[arg(long, value_name = "ID", value_parser = client_id)]
+    oidc_client_id: Option<String>,
+    /// Let each user see and do what the user's own rights in each cluster allow, in place of Kiali's; every API server
+    /// must accept tokens of the issuer; "--oidc-rbac=false" uses Kiali's rights again
+    #[arg(
+        long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true,
+    )]
+    oidc_rbac: Option<bool>,
+}
+
+/// Files that no install remembers.
+#[derive(Args, Debug)]
+#[command(next_help_heading = INSTALLED)]
+pub struct LoginFiles {
+    /// File with the secret of the client; without this flag, the secret in home stays as it is
+    #[arg(long, value_name = "FILE")]
+    oidc_client_secret_file: Option<PathBuf>,
+    /// File with an ID token of the issuer for the client, to ask each API server whether it accepts such tokens; needed
+    /// for --oidc-rbac
+    #[arg(long, value_name = "FILE")]
+    oidc_token_file: Option<PathBuf>,
+}
+
+impl LoginFiles {
+    pub fn files(self) -> login::Files {
+        login::Files {
+            secret: self.oidc_client_secret_file,
+            token: self.oidc_token_file,
+        }
+    }
 }
 
 impl Options {
@@ -50,6 +92,7 @@ impl Options {
         let switches = [
             (ALLOW_WRITE, self.allow_write),
             (NETWORK_POLICIES, self.network_policies),
+            (RBAC, self.oidc_rbac),
         ];
         asked.extend(switches.into_iter().filter_map(|(name, on)| {
             let value = if on? { ON } else { DEFAULT };
@@ -66,6 +109,13 @@ impl Options {
         let internal = self.gateway_internal;
         asked.extend(internal.map(|provider| (INTERNAL.into(), provider)));
         asked.extend(self.gateway_annotation);
+        let login = [
+            (AUTH, self.auth),
+            (ISSUER, self.oidc_issuer),
+            (CLIENT_ID, self.oidc_client_id),
+        ];
+        let login = login.into_iter();
+        asked.extend(login.filter_map(|(name, value)| Some((name.to_string(), value?))));
         asked
     }
 }
@@ -76,6 +126,22 @@ fn source_range(text: &str) -> Result<String, String> {
 
 fn provider(text: &str) -> Result<String, String> {
     or_default(text, exposure::provider)
+}
+
+fn strategy(text: &str) -> Result<String, String> {
+    Ok(match login::strategy(text)? {
+        ANONYMOUS => DEFAULT,
+        other => other,
+    }
+    .to_string())
+}
+
+fn issuer(text: &str) -> Result<String, String> {
+    or_default(text, login::issuer)
+}
+
+fn client_id(text: &str) -> Result<String, String> {
+    or_default(text, login::client_id)
 }
 
 fn annotation(text: &str) -> Result<(String, String), String> {

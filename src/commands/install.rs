@@ -21,7 +21,7 @@ use crate::result::{
 };
 use crate::run::{LeftOut, Run};
 use crate::session::Session;
-use crate::{check, install, last_install, out, plan, ui};
+use crate::{check, files, install, last_install, login, out, plan, ui};
 
 pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<Ended> {
     let (false, Some(fleet)) = (args.list, args.fleet) else {
@@ -33,8 +33,9 @@ pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<End
         Err(errors) => return Ok(Ended::failed(&errors)),
     };
     let asked = args.options.asked();
-    let session = opened((mesh, LeftOut::default()), global, &asked, false).await?;
-    ui::given(&session.mesh.home.name, session.options.allow_write());
+    let login = args.login.files();
+    let session = opened((mesh, LeftOut::default()), global, &asked, login, false).await?;
+    ui::given(&session.mesh.home.name, &session.options);
     let choices = Choices {
         allow_loopback: fleet.allow_loopback,
         ..Choices::default()
@@ -60,6 +61,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         dry_run,
         exit_code,
         options,
+        login,
     } = args;
     let members = members(fleet.ctx1, fleet.remotes, global)?;
     let connected = match keep_going {
@@ -74,7 +76,8 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         Ok(connected) => connected,
         Err(errors) => return Ok(Ended::failed(&errors)),
     };
-    let session = opened(connected, global, &options.asked(), dry_run).await?;
+    let login = login.files();
+    let session = opened(connected, global, &options.asked(), login, dry_run).await?;
     let choices = Choices {
         force_conflicts,
         keep_going,
@@ -94,17 +97,21 @@ async fn opened(
     (mesh, left_out): (Mesh, LeftOut),
     global: &Global,
     asked: &Asked,
+    login: login::Files,
     dry_run: bool,
 ) -> Result<Session> {
     let open = async |events| {
         let deadline = Deadline::after(global.timeout);
         Session::for_install(mesh, left_out, &global.namespace, asked, deadline, &events).await
     };
-    let (session, said) = match dry_run {
+    let (mut session, said) = match dry_run {
         true => on_screen(ui::show_notes, open).await?,
         false => on_screen(ui::show, open).await?,
     };
     said.iter().for_each(|line| out::note(line));
+    // The files may be pipes.
+    let of_user = session.settings.login.take();
+    session.settings.login = files::run_blocking(move || login.read(of_user)).await?;
     Ok(session)
 }
 

@@ -11,6 +11,7 @@ use crate::deadline::Deadline;
 use crate::guide::Step;
 use crate::interrupt::Work;
 use crate::k8s::{Choices, Scope};
+use crate::login::Login;
 use crate::mesh::{self, Istiod, Members, Mesh};
 use crate::result::{
     Cluster, DashboardResult, Ended, StatusResult, Unreachable, VerifyResult, VersionResult,
@@ -132,18 +133,35 @@ pub async fn dashboard(args: cli::Dashboard, global: &Global, work: &Work) -> Re
     let mesh = mesh::connect(&home_alone, Istiod::Optional).await?;
     let session = Session::new(mesh, &global.namespace)?;
     let none = Choices::default();
+    // As far as this machine knows: Kiali itself needs no more.
+    let last = last_install::choices(&session.records[0].id);
+    let login = last.options.settings().login;
     noted(&session, global, none, work, async |run| {
         let scope = run.on(Step::Kiali, &run.mesh.home);
-        served(&scope, port, no_open).await
+        served(&scope, login.as_ref(), port, no_open).await
     })
     .await
 }
 
-async fn served(scope: &Scope<'_>, port: u16, no_open: bool) -> Result<Ended> {
+async fn served(
+    scope: &Scope<'_>,
+    login: Option<&Login>,
+    port: u16,
+    no_open: bool,
+) -> Result<Ended> {
     let dashboard = Dashboard::open(scope, port).await?;
     limit::lift();
     if dashboard.taken {
         out::note(&format!("port {port} is in use; using a free one instead"));
+    }
+    if let Some(Login {
+        issuer, client_id, ..
+    }) = login
+    {
+        out::note(&format!(
+            "the login at {issuer} works only if client {client_id} has the redirect URI {}",
+            dashboard.url
+        ));
     }
     ui::address(&scope.cluster.name, &dashboard.url);
     if !no_open && open::that_detached(&dashboard.url).is_err() {

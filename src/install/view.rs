@@ -64,7 +64,7 @@ pub async fn settled(run: &Run<'_>, opening: &Opening<'_>) -> Result<()> {
 
 /// The Kiali that home's operator was asked for.
 pub struct AskedKiali {
-    pub cr: Applied,
+    pub kiali: kiali::Asked,
     /// The operator was replaced by this run.
     renewed: bool,
 }
@@ -73,27 +73,34 @@ pub struct AskedKiali {
 pub async fn ask_kiali(run: &Run<'_>, home: &Part<'_>) -> Result<AskedKiali> {
     let renewed = operator(run, home.cluster, home.before).await?;
     let prometheus = aggregate_metrics::url(run.namespace);
-    let cr = step(run, Step::Kiali, home.cluster, async |scope| {
+    let kiali = step(run, Step::Kiali, home.cluster, async |scope| {
         kiali::apply(&scope, &prometheus, home.before).await
     })
     .await?;
-    Ok(AskedKiali { cr, renewed })
+    Ok(AskedKiali { kiali, renewed })
 }
 
 /// Waits for home's operator. Returns whether Kiali lacked rights for a while.
-pub async fn made(run: &Run<'_>, home: &Part<'_>, kiali: &AskedKiali) -> Result<bool> {
+pub async fn made(run: &Run<'_>, home: &Part<'_>, asked: &AskedKiali) -> Result<bool> {
     step(run, Step::Kiali, home.cluster, async |scope| {
-        kiali::settled(&scope, &kiali.cr, kiali.renewed).await
+        kiali::settled(&scope, &asked.kiali.cr, asked.renewed).await
     })
     .await
 }
 
 /// Waits until Kiali serves with all its remotes.
-pub async fn serving(run: &Run<'_>, home: &Part<'_>, given: Given, cut_off: bool) -> Result<()> {
+pub async fn serving(
+    run: &Run<'_>,
+    home: &Part<'_>,
+    asked: &AskedKiali,
+    given: Given,
+    cut_off: bool,
+) -> Result<()> {
     step(run, Step::Kiali, home.cluster, async |scope| {
         let mut since = ownership::written_at(&given.secret.live);
-        let cut_off = cut_off || given.was_cut_off;
-        if cut_off || outlived_rights(run, &scope, &given).await {
+        let restart = cut_off || given.was_cut_off;
+        let restart = restart || kiali::has_old_secret(&scope, &asked.kiali).await;
+        if restart || outlived_rights(run, &scope, &given).await {
             since = kiali::restarted(&scope).await?.max(since);
         }
         let names = std::iter::once(home.cluster.name.clone()).chain(given.remotes);

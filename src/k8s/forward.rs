@@ -60,10 +60,19 @@ impl Connection {
         })
     }
 
+    /// Sends a GET request and returns the status of the response.
+    pub async fn status(&mut self, path: &str) -> Result<StatusCode> {
+        Ok(self.ask(path).await?.0)
+    }
+
+    async fn ask(&mut self, path: &str) -> Result<(StatusCode, Bytes)> {
+        let asked = tokio::time::timeout_at(self.end, ask(&mut self.sender, path)).await;
+        asked.map_err(|_| silent(self.patience))?
+    }
+
     /// Sends a GET request and parses the JSON response. Any status but 200 is an error.
     pub async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
-        let asked = tokio::time::timeout_at(self.end, ask(&mut self.sender, path)).await;
-        let (status, body) = asked.map_err(|_| silent(self.patience))??;
+        let (status, body) = self.ask(path).await?;
         if status != StatusCode::OK {
             let text = String::from_utf8_lossy(&body);
             let line = text.lines().next().unwrap_or_default();

@@ -34,6 +34,8 @@ use crate::progress::ObjectId;
 pub const NAME: &str = "ambikiali-record";
 const DIGEST: &str = "ambikiali.dev/digest";
 const KEY: &str = "record.json";
+/// The key of a client secret in a Secret.
+pub const CLIENT_SECRET: &str = "oidc-secret";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Content {
@@ -165,12 +167,7 @@ impl Record {
     /// Adds an object that we applied.
     pub fn created(&self, wanted: &Value, live: &Value) {
         let meta = ownership::meta(live);
-        self.put(
-            Key::of(wanted),
-            Origin::Created,
-            &meta,
-            Some(fingerprint(wanted)),
-        );
+        self.put(Key::of(wanted), Origin::Created, &meta, fingerprint(wanted));
     }
 
     /// Adds an existing object that is used unchanged.
@@ -223,7 +220,8 @@ impl Record {
     /// Whether the same manifest was applied last time. Then a difference is not our change.
     pub fn was_applied(&self, wanted: &Value) -> bool {
         let entry = self.entry(wanted);
-        entry.is_some_and(|entry| entry.applied == Some(fingerprint(wanted)))
+        let fingerprint = fingerprint(wanted);
+        fingerprint.is_some() && entry.is_some_and(|entry| entry.applied == fingerprint)
     }
 
     /// Marks an object as removed.
@@ -295,9 +293,11 @@ impl Record {
     }
 }
 
-/// Digest of a manifest, independent of the order of its fields.
-fn fingerprint(wanted: &Value) -> String {
-    digest(&sorted(wanted).to_string())
+/// Digest of a manifest, independent of the order of its fields. None with a value that a person may have chosen, which
+/// the digest would help to guess.
+fn fingerprint(wanted: &Value) -> Option<String> {
+    let is_chosen = wanted["data"].get(CLIENT_SECRET).is_some();
+    (!is_chosen).then(|| digest(&sorted(wanted).to_string()))
 }
 
 fn sorted(value: &Value) -> Value {

@@ -43,6 +43,10 @@ impl AuthClient {
         })
     }
 
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Sends the request. If the server rejects the credentials, refreshes them and sends it once more.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
         let (parts, body) = request.into_parts();

@@ -97,6 +97,11 @@ impl Transport {
         Ok((Client::new(service, namespace), transport))
     }
 
+    /// How the client connects.
+    pub fn config(&self) -> &Config {
+        self.shared.client.config()
+    }
+
     pub fn server(&self) -> &str {
         &self.shared.server
     }

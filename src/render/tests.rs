@@ -102,6 +102,43 @@ fn no_token_is_written_and_an_annotation_says_what_is_missing() {
 }
 
 #[test]
+fn a_login_is_rendered_without_its_client_secret() {
+    let asked = [
+        ("auth", "openid"),
+        ("oidc-issuer", "https://login.example.com"),
+        ("oidc-client-id", "kiali"),
+    ];
+    let asked = asked.map(|(name, value)| (name.to_string(), value.to_string()));
+    let chosen = crate::options::Options::default().choose(&asked.into());
+    let login = RenderOptions {
+        settings: chosen.unwrap().settings(),
+        ..options()
+    };
+    let files = super::files(&login).unwrap();
+    let secret: Value = manifests::from_yaml(&files["east/06-secret-kiali-kiali.yaml"]).unwrap();
+    assert_eq!(
+        (secret.get("data"), &secret["type"]),
+        (None, &json!("Opaque"))
+    );
+    let text = &secret["metadata"]["annotations"][PLACEHOLDER];
+    assert_eq!(
+        text,
+        "add the secret of client kiali to data as oidc-secret"
+    );
+    let cr: Value = manifests::from_yaml(&files["east/12-kiali-kiali-kiali.yaml"]).unwrap();
+    let openid = json!({
+        "client_id": "kiali", "disable_rbac": true, "issuer_uri": "https://login.example.com",
+    });
+    assert_eq!(
+        cr["spec"]["auth"],
+        json!({"strategy": "openid", "openid": openid})
+    );
+    // A remote has no login of its own.
+    let remote: Value = manifests::from_yaml(&files["west/12-kiali-kiali-kiali.yaml"]).unwrap();
+    assert_eq!(remote["spec"]["auth"], json!({"strategy": "anonymous"}));
+}
+
+#[test]
 fn rbac_renders_only_what_a_namespace_admin_may_not_create() {
     let rbac = RenderOptions {
         rbac: true,

@@ -6,20 +6,25 @@ pub mod server;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use crate::k8s::apply::{self, Applied, Before};
+use crate::k8s::apply::{self, Applied, Before, Outcome};
 use crate::k8s::forward::Target;
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
 use crate::k8s::look::{Component, look};
-use crate::k8s::record::{Entry, Origin};
+use crate::k8s::record::{self, Entry, Origin};
 use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
 use crate::k8s::{Scope, delete, kiali_cr, kinds, ownership, pods};
+use crate::login::Login;
 use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
@@ -28,13 +33,15 @@ use crate::settings::Settings;
 use crate::visible;
 
 pub const NAME: &str = "kiali";
+/// The Secret with the client secret of the login. The operator mounts the one of this name, if it exists.
+pub const CLIENT_SECRET: &str = "kiali";
 pub const PODS: &str = "app.kubernetes.io/name=kiali,app.kubernetes.io/instance=kiali";
 pub const PORT: u16 = 20001;
 pub const WEB_ROOT: &str = "/kiali";
 /// Kiali answers within a second, but takes a minute or more if a remote hangs.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// The Kiali CR first.
+/// The Kiali CR first. The Secret is there only if the user gives a client secret: otherwise it stays as it is.
 pub fn objects(
     namespace: &str,
     home: &ClusterName,
@@ -48,19 +55,47 @@ pub fn objects(
         "images": settings.images.values(),
         "view_only": !settings.allow_write,
         "network_policies": settings.network_policies,
+        "login": settings.login.as_ref().map(values_of),
     });
-    manifests::render(manifests::KIALI, values)
+    let mut objects = manifests::render(manifests::KIALI, values)?;
+    let secret = settings.login.as_ref().and_then(|l| l.secret.as_ref());
+    objects.extend(secret.map(|secret| client_secret(namespace, secret)));
+    Ok(objects)
+}
+
+fn values_of(login: &Login) -> Value {
+    json!({"issuer": login.issuer, "client_id": login.client_id, "disable_rbac": !login.rbac})
+}
+
+pub fn client_secret(namespace: &str, secret: &SecretString) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": CLIENT_SECRET, "namespace": namespace},
+        "type": "Opaque",
+        "data": {record::CLIENT_SECRET: STANDARD.encode(secret.expose_secret())},
+    })
+}
+
+/// The Kiali CR as it was applied, and when the client secret was written by whoever wrote it last.
+pub struct Asked {
+    pub cr: Applied,
+    pub secret: Option<Time>,
 }
 
 /// Applies the CR early: Kiali starts without remotes and is rolled when it gets them, and a refusal of the operator
 /// is known long before.
-pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<Applied> {
+pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Result<Asked> {
     let (namespace, home) = (scope.namespace, &scope.cluster.name);
     let of = |settings| objects(namespace, home, prometheus, settings);
     let wanted = of(scope.settings)?;
     let mut applied = apply::apply_all(scope, &wanted, before).await?;
     delete::delete_unwanted(scope, of(&scope.settings.with_all_objects())?, &wanted).await?;
-    Ok(applied.swap_remove(0))
+    let secret = applied.iter().find(|one| one.live["kind"] == "Secret");
+    Ok(Asked {
+        secret: secret.and_then(|secret| ownership::written_at(&secret.live)),
+        cr: applied.swap_remove(0),
+    })
 }
 
 /// Waits until the operator has reconciled the CR. Returns whether Kiali lacked rights for a while.
@@ -77,6 +112,17 @@ pub async fn up_for(scope: &Scope<'_>) -> Option<SignedDuration> {
     let oldest = all.iter().find(|pod| pods::is_ready(pod))?;
     let made = oldest.metadata.creation_timestamp.as_ref()?.0;
     Some(scope.cluster.server_time()?.duration_since(made))
+}
+
+/// Whether a Kiali runs that started before its client secret was written. It reads the secret only when it starts.
+pub async fn has_old_secret(scope: &Scope<'_>, asked: &Asked) -> bool {
+    // The operator rolls Kiali after a change of the CR.
+    let (Some(written), Outcome::Unchanged) = (&asked.secret, asked.cr.outcome) else {
+        return false;
+    };
+    let all = pods::labelled(scope, scope.namespace, PODS).await;
+    let is_older = |pod: &Pod| pod.metadata.creation_timestamp.as_ref() < Some(written);
+    all.is_ok_and(|all| all.iter().any(|pod| pods::is_ready(pod) && is_older(pod)))
 }
 
 /// Restarts Kiali, which never returns to a cluster in which it lacked rights.
@@ -132,7 +178,10 @@ pub async fn serving(
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ");
-    scope.progress.done(format!("sees {names}"));
+    scope.progress.done(match scope.settings.login {
+        Some(_) => format!("asks for a login, and reaches {names}"),
+        None => format!("sees {names}"),
+    });
     Ok(())
 }
 
@@ -233,10 +282,13 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 /// Deletes the CR and waits until it is gone; the operator removes Kiali with it.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
     let (namespace, home) = (scope.namespace, &scope.cluster.name);
-    let objects = objects(namespace, home, "", &scope.settings.with_all_objects())?;
-    let (cr, policies) = objects.split_first().context("the manifest has a CR")?;
+    let mut objects = objects(namespace, home, "", &scope.settings.with_all_objects())?;
+    if !objects.iter().any(|object| object["kind"] == "Secret") {
+        objects.push(client_secret(namespace, &SecretString::from("any")));
+    }
+    let (cr, others) = objects.split_first().context("the manifest has a CR")?;
     let removed = kiali_cr::remove(scope, cr).await?;
-    delete::delete_all(scope, policies).await?;
+    delete::delete_all(scope, others).await?;
     scope
         .progress
         .done(kiali_cr::describe_removal(scope, removed));

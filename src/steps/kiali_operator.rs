@@ -44,7 +44,7 @@ pub fn objects(namespace: &str, settings: &Settings, with_kiali: bool) -> Result
     let own_kiali = with_kiali && images.own_kiali();
     let values = json!({
         "namespace": namespace, "images": images.values(), "own_kiali": own_kiali.to_string(),
-        "allow_write": settings.allow_write, "network_policies": settings.network_policies,
+        "allow_write": settings.account_writes(), "network_policies": settings.network_policies,
     });
     manifests::render(manifests::KIALI_OPERATOR, values)
 }

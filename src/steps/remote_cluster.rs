@@ -41,7 +41,7 @@ pub struct Remote {
 }
 
 pub fn objects(namespace: &str, settings: &Settings) -> Result<Vec<Value>> {
-    let values = json!({"namespace": namespace, "view_only": !settings.allow_write});
+    let values = json!({"namespace": namespace, "view_only": !settings.account_writes()});
     manifests::render(manifests::REMOTE_CLUSTER, values)
 }
 

@@ -6,11 +6,14 @@ use super::aside::remark;
 use super::report::{BAD, DIM, GOOD};
 use crate::check::Finding;
 use crate::code::{Code, Severity};
+use crate::login::Login;
 use crate::mesh::ClusterName;
+use crate::options::Options;
 use crate::out;
 use crate::out::Text;
 use crate::out::note;
 use crate::result::{CheckResult, Cluster, CodesResult, ExplainResult};
+use crate::settings::Settings;
 
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
 
@@ -25,15 +28,39 @@ pub fn clusters(clusters: &[Cluster]) {
 }
 
 /// What an install exposes. No finding, because it is the same for every mesh.
-pub fn given(home: &ClusterName, allow_write: bool) {
-    let gets = match allow_write {
-        true => "is effectively cluster-admin in every cluster",
-        false => "sees every cluster and can change nothing",
+pub fn given(home: &ClusterName, options: &Options) {
+    let Settings {
+        login, allow_write, ..
+    } = options.settings();
+    let (who, gets) = match (login, allow_write) {
+        (None, true) => (
+            "anyone who can reach".to_string(),
+            "is effectively cluster-admin in every cluster",
+        ),
+        (None, false) => (
+            "anyone who can reach".to_string(),
+            "sees every cluster and can change nothing",
+        ),
+        (Some(login), _) => (
+            format!("whoever logs in at {} to", login.issuer),
+            behind(&login, allow_write),
+        ),
     };
     remark(&format!(
-        "note[{}]: anyone who can reach Kiali on {home} {gets}: ambikiali explain {0}",
+        "note[{}]: {who} Kiali on {home} {gets}: ambikiali explain {0}",
         Code::KialiActsForAll
     ));
+}
+
+/// What a user gets behind a login.
+pub fn behind(login: &Login, allow_write: bool) -> &'static str {
+    match (login.rbac, allow_write) {
+        (false, _) => "sees every cluster and can change nothing",
+        (true, false) => {
+            "sees what the user's own rights in each cluster allow and can change nothing"
+        }
+        (true, true) => "sees and can change what the user's own rights in each cluster allow",
+    }
 }
 
 /// The findings before an install, and whether they stop it.

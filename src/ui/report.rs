@@ -5,15 +5,19 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 
 use super::aside;
+use super::check::behind;
 use super::version::no_access;
 use crate::guide::Step;
+use crate::login::Login;
 use crate::mesh::{ClusterName, Mesh, WriteCounts};
 use crate::out::Text;
 use crate::out::note;
 use crate::out::{self, Form};
 use crate::progress::{Event, Message, Part};
 use crate::result::{self, Cluster, InstallResult, State, StatusResult, VerifyResult};
+use crate::settings::Settings;
 use crate::shell::quoted;
+use crate::steps::kiali;
 use crate::verify::Verdict;
 
 pub const GOOD: Style = AnsiColor::Green.on_default();
@@ -61,13 +65,18 @@ pub fn installed(result: &InstallResult) {
     let clusters = clusters.collect::<Vec<_>>();
     let names = clusters.iter().map(|cluster| cluster.name.as_str());
     let names = names.collect::<Vec<_>>();
+    let settings = result.options.settings();
+    let sees = match settings.login {
+        Some(_) => "reaches",
+        None => "sees",
+    };
     out::result(Text::new().styled(GOOD, "Ready").plain(format!(
-        " in {:.1}s: Kiali in {} sees {}",
+        " in {:.1}s: Kiali in {} {sees} {}",
         installed.took.as_secs_f64(),
         names[0],
         names.join(", ")
     )));
-    say!("{}", given(result.options.allow_write()));
+    given(&settings);
     let numbered = clusters.iter().zip(1..).filter(|_| !installed.remembered);
     let flags = numbered
         .map(|(cluster, number)| format!(" --ctx{number} {}", quoted(&cluster.context)))
@@ -77,8 +86,24 @@ pub fn installed(result: &InstallResult) {
     aside::left_out(left_out);
 }
 
-/// What the install gives to whoever reaches Kiali.
-fn given(allow_write: bool) -> &'static str {
+/// What the install gives to whoever reaches Kiali, or to whoever logs in.
+fn given(settings: &Settings) {
+    let Some(login) = &settings.login else {
+        return say!("{}", without_login(settings.allow_write));
+    };
+    let Login {
+        issuer, client_id, ..
+    } = login;
+    let gets = behind(login, settings.allow_write);
+    say!("Kiali asks for a login: whoever logs in at {issuer} {gets}.");
+    say!(
+        "Register Kiali's URL as redirect URI of client {client_id}; that of ambikiali dashboard is http://localhost:{}{}.",
+        kiali::PORT,
+        kiali::WEB_ROOT
+    );
+}
+
+fn without_login(allow_write: bool) -> &'static str {
     match allow_write {
         true => {
             "Kiali asks for no login: anyone who can reach it can change workloads and Istio's configuration in \

@@ -49,7 +49,7 @@ fn judged(home: &Scope<'_>, cluster: &ClusterName, changes: Result<Vec<Right>, S
     };
     let (never, granted): (Vec<_>, Vec<_>) =
         changes.into_iter().partition(reviews::is_never_granted);
-    if home.settings.allow_write && never.is_empty() {
+    if home.settings.account_writes() && never.is_empty() {
         let text = match granted.is_empty() {
             true => "Kiali may change nothing, although --allow-write allows it",
             false => {
@@ -58,7 +58,7 @@ fn judged(home: &Scope<'_>, cluster: &ClusterName, changes: Result<Vec<Right>, S
         };
         return Finding::on(Hop::Rights, cluster, Ok(text.into()));
     }
-    let (what, changes) = match home.settings.allow_write {
+    let (what, changes) = match home.settings.account_writes() {
         true => (
             "Kiali may not do this even with --allow-write, but its account may",
             never,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Finding, Hop};
+use super::{Finding, Hop, Verdict};
 use crate::k8s::Scope;
 use crate::mesh::ClusterName;
 use crate::steps::{kiali, remote_secret};
@@ -43,11 +43,17 @@ pub async fn access(home: &Scope<'_>, expected: &[ClusterName]) -> Vec<Finding> 
 }
 
 pub async fn view(home: &Scope<'_>, expected: &[ClusterName]) -> Vec<Finding> {
-    vec![Finding::on(
-        Hop::Kiali,
-        &home.cluster.name,
-        sees(home, expected).await,
-    )]
+    let name = &home.cluster.name;
+    let mut findings = vec![Finding::on(Hop::Kiali, name, sees(home, expected).await)];
+    if let Some(login) = &home.settings.login {
+        let why = format!(
+            "namespaces and control planes not asked for: Kiali shows them only after a login at {}",
+            login.issuer
+        );
+        let skipped = Finding::with_verdict(Hop::Kiali, Some(name), Verdict::Skipped, why);
+        findings.push(skipped);
+    }
+    findings
 }
 
 async fn sees(home: &Scope<'_>, expected: &[ClusterName]) -> Result<String, String> {
@@ -57,7 +63,11 @@ async fn sees(home: &Scope<'_>, expected: &[ClusterName]) -> Result<String, Stri
         Some(spot) => Err(spot),
         None => {
             let names = expected.iter().map(ToString::to_string).collect::<Vec<_>>();
-            Ok(format!("sees {}", names.join(", ")))
+            let names = names.join(", ");
+            Ok(match home.settings.login {
+                Some(_) => format!("asks for a login, and reaches {names}"),
+                None => format!("sees {names}"),
+            })
         }
     }
 }

@@ -37,15 +37,22 @@ enum Found {
     Other(String),
 }
 
-/// Whether this apply makes the operator bind Kiali to another role. The role of a binding cannot be changed, so the
+/// Whether this apply makes the operator bind Kiali anew, as after each change of the login or of what Kiali may. The role of a binding cannot be changed, so the
 /// operator deletes the binding and the roles first, and Kiali lacks all rights until it has made them anew.
 pub fn changes_role(applied: &Applied) -> bool {
     let before = applied.before.as_ref();
-    before.is_some_and(|before| views(before) != views(&applied.live))
+    let asks = |cr: &Value| {
+        let spec = &cr["spec"];
+        let strategy = spec["auth"]["strategy"].clone();
+        (spec["deployment"]["view_only_mode"] == true, strategy)
+    };
+    before.is_some_and(|before| asks(before) != asks(&applied.live))
 }
 
+/// Whether the operator binds the account of this CR to the role that only looks. Behind a login it always does.
 fn views(cr: &Value) -> bool {
-    cr["spec"]["deployment"]["view_only_mode"] == true
+    let spec = &cr["spec"];
+    spec["deployment"]["view_only_mode"] == true || spec["auth"]["strategy"] != "anonymous"
 }
 
 /// For how long the operator's binding has existed, by the server's clock; None if that is not known.
@@ -201,7 +208,7 @@ async fn role_binding(scope: &Scope<'_>) -> Option<(ObjectId, Result<Found, Requ
 
 /// The role that the install asks for.
 fn asked(scope: &Scope<'_>) -> &'static str {
-    match scope.settings.allow_write {
+    match scope.settings.account_writes() {
         true => WRITER,
         false => VIEWER,
     }
@@ -215,7 +222,7 @@ async fn is_unmoved(scope: &Scope<'_>) -> Option<bool> {
     });
     let id = ObjectId::new("Kiali", scope.namespace, NAME);
     let cr = write::read(scope, &object, &id).await.ok()??;
-    Some(views(&cr) == scope.settings.allow_write)
+    Some(views(&cr) == scope.settings.account_writes())
 }
 
 /// Judges the role and the subjects of a binding.

@@ -1,5 +1,6 @@
 //! Kiali's own API, through a port-forward. `/healthz` and "accessible" in its configuration are always true; only
-//! these three responses prove that Kiali sees a cluster.
+//! these three responses prove that Kiali sees a cluster. Behind a login, Kiali answers only the first one, under
+//! another path.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::k8s::forward::{Connection, Target};
 use crate::mesh::ClusterName;
 use crate::visible;
 use anyhow::{Context, Result};
+use http::StatusCode;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -88,12 +90,17 @@ async fn look(
     patience: Duration,
 ) -> Result<Option<String>> {
     let mut kiali = Connection::open(scope, target, patience).await?;
-    let status = kiali.get(&path("/api/status")).await;
-    let spot = unreachable(&status.context("its /api/status")?, clusters);
+    let asked = status(scope);
+    let status = kiali.get(&path(asked)).await;
+    let spot = unreachable(&status.with_context(|| format!("its {asked}"))?, clusters);
     if spot.is_some() {
         return Ok(spot);
     }
-    let namespaces = kiali.get::<Vec<_>>(&path("/api/namespaces")).await;
+    if scope.settings.login.is_some() {
+        let answer = kiali.status(&path(NAMESPACES)).await;
+        return Ok(without_login(answer.context("its /api/namespaces")?));
+    }
+    let namespaces = kiali.get::<Vec<_>>(&path(NAMESPACES)).await;
     let spot = without_namespaces(&namespaces.context("its /api/namespaces")?, clusters);
     if spot.is_some() {
         return Ok(spot);
@@ -114,7 +121,7 @@ pub async fn still_named(
     }
     let status = async {
         let mut kiali = Connection::open(scope, target, patience).await?;
-        kiali.get::<Status>(&path("/api/status")).await
+        kiali.get::<Status>(&path(status(scope))).await
     };
     match status.await {
         Ok(status) => list(
@@ -122,6 +129,25 @@ pub async fn still_named(
             clusters.iter().filter(|c| status.names(c)),
         ),
         Err(error) => Some(format!("{error:#}")),
+    }
+}
+
+const NAMESPACES: &str = "/api/namespaces";
+
+/// Both paths have the same answer. Kiali gives it with its own rights, and under the second path to anybody.
+fn status(scope: &Scope<'_>) -> &'static str {
+    match scope.settings.login {
+        None => "/api/status",
+        Some(_) => "/api",
+    }
+}
+
+/// Whether Kiali answers a stranger.
+fn without_login(answer: StatusCode) -> Option<String> {
+    match answer {
+        StatusCode::UNAUTHORIZED => None,
+        StatusCode::OK => Some("it shows namespaces without a login".into()),
+        other => Some(format!("it answers {other} to a request without a login")),
     }
 }
 
@@ -230,6 +256,16 @@ mod tests {
             unreachable.contains("istiod in cluster2: Unreachable; it asks istiod's port 8080")
         );
         assert_eq!(said(&[one]).unwrap(), "it finds no istiod in cluster2");
+    }
+
+    #[test]
+    fn a_kiali_behind_a_login_refuses_a_stranger() {
+        assert_eq!(without_login(StatusCode::UNAUTHORIZED), None);
+        assert_eq!(
+            without_login(StatusCode::OK).unwrap(),
+            "it shows namespaces without a login"
+        );
+        assert!(without_login(StatusCode::INTERNAL_SERVER_ERROR).is_some());
     }
 
     #[test]

@@ -28,7 +28,8 @@ mod kubeconfig;
 mod kwokctl;
 mod ready;
 
-pub(crate) use config::ISTIOD_OTHERS;
+pub use api_server::Issuer;
+pub(crate) use config::{ISTIOD_OTHERS, OIDC};
 use kept::Kept;
 
 /// A running cluster; clones are handles to the same one.

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod delays;
 pub mod fault;
 pub mod mesh;
+pub mod oidc;
 pub mod run;
 pub mod sandbox;
 pub mod snapshot;

@@ -16,7 +16,7 @@ use manifests::{CRD, apply, helm, namespace, objects_of, read_folder, served};
 pub use peers::join;
 pub use ready::ready;
 
-mod ca;
+pub(crate) mod ca;
 mod gateways;
 mod istiod;
 mod manifests;

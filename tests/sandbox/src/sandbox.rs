@@ -24,6 +24,7 @@ pub struct Sandbox {
     clusters: Vec<Cluster>,
     kubeconfig: PathBuf,
     world: World,
+    tools: Tools,
     run: Run,
 }
 
@@ -79,6 +80,7 @@ impl Sandbox {
             clusters,
             kubeconfig,
             world,
+            tools,
             run,
         })
     }
@@ -101,6 +103,11 @@ impl Sandbox {
     /// What the stand-ins share: delays can be changed while they run.
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// The programs that it runs.
+    pub fn tools(&self) -> &Tools {
+        &self.tools
     }
 
     /// The folder that everything of this sandbox is in.

@@ -33,6 +33,8 @@ pub struct Tools {
     pub pilot_discovery: PathBuf,
     pub envoy: PathBuf,
     pub helm: PathBuf,
+    /// An OpenID Connect provider.
+    pub oidc_provider: PathBuf,
     /// Folder with the YAML files of the Gateway API CRDs (standard channel).
     pub gateway_api_crds: PathBuf,
     /// Folder `manifests/charts` of the Istio module.
@@ -79,6 +81,7 @@ impl Tools {
             pilot_discovery: store.path("pilot-discovery")?,
             envoy: store.path(wheel::NAME)?,
             helm: store.path("helm")?,
+            oidc_provider: store.path("oidc-provider")?,
             gateway_api_crds: store.path("gateway-api-crds")?,
             istio_charts: store.path("istio-charts")?,
         })

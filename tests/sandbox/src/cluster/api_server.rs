@@ -9,10 +9,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::Cluster;
-use super::config::API_SERVER;
+use super::config::{API_SERVER, AUTHENTICATION};
+use super::{Cluster, kwokctl};
+
+/// An issuer of OpenID Connect tokens, and for which client they must be.
+pub struct Issuer<'a> {
+    pub url: &'a str,
+    pub ca: &'a str,
+    pub client: &'a str,
+}
 
 impl Cluster {
     /// Freezes the API server: it still accepts connections but never answers.
@@ -69,6 +77,19 @@ impl Cluster {
             ended = child.wait() => bail!("the API server of {} ended: {ended:?}", self.name()),
             () = sleep(Duration::from_secs(180)) => bail!("{} does not come back", self.name()),
         }
+    }
+
+    /// Makes the API server accept the tokens of an issuer for a client, within seconds; None ends that.
+    pub fn trust(&self, issuer: Option<&Issuer<'_>>) -> Result<()> {
+        let mut trusted: Value = serde_yaml::from_str(AUTHENTICATION)?;
+        if let Some(Issuer { url, ca, client }) = issuer {
+            trusted["jwt"] = json!([{
+                "issuer": {"url": url, "certificateAuthority": ca, "audiences": [client]},
+                "claimMappings": {"username": {"claim": "sub", "prefix": "oidc:"}},
+            }]);
+        }
+        let path = self.dir().join(kwokctl::AUTHENTICATION);
+        fs::write(path, trusted.to_string()).context("cannot change the authentication")
     }
 
     async fn is_ready(&self) -> bool {

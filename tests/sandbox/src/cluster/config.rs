@@ -11,6 +11,7 @@ const ETCD_PEER: u16 = 2;
 pub const CONTROLLER_MANAGER: u16 = 3;
 const SCHEDULER: u16 = 4;
 const KWOK: u16 = 5;
+pub const OIDC: u16 = 6;
 pub const ISTIOD_HTTP: u16 = 10;
 /// This one and the four after it: istiod's other servers.
 pub const ISTIOD_OTHERS: u16 = 11;
@@ -34,7 +35,18 @@ rules:
   - level: Metadata
 ";
 
-pub fn kwokctl(tools: &Tools, addresses: Addresses, audit_policy: &str) -> String {
+/// Nobody is trusted but the cluster itself. The API server reads the file again when it changes.
+pub const AUTHENTICATION: &str = "apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt: []
+";
+
+pub fn kwokctl(
+    tools: &Tools,
+    addresses: Addresses,
+    audit_policy: &str,
+    authentication: &str,
+) -> String {
     let port = |k| addresses.port(k);
     let (etcd, api_server) = (tools.etcd.display(), tools.kube_apiserver.display());
     let (scheduler, kwok) = (tools.kube_scheduler.display(), tools.kwok.display());
@@ -69,6 +81,7 @@ componentsPatches:
   - name: kube-apiserver
     extraArgs:
       - {{key: audit-log-mode, value: blocking}}
+      - {{key: authentication-config, value: "{authentication}"}}
       - {{key: advertise-address, value: 192.0.2.1}}
   - name: kube-scheduler
     extraArgs:

@@ -14,6 +14,9 @@ use crate::run::Run;
 use crate::standin::pod_commands;
 use crate::tools::Tools;
 
+/// The file that tells the API server whose tokens it accepts.
+pub const AUTHENTICATION: &str = "authentication.yaml";
+
 /// Returns when the API server answers and serves kwok's kinds.
 pub async fn create(
     run: &Run,
@@ -25,7 +28,11 @@ pub async fn create(
 ) -> Result<()> {
     let audit = dir.join("audit-policy.yaml");
     fs::write(&audit, config::AUDIT)?;
-    let main = config::kwokctl(tools, addresses, &audit.display().to_string());
+    let authentication = dir.join(AUTHENTICATION);
+    fs::write(&authentication, config::AUTHENTICATION)?;
+    let (audit, authentication) = (audit.display(), authentication.display());
+    let (audit, authentication) = (audit.to_string(), authentication.to_string());
+    let main = config::kwokctl(tools, addresses, &audit, &authentication);
     let file = dir.join("kwokctl.yaml");
     fs::write(&file, format!("{main}---\n{}", config::stages(delays)))?;
 

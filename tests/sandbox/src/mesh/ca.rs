@@ -41,7 +41,7 @@ impl Ca {
     }
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let body = STANDARD.encode(der).into_bytes();
     let lines = body.chunks(64).map(String::from_utf8_lossy);
     let lines = lines.collect::<Vec<_>>().join("\n");

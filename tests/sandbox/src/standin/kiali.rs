@@ -1,7 +1,7 @@
 //! The Kiali server. It answers the API by querying each cluster with the mounted kubeconfigs and the Prometheus of its
 //! configuration, and fails like the real one if one of them is bad.
 //!
-//! What it cannot show: the UI, endpoints other than those below, a real login, the health of workloads, waypoints in
+//! What it cannot show: the UI, endpoints other than those below, the rights of users who log in, the health of workloads, waypoints in
 //! the graph, kubeconfigs with exec, a Prometheus with TLS or a login, and how fast its watches notice a change. It
 //! queries the clusters for each request, so a broken istiod shows at once and not after 20 s as with the real one.
 
@@ -22,6 +22,7 @@ mod graph;
 pub(super) mod http;
 mod istiod;
 mod kubeconfig;
+mod login;
 mod mesh;
 mod prometheus;
 mod promql;
@@ -35,6 +36,7 @@ struct Kiali {
     version: String,
     clusters: clusters::Clusters,
     prometheus: Prometheus,
+    login: Option<login::Login>,
     container: Container,
 }
 
@@ -57,6 +59,10 @@ pub async fn run(container: Container) -> i32 {
         version: version(&container),
         prometheus: Prometheus::new(&config, container.cluster.client()),
         clusters,
+        login: config
+            .openid
+            .clone()
+            .map(|openid| login::Login::new(openid, &container)),
         config,
         container: container.clone(),
     };

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::READY;
-use super::modules::{MODULES, Module};
+use super::modules::{MODULES, Module, OWN};
 
 const ERROR_LINES: usize = 20;
 
@@ -76,7 +76,7 @@ fn go(module: &Module) -> Command {
     go
 }
 
-/// Builds a main package of the upstream into the folder `bin`.
+/// Builds a main package into the folder `bin`.
 pub(super) fn build(module: &Module, name: &str, package: &str, bin: &Path) -> Result<PathBuf> {
     fs::create_dir_all(bin).with_context(|| format!("cannot create {}", bin.display()))?;
     remove_leftovers(bin)?;
@@ -95,7 +95,11 @@ pub(super) fn build(module: &Module, name: &str, package: &str, bin: &Path) -> R
     ]);
     go.args(["-ldflags", &module.linker_flags(&module.version()?), "-o"])
         .arg(&new);
-    let output = go.arg(format!("{}{package}", module.upstream)).output()?;
+    let package = match package {
+        OWN => OWN.to_string(),
+        of_upstream => format!("{}{of_upstream}", module.upstream),
+    };
+    let output = go.arg(package).output()?;
     if !output.status.success() {
         bail!("building {name} failed:\n{}", last_lines(&output));
     }

@@ -13,14 +13,17 @@ pub(super) struct Module {
     pub(super) tags: &'static str,
     /// The variables in which the linker writes the version. Otherwise these programs report none or a wrong one.
     pub(super) version_flags: &'static str,
-    /// Name, main package in the upstream module, build time in seconds.
+    /// Name, main package in the upstream module or `OWN` for that of the folder, build time in seconds.
     pub(super) programs: &'static [(&'static str, &'static str, u32)],
     /// The name in a folder of built tools and the path in the upstream module, for files that are only read.
     pub(super) files: Option<(&'static str, &'static str)>,
 }
 
+/// The main package is our own `main.go`, because upstream has only a library.
+pub(super) const OWN: &str = "./";
+
 /// The largest first. Programs of the same module follow each other, because they share compiled packages.
-pub(super) const MODULES: [Module; 7] = [
+pub(super) const MODULES: [Module; 8] = [
     Module {
         name: "kubernetes",
         upstream: "k8s.io/kubernetes",
@@ -81,6 +84,14 @@ pub(super) const MODULES: [Module; 7] = [
         files: None,
     },
     Module {
+        name: "oidc",
+        upstream: "github.com/zitadel/oidc/v3",
+        tags: "",
+        version_flags: "",
+        programs: &[("oidc-provider", OWN, 8)],
+        files: None,
+    },
+    Module {
         name: "gateway-api",
         upstream: "sigs.k8s.io/gateway-api",
         tags: "",
@@ -110,8 +121,12 @@ impl Module {
     /// Changes whenever the built program would change.
     pub(super) fn recipe(&self) -> Result<String> {
         let flags = (self.tags, self.version_flags);
+        let own = match self.programs.iter().any(|program| program.1 == OWN) {
+            true => self.read("main.go")?,
+            false => String::new(),
+        };
         Ok(format!(
-            "{}{}{flags:?}",
+            "{}{}{own}{flags:?}",
             self.read("go.mod")?,
             self.read("go.sum")?
         ))

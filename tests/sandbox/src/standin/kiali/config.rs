@@ -10,10 +10,18 @@ pub(super) struct Config {
     pub(super) root: String,
     pub(super) port: u16,
     pub(super) strategy: String,
+    /// Only with strategy openid.
+    pub(super) openid: Option<OpenId>,
     /// If empty, istiod is asked.
     pub(super) home: String,
     pub(super) prometheus: PrometheusConfig,
     pub(super) dashboards: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct OpenId {
+    pub(super) issuer: String,
+    pub(super) client_id: String,
 }
 
 #[derive(Debug)]
@@ -49,6 +57,10 @@ impl Config {
                 .and_then(|p| p.try_into().ok())
                 .unwrap_or(20001),
             strategy: string("/auth/strategy"),
+            openid: (string("/auth/strategy") == "openid").then(|| OpenId {
+                issuer: string("/auth/openid/issuer_uri"),
+                client_id: string("/auth/openid/client_id"),
+            }),
             home: string("/kubernetes_config/cluster_name"),
             prometheus: PrometheusConfig {
                 enabled: at("/external_services/prometheus/enabled")

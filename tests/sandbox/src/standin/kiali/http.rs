@@ -7,7 +7,7 @@ use std::future::Future;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -21,6 +21,9 @@ pub(in crate::standin) type Answer = Response<Full<Bytes>>;
 pub(in crate::standin) struct Call {
     pub(in crate::standin) path: String,
     pub(in crate::standin) query: HashMap<String, String>,
+    /// The header Host.
+    pub(in crate::standin) host: String,
+    pub(in crate::standin) cookies: HashMap<String, String>,
     /// Whether the request carries any credentials.
     pub(in crate::standin) credential: bool,
 }
@@ -58,7 +61,20 @@ fn call(request: &Request<Incoming>) -> Call {
     let query = url
         .map(|url| url.query_pairs().into_owned().collect())
         .unwrap_or_default();
+    let header = |name| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let cookies = header(COOKIE).unwrap_or_default().split(';');
+    let cookies = cookies.filter_map(|cookie| {
+        let (name, value) = cookie.trim().split_once('=')?;
+        Some((name.to_string(), value.to_string()))
+    });
     Call {
+        host: header(HOST).unwrap_or_default().to_string(),
+        cookies: cookies.collect(),
         path: request.uri().path().to_string(),
         query,
         credential: request.headers().contains_key(AUTHORIZATION),
