@@ -84,6 +84,9 @@ codes! {
     KialiActsForAll = 1431,
     KialiMayWrite = 1432,
     OtherKialiWrites = 1433,
+    TokenEndsSoon = 1436,
+    TokenEnded = 1437,
+    TokenOld = 1438,
 }
 
 /// Whether a finding stops an install.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::exposure::{self, ANNOTATION, Exposure, INTERNAL, SOURCE_RANGE};
 use crate::images::{self, COMPONENTS, Images};
 use crate::settings::Settings;
-use crate::{shell, visible};
+use crate::{age, shell, visible};
 
 /// Name of the option for the registry of all images.
 pub const REGISTRY: &str = "registry";
@@ -18,6 +18,8 @@ pub const IMAGE: &str = "image.";
 pub const ALLOW_WRITE: &str = "allow-write";
 /// Name of the option for NetworkPolicies.
 pub const NETWORK_POLICIES: &str = "network-policies";
+/// Name of the option for the lifetime of the tokens for remotes.
+pub const TOKEN_LIFETIME: &str = "token-lifetime";
 /// The value that resets an option.
 pub const DEFAULT: &str = "default";
 /// The only value of an option that is on or off.
@@ -96,6 +98,7 @@ fn known(name: &str, value: &str) -> Result<(), String> {
         (SOURCE_RANGE, _) => exposure::source_ranges(value).map(drop),
         (INTERNAL, _) => exposure::provider(value).map(drop),
         (REGISTRY, _) => images::registry(value).map(drop),
+        (TOKEN_LIFETIME, _) => age::lifetime(value).map(drop),
         (ALLOW_WRITE | NETWORK_POLICIES, _) if value != ON => {
             Err(format!("\"{value}\" is no value of {name}"))
         }
@@ -127,6 +130,8 @@ impl Options {
             allow_write: self.allow_write(),
             exposure: Exposure::of(&self.values),
             network_policies: self.get(NETWORK_POLICIES).is_some(),
+            token_lifetime: self.get(TOKEN_LIFETIME).and_then(|t| age::lifetime(t).ok()),
+            every_token: false,
         }
     }
 
@@ -175,6 +180,7 @@ impl Options {
                 NETWORK_POLICIES,
                 SOURCE_RANGE,
                 INTERNAL,
+                TOKEN_LIFETIME,
             ];
             let parts = [IMAGE, ANNOTATION];
             whole.contains(&name.as_str()) || parts.iter().any(|part| name.starts_with(part))
@@ -186,11 +192,11 @@ impl Options {
         these
     }
 
-    /// The options that narrow who reaches a Gateway or a server, and that `others` lack, except for those given on the
+    /// The options that narrow who reaches a Gateway or a server, or for how long a token is valid, and that `others` lack, except for those given on the
     /// command line.
     pub fn narrowing_but(&self, others: &Options, asked: &Asked) -> Options {
         let narrows = |name: &str| {
-            [SOURCE_RANGE, INTERNAL, NETWORK_POLICIES].contains(&name)
+            [SOURCE_RANGE, INTERNAL, NETWORK_POLICIES, TOKEN_LIFETIME].contains(&name)
                 || name.starts_with(ANNOTATION)
         };
         let mut these = self.clone();
@@ -318,6 +324,8 @@ mod tests {
             ("gateway-source-range", "0.0.0.0/0"),
             ("gateway-source-range", "10.0.0.0/8]\n"),
             ("gateway-internal", "evil"),
+            ("token-lifetime", "1m"),
+            ("token-lifetime", "default"),
             (
                 "gateway-annotation.networking.istio.io/service-type",
                 "ClusterIP",

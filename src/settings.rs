@@ -1,5 +1,7 @@
 //! What the user's options decide about the objects of an install, in the form that the steps need.
 
+use std::time::Duration;
+
 use crate::exposure::Exposure;
 use crate::images::Images;
 
@@ -12,6 +14,10 @@ pub struct Settings {
     pub exposure: Exposure,
     /// Whether to write NetworkPolicies for the servers of the install.
     pub network_policies: bool,
+    /// How long a token for a remote is valid; None for ever.
+    pub token_lifetime: Option<Duration>,
+    /// Every Secret that a token for a remote may be in, and not only the first one.
+    pub every_token: bool,
 }
 
 impl Settings {
@@ -19,6 +25,7 @@ impl Settings {
     pub fn with_all_objects(&self) -> Settings {
         let mut all = self.clone();
         all.network_policies = true;
+        all.every_token = true;
         all.exposure.source_ranges = vec!["0.0.0.0/32".into()];
         all
     }

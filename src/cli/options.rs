@@ -4,8 +4,9 @@ use clap::Args;
 
 use super::images::or_default;
 use super::{INSTALLED, Images};
+use crate::age;
 use crate::exposure::{self, ANNOTATION, INTERNAL, SOURCE_RANGE};
-use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON};
+use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON, TOKEN_LIFETIME};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = INSTALLED)]
@@ -37,6 +38,25 @@ pub struct Options {
         hide_possible_values = true,
     )]
     network_policies: Option<bool>,
+    #[command(flatten)]
+    token: TokenLifetime,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = INSTALLED)]
+pub struct TokenLifetime {
+    /// Let the token for each remote end after this time, such as 24h, unless "ambikiali rotate" replaces it before; with
+    /// "default", it is valid until it is replaced or removed
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    token_lifetime: Option<String>,
+}
+
+impl TokenLifetime {
+    /// The flag as an option by name.
+    pub fn asked(self) -> Asked {
+        let given = self.token_lifetime.into_iter();
+        given.map(|time| (TOKEN_LIFETIME.into(), time)).collect()
+    }
 }
 
 impl Options {
@@ -58,12 +78,17 @@ impl Options {
         let internal = self.gateway_internal;
         asked.extend(internal.map(|provider| (INTERNAL.into(), provider)));
         asked.extend(self.gateway_annotation);
+        asked.extend(self.token.asked());
         asked
     }
 }
 
 fn source_range(text: &str) -> Result<String, String> {
     or_default(text, exposure::source_ranges)
+}
+
+fn lifetime(text: &str) -> Result<String, String> {
+    or_default(text, |text| age::lifetime(text).map(|_| text.into()))
 }
 
 fn provider(text: &str) -> Result<String, String> {
