@@ -124,7 +124,7 @@ mod tests {
                 "kiali": {"name": "x\ny: z", "digest": "no", "version": "1:30"},
             },
             "annotations": {"x\ny: z": "a: b\n- c"}, "source_ranges": ["x\ny: z"],
-            "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true,
+            "token": "a: b\n- c", "expires": "false", "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true,
         })
     }
 

@@ -14,6 +14,7 @@ use crate::guide::Step;
 use crate::k8s::delete::Removed;
 use crate::k8s::record::{self, Found as Record};
 use crate::k8s::{Scope, ownership};
+use crate::last_install;
 use crate::mesh::{Cluster, ClusterName};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
@@ -117,9 +118,14 @@ async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Writes the options into home's record, which goes on to name all remotes.
+/// Remembers the options on this machine and in home's record, which goes on to name all remotes.
 async fn remember(run: &Run<'_>) -> Result<()> {
     let scope = run.on(Step::Namespace, &run.mesh.home);
+    if let Err(error) = last_install::remember_options(&run.mesh.home, run.options) {
+        scope.progress.note(format!(
+            "cannot remember the options, so pass them to the next commands too: {error:#}"
+        ));
+    }
     scope.record.go_on_with(run.mesh.remotes.iter());
     record::choose(&scope, run.options).await
 }

@@ -98,10 +98,10 @@ Done in TIME: 1 token replaced
         assert_eq!(
             progress(&ended.stderr),
             "\
-cluster1      kiali               done      sees cluster1, cluster2
-cluster1      remote secret       done      new token for cluster2
-cluster2      remote cluster      done      Secret kiali/kiali is deleted, and its token is refused
-cluster2      remote cluster      done      new token in Secret kiali/kiali-2, proven
+cluster1      kiali               done     sees cluster1, cluster2
+cluster1      remote secret       done     new token for cluster2
+cluster2      remote cluster      done     Secret kiali/kiali is deleted, and its token is refused
+cluster2      remote cluster      done     new token in Secret kiali/kiali-2, proven
 "
         );
         let second = used(clusters).await;

@@ -14,7 +14,7 @@ use crate::mesh::{self, Istiod};
 use crate::result::{Cluster, Ended, RotateResult};
 use crate::run::LeftOut;
 use crate::session::Session;
-use crate::{last_install, out, rotate, ui};
+use crate::{out, rotate, ui};
 
 pub async fn rotate(args: cli::Rotate, global: &Global, work: &Work) -> Result<Ended> {
     let started = Instant::now();
@@ -49,13 +49,6 @@ pub async fn rotate(args: cli::Rotate, global: &Global, work: &Work) -> Result<E
         ..Choices::default()
     };
     let tokens = shown(&session, global, choices, work, async |run| {
-        if !run.choices.dry_run
-            && let Err(error) = last_install::remember_options(&run.mesh.home, run.options)
-        {
-            out::note(&format!(
-                "cannot remember the options, so pass them to the next install too: {error:#}"
-            ));
-        }
         rotate::rotate(run, args.if_older).await
     })
     .await?;

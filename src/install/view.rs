@@ -47,7 +47,7 @@ pub async fn ask_remote<'a>(
 ) -> Result<Opening<'a>> {
     let Part { cluster, before } = *part;
     let renewed = operator(run, cluster, before).await?;
-    let used = in_use.and_then(|in_use| in_use.get(&cluster.name));
+    let used = in_use.and_then(|in_use| in_use.as_written(&cluster.name));
     let remote = step(run, Step::RemoteCluster, cluster, async |scope| {
         let token = used.map(Kubeconfig::token);
         remote_cluster::install(&scope, before, token).await

@@ -20,7 +20,7 @@ const CLEANUP: [&str; 3] = ["cleanup", "--timeout", "120s"];
 const NEXT: [&[&str]; 3] = [&ROTATE, &INSTALL, &CLEANUP];
 
 #[test]
-fn a_rotation_killed_at_any_request_goes_on_or_back() {
+fn fault_59_a_rotation_killed_at_any_request_goes_on_or_back() {
     on_two_clusters(async |clusters| {
         let clean = clusters.snapshots().await;
         let behind = Behind::proxies(clusters).await;

@@ -8,11 +8,8 @@ fn a_token_with_a_lifetime_is_bound_to_a_secret_and_revoked_with_it() {
     on_two_clusters(async |clusters| {
         clusters.installed().await;
         let lasting = used(clusters).await;
-        let asker = Asker::start(clusters);
         let ended = clusters.install(&["--token-lifetime", "24h"]).await;
         let ended = ended.succeeded();
-        let (asked, failed) = asker.stopped().await;
-        assert_eq!(failed, Vec::<String>::new(), "of {asked} requests");
         let said = "option changed since the last install: --token-lifetime default -> 24h\n";
         assert!(ended.stderr.contains(said), "{ended:#?}");
         assert!(ended.stderr.contains("[AK1436]"), "{ended:#?}");
@@ -33,7 +30,10 @@ fn a_token_with_a_lifetime_is_bound_to_a_secret_and_revoked_with_it() {
         let said =
             "Secret kiali/kiali-expiring: it is N minutes old, younger than 12h; it ends at TIME\n";
         assert!(kept.contains(said), "{kept}");
+        let asker = Asker::start(clusters);
         clusters.run(&["rotate"]).await.succeeded();
+        let (asked, failed) = asker.stopped().await;
+        assert_eq!(failed, Vec::<String>::new(), "of {asked} requests");
         let second = used(clusters).await;
         assert_eq!(answer(clusters.remote(), &first).await, 401);
         assert_eq!(answer(clusters.remote(), &second).await, 200);

@@ -287,9 +287,12 @@ fn found(scope: &Scope<'_>, slot: Slot, live: &Value) -> Found {
     }
 }
 
-/// Deletes the Secret, and with it its token. Waits until it is gone.
+/// Deletes the Secret, and with it its token. Waits until it is gone. One that the record does not name is left.
 pub async fn revoke(scope: &Scope<'_>, slot: Slot) -> Result<Removed> {
     let object = key(scope, slot).object();
+    if scope.record.entry(&object).is_none() {
+        return Ok(Removed::Foreign);
+    }
     let removed = delete::delete(scope, &object).await?;
     if removed == Removed::Deleted {
         wait::until_gone(scope, &kinds::of(&object)?, slot.id(scope.namespace)).await?;

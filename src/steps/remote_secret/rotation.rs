@@ -71,6 +71,11 @@ impl InUse {
         self.kubeconfigs.get(remote.as_str())?.as_ref().ok()
     }
 
+    /// The same, unless somebody has changed the Secret since an install or a rotation wrote it.
+    pub fn as_written(&self, remote: &ClusterName) -> Option<&Kubeconfig> {
+        self.get(remote).filter(|_| self.is_as_written)
+    }
+
     /// When the Secret was last written, by the server's clock.
     pub fn written_at(&self) -> Option<Time> {
         ownership::written_at(&self.live)
