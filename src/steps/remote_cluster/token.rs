@@ -2,33 +2,25 @@
 //! with this Secret at the latest. There are two names for each kind, so that the next token is made beside the one that
 //! Kiali uses. Which one that is, home's Secret decides; the others are left from a rotation.
 
-use std::time::Duration;
+mod claims;
+mod issue;
 
-use anyhow::{Context, Result};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use anyhow::Result;
 use futures::future::try_join_all;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::Api;
-use kube::api::PostParams;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::age;
-use crate::code::Code;
-use crate::k8s::apply::{self, Before, Claim};
+#[cfg(test)]
+pub use claims::tests::expiring;
+pub use claims::{Claims, ends_within, tell_end};
+pub use issue::{create, issued, taken, with_root_ca};
+
 use crate::k8s::delete::{self, Removed};
-use crate::k8s::health::{self, Health};
-use crate::k8s::kiali_cr::ACCOUNT;
 use crate::k8s::record::Key;
-use crate::k8s::request::{change, send};
-use crate::k8s::wait::{self, Wait};
-use crate::k8s::{Scope, kinds, write};
-use crate::problem::{Exit, Problem};
+use crate::k8s::{Scope, kinds, wait, write};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
 
@@ -107,84 +99,6 @@ impl Found {
     pub fn age(&self, scope: &Scope<'_>) -> Option<SignedDuration> {
         Some(scope.cluster.server_time()?.duration_since(self.made?))
     }
-}
-
-/// What a token says about itself. Nothing here is checked, so this only helps to choose among our own Secrets, and
-/// whatever is chosen is proven by its use.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Claims {
-    pub begins: Option<Timestamp>,
-    pub ends: Option<Timestamp>,
-    /// UID of the Secret that it is bound to.
-    secret: Option<String>,
-    /// UID of its account.
-    account: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Payload {
-    iat: Option<i64>,
-    exp: Option<i64>,
-    #[serde(rename = "kubernetes.io")]
-    kubernetes: Option<Bound>,
-}
-
-#[derive(Deserialize)]
-struct Bound {
-    secret: Option<Reference>,
-    serviceaccount: Option<Reference>,
-}
-
-#[derive(Deserialize)]
-struct Reference {
-    uid: String,
-}
-
-impl Claims {
-    pub fn of(token: &SecretString) -> Claims {
-        let payload = token.expose_secret().split('.').nth(1).unwrap_or_default();
-        let payload = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
-        let Ok(payload) = serde_json::from_slice::<Payload>(&payload) else {
-            return Claims::default();
-        };
-        let time = |seconds: Option<i64>| Timestamp::from_second(seconds?).ok();
-        let (secret, account) = payload
-            .kubernetes
-            .map_or((None, None), |bound| (bound.secret, bound.serviceaccount));
-        Claims {
-            begins: time(payload.iat),
-            ends: time(payload.exp),
-            secret: secret.map(|reference| reference.uid),
-            account: account.map(|reference| reference.uid),
-        }
-    }
-
-    /// How much of its life is left, and how long that is in all; None without an end.
-    pub fn left(&self, now: Timestamp) -> Option<(SignedDuration, SignedDuration)> {
-        let (begins, ends) = (self.begins?, self.ends?);
-        Some((ends.duration_since(now), ends.duration_since(begins)))
-    }
-}
-
-/// Tells when a token ends, and what must run before that.
-pub fn tell_end(scope: &Scope<'_>, token: &SecretString) {
-    let claims = Claims::of(token);
-    let Some((begins, ends)) = claims.begins.zip(claims.ends) else {
-        return;
-    };
-    let whole = Duration::try_from(ends.duration_since(begins)).unwrap_or_default();
-    let (half, often) = (age::said(whole / 2), age::said(whole / 3));
-    let half_flag = age::flag(Duration::from_secs(whole.as_secs() / 2));
-    scope.progress.note(format!(
-        "[{}] the token ends at {ends}, and Kiali loses the cluster then: have \"ambikiali rotate --if-older {half_flag}\" run at least every {often}, which replaces it after {half}",
-        Code::TokenEndsSoon
-    ));
-}
-
-/// Whether less than one in this many parts of its life is left.
-pub fn ends_within(token: &SecretString, now: Option<Timestamp>, part: i32) -> bool {
-    let left = now.and_then(|now| Claims::of(token).left(now));
-    left.is_some_and(|(left, whole)| left < whole / part)
 }
 
 /// The Secret that an install uses, and the token that stays.
@@ -300,150 +214,9 @@ pub async fn revoke(scope: &Scope<'_>, slot: Slot) -> Result<Removed> {
     Ok(removed)
 }
 
-/// The token and the CA of a Secret that exists, as a filled Secret has them. `kept` is a token that stays.
-pub async fn issued(
-    scope: &Scope<'_>,
-    chosen: &Chosen,
-    secret: &Value,
-    account: &str,
-) -> Result<Secret> {
-    if !chosen.slot.expires {
-        return filled(scope, chosen.slot, secret, account).await;
-    }
-    let is_current = |token: &&SecretString| Claims::of(token).account.as_deref() == Some(account);
-    let token = match chosen.kept.as_ref().filter(is_current) {
-        Some(token) => token.clone(),
-        None => requested(scope, chosen.slot, secret).await?,
-    };
-    with_root_ca(scope, &token).await
-}
-
-/// A token with a lifetime and the CA, in the form of a filled Secret.
-pub async fn with_root_ca(scope: &Scope<'_>, token: &SecretString) -> Result<Secret> {
-    let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
-    let data = [
-        ("token".to_string(), bytes(token.expose_secret())),
-        ("ca.crt".to_string(), bytes(&root_ca(scope).await?)),
-    ];
-    Ok(Secret {
-        data: Some(data.into()),
-        ..Secret::default()
-    })
-}
-
-/// Waits until the token controller has filled the Secret.
-async fn filled(scope: &Scope<'_>, slot: Slot, secret: &Value, account: &str) -> Result<Secret> {
-    let advice = format!(
-        "its serviceaccount-token-controller must run: {} -n kube-system get pods -l component=kube-controller-manager",
-        scope.cluster.kubectl
-    );
-    let wait = Wait {
-        seen: serde_json::from_value(secret.clone()).ok(),
-        advice: &advice,
-        ..Wait::for_object(super::secrets(scope), slot.id(scope.namespace))
-    };
-    let filled = |secret: Option<&Secret>| health::token(secret, Some(account));
-    let secret = wait::until(scope, wait, filled).await?;
-    secret.context("a filled Secret is there")
-}
-
-/// A new token that ends with its Secret, or after the lifetime of the options.
-async fn requested(scope: &Scope<'_>, slot: Slot, secret: &Value) -> Result<SecretString> {
-    let lifetime = scope.settings.token_lifetime.context("it has a lifetime")?;
-    let uid = secret["metadata"]["uid"].as_str().map(Into::into);
-    let request = TokenRequest {
-        spec: Some(TokenRequestSpec {
-            bound_object_ref: Some(BoundObjectReference {
-                api_version: Some("v1".into()),
-                kind: Some("Secret".into()),
-                name: Some(slot.name.into()),
-                uid,
-            }),
-            expiration_seconds: i64::try_from(lifetime.as_secs()).ok(),
-            ..TokenRequestSpec::default()
-        }),
-        ..TokenRequest::default()
-    };
-    let api: Api<ServiceAccount> = super::accounts(scope);
-    let id = ObjectId::new("ServiceAccount", scope.namespace, ACCOUNT);
-    let params = PostParams::default();
-    let ask = || api.create_token_request(ACCOUNT, &params, &request);
-    let answer = change(scope, &id, ask).await??;
-    let token = answer
-        .status
-        .and_then(|status| status.token)
-        .unwrap_or_default();
-    Ok(SecretString::from(token))
-}
-
-/// The root CA of the cluster, which each namespace has.
-async fn root_ca(scope: &Scope<'_>) -> Result<String> {
-    let api = Api::<ConfigMap>::namespaced(scope.cluster.client.clone(), scope.namespace);
-    let id = ObjectId::new("ConfigMap", scope.namespace, ROOT_CA);
-    let text = |map: &ConfigMap| map.data.as_ref()?.get("ca.crt").cloned();
-    let map = wait::until(
-        scope,
-        Wait::for_object(api, id),
-        |map: Option<&ConfigMap>| match map.and_then(text) {
-            Some(_) => Health::Ready,
-            None => Health::InProgress("the controller has not published it yet".into()),
-        },
-    );
-    map.await?.as_ref().and_then(text).context("a root CA")
-}
-
-const ROOT_CA: &str = "kube-root-ca.crt";
-
-/// Creates the Secret for a token that replaces another one, and returns this token. Fails if the name is taken:
-/// nothing that exists is changed.
-pub async fn create(scope: &Scope<'_>, slot: Slot) -> Result<SecretString> {
-    let object = super::secret(scope.namespace, slot)?;
-    let id = slot.id(scope.namespace);
-    let secret = match apply::claim(scope, &object, Before::Nothing).await? {
-        Claim::Created(live) => live,
-        Claim::Ours(_) | Claim::Foreign(_) => return Err(taken(scope, slot).into()),
-    };
-    let chosen = Chosen { slot, kept: None };
-    let account = super::accounts(scope);
-    let of = ObjectId::new("ServiceAccount", scope.namespace, ACCOUNT);
-    let account = send(scope, &of, || account.get(ACCOUNT)).await?;
-    let account = account.metadata.uid.unwrap_or_default();
-    let data = issued(scope, &chosen, &secret, &account).await?.data;
-    let token = data.and_then(|mut data| data.remove("token"));
-    let ByteString(token) = token.with_context(|| format!("{id} without a token"))?;
-    let token = String::from_utf8(token).with_context(|| format!("{id}: no text"))?;
-    Ok(SecretString::from(token))
-}
-
-/// The error for a Secret of others with a name that a new token needs.
-pub fn taken(scope: &Scope<'_>, slot: Slot) -> Problem {
-    let (cluster, namespace) = (scope.cluster, scope.namespace);
-    let cause = format!(
-        "{}: {} already exists and was not created by ambikiali, which needs its name for the new token; it was not changed",
-        cluster.name,
-        slot.id(namespace)
-    );
-    Problem::new(Exit::Conflict, cause).fix(format!(
-        "inspect it, and remove it if nothing uses it: {} -n {namespace} get secret {} -o yaml",
-        cluster.kubectl, slot.name
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    fn token(payload: &Value) -> SecretString {
-        let payload = URL_SAFE_NO_PAD.encode(payload.to_string());
-        SecretString::from(format!("eyJhbGciOiJSUzI1NiJ9.{payload}.c2ln"))
-    }
-
-    fn expiring() -> SecretString {
-        let secret = json!({"name": "kiali-expiring", "uid": "s1"});
-        let bound = json!({"secret": secret, "serviceaccount": {"name": "a", "uid": "a1"}});
-        token(&json!({"iat": 1000, "exp": 4600, "kubernetes.io": bound}))
-    }
 
     #[test]
     fn the_next_token_is_made_beside_the_one_in_use() {
@@ -465,20 +238,6 @@ mod tests {
     }
 
     #[test]
-    fn a_token_names_its_secret_and_its_end() {
-        let claims = Claims::of(&expiring());
-        assert_eq!(claims.secret.as_deref(), Some("s1"));
-        assert_eq!(claims.account.as_deref(), Some("a1"));
-        let at = |second| Timestamp::from_second(second).unwrap();
-        assert_eq!(claims.ends, Some(at(4600)));
-        assert!(!ends_within(&expiring(), Some(at(2000)), 2));
-        assert!(ends_within(&expiring(), Some(at(2900)), 2));
-        assert!(!ends_within(&expiring(), None, 2));
-        let lasting = token(&json!({"iss": "kubernetes/serviceaccount"}));
-        assert!(!ends_within(&lasting, Some(at(2900)), 2));
-    }
-
-    #[test]
     fn a_secret_is_told_from_another_by_its_token() {
         let secret = |slot: usize, uid: &str, token: Option<&str>| Found {
             slot: SLOTS[slot],
@@ -495,16 +254,5 @@ mod tests {
         assert!(!secret(2, "s2", None).is_of(&expiring()));
         // A Secret for a lasting token that is not filled yet has none.
         assert!(!secret(0, "s1", None).is_of(&expiring()));
-    }
-
-    #[test]
-    fn whatever_a_token_says_is_read_or_refused() {
-        let payload = r#"{"iat": 1, "exp": 2, "kubernetes.io": {"secret": {"uid": "u"}}}"#;
-        crate::fuzz::fuzz("token", &[payload, "{}"], |input| {
-            let payload = URL_SAFE_NO_PAD.encode(input);
-            let _ = Claims::of(&SecretString::from(format!("a.{payload}.c")));
-            let text = String::from_utf8_lossy(input).into_owned();
-            let _ = Claims::of(&SecretString::from(text));
-        });
     }
 }

@@ -121,3 +121,74 @@ fn told(
         (false, _) => (Some(format!("{old} and never ends")), None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::token::SLOTS;
+    use super::*;
+
+    const HOUR: i64 = 3600;
+
+    fn at(second: i64) -> Option<Timestamp> {
+        Some(Timestamp::from_second(second).unwrap())
+    }
+
+    /// Of a token that lasts from second 1000 to second 4600.
+    fn expiring(now: i64) -> (Option<String>, Option<Code>) {
+        let token = token::expiring();
+        let age = SignedDuration::from_secs(now - 1000);
+        told(SLOTS[2], Some(age), Some(&token), at(now))
+    }
+
+    fn lasting(hours: i64) -> (Option<String>, Option<Code>) {
+        told(
+            SLOTS[0],
+            Some(SignedDuration::from_secs(hours * HOUR)),
+            None,
+            at(0),
+        )
+    }
+
+    #[test]
+    fn age_and_end_are_told_and_a_warning_comes_in_time() {
+        let said = |(note, code): (Option<String>, Option<Code>)| (note.unwrap(), code);
+        assert_eq!(
+            said(expiring(1600)),
+            (
+                "the token is 10 minutes old and ends in 50 minutes".into(),
+                None
+            )
+        );
+        assert_eq!(
+            said(expiring(3700)),
+            (
+                "the token is 45 minutes old and ends in 15 minutes: run ambikiali rotate before that".into(),
+                Some(Code::TokenEndsSoon)
+            )
+        );
+        assert_eq!(
+            said(lasting(90 * 24)),
+            ("the token is 90 days old and never ends".into(), None)
+        );
+        assert_eq!(
+            said(lasting(91 * 24)),
+            (
+                "the token is 91 days old and never ends: run ambikiali rotate".into(),
+                Some(Code::TokenOld)
+            )
+        );
+        assert_eq!(told(SLOTS[0], None, None, at(0)), (None, None));
+    }
+
+    #[test]
+    fn a_token_that_has_ended_is_a_failure() {
+        let token = token::expiring();
+        assert_eq!(lives(&token, at(4599)), Health::Ready);
+        assert_eq!(
+            lives(&token, at(4600)),
+            Health::Failed(
+                "its token ended at 1970-01-01T01:16:40Z, so Kiali no longer sees this cluster: run ambikiali rotate".into()
+            )
+        );
+    }
+}
