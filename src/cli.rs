@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-pub use commands::{Check, Cleanup, Dashboard, Explain, Install, Plan, Traffic, Verify, Version};
+pub use commands::{
+    Check, Cleanup, Dashboard, Explain, Install, Plan, Rotate, Traffic, Verify, Version,
+};
 pub use file::{FleetFile, read};
 pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};
 pub use images::Images;
@@ -112,6 +114,9 @@ pub enum Command {
     /// Forward a local port to Kiali and open it in a browser
     #[command(after_help = examples::DASHBOARD)]
     Dashboard(Dashboard),
+    /// Give Kiali a new token for each remote, and revoke the old one
+    #[command(after_help = examples::ROTATE)]
+    Rotate(Rotate),
     /// Remove everything that install created, and nothing else
     #[command(visible_alias = "uninstall")]
     #[command(after_help = examples::CLEANUP)]
@@ -146,6 +151,7 @@ impl Command {
             Command::Verify(_) => "VerifyResult",
             Command::Status(_) => "StatusResult",
             Command::Dashboard(_) => "DashboardResult",
+            Command::Rotate(_) => "RotateResult",
             Command::Cleanup(_) => "CleanupResult",
             Command::Explain(_) => "ExplainResult",
             Command::Version(_) => "VersionResult",
@@ -164,6 +170,7 @@ impl Command {
             Command::Verify(verify) => &verify.clusters.remotes.file,
             Command::Status(clusters) => &clusters.remotes.file,
             Command::Dashboard(dashboard) => &dashboard.clusters.remotes.file,
+            Command::Rotate(rotate) => &rotate.clusters.remotes.file,
             Command::Cleanup(cleanup) => &cleanup.clusters.remotes.file,
             Command::Version(version) => &version.clusters.remotes.file,
             _ => return None,
@@ -180,6 +187,7 @@ impl Command {
     pub fn writes(&self) -> bool {
         match self {
             Command::Install(args) => !args.dry_run,
+            Command::Rotate(args) => !args.dry_run,
             Command::Cleanup(_) => true,
             _ => false,
         }

@@ -86,6 +86,9 @@ codes! {
     OtherKialiWrites = 1433,
     UnusableIssuer = 1434,
     IssuerNotReached = 1435,
+    TokenEndsSoon = 1436,
+    TokenEnded = 1437,
+    TokenOld = 1438,
     IssuerNotAccepted = 1441,
     NoClientSecret = 1442,
 }

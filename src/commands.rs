@@ -4,6 +4,7 @@ mod cleanup;
 mod install;
 mod look;
 mod render;
+mod rotate;
 
 use std::path::Path;
 
@@ -46,6 +47,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Status(args) => look::status(args, &global, work).await,
         Command::Dashboard(args) => look::dashboard(args, &global, work).await,
         Command::Cleanup(args) => cleanup::cleanup(args, &global, work).await,
+        Command::Rotate(args) => rotate::rotate(args, &global, work).await,
         Command::Explain(args) => Ok(ExplainResult::of(args.code).into()),
         Command::Version(args) => look::version(args, &global, work).await,
         Command::Images(args) => {

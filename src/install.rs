@@ -37,6 +37,11 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
         metrics::scraped(run, &parts, &federated),
         view::serving(run, home, &asked.kiali, given, cut_off),
     )?;
+    let retired = asked
+        .opening
+        .iter()
+        .map(|remote| run.unless_left_out(remote.cluster, view::retire_tokens(run, remote)));
+    all(retired).await?;
     let recorded = parts.iter().map(|part| {
         let scope = run.on(Step::Namespace, part.cluster);
         run.unless_left_out(part.cluster, async move { record::finish(&scope).await })
@@ -59,12 +64,13 @@ async fn ask<'a>(
     remotes: &[Part<'a>],
     certificates: Option<&Certificates>,
 ) -> Result<Asked<'a>> {
+    let in_use = view::in_use(run, home, remotes).await?;
     let exposing = std::iter::once(home)
         .chain(remotes)
         .map(|part| run.unless_left_out(part.cluster, metrics::ask(run, part, certificates)));
-    let opening = remotes
-        .iter()
-        .map(|part| run.unless_left_out(part.cluster, view::ask_remote(run, part)));
+    let opening = remotes.iter().map(|part| {
+        run.unless_left_out(part.cluster, view::ask_remote(run, part, in_use.as_ref()))
+    });
     let (exposing, opening, kiali) =
         tokio::try_join!(all(exposing), all(opening), view::ask_kiali(run, home))?;
     Ok(Asked {

@@ -134,6 +134,14 @@ pub fn forget(home: &Cluster, remotes: &[ClusterName]) -> Result<()> {
     })
 }
 
+/// Changes the options in the file.
+pub fn remember_options(home: &Cluster, options: &Options) -> Result<()> {
+    update(home, |last| {
+        let before = std::mem::replace(&mut last.options, options.clone());
+        before != *options
+    })
+}
+
 /// Removes the options from the file, after the install is gone.
 pub fn forget_options(home: &Cluster) -> Result<()> {
     update(home, |last| !std::mem::take(&mut last.options).is_default())

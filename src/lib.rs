@@ -1,6 +1,7 @@
 //! Takes two or more Istio ambient clusters to one verified, removable multi-cluster Kiali: parses the
 //! command line, connects, runs one command and says how it ended.
 
+mod age;
 mod check;
 mod cleanup;
 mod cli;
@@ -34,6 +35,7 @@ mod problem;
 mod progress;
 mod render;
 mod result;
+mod rotate;
 mod run;
 mod session;
 mod settings;

@@ -127,6 +127,7 @@ mod tests {
             "mutual_tls": true, "tls_data": {"x\ny: z": "a: b\n- c"}, "tls_files": ["x\ny: z"],
             "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true,
             "login": {"issuer": "x\ny: z", "client_id": "1:30", "disable_rbac": true},
+            "token": "a: b\n- c", "expires": "false",
         })
     }
 

@@ -11,7 +11,7 @@ use crate::exposure::{
 use crate::images::{self, COMPONENTS, Images};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, Login, RBAC};
 use crate::settings::Settings;
-use crate::{shell, visible};
+use crate::{age, shell, visible};
 
 /// Name of the option for the registry of all images.
 pub const REGISTRY: &str = "registry";
@@ -21,6 +21,8 @@ pub const IMAGE: &str = "image.";
 pub const ALLOW_WRITE: &str = "allow-write";
 /// Name of the option for NetworkPolicies.
 pub const NETWORK_POLICIES: &str = "network-policies";
+/// Name of the option for the lifetime of the tokens for remotes.
+pub const TOKEN_LIFETIME: &str = "token-lifetime";
 /// The value that resets an option.
 pub const DEFAULT: &str = "default";
 /// The only value of an option that is on or off.
@@ -103,6 +105,7 @@ fn known(name: &str, value: &str) -> Result<(), String> {
         (PROTOCOL, _) if value != HTTP => Err(format!("\"{value}\" is no value of {name}")),
         (INTERNAL, _) => exposure::provider(value).map(drop),
         (REGISTRY, _) => images::registry(value).map(drop),
+        (TOKEN_LIFETIME, _) => age::lifetime(value).map(drop),
         (ALLOW_WRITE | NETWORK_POLICIES | RBAC, _) if value != ON => {
             Err(format!("\"{value}\" is no value of {name}"))
         }
@@ -135,6 +138,8 @@ impl Options {
             exposure: Exposure::of(&self.values),
             network_policies: self.get(NETWORK_POLICIES).is_some(),
             login: Login::of(&self.values),
+            token_lifetime: self.get(TOKEN_LIFETIME).and_then(|t| age::lifetime(t).ok()),
+            every_token: false,
         }
     }
 
@@ -194,6 +199,7 @@ impl Options {
                 ISSUER,
                 CLIENT_ID,
                 RBAC,
+                TOKEN_LIFETIME,
             ];
             let parts = [IMAGE, ANNOTATION];
             whole.contains(&name.as_str()) || parts.iter().any(|part| name.starts_with(part))
@@ -205,13 +211,18 @@ impl Options {
         these
     }
 
-    /// The options that narrow who reaches a Gateway, a server or Kiali's pages, and that `others` lack, except for those given on the
-    /// command line.
+    /// The options that narrow who reaches a Gateway, a server or Kiali's pages, or for how long a token is valid, and
+    /// that `others` lack, except for those given on the command line.
     pub fn narrowing_but(&self, others: &Options, asked: &Asked) -> Options {
-        let narrows = |name: &str| {
-            [SOURCE_RANGE, INTERNAL, NETWORK_POLICIES, AUTH, RBAC].contains(&name)
-                || name.starts_with(ANNOTATION)
-        };
+        const NARROW: [&str; 6] = [
+            SOURCE_RANGE,
+            INTERNAL,
+            NETWORK_POLICIES,
+            AUTH,
+            RBAC,
+            TOKEN_LIFETIME,
+        ];
+        let narrows = |name: &str| NARROW.contains(&name) || name.starts_with(ANNOTATION);
         let mut these = self.clone();
         these.values.retain(|name, _| {
             narrows(name) && !asked.contains_key(name) && others.get(name).is_none()
@@ -385,6 +396,8 @@ mod tests {
             ("gateway-source-range", "0.0.0.0/0"),
             ("gateway-source-range", "10.0.0.0/8]\n"),
             ("gateway-internal", "evil"),
+            ("token-lifetime", "1m"),
+            ("token-lifetime", "default"),
             (
                 "gateway-annotation.networking.istio.io/service-type",
                 "ClusterIP",

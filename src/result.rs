@@ -8,6 +8,7 @@ mod failure;
 mod fleet;
 mod install;
 mod program;
+mod rotate;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use self::install::{Change, InstallResult, Installed, PlanResult};
 pub use self::program::{
     CompletionsResult, DashboardResult, ImagesResult, ManResult, RenderResult,
 };
+pub use self::rotate::{Action, RotateResult, Token};
 pub use self::status::{State, StatusResult};
 pub use self::verify::VerifyResult;
 pub use self::version::{VersionResult, Versions};
@@ -62,6 +64,7 @@ results! {
     Man(ManResult),
     Plan(PlanResult),
     Render(RenderResult),
+    Rotate(RotateResult),
     Status(StatusResult),
     Verify(VerifyResult),
     Version(VersionResult),
@@ -75,6 +78,7 @@ impl CommandResult {
             CommandResult::Cleanup(result) => result.exit(),
             CommandResult::Install(result) => result.exit(),
             CommandResult::Plan(result) => result.exit(),
+            CommandResult::Rotate(result) => result.exit(),
             CommandResult::Status(result) => result.exit(),
             CommandResult::Verify(result) => result.exit(),
             CommandResult::Version(result) => result.exit(),

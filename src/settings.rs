@@ -1,5 +1,7 @@
 //! What the user's options decide about the objects of an install, in the form that the steps need.
 
+use std::time::Duration;
+
 use crate::exposure::Exposure;
 use crate::images::Images;
 use crate::login::Login;
@@ -15,6 +17,10 @@ pub struct Settings {
     pub network_policies: bool,
     /// How users log in to Kiali; None for no login.
     pub login: Option<Login>,
+    /// How long a token for a remote is valid; None for ever.
+    pub token_lifetime: Option<Duration>,
+    /// Every Secret that a token for a remote may be in, and not only the first one.
+    pub every_token: bool,
 }
 
 impl Settings {
@@ -28,6 +34,7 @@ impl Settings {
         let mut all = self.clone();
         all.network_policies = true;
         all.exposure.plain_http = false;
+        all.every_token = true;
         all.exposure.source_ranges = vec!["0.0.0.0/32".into()];
         // Behind a login, the Secret stays as it is unless the user gives another one.
         all.login.get_or_insert_with(|| Login {

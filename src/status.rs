@@ -18,6 +18,7 @@ use crate::progress::ObjectId;
 use crate::run::Run;
 use crate::session::HomeRecord;
 use crate::settings::Settings;
+use crate::steps::remote_secret::{InUse, Kubeconfig};
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
     namespaces, remote_cluster, remote_secret,
@@ -195,7 +196,13 @@ pub async fn components(run: &Run<'_>) -> Vec<Row> {
         .map(|r| r.name.clone())
         .collect::<Vec<_>>();
     let home = on_home(run, &run.mesh.home, &remote_names);
-    let remotes = join_all(run.mesh.remotes.iter().map(|remote| on_remote(run, remote)));
+    let remotes = async {
+        // Without the tokens that Kiali uses, the remotes are still looked at.
+        let scope = run.on(Step::RemoteSecret, &run.mesh.home);
+        let in_use = remote_secret::in_use(&scope, &remote_names).await.ok();
+        let remotes = run.mesh.remotes.iter();
+        join_all(remotes.map(|remote| on_remote(run, remote, in_use.as_ref()))).await
+    };
     let (mut rows, remotes) = tokio::join!(home, remotes);
     rows.extend(remotes.into_iter().flatten());
     rows
@@ -262,9 +269,12 @@ async fn exposed(run: &Run<'_>) -> Vec<ScrapeTarget> {
     known.flatten().collect()
 }
 
-async fn on_remote(run: &Run<'_>, remote: &Cluster) -> Vec<Row> {
+async fn on_remote(run: &Run<'_>, remote: &Cluster, in_use: Option<&InUse>) -> Vec<Row> {
     let scope = run.on(Step::RemoteCluster, remote);
-    let (shared, own) = tokio::join!(everywhere(run, remote), remote_cluster::status(&scope));
+    let token = in_use.and_then(|in_use| in_use.get(&remote.name));
+    let token = token.map(Kubeconfig::token);
+    let own = remote_cluster::status(&scope, token);
+    let (shared, own) = tokio::join!(everywhere(run, remote), own);
     rows(
         remote,
         shared.into_iter().chain([(Step::RemoteCluster, own)]),

@@ -16,6 +16,7 @@ mod line;
 mod live;
 mod plan;
 mod report;
+mod rotate;
 mod version;
 
 use std::collections::BTreeMap;

@@ -7,5 +7,6 @@ mod kill;
 mod named;
 mod point;
 mod random;
+mod rotation;
 mod seeds;
 mod writes;

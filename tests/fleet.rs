@@ -18,6 +18,21 @@ fn install(clusters: &[&'static str]) -> Vec<&'static str> {
     home.into_iter().chain(remotes).chain(rest).collect()
 }
 
+/// Only that of the remote that is named. The home and the others are known from the last install.
+async fn one_token_is_rotated(fleet: &Fleet) {
+    let ended = fleet.run(&["rotate", "--ctx2", "cluster3"]).await;
+    let ended = ended.succeeded();
+    assert!(
+        ended
+            .stdout
+            .starts_with("rotated       cluster3      Secret kiali/kiali-2: "),
+        "{ended:#?}"
+    );
+    assert!(ended.stdout.contains(": 1 token replaced\n"), "{ended:#?}");
+    let verified = fleet.run(&["verify"]).await.succeeded();
+    assert!(verified.stdout.contains("cluster2"), "{verified:#?}");
+}
+
 #[test]
 fn a_third_cluster_is_added_later_and_removed_and_the_second_is_not_touched() {
     on_three_clusters(async |fleet: &Fleet| {
@@ -36,6 +51,7 @@ fn a_third_cluster_is_added_later_and_removed_and_the_second_is_not_touched() {
         fleet.run(&["status"]).await.succeeded();
 
         down::gone_for_a_while(fleet).await;
+        one_token_is_rotated(fleet).await;
 
         leave::refused(fleet).await;
         leave::removed(fleet).await;

@@ -23,6 +23,7 @@ mod plan;
 mod readmes;
 mod record;
 mod render;
+mod rotate;
 mod rules;
 mod status;
 mod support;

@@ -37,7 +37,7 @@ cluster2      namespace           ready      Namespace kiali
               expose prometheus   ready      HTTPRoute istio-system/prometheus
               kiali operator      ready      Deployment kiali/kiali-operator
               remote cluster      ready      Kiali kiali/kiali
-              remote cluster      ready      Secret kiali/kiali: the token is N minutes old
+              remote cluster      ready      Secret kiali/kiali: the token is N minutes old and never ends
 "
         );
         unwritten(&marks);

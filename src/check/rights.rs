@@ -97,6 +97,9 @@ fn needed(scope: &Scope<'_>, objects: &[Value], home: bool) -> Result<Vec<Right>
             needed.extend(["get", "create"].map(|verb| Right::new(own, "", stream, verb)));
         }
     } else {
+        if scope.settings.token_lifetime.is_some() {
+            needed.push(Right::new(own, "", "serviceaccounts/token", "create"));
+        }
         let bindings = ("rbac.authorization.k8s.io", "clusterrolebindings");
         needed.push(Right::new(None, bindings.0, bindings.1, "watch"));
     }

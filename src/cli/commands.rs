@@ -1,8 +1,12 @@
 //! The arguments of each command. The doc comments are the help text.
 
+use std::time::Duration;
+
 use clap::{Arg, Args, ValueEnum};
 
+use super::options::TokenLifetime;
 use super::{BEHAVIOR, Clusters, Fleet, LoginFiles, Options, values};
+use crate::age;
 use crate::code::Code;
 
 #[derive(Args, Debug)]
@@ -107,6 +111,20 @@ pub enum Traffic {
     Sample,
     /// No traffic; the metrics stay unproven
     None,
+}
+
+#[derive(Args, Debug)]
+pub struct Rotate {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// Replace only tokens that are at least this old, such as 30d or 12h, or that end soon
+    #[arg(long, help_heading = BEHAVIOR, value_name = "AGE", value_parser = age::parse)]
+    pub if_older: Option<Duration>,
+    /// Show what would be replaced; replace nothing
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub token: TokenLifetime,
 }
 
 #[derive(Args, Debug)]

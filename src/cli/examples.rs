@@ -32,6 +32,12 @@ pub const DASHBOARD: &str = "\
 Examples:
   ambikiali dashboard
   ambikiali dashboard --port 8080 --no-open";
+pub const ROTATE: &str = "\
+Examples:
+  ambikiali rotate
+  ambikiali rotate --if-older 30d
+  ambikiali rotate --ctx2 ap
+  ambikiali rotate --token-lifetime 24h";
 pub const CLEANUP: &str = "\
 Examples:
   ambikiali cleanup --dry-run

@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::images::or_default;
 use super::{INSTALLED, Images};
+use crate::age;
 use crate::exposure::{self, ANNOTATION, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, RBAC};
-use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON};
+use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON, TOKEN_LIFETIME};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = INSTALLED)]
@@ -61,6 +62,8 @@ pub struct Options {
         hide_possible_values = true,
     )]
     oidc_rbac: Option<bool>,
+    #[command(flatten)]
+    token: TokenLifetime,
 }
 
 /// Files that no install remembers.
@@ -82,6 +85,23 @@ impl LoginFiles {
             secret: self.oidc_client_secret_file,
             token: self.oidc_token_file,
         }
+    }
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = INSTALLED)]
+pub struct TokenLifetime {
+    /// Let the token for each remote end after this time, such as 24h, unless "ambikiali rotate" replaces it before; with
+    /// "default", it is valid until it is replaced or removed
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    token_lifetime: Option<String>,
+}
+
+impl TokenLifetime {
+    /// The flag as an option by name.
+    pub fn asked(self) -> Asked {
+        let given = self.token_lifetime.into_iter();
+        given.map(|time| (TOKEN_LIFETIME.into(), time)).collect()
     }
 }
 
@@ -116,12 +136,17 @@ impl Options {
         ];
         let login = login.into_iter();
         asked.extend(login.filter_map(|(name, value)| Some((name.to_string(), value?))));
+        asked.extend(self.token.asked());
         asked
     }
 }
 
 fn source_range(text: &str) -> Result<String, String> {
     or_default(text, exposure::source_ranges)
+}
+
+fn lifetime(text: &str) -> Result<String, String> {
+    or_default(text, |text| age::lifetime(text).map(|_| text.into()))
 }
 
 fn provider(text: &str) -> Result<String, String> {

@@ -1,12 +1,13 @@
 //! `cleanup` of a whole install, or of some of its remotes.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
 
 use super::{members, named, shown};
 use crate::cleanup;
-use crate::cli::{self, Clusters, Global};
+use crate::cli::{self, Clusters, Global, Remote};
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Absent, ClusterName, Istiod, Member, Members, Mesh};
@@ -93,10 +94,6 @@ fn leaving(clusters: Clusters, global: &Global) -> Result<Members> {
     }
     let remotes = remotes.all;
     let last = last_install::recall(&global.kubeconfig)?;
-    let known = |context: &str| {
-        let mut known = last.remotes.iter().filter_map(|r| r.known.clone());
-        known.find(|known| known.context == context)
-    };
     if let Some(home) = remotes.iter().find(|r| r.context == last.home.context) {
         let cause = format!(
             "{} is the home cluster, but --only takes remotes",
@@ -107,6 +104,20 @@ fn leaving(clusters: Clusters, global: &Global) -> Result<Members> {
             .fix("to remove the whole install: ambikiali cleanup")
             .into());
     }
+    Ok(with_remotes(last, remotes))
+}
+
+/// These remotes, with home as in the last install.
+pub fn of_last_home(remotes: Vec<Remote>, kubeconfig: &[PathBuf]) -> Result<Members> {
+    let last = last_install::recall(kubeconfig)?;
+    Ok(with_remotes(last, remotes))
+}
+
+fn with_remotes(last: Members, remotes: Vec<Remote>) -> Members {
+    let known = |context: &str| {
+        let mut known = last.remotes.iter().filter_map(|r| r.known.clone());
+        known.find(|known| known.context == context)
+    };
     let remotes = remotes.into_iter().map(|remote| {
         let known = known(&remote.context);
         let then = known.as_ref().and_then(|known| known.kubeconfig.clone());
@@ -122,10 +133,10 @@ fn leaving(clusters: Clusters, global: &Global) -> Result<Members> {
             tls_server_name: None,
         }
     });
-    Ok(Members {
+    Members {
         remotes: remotes.collect(),
         ..last
-    })
+    }
 }
 
 /// The names of unreachable remotes, if the user passed --forget.

@@ -7,10 +7,12 @@ use k8s_openapi::jiff::SignedDuration;
 use super::Part;
 use crate::guide::Step;
 use crate::k8s::apply::{Applied, Before, Outcome};
+use crate::k8s::delete::Removed;
 use crate::k8s::{Scope, kiali_cr, ownership, pods};
 use crate::mesh::{Cluster, ClusterName};
 use crate::run::{Run, step};
 use crate::steps::remote_cluster::Remote;
+use crate::steps::remote_secret::{InUse, Kubeconfig};
 use crate::steps::{
     RemoteAccess, aggregate_metrics, kiali, kiali_operator, remote_cluster, remote_secret,
 };
@@ -23,11 +25,32 @@ pub struct Opening<'a> {
     renewed: bool,
 }
 
-pub async fn ask_remote<'a>(run: &Run<'a>, part: &Part<'a>) -> Result<Opening<'a>> {
+/// The tokens that Kiali uses, if the choice of a remote's token depends on them.
+pub async fn in_use(run: &Run<'_>, home: &Part<'_>, remotes: &[Part<'_>]) -> Result<Option<InUse>> {
+    let depends = |remote: &Part<'_>| {
+        let scope = run.on(Step::RemoteCluster, remote.cluster);
+        remote_cluster::token::depends_on_use(&scope)
+    };
+    if home.before == Before::Nothing || !remotes.iter().any(depends) {
+        return Ok(None);
+    }
+    let names = remotes.iter().map(|remote| remote.cluster.name.clone());
+    let names = names.collect::<Vec<_>>();
+    let scope = run.on(Step::RemoteSecret, home.cluster);
+    Ok(Some(remote_secret::in_use(&scope, &names).await?))
+}
+
+pub async fn ask_remote<'a>(
+    run: &Run<'a>,
+    part: &Part<'a>,
+    in_use: Option<&InUse>,
+) -> Result<Opening<'a>> {
     let Part { cluster, before } = *part;
     let renewed = operator(run, cluster, before).await?;
+    let used = in_use.and_then(|in_use| in_use.as_written(&cluster.name));
     let remote = step(run, Step::RemoteCluster, cluster, async |scope| {
-        remote_cluster::install(&scope, before).await
+        let token = used.map(Kubeconfig::token);
+        remote_cluster::install(&scope, before, token).await
     })
     .await?;
     Ok(Opening {
@@ -107,6 +130,35 @@ pub async fn serving(
         kiali::serving(&scope, since, &names.collect::<Vec<_>>(), &[]).await
     })
     .await
+}
+
+/// Once Kiali runs with the tokens of this install: deletes those left from a rotation, or of another kind.
+pub async fn retire_tokens(run: &Run<'_>, opening: &Opening<'_>) -> Result<()> {
+    let scope = run.on(Step::RemoteCluster, opening.cluster);
+    let remote = &opening.remote;
+    if remote.slot.expires && !run.choices.dry_run {
+        remote_cluster::token::tell_end(&scope, &remote.access.token);
+    }
+    let others = remote_cluster::token::others(&scope, Some(remote.slot)).await?;
+    for old in others {
+        let id = old.slot.id(run.namespace);
+        match remote_cluster::token::revoke(&scope, old.slot).await? {
+            Removed::Deleted if !run.choices.dry_run => {
+                if let Some(token) = old.token() {
+                    let kubeconfig = remote_secret::of_access(&remote.access)?;
+                    remote_secret::refused(&scope, &kubeconfig, &token).await?;
+                }
+                scope
+                    .progress
+                    .note(format!("{id} is deleted: Kiali no longer uses its token"));
+            }
+            Removed::Foreign => scope.progress.note(format!(
+                "{id} is not ours and was left: its token is still valid, and Kiali does not use it"
+            )),
+            Removed::Deleted | Removed::Missing => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether Kiali has run for longer than its rights in a cluster exist, as after an install that was interrupted while

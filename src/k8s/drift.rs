@@ -31,7 +31,7 @@ pub async fn all(scope: &Scope<'_>, manifests: &[&Value]) -> Vec<(Key, String)> 
 /// Objects that cannot be read are reported by their component.
 async fn of(scope: &Scope<'_>, entry: &Entry, manifest: Option<&Value>) -> Option<String> {
     // Compare only if this manifest was applied.
-    let applied = manifest.is_some_and(|manifest| scope.record.was_applied(manifest));
+    let applied = manifest.is_some_and(|manifest| scope.record.was_written(manifest));
     let is_secret = entry.key.kind == "Secret";
     let manifest = manifest.filter(|_| applied || is_secret);
     let (id, object) = (entry.key.id(), entry.key.object());
@@ -128,6 +128,7 @@ mod tests {
             origin: Origin::Created,
             uid: Some(uid.into()),
             applied: None,
+            next: None,
             fields: ownership::owned_fields(live),
             forced: Vec::new(),
         }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use super::Scope;
 use super::health::Health;
 use super::request::send_opt;
+use crate::code::Code;
 use crate::progress::ObjectId;
 
 /// An object and its health.
@@ -16,6 +17,8 @@ pub struct Component {
     pub health: Health,
     /// Additional information for the user.
     pub note: Option<String>,
+    /// The code of what the reason or the note tells.
+    pub code: Option<Code>,
 }
 
 impl Component {
@@ -24,6 +27,7 @@ impl Component {
             object,
             health,
             note: None,
+            code: None,
         }
     }
 }

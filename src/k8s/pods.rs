@@ -248,6 +248,20 @@ pub async fn restart(
     }
 }
 
+/// Changes how the pods of a Deployment of the operator are replaced, which replaces none of them.
+pub async fn update(
+    scope: &Scope<'_>,
+    api: &Api<Deployment>,
+    id: &ObjectId,
+    rolling: &Value,
+) -> Result<()> {
+    let patch = Patch::Merge(json!({"spec": {"strategy": {"rollingUpdate": rolling}}}));
+    let params = as_ourselves();
+    change(scope, id, || api.patch(&id.name, &params, &patch)).await??;
+    change::touched(scope, id, What::Change, ".spec.strategy.rollingUpdate");
+    Ok(())
+}
+
 /// Only the newest pod counts: an older one may fail for a reason that was just fixed.
 async fn first_failure(scope: &Scope<'_>, namespace: &str, labels: &str) -> Result<String> {
     loop {

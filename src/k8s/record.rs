@@ -21,7 +21,9 @@ pub use entry::{Entry, Key, Origin};
 pub use found::Found;
 pub use parties::Claims;
 use parties::Party;
-pub use store::{choose, cover, finish, look, open, open_to_write, remove, way_out};
+pub use store::{
+    announce, choose, cover, finish, keep, look, open, open_to_write, remove, way_out,
+};
 
 use super::change::{Change, What};
 use super::inventory::Inventory;
@@ -158,6 +160,7 @@ impl Record {
                 origin: Origin::Created,
                 uid: None,
                 applied: None,
+                next: None,
                 fields: None,
                 forced: Vec::new(),
             });
@@ -196,6 +199,7 @@ impl Record {
             origin,
             uid: meta.uid.clone(),
             applied,
+            next: None,
             fields: ownership::owned_fields(meta).filter(|_| origin == Origin::Created),
             forced: Vec::new(),
         };
@@ -222,6 +226,20 @@ impl Record {
         let entry = self.entry(wanted);
         let fingerprint = fingerprint(wanted);
         fingerprint.is_some() && entry.is_some_and(|entry| entry.applied == fingerprint)
+    }
+
+    /// Whether the same manifest was applied last time, or by a run that ended before it recorded that.
+    pub fn was_written(&self, wanted: &Value) -> bool {
+        let entry = self.entry(wanted);
+        let print = fingerprint(wanted);
+        print.is_some() && entry.is_some_and(|entry| [entry.applied, entry.next].contains(&print))
+    }
+
+    /// Notes the manifest that is about to be applied to a recorded object.
+    fn announce(&self, wanted: &Value) {
+        if let Some(entry) = self.state().objects.get_mut(&Key::of(wanted)) {
+            entry.next = fingerprint(wanted);
+        }
     }
 
     /// Marks an object as removed.

@@ -153,6 +153,22 @@ impl RemoteKubeconfig {
         })
     }
 
+    pub fn server(&self) -> &ApiServer {
+        &self.server
+    }
+
+    pub fn token(&self) -> &SecretString {
+        &self.token
+    }
+
+    /// The same with another token.
+    pub fn with_token(&self, token: SecretString) -> RemoteKubeconfig {
+        RemoteKubeconfig {
+            token,
+            ..self.clone()
+        }
+    }
+
     /// Creates a client that uses only these fields and this machine's proxy.
     pub async fn client(&self) -> Result<Client, String> {
         let uri: Uri = self.server.as_str().parse().map_err(|_| "no address")?;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Cluster, Unreachable};
+use crate::code::Code;
 use crate::guide::Step;
 use crate::k8s::health::Health;
 use crate::mesh::ClusterName;
@@ -26,6 +27,9 @@ pub struct Component {
     /// Why it is not ready.
     pub reason: Option<String>,
     pub note: Option<String>,
+    /// The code that explains the reason or the note.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,6 +64,7 @@ impl From<Row> for Component {
             state,
             reason,
             note: row.component.note,
+            code: row.component.code,
         }
     }
 }

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
 use secrecy::{ExposeSecret, SecretString};
@@ -131,6 +132,43 @@ pub async fn restarted(scope: &Scope<'_>) -> Result<Option<Time>> {
     let restarted = pods::restart(scope, &deployments(scope), &id).await?;
     let live = restarted.map(serde_json::to_value).transpose()?;
     Ok(live.as_ref().and_then(ownership::written_at))
+}
+
+/// Before Kiali is rolled: has the old pod serve until the new one is ready. The operator's Deployment lets the
+/// controller stop its only pod first. Whatever runs the operator next may set that again.
+pub async fn kept_serving(scope: &Scope<'_>) -> Result<()> {
+    let (api, id) = (
+        deployments(scope),
+        ObjectId::new("Deployment", scope.namespace, NAME),
+    );
+    let Some(live) = send_opt(scope, &id, || api.get(NAME)).await? else {
+        return Ok(());
+    };
+    let rolling = live.spec.strategy.and_then(|s| s.rolling_update);
+    let unavailable = rolling.and_then(|rolling| rolling.max_unavailable);
+    if matches!(unavailable, None | Some(IntOrString::Int(0))) {
+        return Ok(());
+    }
+    pods::update(
+        scope,
+        &api,
+        &id,
+        &json!({"maxSurge": 1, "maxUnavailable": 0}),
+    )
+    .await
+}
+
+/// Waits until no pod of Kiali is older than `since`, the last write of its remotes. What such a pod uses is not known
+/// any more.
+pub async fn rolled(scope: &Scope<'_>, since: Option<Time>) -> Result<()> {
+    let pods = pods::labelled(scope, scope.namespace, PODS).await?;
+    match pods
+        .iter()
+        .any(|pod| pod.metadata.creation_timestamp < since)
+    {
+        true => rolled_out_since(scope, since).await,
+        false => Ok(()),
+    }
 }
 
 /// Waits until a Kiali runs that started after `since`, the last write of its remotes, and until its API names all of

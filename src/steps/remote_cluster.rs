@@ -1,21 +1,23 @@
 //! § Prepare remote cluster: Kiali's rights in a remote and its token. The ServiceAccount and the token are created
 //! directly; the operator adopts the account and adds the rights.
 
+pub mod token;
+mod token_status;
+
 use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
-use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use self::token::{Chosen, SLOTS, Slot};
 use super::RemoteAccess;
 use crate::k8s::apply::{self, Applied, Before, Outcome};
 use crate::k8s::change::{self, What};
 use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
-use crate::k8s::kiali_cr::ACCOUNT;
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
@@ -27,7 +29,6 @@ use crate::progress::ObjectId;
 use crate::settings::Settings;
 
 const ISSUED_FOR: &str = ".metadata.annotations['kubernetes.io/service-account.uid']";
-const TOKEN: &str = "kiali";
 const CR: &str = "kiali";
 /// The ClusterRoleBinding that the operator creates for the account.
 const RIGHTS: &str = "kiali";
@@ -36,19 +37,49 @@ const RIGHTS: &str = "kiali";
 pub struct Remote {
     pub access: RemoteAccess,
     pub cr: Applied,
+    /// The Secret of the token.
+    pub slot: Slot,
     /// All objects that the operator created for the CR exist, and stay.
     pub is_whole: bool,
 }
 
+/// With the Secret for the token of a first install.
 pub fn objects(namespace: &str, settings: &Settings) -> Result<Vec<Value>> {
-    let values = json!({"namespace": namespace, "view_only": !settings.account_writes()});
+    let first = Slot::first(settings);
+    let mut objects = with_token(namespace, first, settings)?;
+    if settings.every_token {
+        for slot in SLOTS.into_iter().filter(|slot| *slot != first) {
+            objects.push(secret(namespace, slot)?);
+        }
+    }
+    Ok(objects)
+}
+
+fn with_token(namespace: &str, slot: Slot, settings: &Settings) -> Result<Vec<Value>> {
+    let values = json!({
+        "namespace": namespace,
+        "view_only": !settings.account_writes(),
+        "token": slot.name,
+        "expires": slot.expires,
+    });
     manifests::render(manifests::REMOTE_CLUSTER, values)
 }
 
+/// The Secret alone.
+fn secret(namespace: &str, slot: Slot) -> Result<Value> {
+    let objects = with_token(namespace, slot, &Settings::default())?;
+    Ok(manifests::of_kind(&objects, "Secret")?.clone())
+}
+
 /// Applies the account, its token and the Kiali CR, and waits for the token. The access works after `granted`;
-/// `settled` waits for the CR.
-pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
-    let objects = objects(scope.namespace, scope.settings)?;
+/// `settled` waits for the CR. `in_use` is the token that Kiali uses.
+pub async fn install(
+    scope: &Scope<'_>,
+    before: Before,
+    in_use: Option<&SecretString>,
+) -> Result<Remote> {
+    let chosen = token::chosen(scope, in_use).await?;
+    let objects = with_token(scope.namespace, chosen.slot, scope.settings)?;
     let applied = apply::apply_all(scope, &objects, before).await?;
     let account = apply::of_kind(&applied, "ServiceAccount")?;
     let uid = account.live["metadata"]["uid"].as_str();
@@ -60,8 +91,8 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
         token = issued_again(scope, manifests::of_kind(&objects, "Secret")?, token).await?;
     }
     let secret = match scope.choices.dry_run {
-        true => foreseen(scope, &uid).await?,
-        false => filled(scope, &token.live, &uid).await?,
+        true => foreseen(scope, &chosen, &uid).await?,
+        false => token::issued(scope, &chosen, &token.live, &uid).await?,
     };
     let mut access = access(scope, secret)?;
     let cr = apply::of_kind(&applied, "Kiali")?.clone();
@@ -73,27 +104,18 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Remote> {
     Ok(Remote {
         access,
         cr,
+        slot: chosen.slot,
         is_whole: lacking.is_empty() && !changes_role,
     })
 }
 
-/// Waits until the token controller has filled the Secret.
-async fn filled(scope: &Scope<'_>, secret: &Value, account: &str) -> Result<Secret> {
-    let advice = advice(scope);
-    let wait = Wait {
-        seen: serde_json::from_value(secret.clone()).ok(),
-        advice: &advice,
-        ..Wait::for_object(secrets(scope), token_id(scope))
-    };
-    let filled = |secret: Option<&Secret>| health::token(secret, Some(account));
-    let secret = wait::until(scope, wait, filled).await?;
-    secret.context("a filled Secret is there")
-}
-
 /// The Secret as it is now, in a dry run, with empty values for missing keys.
-async fn foreseen(scope: &Scope<'_>, account: &str) -> Result<Secret> {
-    let api = secrets(scope);
-    let secret = send_opt(scope, &token_id(scope), || api.get(TOKEN)).await?;
+async fn foreseen(scope: &Scope<'_>, chosen: &Chosen, account: &str) -> Result<Secret> {
+    if let Some(token) = &chosen.kept {
+        return token::with_root_ca(scope, token).await;
+    }
+    let (api, id) = (secrets(scope), chosen.slot.id(scope.namespace));
+    let secret = send_opt(scope, &id, || api.get(&id.name)).await?;
     let filled = health::token(secret.as_ref(), Some(account)) == Health::Ready;
     let mut known = secret.filter(|_| filled).unwrap_or_default();
     for key in ["ca.crt", "token"] {
@@ -111,31 +133,23 @@ fn of_another(secret: &Value, account: &str) -> bool {
 
 /// Recreates the Secret, because the token controller never fills one twice.
 async fn issued_again(scope: &Scope<'_>, secret: &Value, applied: Applied) -> Result<Applied> {
+    let id = kinds::id(secret)?;
     if scope.choices.dry_run {
-        change::touched(scope, &token_id(scope), What::Replace, ISSUED_FOR);
+        change::touched(scope, &id, What::Replace, ISSUED_FOR);
         return Ok(applied);
     }
     if delete::delete(scope, secret).await? == Removed::Foreign {
         let cause = format!(
-            "{}: {} already exists, but belongs to a ServiceAccount that was deleted and recreated; it was not changed",
+            "{}: {id} already exists, but belongs to a ServiceAccount that was deleted and recreated; it was not changed",
             scope.cluster.name,
-            token_id(scope)
         );
         let (kubectl, namespace) = (&scope.cluster.kubectl, scope.namespace);
-        let fix = format!("{kubectl} -n {namespace} delete secret {TOKEN}");
+        let fix = format!("{kubectl} -n {namespace} delete secret {}", id.name);
         return Err(Problem::new(Exit::Conflict, cause).fix(fix).into());
     }
-    wait::until_gone(scope, &kinds::of(secret)?, token_id(scope)).await?;
-    change::touched(scope, &token_id(scope), What::Replace, ISSUED_FOR);
+    wait::until_gone(scope, &kinds::of(secret)?, id.clone()).await?;
+    change::touched(scope, &id, What::Replace, ISSUED_FOR);
     apply::apply(scope, secret, Before::Nothing).await
-}
-
-/// The usual reason why a token is never filled.
-fn advice(scope: &Scope<'_>) -> String {
-    format!(
-        "its serviceaccount-token-controller must run: {} -n kube-system get pods -l component=kube-controller-manager",
-        scope.cluster.kubectl
-    )
 }
 
 fn access(scope: &Scope<'_>, secret: Secret) -> Result<RemoteAccess> {
@@ -143,8 +157,8 @@ fn access(scope: &Scope<'_>, secret: Secret) -> Result<RemoteAccess> {
     let mut text = |key: &str| {
         let ByteString(bytes) = data
             .remove(key)
-            .with_context(|| format!("Secret {TOKEN} without {key}"))?;
-        String::from_utf8(bytes).with_context(|| format!("Secret {TOKEN}: {key} is not text"))
+            .with_context(|| format!("the token's Secret has no {key}"))?;
+        String::from_utf8(bytes).with_context(|| format!("the token's Secret: {key} is not text"))
     };
     let endpoint = &scope.cluster.endpoint;
     let root = text("ca.crt")?;
@@ -196,62 +210,27 @@ fn secrets(scope: &Scope<'_>) -> Api<Secret> {
     Api::namespaced(scope.cluster.client.clone(), scope.namespace)
 }
 
-fn token_id(scope: &Scope<'_>) -> ObjectId {
-    ObjectId::new("Secret", scope.namespace, TOKEN)
-}
-
-pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
+/// `in_use` is the token that Kiali uses.
+pub async fn status(scope: &Scope<'_>, in_use: Option<&SecretString>) -> Vec<Component> {
     let crs = Api::<Kiali>::namespaced_with(
         scope.cluster.client.clone(),
         scope.namespace,
         &kinds::kiali(),
     );
     let cr = ObjectId::new("Kiali", scope.namespace, CR);
-    let (cr, token, missing) = tokio::join!(
+    let (cr, tokens, missing) = tokio::join!(
         look(scope, &crs, cr, |k| KialiFence::default().judge(k)),
-        token(scope),
+        token_status::components(scope, in_use),
         kiali_cr::missing(scope, true),
     );
-    kiali_cr::with_missing(vec![cr, token], missing)
-}
-
-fn age(age: SignedDuration) -> String {
-    match (age.as_mins(), age.as_hours()) {
-        (minutes, ..2) => format!("{minutes} minutes"),
-        (_, hours @ ..48) => format!("{hours} hours"),
-        (_, hours) => format!("{} days", hours / 24),
-    }
-}
-
-async fn token(scope: &Scope<'_>) -> Component {
-    let (accounts, secrets) = (accounts(scope), secrets(scope));
-    let id = ObjectId::new("ServiceAccount", scope.namespace, ACCOUNT);
-    let account = match send_opt(scope, &id, || accounts.get(ACCOUNT)).await {
-        Err(refusal) => return Component::new(id, Health::Failed(refusal.text())),
-        Ok(account) => account.and_then(|account| account.metadata.uid),
-    };
-    let mut made = None;
-    let mut token = look(
-        scope,
-        &secrets,
-        token_id(scope),
-        |secret: Option<&Secret>| {
-            made = secret.and_then(|s| s.metadata.creation_timestamp.as_ref().map(|time| time.0));
-            health::token(secret, account.as_deref())
-        },
-    )
-    .await;
-    token.note = scope.cluster.server_time().zip(made).map(|(now, made)| {
-        // The token never expires, so show its age to users who rotate tokens.
-        format!("the token is {} old", age(now.duration_since(made)))
-    });
-    token
+    let components = std::iter::once(cr).chain(tokens);
+    kiali_cr::with_missing(components.collect(), missing)
 }
 
 /// Deletes the CR first and waits, because the operator runs its finalizer. That also deletes the account, and with it
 /// the token.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let objects = objects(scope.namespace, scope.settings)?;
+    let objects = objects(scope.namespace, &scope.settings.with_all_objects())?;
     let (cr, others): (Vec<_>, Vec<_>) = objects.into_iter().partition(|o| o["kind"] == "Kiali");
     let cr = kiali_cr::remove(scope, manifests::of_kind(&cr, "Kiali")?);
     let removed = delete::delete_after(scope, &others, cr).await?;
@@ -259,22 +238,4 @@ pub async fn remove(scope: &Scope<'_>) -> Result<()> {
         .progress
         .done(kiali_cr::describe_removal(scope, removed));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_age_has_the_unit_that_counts() {
-        for (hours, text) in [
-            (0, "0 minutes"),
-            (1, "60 minutes"),
-            (2, "2 hours"),
-            (47, "47 hours"),
-            (48, "2 days"),
-        ] {
-            assert_eq!(age(SignedDuration::from_hours(hours)), text);
-        }
-    }
 }

@@ -5,6 +5,7 @@
 mod external;
 mod leave;
 mod proof;
+mod rotation;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use external::external;
 pub use leave::{given, take_out};
 use proof::{Answer, answer};
 pub use proof::{prove, reached_from_home};
+pub use rotation::{InUse, Kubeconfig, in_use, of_access, prove_new, refused, swap};
 
 use super::RemoteAccess;
 use crate::deadline::Deadline;

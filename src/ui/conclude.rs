@@ -1,7 +1,7 @@
 //! Prints the result of a command as text or as a document. The result has its exit code already: nothing is decided
 //! here.
 
-use super::{aside, check, cleanup, plan, report, version};
+use super::{aside, check, cleanup, plan, report, rotate, version};
 use crate::out;
 use crate::result::{CommandResult, Ended};
 
@@ -26,6 +26,7 @@ fn print(result: &CommandResult) {
         CommandResult::Install(result) => report::installed(result),
         CommandResult::Plan(result) => plan::planned(result),
         CommandResult::Render(result) => report::rendered(&result.files),
+        CommandResult::Rotate(result) => rotate::rotated(result),
         CommandResult::Status(result) => report::statuses(result),
         CommandResult::Verify(result) => report::verified(result),
         CommandResult::Version(result) => version::versions(result),

@@ -133,13 +133,14 @@ pub fn statuses(result: &StatusResult) {
         let text = Text::from(format!("{cluster:<12}  {:<width$}  ", component.step))
             .styled(style, format!("{state:<9}"))
             .plain(format!("  {}", component.object));
+        let code = component.code.map(|code| format!("[{code}] "));
         let said = [&component.reason, &component.note].into_iter().flatten();
         let said = said.filter(|said| !said.is_empty()).map(String::as_str);
         let said = said.collect::<Vec<_>>().join("; ");
         let text = if said.is_empty() {
             text
         } else {
-            text.plain(": ").lines(said)
+            text.plain(": ").plain(code.unwrap_or_default()).lines(said)
         };
         out::result(text);
         last = Some(&component.cluster);

@@ -57,7 +57,7 @@ impl Harm {
 }
 
 /// Whether to try every request, not only writes.
-fn all() -> bool {
+pub fn all() -> bool {
     std::env::var("AMBIKIALI_SWEEP").is_ok_and(|value| value == "all")
 }
 

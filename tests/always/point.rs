@@ -109,6 +109,13 @@ impl Points {
     }
 }
 
+/// Returns both moments of each write to a path, or of every request.
+pub fn at(journal: &[Entry], path: Option<&str>) -> Vec<Point> {
+    let mut points = points(journal, path.is_none());
+    points.retain(|point| path.is_none_or(|path| point.path.contains(path)));
+    points
+}
+
 impl fmt::Display for Points {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} points", self.tried, self.all.len())?;

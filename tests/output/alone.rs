@@ -69,11 +69,13 @@ async fn what_fails_before_any_cluster_is_asked_says_so_in_each_form() {
         (with("install"), 8, "InstallResult", Some("AK1001")),
         (with("verify"), 8, "VerifyResult", Some("AK1001")),
         (with("status"), 8, "StatusResult", Some("AK1001")),
+        (with("rotate"), 8, "RotateResult", Some("AK1001")),
         (with("cleanup"), 8, "CleanupResult", Some("AK1001")),
         (with("dashboard"), 8, "DashboardResult", Some("AK1001")),
         (with("version"), 8, "VersionResult", Some("AK1001")),
         (vec!["verify"], 3, "VerifyResult", None),
         (vec!["status"], 3, "StatusResult", None),
+        (vec!["rotate"], 3, "RotateResult", None),
         (vec!["cleanup"], 3, "CleanupResult", None),
         (vec!["dashboard"], 3, "DashboardResult", None),
         (

@@ -9,7 +9,7 @@ use clap::{ArgMatches, Error};
 use super::{conflict, context};
 use crate::cli::file::LAST;
 
-/// Home and remotes must be given together, except with --only, and either by flags or by a file.
+/// Home and remotes must be given together, except with --only and for rotate, and either by flags or by a file.
 pub fn validate(matches: &ArgMatches) -> Result<(), Error> {
     let named = |id: &str| matches.try_get_one::<String>(id).ok().flatten();
     let numbers = || (1..=LAST).filter(|n| named(&context(*n)).is_some());
@@ -23,7 +23,8 @@ pub fn validate(matches: &ArgMatches) -> Result<(), Error> {
     }
     let only = matches.try_get_one::<bool>("only").ok().flatten() == Some(&true);
     let home = named("ctx1");
-    if home.is_none() && numbers().next().is_some() && !only {
+    let rotates = matches.try_contains_id("if_older").is_ok();
+    if home.is_none() && numbers().next().is_some() && !only && !rotates {
         let text = "--ctx2 needs --ctx1; omit both to use the clusters of the last install";
         return Err(Error::raw(ErrorKind::MissingRequiredArgument, text));
     }

@@ -37,6 +37,9 @@ pub struct Entry {
     /// Digest of the applied manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<String>,
+    /// Digest of a manifest that is about to be applied. A run that ends in between leaves either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// Digest of the fields that we owned then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<String>,

@@ -205,6 +205,20 @@ pub async fn choose(scope: &Scope<'_>, options: &Options) -> Result<()> {
     }
 }
 
+/// Before a write whose contents the next run must recognise, even if this one ends before it records them.
+pub async fn announce(scope: &Scope<'_>, object: &Value) -> Result<()> {
+    let _alone = scope.record.saving.lock().await;
+    scope.record.announce(object);
+    save(scope).await
+}
+
+/// After the writes of a run that is no install: writes the record, with the objects that an interrupted install has
+/// planned and may have created.
+pub async fn keep(scope: &Scope<'_>) -> Result<()> {
+    let _alone = scope.record.saving.lock().await;
+    save(scope).await
+}
+
 /// After all writes: drops objects that were planned but not needed, and writes the record.
 pub async fn finish(scope: &Scope<'_>) -> Result<()> {
     let record = scope.record;

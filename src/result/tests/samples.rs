@@ -111,6 +111,7 @@ fn status() -> Vec<Ended> {
         state,
         reason: reason.map(Into::into),
         note: reason.map(Into::into),
+        code: reason.map(|_| Code::TokenEndsSoon),
     };
     let with = |components, unreachable| StatusResult {
         clusters: clusters(),
@@ -121,6 +122,32 @@ fn status() -> Vec<Ended> {
     vec![
         with(vec![component(State::Ready, None)], vec![]).into(),
         with(vec![bad], unreachable()).into(),
+    ]
+}
+
+fn rotate() -> Vec<Ended> {
+    let token = |action, ends: Option<&str>| Token {
+        cluster: name(),
+        action,
+        secret: object(),
+        reason: "it was old".into(),
+        removed: vec![object()],
+        left: vec![object()],
+        ends: ends.map(Into::into),
+    };
+    let with = |tokens, dry_run| RotateResult {
+        clusters: clusters(),
+        tokens,
+        dry_run,
+        took: TOOK,
+    };
+    vec![
+        with(
+            vec![token(Action::Rotate, Some("2026-01-01T00:00:00Z"))],
+            true,
+        )
+        .into(),
+        with(vec![token(Action::Keep, None)], false).into(),
     ]
 }
 
@@ -190,6 +217,7 @@ fn results() -> BTreeMap<&'static str, Vec<Ended>> {
         ("ManResult", vec![man.into()]),
         ("PlanResult", plan()),
         ("RenderResult", vec![render.into()]),
+        ("RotateResult", rotate()),
         ("StatusResult", status()),
         ("VerifyResult", verify()),
         ("VersionResult", version()),

@@ -38,10 +38,19 @@ pub async fn prove(remote: &Scope<'_>, access: &RemoteAccess) -> Result<()> {
     };
     // Parse it with the code that later reads it from the Secret.
     let kubeconfig = RemoteKubeconfig::read(text.as_bytes()).map_err(|fault| unusable(&fault))?;
+    let started = proven(remote, &kubeconfig).await;
+    started.map_err(|refusal| match refusal {
+        Answer::Unknown(_) => not_known(access).into(),
+        refusal => unusable(&refusal.cause()).into(),
+    })
+}
+
+/// Waits until the kubeconfig may list namespaces.
+pub async fn proven(remote: &Scope<'_>, kubeconfig: &RemoteKubeconfig) -> Result<(), Answer> {
     let unknown = Cell::new(false);
     let object = ObjectId::cluster_wide("Secret", NAME);
     let started = wait::poll(remote, &object, PATIENCE, || async {
-        let answer = answer(&kubeconfig, PATIENCE).await;
+        let answer = answer(kubeconfig, PATIENCE).await;
         unknown.set(matches!(answer, Err(Answer::Unknown(_))));
         match answer {
             Ok(()) => Health::Ready,
@@ -51,8 +60,8 @@ pub async fn prove(remote: &Scope<'_>, access: &RemoteAccess) -> Result<()> {
         }
     });
     started.await.map_err(|cause| match unknown.get() {
-        true => not_known(access).into(),
-        false => unusable(&cause).into(),
+        true => Answer::Unknown(cause),
+        false => Answer::Unusable(cause),
     })
 }
 
