@@ -18,6 +18,7 @@ use crate::k8s::ownership;
 use crate::k8s::record::{self, Found as Record};
 use crate::last_install;
 use crate::mesh::{Cluster, ClusterName};
+use crate::options::TOKEN_LIFETIME;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::run::{Run, step};
@@ -83,12 +84,13 @@ async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Remembers the options on this machine and in home's record, which goes on to name all remotes.
+/// Remembers the option on this machine and in home's record, which goes on to name all remotes.
 async fn remember(run: &Run<'_>) -> Result<()> {
     let scope = run.on(Step::Namespace, &run.mesh.home);
-    if let Err(error) = last_install::remember_options(&run.mesh.home, run.options) {
+    let home = &run.mesh.home;
+    if let Err(error) = last_install::remember_option(home, TOKEN_LIFETIME, run.options) {
         scope.progress.note(format!(
-            "cannot remember the options, so pass them to the next commands too: {error:#}"
+            "cannot remember the options, so pass --token-lifetime to the next commands too: {error:#}"
         ));
     }
     scope.record.go_on_with(run.mesh.remotes.iter());
