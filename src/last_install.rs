@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::guide::Step;
 use crate::mesh::{Address, Cluster, ClusterName, Known, Member, Members};
-use crate::options::Options;
+use crate::options::{DEFAULT, Options};
 use crate::problem::{self, Exit, Problem};
 use crate::run::Run;
 
@@ -134,11 +134,12 @@ pub fn forget(home: &Cluster, remotes: &[ClusterName]) -> Result<()> {
     })
 }
 
-/// Changes the options in the file.
-pub fn remember_options(home: &Cluster, options: &Options) -> Result<()> {
+/// Changes one option in the file, as it is in `options`.
+pub fn remember_option(home: &Cluster, name: &str, options: &Options) -> Result<()> {
+    let value = options.get(name).unwrap_or(DEFAULT).to_string();
     update(home, |last| {
-        let before = std::mem::replace(&mut last.options, options.clone());
-        before != *options
+        let now = last.options.with(&[(name.to_string(), value)].into());
+        std::mem::replace(&mut last.options, now.clone()) != now
     })
 }
 

@@ -2,6 +2,8 @@
 //! trusts exactly the certificate of the other one: there is no CA whose key could make more of them. A key exists only
 //! in the Secret of the side that uses it.
 
+mod held;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -10,15 +12,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::jiff::Timestamp;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
-use rustls::pki_types::UnixTime;
+use rustls::ClientConfig;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use crate::k8s::health::Health;
-use crate::k8s::look::Component;
-use crate::k8s::{Scope, secret};
 use crate::mesh::{ClusterName, pem, tls, x509};
-use crate::progress::ObjectId;
+
+pub use held::{held, held_or_new, now, status};
 
 /// The name in the certificate of every Gateway, which the federating Prometheus expects whatever the address is.
 pub const SERVER_NAME: &str = "prometheus-gateway.ambikiali.dev";
@@ -26,8 +27,6 @@ pub const SERVER_NAME: &str = "prometheus-gateway.ambikiali.dev";
 const VALID: Duration = Duration::from_secs(730 * DAY);
 /// A certificate is valid since the day before, because the clocks of the clusters differ.
 const DAY: u64 = 24 * 60 * 60;
-/// `status` counts the days of a certificate that ends within so many.
-const WARNED: i64 = 60;
 /// Limit for the size of a certificate or key that is read.
 const LARGEST: usize = 16 * 1024;
 
@@ -61,7 +60,8 @@ impl Side {
 pub struct Pair {
     pub certificate: String,
     key: SecretString,
-    expires: Timestamp,
+    pub made: Timestamp,
+    pub expires: Timestamp,
 }
 
 impl Pair {
@@ -94,13 +94,14 @@ impl Pair {
         let [only] = &all[..] else {
             return Err(format!("has {} certificates", all.len()));
         };
-        let expires = judge(side, only, now)?;
+        let (made, expires) = judge(side, only, now)?;
         tls::identity(certificate, key).map_err(|_| "has a key that does not fit it")?;
         let key = std::str::from_utf8(key).map_err(|_| "has a key that is not text")?;
         Ok(Pair {
             // Without other text around it.
             certificate: pem::text(&all),
             key: key.to_string().into(),
+            made,
             expires,
         })
     }
@@ -109,6 +110,25 @@ impl Pair {
     fn of(side: Side, data: &Value, names: [&str; 2], now: Timestamp) -> Result<Pair, String> {
         let [certificate, key] = names.map(|name| value(data, name));
         Pair::read(side, &certificate?, &key?, now_unix(now.into()))
+    }
+
+    /// The TLS configuration of a client with this pair, or without one, that takes any certificate of a server.
+    pub fn client(pair: Option<&Pair>) -> Result<ClientConfig> {
+        let identity = pair.map(|pair| {
+            tls::identity(
+                pair.certificate.as_bytes(),
+                pair.key.expose_secret().as_bytes(),
+            )
+        });
+        let config = identity
+            .transpose()
+            .and_then(|identity| tls::config(tls::Trust::Anything, identity));
+        config.map_err(anyhow::Error::msg)
+    }
+
+    /// Whether this is the certificate that a server presented.
+    pub fn is(&self, presented: &CertificateDer) -> bool {
+        self.certificate == pem::text(std::slice::from_ref(presented))
     }
 
     /// The key as the value of a Secret.
@@ -130,6 +150,11 @@ fn value(data: &Value, name: &str) -> Result<Vec<u8>, String> {
         .map_err(|_| format!("has no readable {name}"))
 }
 
+/// A value of a Secret as text.
+pub fn text(data: &Value, name: &str) -> Result<String, String> {
+    String::from_utf8(value(data, name)?).map_err(|_| format!("has a {name} that is not text"))
+}
+
 /// A text as the value of a Secret.
 pub fn data(text: &str) -> Value {
     json!(STANDARD.encode(text))
@@ -142,12 +167,12 @@ fn now_unix(now: SystemTime) -> UnixTime {
     )
 }
 
-/// Whether a certificate proves this side now; until when.
+/// Whether a certificate proves this side now; when it was made, and when it ends.
 fn judge(
     side: Side,
-    certificate: &rustls::pki_types::CertificateDer,
+    certificate: &CertificateDer,
     now: UnixTime,
-) -> Result<Timestamp, String> {
+) -> Result<(Timestamp, Timestamp), String> {
     let facts = x509::facts(certificate).ok_or("has a certificate that cannot be read")?;
     match x509::valid(certificate, now) {
         Some(Ok(())) => {}
@@ -164,115 +189,20 @@ fn judge(
     if facts.is_ca || facts.dns_names != [side.name()] {
         return Err(format!("is not that of {} alone", side.name()));
     }
-    let expires = i64::try_from(facts.not_after.as_secs()).unwrap_or(i64::MAX);
-    Timestamp::from_second(expires).map_err(|_| "has no readable end".into())
+    let time = |since: Duration| {
+        let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        Timestamp::from_second(seconds).map_err(|_| "has a date that cannot be read")
+    };
+    let made = time(facts.not_before + Duration::from_secs(DAY))?;
+    Ok((made, time(facts.not_after)?))
 }
 
 /// The certificates of an install.
-#[derive(Clone, Debug)]
 pub struct Certificates {
     /// That of the federating Prometheus.
     pub client: Pair,
     /// Those of the Gateways.
     pub gateways: BTreeMap<ClusterName, Pair>,
-}
-
-/// The pair in a Secret, if it is usable. Tells of one that is not.
-pub async fn held(
-    scope: &Scope<'_>,
-    id: &ObjectId,
-    side: Side,
-    names: [&str; 2],
-) -> Result<Option<Pair>> {
-    let Some(live) = secret::live(scope, id).await? else {
-        return Ok(None);
-    };
-    match Pair::of(side, &live["data"], names, now(scope)) {
-        Ok(pair) => Ok(Some(pair)),
-        // One of others is not replaced, which the apply says.
-        Err(_) if !scope.record.is_ours(&live) => Ok(None),
-        Err(fault) => {
-            let name = &scope.cluster.name;
-            scope.progress.note(format!(
-                "{name}: the certificate in {id} {fault}: it is replaced"
-            ));
-            Ok(None)
-        }
-    }
-}
-
-/// The pair that is there, or a new one.
-pub fn held_or_new(scope: &Scope<'_>, side: Side, held: Option<Pair>) -> Result<Pair> {
-    held.map_or_else(|| Pair::new(side, now(scope)), Ok)
-}
-
-/// The time by which certificates of a cluster are judged.
-fn now(scope: &Scope<'_>) -> Timestamp {
-    scope.cluster.server_time().unwrap_or_else(Timestamp::now)
-}
-
-/// The Secret of one side: its own pair under `names`, and the certificates of its `peers`.
-pub async fn status(
-    scope: &Scope<'_>,
-    id: ObjectId,
-    side: Side,
-    names: [&str; 2],
-    peers: &[String],
-) -> Component {
-    let now = now(scope);
-    let judged = match secret::live(scope, &id).await {
-        Err(error) => Err(Health::Failed(format!("{error:#}"))),
-        Ok(None) => Err(Health::InProgress("not found".into())),
-        Ok(Some(live)) => ends(side, &live["data"], names, peers, now)
-            .map_err(|fault| Health::Failed(format!("{fault}: run install again"))),
-    };
-    match judged {
-        Err(health) => Component::new(id, health),
-        Ok(ends) => Component {
-            note: Some(told_end(ends, now)),
-            ..Component::new(id, Health::Ready)
-        },
-    }
-}
-
-fn told_end(ends: Timestamp, now: Timestamp) -> String {
-    let day = ends.strftime("%F");
-    match ends.duration_since(now).as_hours() / 24 {
-        days @ ..WARNED => format!("its certificates are valid for {days} more days, until {day}"),
-        _ => format!("its certificates are valid until {day}"),
-    }
-}
-
-/// When the first certificate of a Secret ends; an error if one of them is unusable.
-fn ends(
-    side: Side,
-    data: &Value,
-    names: [&str; 2],
-    peers: &[String],
-    now: Timestamp,
-) -> Result<Timestamp, String> {
-    let pair = Pair::of(side, data, names, now);
-    let own = pair
-        .map_err(|fault| format!("{} {fault}", names[0]))?
-        .expires;
-    let other = match side {
-        Side::Server => Side::Client,
-        Side::Client => Side::Server,
-    };
-    let peer = |name: &String| {
-        let end = value(data, name).and_then(|text| trusted(other, &text, now));
-        end.map_err(|fault| format!("{name} {fault}"))
-    };
-    let ends = peers.iter().map(peer).collect::<Result<Vec<_>, _>>()?;
-    Ok(ends.into_iter().fold(own, Timestamp::min))
-}
-
-/// When the last of some trusted certificates ends.
-fn trusted(side: Side, text: &[u8], now: Timestamp) -> Result<Timestamp, String> {
-    let all = pem::certificates(text, pem::Broken::Refused)?;
-    let ends = all.iter().map(|one| judge(side, one, now_unix(now.into())));
-    let last = ends.collect::<Result<Vec<_>, _>>()?.into_iter().max();
-    last.ok_or_else(|| "has no certificate".into())
 }
 
 #[cfg(test)]

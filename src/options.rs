@@ -184,6 +184,12 @@ impl Options {
         all
     }
 
+    /// This option alone.
+    pub fn only(mut self, name: &str) -> Options {
+        self.values.retain(|other, _| other == name);
+        self
+    }
+
     /// The options that decide what runs and what it may do, as far as they differ from `others` and are not given on
     /// the command line.
     pub fn deciding_but(&self, others: &Options, asked: &Asked) -> Options {

@@ -26,7 +26,7 @@ pub use self::install::{Change, InstallResult, Installed, PlanResult};
 pub use self::program::{
     CompletionsResult, DashboardResult, ImagesResult, ManResult, RenderResult,
 };
-pub use self::rotate::{Action, RotateResult, Token};
+pub use self::rotate::{Action, Certificate, RotateResult, Token};
 pub use self::status::{State, StatusResult};
 pub use self::verify::VerifyResult;
 pub use self::version::{VersionResult, Versions};

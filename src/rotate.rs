@@ -3,6 +3,7 @@
 //! the records name each Secret, and home's Secret decides which one is in use: the next run, of this command or of an
 //! install, removes the others.
 
+pub mod certificates;
 mod look;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use anyhow::Result;
 use futures::future::try_join_all;
 use k8s_openapi::jiff::Timestamp;
 
+use self::certificates::RotatedCertificate;
 use self::look::{Tokens, foreseen, look};
 use crate::guide::Step;
 use crate::k8s::delete::Removed;
@@ -18,6 +20,7 @@ use crate::k8s::ownership;
 use crate::k8s::record::{self, Found as Record};
 use crate::last_install;
 use crate::mesh::{Cluster, ClusterName};
+use crate::options::TOKEN_LIFETIME;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::run::{Run, step};
@@ -43,10 +46,46 @@ pub struct Rotated {
     pub ends: Option<Timestamp>,
 }
 
-/// Replaces the tokens of all remotes of this run, or only those that are older than `if_older`.
-pub async fn rotate(run: &Run<'_>, if_older: Option<Duration>) -> Result<Vec<Rotated>> {
-    let home = &run.mesh.home;
+/// What became of the tokens and certificates.
+#[derive(Debug)]
+pub struct AllRotated {
+    pub tokens: Vec<Rotated>,
+    pub certificates: Vec<RotatedCertificate>,
+}
+
+/// Replaces the tokens of all remotes of this run, and with `certificates` also the certificates, or only what is older
+/// than `if_older`.
+pub async fn rotate(
+    run: &Run<'_>,
+    if_older: Option<Duration>,
+    certificates: bool,
+) -> Result<AllRotated> {
     try_join_all(run.mesh.all().map(|cluster| open(run, cluster))).await?;
+    // Before the first write, because it may be refused.
+    let rotation = match certificates {
+        true => Some(certificates::look(run, if_older).await?),
+        false => None,
+    };
+    let tokens = tokens(run, if_older).await?;
+    let certificates = match &rotation {
+        Some(rotation) => rotation.turn(run).await?,
+        None => Vec::new(),
+    };
+    if !run.choices.dry_run {
+        let recorded = run
+            .mesh
+            .all()
+            .map(async |cluster| record::keep(&run.on(Step::Namespace, cluster)).await);
+        try_join_all(recorded).await?;
+    }
+    Ok(AllRotated {
+        tokens,
+        certificates,
+    })
+}
+
+async fn tokens(run: &Run<'_>, if_older: Option<Duration>) -> Result<Vec<Rotated>> {
+    let home = &run.mesh.home;
     let names = run.mesh.remotes.iter().map(|remote| remote.name.clone());
     let names = names.collect::<Vec<_>>();
     let scope = run.on(Step::RemoteSecret, home);
@@ -60,11 +99,6 @@ pub async fn rotate(run: &Run<'_>, if_older: Option<Duration>) -> Result<Vec<Rot
     remember(run).await?;
     let mut rotated = clear(run, &in_use, &looked).await?;
     renew(run, &in_use, &looked, &mut rotated).await?;
-    let recorded = run
-        .mesh
-        .all()
-        .map(async |cluster| record::keep(&run.on(Step::Namespace, cluster)).await);
-    try_join_all(recorded).await?;
     Ok(rotated)
 }
 
@@ -83,12 +117,13 @@ async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Remembers the options on this machine and in home's record, which goes on to name all remotes.
+/// Remembers the option on this machine and in home's record, which goes on to name all remotes.
 async fn remember(run: &Run<'_>) -> Result<()> {
     let scope = run.on(Step::Namespace, &run.mesh.home);
-    if let Err(error) = last_install::remember_options(&run.mesh.home, run.options) {
+    let home = &run.mesh.home;
+    if let Err(error) = last_install::remember_option(home, TOKEN_LIFETIME, run.options) {
         scope.progress.note(format!(
-            "cannot remember the options, so pass them to the next commands too: {error:#}"
+            "cannot remember the options, so pass --token-lifetime to the next commands too: {error:#}"
         ));
     }
     scope.record.go_on_with(run.mesh.remotes.iter());

@@ -11,8 +11,8 @@ use crate::k8s::lease::Lease;
 use crate::k8s::record::{self, Record};
 use crate::k8s::{Choices, Scope};
 use crate::last_install;
-use crate::mesh::Mesh;
-use crate::options::{Asked, Options};
+use crate::mesh::{Address, Mesh};
+use crate::options::{Asked, Options, TOKEN_LIFETIME};
 use crate::planned;
 use crate::problem::{self, Exit, Problem};
 use crate::progress::Events;
@@ -95,6 +95,33 @@ impl Session {
         Ok((session, said))
     }
 
+    /// For a rotation, which changes tokens alone: only the option for their lifetime can be given, so only this one must
+    /// come from the user.
+    pub async fn for_rotation(
+        mesh: Mesh,
+        namespace: &str,
+        asked: &Asked,
+        deadline: Deadline,
+        events: &Events,
+    ) -> Result<(Session, Vec<String>)> {
+        let (mut session, found) =
+            Session::of_last_install(mesh, namespace, deadline, events).await?;
+        told_later(found)?;
+        let before = session.options.clone();
+        session.check_format(&before)?;
+        let last = last_install::choices(&session.records[0].id).options;
+        let lifetime = |options: Options| options.only(TOKEN_LIFETIME);
+        session.check_given(lifetime(before.deciding_but(&last, asked)), Vec::new())?;
+        session.check_narrowed(&lifetime(last.narrowing_but(&before, asked)))?;
+        let options = before.choose(asked);
+        let options = options.map_err(|cause| Problem::new(Exit::Usage, cause))?;
+        let changes = before.changes(&options).into_iter();
+        let said = changes.map(|change| format!("option changed since the last install: {change}"));
+        let said = said.collect();
+        session.set_options(options);
+        Ok((session, said))
+    }
+
     async fn read_home(&self, deadline: Deadline, events: &Events) -> HomeRecord {
         let record = &self.records[0];
         let scope = Scope {
@@ -118,16 +145,7 @@ impl Session {
 
     fn choose(&mut self, found: Option<Health>, asked: &Asked) -> Result<Vec<String>, Problem> {
         let before = self.options.clone();
-        if !before.is_known() {
-            let cause = format!(
-                "{}: a newer version of ambikiali ran the last install, and this version does not know its options",
-                self.mesh.home.name
-            );
-            return Err(Problem::new(Exit::Preflight, cause).fix(format!(
-                "use that version or a newer one; if nobody ran one, {}",
-                record::way_out(&self.mesh.home, &self.namespace)
-            )));
-        }
+        self.check_format(&before)?;
         self.check_source(&before, asked)?;
         let options = before.choose(asked);
         let options = options.map_err(|cause| Problem::new(Exit::Usage, cause))?;
@@ -154,28 +172,55 @@ impl Session {
         Ok(said)
     }
 
+    fn check_format(&self, before: &Options) -> Result<(), Problem> {
+        if before.is_known() {
+            return Ok(());
+        }
+        let cause = format!(
+            "{}: a newer version of ambikiali ran the last install, and this version does not know its options",
+            self.mesh.home.name
+        );
+        Err(Problem::new(Exit::Preflight, cause).fix(format!(
+            "use that version or a newer one; if nobody ran one, {}",
+            record::way_out(&self.mesh.home, &self.namespace)
+        )))
+    }
+
     /// Anyone who may write ConfigMaps may write a record, so a record alone never chooses what is run or
     /// scraped: the user must have given it, now or at the last install on this machine. Nor does it open a Gateway
     /// that was narrowed on this machine.
     fn check_source(&self, before: &Options, asked: &Asked) -> Result<(), Problem> {
         let last = last_install::choices(&self.records[0].id);
-        let options = before.deciding_but(&last.options, asked);
-        let (mut to_use, mut to_reset) = (Vec::new(), Vec::new());
-        if !options.is_default() {
-            to_use.push(options.flags());
-            to_reset.push(options.flags_back());
-        }
+        let mut servers = Vec::new();
         for (cluster, number) in self.mesh.all().zip(1..) {
             let Some(address) = cluster.prometheus.as_ref() else {
                 continue;
             };
             if !cluster.prometheus_is_set && last.prometheus.get(&cluster.uid) != Some(address) {
-                to_use.push(format!("--prometheus{number} {address}"));
-                to_reset.push(format!("--prometheus{number} default"));
+                servers.push((number, address));
             }
         }
+        self.check_given(before.deciding_but(&last.options, asked), servers)?;
+        self.check_narrowed(&last.options.narrowing_but(before, asked))
+    }
+
+    /// Refuses options, and Prometheus servers by the numbers of their clusters, that only the record sets.
+    fn check_given(
+        &self,
+        options: Options,
+        servers: Vec<(usize, &Address)>,
+    ) -> Result<(), Problem> {
+        let (mut to_use, mut to_reset) = (Vec::new(), Vec::new());
+        if !options.is_default() {
+            to_use.push(options.flags());
+            to_reset.push(options.flags_back());
+        }
+        for (number, address) in servers {
+            to_use.push(format!("--prometheus{number} {address}"));
+            to_reset.push(format!("--prometheus{number} default"));
+        }
         if to_use.is_empty() {
-            return self.check_narrowed(&last.options.narrowing_but(before, asked));
+            return Ok(());
         }
         let (to_use, to_reset) = (to_use.join(" "), to_reset.join(" "));
         let record = self.record_name();

@@ -2,12 +2,13 @@
 //! changes a certificate, and how an install moves from plain HTTP and back.
 
 use ambikiali_sandbox::Cluster;
+use ambikiali_sandbox::standin::service;
 use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::tls_client::{CLIENT_SECRET, GATEWAY_SECRET, Identity, asked};
 use crate::support::{
-    BOTH, Clusters, Foreign, exposed, get, masked, merge, on_two_clusters, until,
+    BOTH, Clusters, Foreign, exposed, get, masked, merge, on_two_clusters, until, unwritten,
 };
 
 const FEDERATE: &str = "/federate?match[]=up";
@@ -134,6 +135,75 @@ async fn a_broken_secret_is_told_and_mended(clusters: &Clusters, home: &Identity
         assert_eq!(told(clusters).await.first(), Some(&failed), "{name}");
     }
     mended(clusters, home).await;
+}
+
+const ROTATED: &str = "\
+rotated       cluster2      Secret kiali/kiali-2: it was N minutes old
+removed       cluster2      Secret kiali/kiali; its token is refused
+rotated       cluster1      Secret kiali/prometheus-tls: it was N minutes old; it ends at TIME
+rotated       cluster1      Secret istio-system/prometheus-gateway-tls: it was N minutes old; it ends at TIME
+rotated       cluster2      Secret istio-system/prometheus-gateway-tls: it was N minutes old; it ends at TIME
+Done in TIME: 1 token, 3 certificates replaced
+";
+
+/// How many scrapes of both targets home has tried so far, and how many of them succeeded.
+async fn scrapes(clusters: &Clusters) -> [u64; 2] {
+    let client = clusters.home().client();
+    let pod = service::resolve(&client, "prometheus.kiali", 9090).await;
+    let pod = pod.expect("the federating Prometheus");
+    let count = async |function: &str| {
+        let url = format!("http://{pod}/api/v1/query?query=sum({function}(up[1h]))");
+        let client = reqwest::Client::builder().no_proxy().build();
+        let answer = client.expect("a client").get(url).send().await;
+        let text = answer.expect("an answer").text().await.expect("JSON");
+        let answer: Value = serde_json::from_str(&text).expect("JSON");
+        let number = answer["data"]["result"][0]["value"][1].as_str();
+        number.and_then(|n| n.parse().ok()).expect("a number")
+    };
+    [count("count_over_time").await, count("sum_over_time").await]
+}
+
+#[test]
+fn envoy_and_prometheus_take_new_certificates_without_a_scrape_that_fails() {
+    on_two_clusters(async |clusters| {
+        clusters.installed().await;
+        let remote = clusters.remote();
+        let old = home(clusters).await;
+        let before = gateway(remote).await;
+        let marks = clusters.marks();
+        let kept = ["rotate", "--certificates", "--if-older", "30d"];
+        let kept = clusters.run(&kept).await.succeeded();
+        unwritten(&marks);
+        assert!(
+            kept.stdout
+                .ends_with(": 0 tokens, 0 certificates replaced\n"),
+            "{kept:#?}"
+        );
+
+        let [tried, succeeded] = scrapes(clusters).await;
+        let ended = clusters
+            .run(&["rotate", "--certificates"])
+            .await
+            .succeeded();
+        assert_eq!(masked(&ended.stdout), ROTATED);
+        let new = home(clusters).await;
+        assert!(old.data() != new.data() && before.data() != gateway(remote).await.data());
+        for cluster in clusters.sandbox.clusters() {
+            assert_eq!(asked(cluster, Some(&old), FEDERATE).await, None);
+            assert_eq!(asked(cluster, Some(&new), FEDERATE).await, Some(200));
+        }
+        clusters.run(&VERIFY).await.succeeded();
+        let [tried, succeeded] = match scrapes(clusters).await {
+            [now, up] => [now - tried, up - succeeded],
+        };
+        println!("rotate --certificates: {tried} scrapes meanwhile, {succeeded} succeeded");
+        assert!(tried > 2, "{tried} scrapes");
+        assert_eq!(tried, succeeded, "a scrape failed");
+        let marks = clusters.marks();
+        clusters.installed().await;
+        unwritten(&marks);
+        clusters.cleaned().await;
+    });
 }
 
 async fn is_plain(clusters: &Clusters) -> bool {

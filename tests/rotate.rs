@@ -87,6 +87,7 @@ Done in TIME: 0 tokens replaced
         let (asked, failed) = asker.stopped().await;
         assert_eq!(failed, Vec::<String>::new(), "of {asked} requests");
         assert!(asked > 10, "{asked} requests");
+        println!("rotate: {asked} requests to Kiali meanwhile, none failed");
         assert_eq!(
             masked(&ended.stdout),
             "\

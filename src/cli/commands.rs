@@ -117,7 +117,10 @@ pub enum Traffic {
 pub struct Rotate {
     #[command(flatten)]
     pub clusters: Clusters,
-    /// Replace only tokens that are at least this old, such as 30d or 12h, or that end soon
+    /// Also replace the certificates of the Gateways and of the federating Prometheus, without a scrape that fails
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub certificates: bool,
+    /// Replace only what is at least this old, such as 30d or 12h, and tokens that end soon
     #[arg(long, help_heading = BEHAVIOR, value_name = "AGE", value_parser = age::parse)]
     pub if_older: Option<Duration>,
     /// Show what would be replaced; replace nothing

@@ -12,7 +12,6 @@ use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Istiod};
 use crate::result::{Cluster, Ended, RotateResult};
-use crate::run::LeftOut;
 use crate::session::Session;
 use crate::{out, rotate, ui};
 
@@ -29,15 +28,7 @@ pub async fn rotate(args: cli::Rotate, global: &Global, work: &Work) -> Result<E
     let (session, said) = on_screen(ui::show_notes, async |events| {
         let deadline = Deadline::after(global.timeout);
         let namespace = &global.namespace;
-        Session::for_install(
-            mesh,
-            LeftOut::default(),
-            namespace,
-            &asked,
-            deadline,
-            &events,
-        )
-        .await
+        Session::for_rotation(mesh, namespace, &asked, deadline, &events).await
     })
     .await?;
     said.iter().for_each(|line| out::note(line));
@@ -48,13 +39,14 @@ pub async fn rotate(args: cli::Rotate, global: &Global, work: &Work) -> Result<E
         dry_run: args.dry_run,
         ..Choices::default()
     };
-    let tokens = shown(&session, global, choices, work, async |run| {
-        rotate::rotate(run, args.if_older).await
+    let rotated = shown(&session, global, choices, work, async |run| {
+        rotate::rotate(run, args.if_older, args.certificates).await
     })
     .await?;
     let result = RotateResult {
         clusters: Cluster::all(&session.mesh),
-        tokens: tokens.into_iter().map(Into::into).collect(),
+        tokens: rotated.tokens.into_iter().map(Into::into).collect(),
+        certificates: rotated.certificates.into_iter().map(Into::into).collect(),
         dry_run: args.dry_run,
         took: started.elapsed(),
     };

@@ -11,7 +11,7 @@ use crate::k8s::apply::Applied;
 use crate::mesh::{Address, Cluster, ClusterName};
 use crate::mutual_tls::{self, Certificates, Side};
 use crate::run::{Run, step};
-use crate::steps::aggregate_metrics::Written;
+use crate::steps::aggregate_metrics::{HomeTls, Written};
 use crate::steps::cluster_prometheus::Prometheus;
 use crate::steps::expose_prometheus::GatewayTls;
 use crate::steps::{ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus};
@@ -93,6 +93,16 @@ fn gateway_tls<'a>(all: &'a Certificates, cluster: &ClusterName) -> Option<Gatew
     })
 }
 
+fn home_tls(all: &Certificates) -> HomeTls<'_> {
+    let gateways = all.gateways.iter();
+    HomeTls {
+        own: &all.client,
+        gateways: gateways
+            .map(|(name, pair)| (name.clone(), pair.certificate.clone()))
+            .collect(),
+    }
+}
+
 /// Lets home scrape all clusters, once each of them has an address. Returns what was written.
 pub async fn federate(
     run: &Run<'_>,
@@ -105,7 +115,8 @@ pub async fn federate(
         .map(|exposing| run.unless_left_out(exposing.cluster, target(run, exposing)));
     let targets = all(targets).await?;
     step(run, Step::AggregateMetrics, home.cluster, async |scope| {
-        aggregate_metrics::install(&scope, &targets, certificates, home.before).await
+        let tls = certificates.map(home_tls);
+        aggregate_metrics::install(&scope, &targets, tls.as_ref(), home.before).await
     })
     .await
 }

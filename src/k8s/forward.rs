@@ -1,6 +1,8 @@
 //! Sends HTTP requests to a pod through a port-forward of the API server, which works wherever kubectl works and
 //! exposes nothing.
 
+pub mod tls;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -13,6 +15,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::Portforwarder;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -111,10 +114,14 @@ pub async fn get_json<T: DeserializeOwned>(
         .await
 }
 
-async fn connect(
+/// Opens a stream to the port of the pod, which ends with the Portforwarder.
+async fn stream(
     scope: &Scope<'_>,
     target: &Target,
-) -> Result<(SendRequest<Empty<Bytes>>, JoinHandle<()>, Portforwarder)> {
+) -> Result<(
+    impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Portforwarder,
+)> {
     let pods = Api::<Pod>::namespaced(scope.cluster.client.clone(), &target.namespace);
     let ports = [target.port];
     let start = || pods.portforward(&target.pod, &ports);
@@ -124,6 +131,14 @@ async fn connect(
     let stream = forward
         .take_stream(target.port)
         .context("port-forward has no stream")?;
+    Ok((stream, forward))
+}
+
+async fn connect(
+    scope: &Scope<'_>,
+    target: &Target,
+) -> Result<(SendRequest<Empty<Bytes>>, JoinHandle<()>, Portforwarder)> {
+    let (stream, forward) = stream(scope, target).await?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // The sender notices the end of the connection.
     let connection = tokio::spawn(async move { drop(connection.await) });

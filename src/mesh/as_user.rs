@@ -23,6 +23,9 @@ impl Cluster {
         if self.endpoint.named {
             self.at_endpoint(&mut config).await?;
         }
+        if config.cluster_url.scheme_str() != Some("https") {
+            return Err("a token is sent over https only".into());
+        }
         let opened = kubeconfig::open(config).await;
         opened
             .map(|(client, _)| client)

@@ -47,6 +47,7 @@ pub fn is_for_servers(certificate: &CertificateDer) -> bool {
 
 /// What a certificate is for, and until when.
 pub struct Facts {
+    pub not_before: Duration,
     pub not_after: Duration,
     /// Empty without the extension.
     pub usages: Vec<ObjectIdentifier>,
@@ -68,6 +69,7 @@ pub fn facts(certificate: &CertificateDer) -> Option<Facts> {
     });
     let constraints = certificate.get_extension::<BasicConstraints>().ok()?;
     Some(Facts {
+        not_before: certificate.validity().not_before.to_unix_duration(),
         not_after: certificate.validity().not_after.to_unix_duration(),
         usages: usage.map(|(_, usage)| usage.0).unwrap_or_default(),
         dns_names: dns_names.collect::<Option<_>>().unwrap_or_default(),

@@ -1,21 +1,21 @@
 use super::*;
 
-const NAMES: [&str; 2] = ["tls.crt", "tls.key"];
+pub const NAMES: [&str; 2] = ["tls.crt", "tls.key"];
 
-fn ring() {
+pub fn ring() {
     // Another test of this process may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
 }
 
-fn secret(pair: &Pair) -> Value {
+pub fn secret(pair: &Pair) -> Value {
     json!({NAMES[0]: data(&pair.certificate), NAMES[1]: pair.key_data()})
 }
 
-fn after(days: i64) -> Timestamp {
+pub fn after(days: i64) -> Timestamp {
     let seconds = now().as_second() + days * DAY as i64;
     Timestamp::from_second(seconds).unwrap()
 }
@@ -114,34 +114,6 @@ fn certificates_of_others_are_no_gateways() {
     let usage = Err("is not for a server alone".to_string());
     assert_eq!(made(&[SERVER_NAME], false, both), usage);
     assert_eq!(made(&[SERVER_NAME], false, Vec::new()), usage);
-}
-
-#[test]
-fn the_first_end_of_the_certificates_of_a_secret_is_told() {
-    ring();
-    let own = Pair::new(Side::Server, now()).unwrap();
-    let peer = Pair::new(Side::Client, after(-100)).unwrap();
-    let mut values = secret(&own);
-    values["ca.crt"] = data(&peer.certificate);
-    let peers = ["ca.crt".to_string()];
-    let ends = |values: &Value| ends(Side::Server, values, NAMES, &peers, now());
-    assert_eq!(ends(&values), Ok(after(630)));
-    assert_eq!(
-        told_end(after(630), now()),
-        "its certificates are valid until 2027-09-24"
-    );
-    assert_eq!(
-        told_end(after(59), now()),
-        "its certificates are valid for 59 more days, until 2026-03-02"
-    );
-    for (value, fault) in [
-        (json!(""), "ca.crt has no PEM certificate"),
-        (data(&own.certificate), "ca.crt is not for a client alone"),
-        (Value::Null, "ca.crt has no ca.crt"),
-    ] {
-        values["ca.crt"] = value;
-        assert_eq!(ends(&values), Err(fault.into()));
-    }
 }
 
 #[test]

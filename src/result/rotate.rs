@@ -9,12 +9,15 @@ use crate::mesh::ClusterName;
 use crate::problem::Exit;
 use crate::progress::ObjectId;
 use crate::rotate::Rotated;
+use crate::rotate::certificates::RotatedCertificate;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RotateResult {
     pub clusters: Vec<Cluster>,
     pub tokens: Vec<Token>,
+    /// Empty unless certificates were asked for.
+    pub certificates: Vec<Certificate>,
     pub dry_run: bool,
     #[serde(skip)]
     pub took: Duration,
@@ -36,6 +39,19 @@ pub struct Token {
     pub ends: Option<String>,
 }
 
+/// The certificate of a Gateway or of the federating Prometheus.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    pub cluster: ClusterName,
+    pub action: Action,
+    /// The Secret that holds it.
+    pub secret: ObjectId,
+    pub reason: String,
+    /// When it ends.
+    pub ends: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -51,14 +67,32 @@ impl RotateResult {
     }
 }
 
+impl From<RotatedCertificate> for Certificate {
+    fn from(rotated: RotatedCertificate) -> Certificate {
+        Certificate {
+            cluster: rotated.cluster,
+            action: Action::of(rotated.is_new),
+            secret: rotated.secret,
+            reason: rotated.reason,
+            ends: rotated.ends.to_string(),
+        }
+    }
+}
+
+impl Action {
+    fn of(is_new: bool) -> Action {
+        match is_new {
+            true => Action::Rotate,
+            false => Action::Keep,
+        }
+    }
+}
+
 impl From<Rotated> for Token {
     fn from(rotated: Rotated) -> Token {
         Token {
             cluster: rotated.cluster,
-            action: match rotated.is_new {
-                true => Action::Rotate,
-                false => Action::Keep,
-            },
+            action: Action::of(rotated.is_new),
             secret: rotated.secret,
             reason: rotated.reason,
             removed: rotated.removed,

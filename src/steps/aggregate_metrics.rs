@@ -1,6 +1,7 @@
 //! § Aggregate metrics: the federating Prometheus on home. It scrapes the Prometheus of each cluster, and Kiali
 //! queries it.
 
+mod certificates;
 mod config;
 mod federation;
 
@@ -12,6 +13,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::{Value, json};
 
+pub use certificates::{HomeTls, keep_certificates, mounted, pair, write_certificates};
+use certificates::{files, gateway_files};
 pub use config::{PrometheusConfig, job};
 pub use federation::{ActiveTarget, Federation, Sample};
 
@@ -21,10 +24,10 @@ use crate::k8s::forward::Connection;
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::{RequestError, send_opt};
-use crate::k8s::{Scope, delete, kinds, pods, secret, wait, write};
+use crate::k8s::{Scope, delete, kinds, pods, wait, write};
 use crate::manifests;
 use crate::mesh::{Cluster, ClusterName};
-use crate::mutual_tls::{self, Certificates, Pair, Side};
+use crate::mutual_tls::{self, Side};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
@@ -54,7 +57,7 @@ pub fn objects(
     targets: &[ScrapeTarget],
     settings: &Settings,
     assigns_users: bool,
-    tls: Option<&Certificates>,
+    tls: Option<&HomeTls<'_>>,
 ) -> Result<Vec<Value>> {
     let config = PrometheusConfig::federating(targets).render()?;
     let hash = manifests::hash(&config);
@@ -62,7 +65,7 @@ pub fn objects(
     let values = json!({
         "namespace": namespace, "config": config, "config_hash": hash, "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
-        "mutual_tls": settings.exposure.mutual_tls(), "tls_data": tls.map(|tls| tls_data(tls, targets)),
+        "mutual_tls": settings.exposure.mutual_tls(), "tls_data": tls.map(|tls| tls.data(targets)),
         "tls_files": files.collect::<Vec<_>>(),
     });
     manifests::render(manifests::FEDERATED_PROMETHEUS, values)
@@ -72,29 +75,10 @@ fn on(
     scope: &Scope<'_>,
     targets: &[ScrapeTarget],
     settings: &Settings,
-    tls: Option<&Certificates>,
+    tls: Option<&HomeTls<'_>>,
 ) -> Result<Vec<Value>> {
     let assigns_users = scope.cluster.assigns_users;
     objects(scope.namespace, targets, settings, assigns_users, tls)
-}
-
-/// The values of the Secret: the pair of the federating Prometheus, and the certificate of each Gateway that it scrapes.
-fn tls_data(tls: &Certificates, targets: &[ScrapeTarget]) -> Value {
-    let mut data = json!({
-        TLS_FILES[0]: mutual_tls::data(&tls.client.certificate),
-        TLS_FILES[1]: tls.client.key_data(),
-    });
-    for target in targets.iter().filter(|target| target.mutual_tls) {
-        if let Some(gateway) = tls.gateways.get(&target.cluster) {
-            data[config::gateway_file(&target.cluster)] = mutual_tls::data(&gateway.certificate);
-        }
-    }
-    data
-}
-
-/// The certificate of the federating Prometheus as it is, if it is usable.
-pub async fn pair(scope: &Scope<'_>) -> Result<Option<Pair>> {
-    mutual_tls::held(scope, &secret_id(scope), Side::Client, TLS_FILES).await
 }
 
 /// What was written.
@@ -108,7 +92,7 @@ pub struct Written {
 pub async fn install(
     scope: &Scope<'_>,
     targets: &[ScrapeTarget],
-    tls: Option<&Certificates>,
+    tls: Option<&HomeTls<'_>>,
     before: Before,
 ) -> Result<Written> {
     let wanted = on(scope, targets, scope.settings, tls)?;
@@ -253,27 +237,6 @@ pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<
     written.map(|a| kinds::id(&a.live)).collect()
 }
 
-/// Gives the manifest of the Secret the certificates that are there, except for those of Gateways that are not scraped.
-pub async fn keep_certificates(
-    scope: &Scope<'_>,
-    targets: &[ScrapeTarget],
-    secret: &mut Value,
-) -> Result<()> {
-    secret::keep(scope, secret, &files(targets).collect::<Vec<_>>()).await
-}
-
-/// The names of all values of the Secret, which are those of the files.
-fn files(targets: &[ScrapeTarget]) -> impl Iterator<Item = String> {
-    let own = TLS_FILES.into_iter().map(String::from);
-    own.chain(gateway_files(targets))
-}
-
-/// The names of the values with the certificates of the Gateways.
-fn gateway_files(targets: &[ScrapeTarget]) -> impl Iterator<Item = String> {
-    let gateways = targets.iter().filter(|target| target.mutual_tls);
-    gateways.map(|target| config::gateway_file(&target.cluster))
-}
-
 /// Keeps the image of the install, because a user who removes a remote need not repeat it.
 async fn keep_image(scope: &Scope<'_>, objects: &mut [Value]) -> Result<()> {
     const IMAGE: &str = "/spec/template/spec/containers/0/image";
@@ -291,7 +254,7 @@ fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
     Api::namespaced(scope.cluster.client.clone(), scope.namespace)
 }
 
-fn secret_id(scope: &Scope<'_>) -> ObjectId {
+pub fn secret_id(scope: &Scope<'_>) -> ObjectId {
     ObjectId::new("Secret", scope.namespace, SECRET)
 }
 

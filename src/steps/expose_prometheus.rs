@@ -1,6 +1,7 @@
 //! § Expose Prometheus: a Gateway in each cluster, through which the federating Prometheus reaches the Prometheus
 //! of that cluster. The route allows `GET /federate` and nothing else.
 
+mod certificates;
 mod reachable;
 
 use anyhow::Result;
@@ -9,6 +10,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use serde_json::{Value, json};
 
+pub use certificates::{keep_certificates, pair, refuses, serves, write_certificates};
 pub use reachable::reachable;
 use reachable::usable;
 
@@ -21,7 +23,7 @@ use crate::k8s::health::{self, Gateway, Health, HttpRoute};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::send_opt;
 use crate::k8s::wait;
-use crate::k8s::{Scope, kinds, secret};
+use crate::k8s::{Scope, kinds};
 use crate::manifests;
 use crate::mutual_tls::{self, Pair, Side};
 use crate::progress::ObjectId;
@@ -77,11 +79,6 @@ impl GatewayTls<'_> {
     }
 }
 
-/// The certificate of the Gateway as it is, if it is usable.
-pub async fn pair(scope: &Scope<'_>) -> Result<Option<Pair>> {
-    mutual_tls::held(scope, &secret_id(), Side::Server, TLS_FILES).await
-}
-
 /// Applies the Gateway and its route; `reachable` waits for them.
 pub async fn install(
     scope: &Scope<'_>,
@@ -102,12 +99,6 @@ pub async fn install(
     let possible = of(&scope.settings.with_all_objects())?;
     delete::delete_unwanted(scope, possible, &wanted).await?;
     Ok(applied)
-}
-
-/// Gives the manifest of the Secret the certificates that are there.
-pub async fn keep_certificates(scope: &Scope<'_>, secret: &mut Value) -> Result<()> {
-    let [certificate, key] = TLS_FILES;
-    secret::keep(scope, secret, &[certificate, key, CLIENT].map(String::from)).await
 }
 
 fn gateways(scope: &Scope<'_>) -> Api<Gateway> {
@@ -148,7 +139,7 @@ fn gateway_id() -> ObjectId {
     ObjectId::new("Gateway", ISTIO_NAMESPACE, GATEWAY)
 }
 
-fn secret_id() -> ObjectId {
+pub fn secret_id() -> ObjectId {
     ObjectId::new("Secret", ISTIO_NAMESPACE, SECRET)
 }
 

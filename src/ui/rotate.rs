@@ -1,10 +1,11 @@
 //! The result of a rotation as text.
 
 use super::report::{BAD, GOOD};
+use crate::mesh::ClusterName;
 use crate::out;
 use crate::out::Text;
 use crate::progress::ObjectId;
-use crate::result::{Action, RotateResult, Token};
+use crate::result::{Action, Certificate, RotateResult, Token};
 
 /// A line for each token, and what is left of the old ones.
 pub fn rotated(result: &RotateResult) {
@@ -12,18 +13,18 @@ pub fn rotated(result: &RotateResult) {
         true => ("would rotate", "would keep", "would remove"),
         false => ("rotated", "kept", "removed"),
     };
+    let word = |action| match action {
+        Action::Rotate => rotate,
+        Action::Keep => keep,
+    };
     for token in &result.tokens {
-        let word = match token.action {
-            Action::Rotate => rotate,
-            Action::Keep => keep,
-        };
-        line(word, token, &of(token));
+        line(word(token.action), &token.cluster, &of(token));
         if !token.removed.is_empty() {
             let said = match result.dry_run {
                 true => listed(&token.removed),
                 false => format!("{}; its token is refused", listed(&token.removed)),
             };
-            line(remove, token, &said);
+            line(remove, &token.cluster, &said);
         }
         for left in &token.left {
             let text = Text::new().styled(BAD, format!("{:<12}", "left"));
@@ -33,14 +34,12 @@ pub fn rotated(result: &RotateResult) {
             )));
         }
     }
-    let count = result
-        .tokens
-        .iter()
-        .filter(|token| token.action == Action::Rotate);
-    let count = match count.count() {
-        1 => "1 token".into(),
-        count => format!("{count} tokens"),
-    };
+    for certificate in &result.certificates {
+        let Certificate { secret, reason, .. } = certificate;
+        let said = format!("{secret}: {reason}; it ends at {}", certificate.ends);
+        line(word(certificate.action), &certificate.cluster, &said);
+    }
+    let count = replaced(result);
     let took = result.took.as_secs_f64();
     match result.dry_run {
         true => say!("Dry run: {count} would be replaced; nothing was written"),
@@ -52,6 +51,25 @@ pub fn rotated(result: &RotateResult) {
     }
 }
 
+/// What was replaced, as in "1 token, 3 certificates".
+fn replaced(result: &RotateResult) -> String {
+    let is_new = |action: Action| usize::from(action == Action::Rotate);
+    let tokens = result.tokens.iter().map(|token| is_new(token.action));
+    let tokens = counted(tokens.sum(), "token");
+    if result.certificates.is_empty() {
+        return tokens;
+    }
+    let certificates = result.certificates.iter().map(|one| is_new(one.action));
+    format!("{tokens}, {}", counted(certificates.sum(), "certificate"))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
 fn of(token: &Token) -> String {
     let Token { secret, reason, .. } = token;
     match &token.ends {
@@ -60,8 +78,8 @@ fn of(token: &Token) -> String {
     }
 }
 
-fn line(word: &str, token: &Token, said: &str) {
-    say!("{word:<12}  {:<12}  {said}", token.cluster);
+fn line(word: &str, cluster: &ClusterName, said: &str) {
+    say!("{word:<12}  {:<12}  {said}", cluster);
 }
 
 fn listed(objects: &[ObjectId]) -> String {

@@ -1,7 +1,7 @@
 //! Tokens with a lifetime, which a rotation revokes like others.
 
 use super::{Asker, VERIFY, answer, secrets, used};
-use crate::support::{masked, on_two_clusters, unwritten};
+use crate::support::{ambikiali, masked, on_two_clusters, unwritten};
 
 #[test]
 fn a_token_with_a_lifetime_is_bound_to_a_secret_and_revoked_with_it() {
@@ -30,6 +30,17 @@ fn a_token_with_a_lifetime_is_bound_to_a_secret_and_revoked_with_it() {
         let said =
             "Secret kiali/kiali-expiring: it is N minutes old, younger than 12h; it ends at TIME\n";
         assert!(kept.contains(said), "{kept}");
+        // The record alone does not decide for how long a token lasts.
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        let both = ["rotate", "--ctx1", "cluster1", "--ctx2", "cluster2"];
+        let (kubeconfig, state) = (clusters.sandbox.kubeconfig(), elsewhere.path());
+        let refused = ambikiali(&both, kubeconfig, state).await.exited(3);
+        let said = "[AK1412] cluster1: ConfigMap kiali/ambikiali-record sets --token-lifetime 24h, which was not given on this machine; ";
+        assert!(refused.error().starts_with(said), "{refused:#?}");
+        let given = [&both[..], &["--token-lifetime", "24h", "--if-older", "1d"]].concat();
+        ambikiali(&given, kubeconfig, state).await.succeeded();
+        assert!(used(clusters).await == first);
+
         let asker = Asker::start(clusters);
         clusters.run(&["rotate"]).await.succeeded();
         let (asked, failed) = asker.stopped().await;

@@ -135,9 +135,17 @@ fn rotate() -> Vec<Ended> {
         left: vec![object()],
         ends: ends.map(Into::into),
     };
+    let certificate = || Certificate {
+        cluster: name(),
+        action: Action::Rotate,
+        secret: object(),
+        reason: "it was old".into(),
+        ends: "2026-01-01T00:00:00Z".into(),
+    };
     let with = |tokens, dry_run| RotateResult {
         clusters: clusters(),
         tokens,
+        certificates: vec![certificate()],
         dry_run,
         took: TOOK,
     };

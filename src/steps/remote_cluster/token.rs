@@ -141,8 +141,8 @@ pub async fn chosen(scope: &Scope<'_>, in_use: Option<&SecretString>) -> Result<
     }
     let found = look(scope, recorded(scope)).await?;
     let Some(token) = in_use else {
-        let there = found.iter().map(|found| found.slot);
-        let there = there.filter(|slot| slot.is_wanted(settings)).next();
+        let mut there = found.iter().map(|found| found.slot);
+        let there = there.find(|slot| slot.is_wanted(settings));
         return Ok(new(there.unwrap_or_else(|| Slot::first(settings))));
     };
     let Some(used) = found.iter().find(|found| found.is_of(token)) else {

@@ -10,6 +10,7 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::{Value, json};
 
+use super::mounts::Mount;
 use super::{Node, log, program::Program};
 use crate::standin::pod_commands;
 
@@ -37,6 +38,7 @@ pub async fn publish(
     program: Program,
     ip: Ipv4Addr,
     logs: &Path,
+    mounts: &[Mount],
 ) -> kube::Result<()> {
     let spec = |kind: &str| match kind {
         "Logs" => Some(json!({ "logs": [
@@ -50,7 +52,7 @@ pub async fn publish(
             { "logsFile": log::silent(logs) },
         ] })),
         "PortForward" => Some(json!({ "forwards": forwards(pod, program, ip) })),
-        _ => commands(node.control, pod, played, program, ip),
+        _ => commands(node.control, pod, played, program, ip, mounts),
     };
     let namespace = pod.namespace().unwrap_or_default();
     let params = PatchParams::apply("sandbox").force();
@@ -103,6 +105,7 @@ fn commands(
     played: &Container,
     program: Program,
     ip: Ipv4Addr,
+    mounts: &[Mount],
 ) -> Option<Value> {
     let known = program.commands()?;
     let ports: Vec<String> = played
@@ -112,8 +115,7 @@ fn commands(
         .map(|port| port.container_port.to_string())
         .chain(program.ports().iter().map(u16::to_string))
         .collect();
-    Some(json!({ "execs": [{
-        "containers": [played.name],
-        "local": { "envs": pod_commands::envs(control, known, Some((ip, &ports)), &pod.name_any()) },
-    }] }))
+    let own = Some((ip, &ports[..]));
+    let envs = pod_commands::envs(control, known, own, &pod.name_any(), mounts);
+    Some(json!({ "execs": [{ "containers": [played.name], "local": { "envs": envs } }] }))
 }

@@ -80,7 +80,7 @@ async fn create(
         .unwrap_or_default();
     let logs = dir.join("logs");
     let log = Log::create(&logs).map_err(|e| e.to_string())?;
-    debugging::publish(node, pod, spec, program, status.ip(), &logs)
+    debugging::publish(node, pod, spec, program, status.ip(), &logs, &mounts)
         .await
         .map_err(|e| e.to_string())?;
     Ok(Container {

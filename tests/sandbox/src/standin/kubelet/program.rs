@@ -59,13 +59,13 @@ impl Program {
             Program::KialiOperator => &[6789, 8080],
             Program::Kiali => &[9090, 20001],
             Program::Ztunnel => &[15000, 15020, 15021],
-            Program::Gateway => &[15000, 15021],
+            Program::Gateway => &[9090, 15000, 15021],
         }
     }
 
     /// The commands in its image that stand-ins exist for. None: exec is refused.
     pub fn commands(self) -> Option<&'static str> {
-        (self == Program::Prometheus).then_some("wget")
+        (self == Program::Prometheus).then_some("wget,sha256sum")
     }
 
     /// From the container's start until its process works. What a pod takes once, on its node, a

@@ -113,7 +113,7 @@ async fn allow_curl(cluster: &Cluster, control: SocketAddr) {
             "selector": { "matchNamespaces": ["sample"] },
             "execs": [{
                 "containers": ["curl"],
-                "local": { "envs": envs(control, "curl", None, "curl") },
+                "local": { "envs": envs(control, "curl", None, "curl", &[]) },
             }],
         },
     });

@@ -11,9 +11,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::kubelet::mounts::Mount;
+
 pub mod control;
 mod curl;
 mod fetch;
+mod sha256sum;
 mod wget;
 
 /// The address of the sandbox, which replaces the cluster's DNS.
@@ -23,7 +26,9 @@ const COMMANDS: &str = "SANDBOX_COMMANDS";
 /// The pod's address, and the ports that it serves on localhost.
 const IP: &str = "SANDBOX_POD_IP";
 const PORTS: &str = "SANDBOX_POD_PORTS";
-const NAMES: [&str; 2] = ["curl", "wget"];
+/// The volumes of the container, as `PATH=FOLDER` in lines.
+const MOUNTS: &str = "SANDBOX_POD_MOUNTS";
+const NAMES: [&str; 3] = ["curl", "sha256sum", "wget"];
 
 /// Creates links to the commands in a folder that must be the first in kwok's own PATH. The PATH of an exec only
 /// affects what the command finds, not which command is found.
@@ -45,11 +50,17 @@ pub fn envs(
     commands: &str,
     own: Option<(Ipv4Addr, &[String])>,
     pod: &str,
+    mounts: &[Mount],
 ) -> Value {
+    let mounts = mounts.iter().map(|mount| {
+        let (at, host) = (mount.at.display(), mount.host.display());
+        format!("{at}={host}")
+    });
     let mut envs = vec![
         json!({ "name": CONTROL, "value": control.to_string() }),
         json!({ "name": COMMANDS, "value": commands }),
         json!({ "name": "HOSTNAME", "value": pod }),
+        json!({ "name": MOUNTS, "value": mounts.collect::<Vec<_>>().join("\n") }),
     ];
     if let Some((ip, ports)) = own {
         envs.push(json!({ "name": IP, "value": ip.to_string() }));
@@ -75,6 +86,9 @@ pub fn main() -> Option<ExitCode> {
     // that installs one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let args: Vec<String> = args.collect();
+    if name == "sha256sum" {
+        return Some(ExitCode::from(sha256sum::run(&args)));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -1,0 +1,144 @@
+//! The certificates of the federating Prometheus: those in its Secret, and those in the files of its pod.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::config::gateway_file;
+use super::{CONTAINER, PODS, SECRET, ScrapeTarget, TLS_FILES, on, secret_id};
+use crate::k8s::apply::{self, Applied, Before};
+use crate::k8s::health::Health;
+use crate::k8s::{Scope, pods, secret, wait};
+use crate::manifests;
+use crate::mesh::ClusterName;
+use crate::mutual_tls::{self, Pair, Side};
+use crate::problem::{Exit, Problem};
+use crate::progress::ObjectId;
+
+/// The kubelet writes a changed Secret into the volume of a pod within two minutes, if nothing else changes the pod.
+const MOUNTED: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The folder of the files in the pod.
+const FOLDER: &str = "/etc/prometheus";
+
+/// What the Secret of the federating Prometheus has.
+pub struct HomeTls<'a> {
+    pub own: &'a Pair,
+    /// The certificates that each Gateway may present, in PEM.
+    pub gateways: BTreeMap<ClusterName, String>,
+}
+
+impl HomeTls<'_> {
+    pub fn data(&self, targets: &[ScrapeTarget]) -> Value {
+        let [certificate, key] = TLS_FILES;
+        let mut data = json!({
+            certificate: mutual_tls::data(&self.own.certificate), key: self.own.key_data(),
+        });
+        for target in targets.iter().filter(|target| target.mutual_tls) {
+            if let Some(trusted) = self.gateways.get(&target.cluster) {
+                data[gateway_file(&target.cluster)] = mutual_tls::data(trusted);
+            }
+        }
+        data
+    }
+}
+
+/// The certificate of the federating Prometheus as it is, if it is usable.
+pub async fn pair(scope: &Scope<'_>) -> Result<Option<Pair>> {
+    mutual_tls::held(scope, &secret_id(scope), Side::Client, TLS_FILES).await
+}
+
+/// The names of all values of the Secret, which are those of the files.
+pub fn files(targets: &[ScrapeTarget]) -> impl Iterator<Item = String> {
+    let own = TLS_FILES.into_iter().map(String::from);
+    own.chain(gateway_files(targets))
+}
+
+/// The names of the values with the certificates of the Gateways.
+pub fn gateway_files(targets: &[ScrapeTarget]) -> impl Iterator<Item = String> {
+    let gateways = targets.iter().filter(|target| target.mutual_tls);
+    gateways.map(|target| gateway_file(&target.cluster))
+}
+
+/// Gives the manifest of the Secret the certificates that are there, except for those of Gateways that are not scraped.
+pub async fn keep_certificates(
+    scope: &Scope<'_>,
+    targets: &[ScrapeTarget],
+    secret: &mut Value,
+) -> Result<()> {
+    secret::keep(scope, secret, &files(targets).collect::<Vec<_>>()).await
+}
+
+/// Writes the Secret alone. Gateways that `tls` does not name keep their certificates.
+pub async fn write_certificates(
+    scope: &Scope<'_>,
+    targets: &[ScrapeTarget],
+    tls: &HomeTls<'_>,
+) -> Result<Applied> {
+    let objects = on(scope, targets, scope.settings, None)?;
+    let mut secret = manifests::of_kind(&objects, "Secret")?.clone();
+    keep_certificates(scope, targets, &mut secret).await?;
+    if let Value::Object(data) = tls.data(targets) {
+        for (name, value) in data {
+            secret["data"][name] = value;
+        }
+    }
+    apply::apply(scope, &secret, Before::Unknown).await
+}
+
+/// Waits until the files of the pod are those of the Secret. Prometheus reads them again for each new connection.
+pub async fn mounted(scope: &Scope<'_>, written: &Applied) -> Result<()> {
+    let id = ObjectId::new("Secret", scope.namespace, SECRET);
+    let digests = digests(&written.live)?;
+    let waited = wait::poll(scope, &id, MOUNTED, async || {
+        match shown(scope, &digests).await {
+            Ok(shown) if shown == digests => Health::Ready,
+            Ok(_) => Health::InProgress(
+                "the files of the pod are older: the kubelet writes them soon".into(),
+            ),
+            Err(error) => Health::InProgress(format!("{error:#}")),
+        }
+    });
+    waited.await.map_err(|why| {
+        let cause = format!("{}: {id}: not in use yet: {why}", scope.cluster.name);
+        let problem = Problem::new(Exit::TimedOut, cause);
+        problem
+            .fix("run ambikiali rotate --certificates again: it goes on")
+            .into()
+    })
+}
+
+/// The digests of the certificates of a Secret by the path of each file. That of the key stays in the cluster.
+fn digests(secret: &Value) -> Result<BTreeMap<String, String>> {
+    let data = secret["data"].as_object().into_iter().flatten();
+    let certificates = data.filter(|(name, _)| name.ends_with(".crt"));
+    let digest = |(name, _): (&String, &Value)| {
+        let text = mutual_tls::text(&secret["data"], name).map_err(anyhow::Error::msg)?;
+        Ok((format!("{FOLDER}/{name}"), manifests::hash(&text)))
+    };
+    certificates.map(digest).collect()
+}
+
+/// The digests of these files in the pod that runs.
+async fn shown(
+    scope: &Scope<'_>,
+    files: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
+    let pod = pods::ready(scope, scope.namespace, PODS).await?;
+    let pod = pod.ok_or_else(|| anyhow::anyhow!("no pod of the federating Prometheus is ready"))?;
+    let paths = files.keys().map(String::as_str);
+    let command = std::iter::once("sha256sum")
+        .chain(paths)
+        .collect::<Vec<_>>();
+    let namespace = scope.namespace;
+    let output = pods::exec(scope, namespace, &pod, CONTAINER, &command, PATIENCE).await?;
+    let lines = output
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once("  "));
+    Ok(lines
+        .map(|(digest, path)| (path.to_string(), digest.to_string()))
+        .collect())
+}
