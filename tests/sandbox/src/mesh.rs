@@ -71,9 +71,15 @@ pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result
     kinds?;
     served(&client, &shared.kinds).await?;
     cluster.start_controllers(&shared.tools.kube_controller_manager)?;
-    // Before the rest: it takes longest to become ready.
+    // When istiod starts, it looks once for the ConfigMap with its templates. Without it, no Gateway ever gets a
+    // Deployment and a Service.
+    let (configuration, charts): (Vec<_>, Vec<_>) = charts
+        .into_iter()
+        .partition(|object| object["kind"] == json!("ConfigMap"));
+    apply(&client, "helm", &configuration).await?;
+    // Start it before the rest, because it takes longest to become ready.
     shared.ca.plug_in(&istiod::folder(cluster))?;
-    istiod::start(cluster, &shared.tools.pilot_discovery, &charts)?;
+    istiod::start(cluster, &shared.tools.pilot_discovery, &configuration)?;
     let rest = tokio::join!(
         gateways::keep_to_their_pods(cluster),
         apply(&client, "helm", &shared.base),
