@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::support::web_server::{WebServer, page};
-use crate::support::{Clusters, exposed, get, masked, on_two_clusters, until};
+use crate::support::{Clusters, exposed, get, masked, on_an_install, on_two_clusters, until};
 
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
 /// As in src/steps/aggregate_metrics/config.rs.
@@ -43,8 +43,7 @@ async fn federated(address: &str, selector: &str) -> String {
 
 #[test]
 fn attack_08_federate_serves_the_job_of_the_mesh_alone_and_each_of_our_pods_is_bounded() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    on_an_install(async |clusters| {
         clusters.run(&VERIFY).await.succeeded();
         for cluster in [clusters.home(), clusters.remote()] {
             let address = exposed(cluster).await;
@@ -75,7 +74,6 @@ fn attack_08_federate_serves_the_job_of_the_mesh_alone_and_each_of_our_pods_is_b
                 }
             }
         }
-        clusters.cleaned().await;
     });
 }
 
