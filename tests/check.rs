@@ -6,7 +6,7 @@ mod sync;
 mod texts;
 
 use crate::support::{
-    BOTH, Clusters, Kind, Proxy, ambikiali, entry, kubeconfig, masked, on_two_clusters, unwritten,
+    BOTH, Clusters, Kind, Proxy, ambikiali, entry, kubeconfig, masked, to_an_install, unwritten,
 };
 
 /// Pods cannot use the proxy of a kubeconfig. The binary uses it for every server, whatever its name.
@@ -38,7 +38,7 @@ Ready to install: 1 warning
 
 #[test]
 fn a_mesh_that_is_as_it_should_be_is_ready_to_install_and_nothing_is_written() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let marks = clusters.marks();
         let check = [&["check"], &BOTH[..]].concat();
         let ended = clusters.run(&check).await.succeeded();
@@ -58,6 +58,5 @@ fn a_mesh_that_is_as_it_should_be_is_ready_to_install_and_nothing_is_written() {
         unwritten(&marks);
         let ended = clusters.run(&check).await.succeeded();
         assert_eq!(ended.stdout, "Ready to install\n");
-        clusters.cleaned().await;
     });
 }

@@ -8,7 +8,7 @@ mod stuck;
 
 use ambikiali_sandbox::audit::Request;
 
-use crate::support::{masked, on_two_clusters, progress, unwritten};
+use crate::support::{from_an_install, masked, on_two_clusters, progress, unwritten};
 
 pub const CLEAN: &str = "Clean in TIME: nothing from ambikiali is left in cluster1, cluster2\n";
 
@@ -29,8 +29,7 @@ cluster2      remote cluster      done     nothing to remove
 
 #[test]
 fn a_cleanup_says_what_it_removes_and_a_second_one_finds_nothing() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let first = clusters.run(&["cleanup"]).await.succeeded();
         assert_eq!(masked(&first.stdout), CLEAN);
         assert_eq!(
@@ -72,8 +71,7 @@ fn a_cleanup_of_clusters_without_an_install_finds_nothing_and_writes_nothing() {
 
 #[test]
 fn a_cleanup_strands_nothing_kiali_forgets_its_remotes_first_and_the_operator_outlives_its_crs() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let marks = clusters.marks();
         clusters.cleaned().await;
         let logs = marks.map(|mark| mark.requests().unwrap());

@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::answers::behind::Behind;
-use crate::support::{Clusters, Foreign, on_two_clusters, remove, text, until};
+use crate::support::{Clusters, Foreign, on_an_install, on_two_clusters, remove, text, until};
 
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -102,8 +102,7 @@ async fn free_port() -> u16 {
 
 #[test]
 fn a_dashboard_leads_to_kiali_and_outlives_a_restart_of_it() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    on_an_install(async |clusters| {
         let port = free_port().await;
         let dashboard = Dashboard::start(clusters, port).await;
         assert_eq!(dashboard.url, format!("http://localhost:{port}/kiali"));
@@ -124,7 +123,6 @@ fn a_dashboard_leads_to_kiali_and_outlives_a_restart_of_it() {
 
         beside_another(clusters, port).await;
         assert_eq!(dashboard.interrupted().await, "");
-        clusters.cleaned().await;
     });
 }
 
@@ -187,8 +185,7 @@ subjects: [{kind: ServiceAccount, name: looker, namespace: default}]
 
 #[test]
 fn plugin_04_one_that_is_asked_again_under_a_dashboard_has_the_whole_time_each_time() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    on_an_install(async |clusters| {
         let home = clusters.home();
         let looker = Foreign::apply(home, ADMIN).await;
         let token = home.token("default", "looker").await.expect("a token");
@@ -230,6 +227,5 @@ fn plugin_04_one_that_is_asked_again_under_a_dashboard_has_the_whole_time_each_t
         assert_eq!(said, "waiting for credential plugin sh\n");
         drop(behind);
         looker.removed().await;
-        clusters.cleaned().await;
     });
 }

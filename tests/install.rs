@@ -1,10 +1,10 @@
 //! `install` creates the guide's objects, once.
 
-use crate::support::{Clusters, masked, on_two_clusters, progress, unwritten};
+use crate::support::{Clusters, masked, progress, to_an_install, unwritten};
 
 #[test]
 fn an_install_says_what_it_does_and_a_second_one_writes_nothing() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let first = clusters.install(&[]).await.succeeded();
         assert_eq!(
             masked(&first.stdout),
@@ -36,7 +36,6 @@ cluster2      remote cluster      done     created 1
         let marks = clusters.marks();
         clusters.install(&[]).await.succeeded();
         unwritten(&marks);
-        clusters.cleaned().await;
     });
 }
 

@@ -9,12 +9,11 @@ mod table;
 
 use serde_json::Value;
 
-use crate::support::{Clusters, get, on_two_clusters};
+use crate::support::{Clusters, get, on_an_install};
 
 #[test]
 fn what_the_guide_makes_is_there_or_is_something_else_on_purpose() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    on_an_install(async |clusters| {
         table::check(clusters, &metrics::everywhere(), &["cluster1", "cluster2"]).await;
         table::check(clusters, &metrics::exposed(), &["cluster1", "cluster2"]).await;
         table::check(clusters, &metrics::on_home(), &["cluster1"]).await;
@@ -25,7 +24,6 @@ fn what_the_guide_makes_is_there_or_is_something_else_on_purpose() {
         config::mesh_pods_are_scraped_in_one_job(clusters).await;
         kiali::the_operator_knows_its_pod_and_its_version(clusters).await;
         remote_secret::is_one_with_a_kubeconfig_for_each_remote(clusters).await;
-        clusters.cleaned().await;
     });
 }
 

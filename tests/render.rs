@@ -10,12 +10,11 @@ use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
 use self::same::same;
-use crate::support::{Clusters, Foreign, get, on_two_clusters, patch_status, until};
+use crate::support::{Clusters, Foreign, from_an_install, get, patch_status, until};
 
 #[test]
 fn rendered_files_make_the_same_objects_with_the_same_fields_and_an_install_fills_what_lacks() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let targets = targets(clusters).await;
         let installed = [made(clusters.home()).await, made(clusters.remote()).await];
         clusters.cleaned().await;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::support::{Clusters, Ended, masked, on_two_clusters, remove, scale, unwritten};
+use crate::support::{
+    Clusters, Ended, from_an_install, masked, on_two_clusters, remove, scale, unwritten,
+};
 
 /// The lines of a healthy home.
 const HOME: &str = "\
@@ -22,8 +24,7 @@ cluster1      namespace           ready      Namespace kiali
 
 #[test]
 fn every_component_is_shown_and_what_is_broken_with_its_reason() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let marks = clusters.marks();
         let whole = clusters.run(&["status"]).await.succeeded();
         assert_eq!(

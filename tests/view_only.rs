@@ -9,8 +9,8 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clusters, Foreign, WRITES, ambikiali, get, kubeconfig, masked, may, may_as, on_two_clusters,
-    remove, rewritten, until, unwritten,
+    Clusters, Foreign, WRITES, ambikiali, from_an_install, get, kubeconfig, masked, may, may_as,
+    on_two_clusters, remove, rewritten, until, unwritten,
 };
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
@@ -71,8 +71,7 @@ async fn second_install_writes_nothing(clusters: &Clusters) {
 
 #[test]
 fn kiali_only_looks_until_it_is_allowed_to_write_and_then_looks_again() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         is_bound_to(clusters, VIEWER).await;
         changes_nothing(clusters).await;
         let looking = operator_rights(clusters.remote()).await;
@@ -307,8 +306,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: 'system:serv
 
 #[test]
 fn rights_that_somebody_gave_to_kiali_are_found_by_verify() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let more = Foreign::apply(clusters.remote(), MORE).await;
         let in_its_namespace = Foreign::apply(clusters.home(), IN_ITS_NAMESPACE).await;
         let json = [&VERIFY[..], &["-o", "json"]].concat();
@@ -403,8 +401,7 @@ async fn a_binding_to_the_writer(clusters: &Clusters) {
 /// nothing is left to write, but Kiali has lacked its rights.
 #[test]
 fn a_kiali_that_is_older_than_its_rights_is_restarted_once() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let (home, remote) = (clusters.home(), clusters.remote());
         until("Kiali's pod is some seconds old", async || {
             let deployment = get(home, "apps/v1", "Deployment", "kiali/kiali").await;

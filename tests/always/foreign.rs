@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::seeds::{Random, seeds};
-use crate::support::{Clusters, Foreign, INSTALL, get, on_two_clusters};
+use crate::support::{Clusters, Foreign, INSTALL, install_labels, on_two_clusters};
 
 const CRD: &str = include_str!("../../manifests/kiali-crd.yaml");
 /// The first one meets our needs unchanged.
@@ -82,8 +82,7 @@ fn fault_22_objects_of_others_under_our_names_are_never_changed() {
 
 /// Returns the exit code of the install.
 async fn untouched(clusters: &Clusters, random: &mut Random) -> i32 {
-    // The label value that our own objects have.
-    let ours = install_of(clusters).await;
+    let ours = install_labels(clusters.home()).await;
     let mut foreign = Vec::new();
     for cluster in [clusters.home(), clusters.remote()] {
         let objects = objects(random, &ours);
@@ -128,18 +127,8 @@ async fn leases(foreign: &[Foreign<'_>]) -> Vec<Value> {
     all
 }
 
-/// Returns the label of an install in these clusters. A copy of the label does not make an object ours.
-async fn install_of(clusters: &Clusters) -> String {
-    use sha2::Digest;
-    let system = get(clusters.home(), "v1", "Namespace", "kube-system").await;
-    let uid = system.expect("kube-system")["metadata"]["uid"].clone();
-    let text = format!("{}/kiali", uid.as_str().expect("a uid"));
-    let hash = sha2::Sha256::digest(text);
-    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Returns random objects. In half of the cases, none of them prevents an install.
-fn objects(random: &mut Random, install: &str) -> Vec<Value> {
+fn objects(random: &mut Random, ours: &Value) -> Vec<Value> {
     let mut wanted = Vec::new();
     let harmless = random.one_in(2);
     if random.one_in(2) {
@@ -157,11 +146,11 @@ fn objects(random: &mut Random, install: &str) -> Vec<Value> {
     }
     let objects = made.into_iter();
     objects
-        .map(|(kind, name)| object(random, kind, name, install))
+        .map(|(kind, name)| object(random, kind, name, ours))
         .collect()
 }
 
-fn object(random: &mut Random, kind: &str, name: &str, install: &str) -> Value {
+fn object(random: &mut Random, kind: &str, name: &str, ours: &Value) -> Value {
     let (api_version, kind) = kind.split_once(' ').expect("a version and a kind");
     let (namespace, name) = match name.split_once('/') {
         Some((namespace, name)) => (Some(namespace), name),
@@ -170,10 +159,7 @@ fn object(random: &mut Random, kind: &str, name: &str, install: &str) -> Value {
     let labels = match random.below(3) {
         0 => json!({}),
         1 => json!({"team": format!("team-{}", random.below(9))}),
-        _ => json!({
-            "app.kubernetes.io/managed-by": "ambikiali",
-            "ambikiali.dev/install": install,
-        }),
+        _ => ours.clone(),
     };
     let mut object = match kind {
         "CustomResourceDefinition" => serde_yaml::from_str(CRD).expect("YAML"),

@@ -6,11 +6,11 @@ use std::time::Duration;
 use ambikiali_sandbox::fault::{Action, Answer, Entry, Fault, Verb, When};
 
 use super::behind::Behind;
-use crate::support::{Foreign, on_two_clusters, progress};
+use crate::support::{Foreign, progress, to_an_install};
 
 #[test]
 fn fault_01_a_busy_server_gets_the_time_that_it_asks_for() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         let third = When::Every { nth: 3, times: 10 };
         behind.both(Verb::ALL, third, Action::Answer(Answer::busy(1)));
@@ -22,7 +22,6 @@ fn fault_01_a_busy_server_gets_the_time_that_it_asks_for() {
             came_back_after_a_second(&proxy.journal());
         }
         behind.converged().await;
-        behind.cleanup().await.succeeded();
     });
 }
 
@@ -46,7 +45,7 @@ fn came_back_after_a_second(journal: &[Entry]) {
 
 #[test]
 fn fault_02_a_time_beyond_the_deadline_is_not_waited_for() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         let operator = "/deployments/kiali-operator";
         behind.remote.add(Fault {
@@ -68,7 +67,6 @@ kiali operator: cluster2: Deployment kiali/kiali-operator: throttled: asked to w
         behind.heal();
         behind.install("90s").await.succeeded();
         behind.converged().await;
-        behind.cleanup().await.succeeded();
     });
 }
 
@@ -119,7 +117,7 @@ spec:
 
 #[test]
 fn fault_03_a_server_whose_queue_is_full_gets_four_requests_at_once() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let remote = clusters.remote();
         let share = Foreign::apply(remote, SMALL_SHARE).await;
         let behind = Behind::proxies(clusters).await;
@@ -128,7 +126,6 @@ fn fault_03_a_server_whose_queue_is_full_gets_four_requests_at_once() {
         behind.install("120s").await.succeeded();
         spared(&behind.remote.journal());
         behind.converged().await;
-        behind.cleanup().await.succeeded();
         share.removed().await;
     });
 }
@@ -160,7 +157,7 @@ fn spared(journal: &[Entry]) {
 
 #[test]
 fn fault_10_a_server_that_takes_two_seconds_is_only_slow() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         behind.remote.add(Fault {
             verbs: Verb::ALL,
@@ -176,6 +173,5 @@ fn fault_10_a_server_that_takes_two_seconds_is_only_slow() {
             assert!(steps.any(|line| line.contains("  done  ")), "{shown}");
         }
         behind.converged().await;
-        behind.cleanup().await.succeeded();
     });
 }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::behind::Behind;
 use crate::support::{
-    Clusters, Ended, Foreign, INSTALL, ambikiali, entry, kubeconfig, on_two_clusters, until,
-    unwritten,
+    Clusters, Ended, Foreign, INSTALL, ambikiali, entry, kubeconfig, on_two_clusters,
+    to_an_install, until, unwritten,
 };
 
 const RUNNER: &str = r"
@@ -67,7 +67,7 @@ impl Plugin {
 
 #[test]
 fn fault_13_credentials_that_expire_are_fetched_once_and_fixed_ones_are_named() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let remote = clusters.remote();
         let runner = Foreign::apply(remote, RUNNER).await;
         let behind = Behind::proxies(clusters).await;
@@ -104,7 +104,6 @@ fn fault_13_credentials_that_expire_are_fetched_once_and_fixed_ones_are_named() 
         assert_eq!(used.runs().len(), 2);
         assert_eq!(behind.remote.disturbed().len(), 4);
         behind.converged().await;
-        behind.cleanup().await.succeeded();
         runner.removed().await;
     });
 }
@@ -176,7 +175,7 @@ fn fault_14_a_plugin_that_hangs_or_fails_is_named_and_not_repeated() {
 
 #[test]
 fn fault_15_certificates_that_were_never_good_are_refused_before_the_first_write() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let expired = clusters.remote().admin_until(2020).expect("a certificate");
         assert_eq!(
             refused(clusters, "user", &expired).await,
@@ -206,6 +205,5 @@ fn fault_15_certificates_that_were_never_good_are_refused_before_the_first_write
         });
         let install = ambikiali(&INSTALL, &copy, clusters.state());
         install.await.succeeded();
-        clusters.cleaned().await;
     });
 }

@@ -6,7 +6,7 @@ use ambikiali_sandbox::fault::{Action, Answer, Fault, Verb, When};
 use serde_json::json;
 
 use super::behind::Behind;
-use crate::support::{masked, on_two_clusters, patch};
+use crate::support::{masked, on_two_clusters, patch, to_an_install};
 
 /// Returns a fault on each write of the operator's Deployment on the remote.
 fn operator_of_remote(action: Action) -> Fault {
@@ -20,7 +20,7 @@ fn operator_of_remote(action: Action) -> Fault {
 
 #[test]
 fn fault_04_a_server_that_is_gone_for_five_seconds_is_waited_for() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         let gone = Answer::status(
             503,
@@ -35,7 +35,6 @@ fn fault_04_a_server_that_is_gone_for_five_seconds_is_waited_for() {
         behind.disturbed(Verb::Read);
         behind.disturbed(Verb::Write);
         behind.converged().await;
-        behind.cleanup().await.succeeded();
     });
 }
 
@@ -65,7 +64,7 @@ fn fault_05_an_etcd_that_changes_its_leader_is_asked_again() {
 
 #[test]
 fn fault_06_a_load_balancers_page_is_asked_past_and_never_shown() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         let page = |code, title| Action::Answer(Answer::html(code, title));
         behind
@@ -89,13 +88,12 @@ error: kiali operator: cluster2: Deployment kiali/kiali-operator: answered 502 B
         behind.disturbed(Verb::Read);
         behind.disturbed(Verb::Write);
         behind.converged().await;
-        behind.cleanup().await.succeeded();
     });
 }
 
 #[test]
 fn fault_09_a_server_that_never_answers_is_given_up_by_name() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         // Everything else exists, so that only this write can reach the deadline.
         behind.install("90s").await.succeeded();
@@ -118,7 +116,6 @@ fn fault_09_a_server_that_never_answers_is_given_up_by_name() {
         behind.heal();
         behind.install("90s").await.succeeded();
         behind.converged().await;
-        behind.cleanup().await.succeeded();
     });
 }
 

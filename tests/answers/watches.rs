@@ -8,11 +8,11 @@ use ambikiali_sandbox::fault::{Action, Answer, Entry, Fault, Gate, Proxy, Verb, 
 use serde_json::Value;
 
 use super::behind::Behind;
-use crate::support::{get, on_two_clusters, output, until};
+use crate::support::{get, output, to_an_install, until};
 
 #[test]
 fn fault_16_a_watch_that_is_too_old_begins_with_a_new_look() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         let gone = Action::Answer(Answer::expired_watch());
         behind.both(Verb::WATCHES, When::FirstOfEach, gone);
@@ -21,13 +21,12 @@ fn fault_16_a_watch_that_is_too_old_begins_with_a_new_look() {
         looked_again(&behind.home);
         looked_again(&behind.remote);
         behind.converged().await;
-        behind.cleanup().await.succeeded();
     });
 }
 
 #[test]
 fn fault_17_watches_that_end_every_second_only_mean_more_looks() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         let slow = Delays {
             reconcile: Duration::from_secs(4),
@@ -47,13 +46,12 @@ fn fault_17_watches_that_end_every_second_only_mean_more_looks() {
             assert!(count >= 3, "{count} watches of four seconds' work");
         }
         behind.converged().await;
-        behind.cleanup().await.succeeded();
     });
 }
 
 #[test]
 fn fault_18_a_watch_that_falls_silent_is_left_for_a_new_look() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         behind.remote.add(Fault {
             verbs: Verb::WATCHES,
@@ -66,13 +64,12 @@ fn fault_18_a_watch_that_falls_silent_is_left_for_a_new_look() {
         assert_eq!(behind.remote.disturbed().len(), 1);
         looked_again(&behind.remote);
         behind.converged().await;
-        behind.cleanup().await.succeeded();
     });
 }
 
 #[test]
 fn fault_19_what_happens_before_a_watch_opens_is_seen_by_that_watch() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         let (gate, paths) = (Gate::closed(), ["/gateways", "/secrets"]);
         for path in paths {
@@ -108,7 +105,6 @@ fn fault_19_what_happens_before_a_watch_opens_is_seen_by_that_watch() {
             );
         }
         behind.converged().await;
-        behind.cleanup().await.succeeded();
     });
 }
 

@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 
 use crate::support::{
-    Clusters, get, masked, merge, on_two_clusters, patch, progress, until, unwritten,
+    Clusters, from_an_install, get, masked, merge, patch, progress, until, unwritten,
 };
 
 type Name = (&'static str, &'static str, &'static str);
@@ -107,9 +107,8 @@ const DRIFTED: [&str; 9] = [
 
 #[test]
 fn attack_07_what_somebody_added_is_named_planned_and_taken_out() {
-    on_two_clusters(async |clusters| {
+    from_an_install(async |clusters| {
         let home = clusters.home();
-        clusters.installed().await;
         let before = contents(home).await;
         edited(home).await;
 
@@ -165,9 +164,8 @@ async fn disguised(home: &Cluster, name: &str, change: &Value) {
 
 #[test]
 fn attack_07_an_edit_under_our_own_name_or_with_the_servers_book_emptied_is_seen() {
-    on_two_clusters(async |clusters| {
+    from_an_install(async |clusters| {
         let home = clusters.home();
-        clusters.installed().await;
         let before = contents(home).await;
         let host = json!({"spec": {"template": {"spec": {"hostNetwork": true}}}});
         disguised(home, "kiali-operator", &host).await;
@@ -196,9 +194,8 @@ fn attack_07_an_edit_under_our_own_name_or_with_the_servers_book_emptied_is_seen
 
 #[test]
 fn attack_07_what_others_may_add_is_left_and_costs_no_question() {
-    on_two_clusters(async |clusters| {
+    from_an_install(async |clusters| {
         let home = clusters.home();
-        clusters.installed().await;
         let restart = json!({"kubectl.kubernetes.io/restartedAt": "2026-01-02T03:04:05Z"});
         let theirs = json!({
             "metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}},

@@ -5,8 +5,8 @@ use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
 use crate::support::{
-    BOTH, Clusters, Ended, Foreign, get, masked, merge, on_two_clusters, patch, progress, remove,
-    until, until_changed, unwritten,
+    BOTH, Clusters, Ended, Foreign, get, masked, merge, on_an_install, on_two_clusters, patch,
+    progress, remove, until, until_changed, unwritten,
 };
 
 /// Adds a volume of the node and a variable to Deployments, a variable to pods, and an address to a Service.
@@ -408,8 +408,7 @@ fn attack_19_what_a_policy_makes_undeletable_is_named() {
 
 #[test]
 fn attack_19_an_image_of_kiali_that_nobody_told_the_operator_is_named() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    on_an_install(async |clusters| {
         let home = clusters.home();
         let runs = async |image: &str| {
             let container = json!({"name": "kiali", "image": image});
@@ -428,6 +427,5 @@ fn attack_19_an_image_of_kiali_that_nobody_told_the_operator_is_named() {
             clusters.run(&["status"]).await.code == 0
         })
         .await;
-        clusters.cleaned().await;
     });
 }

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::output::schema;
 use crate::support::{
-    BOTH, Clusters, Foreign, INSTALL, Terminal, ambikiali, dead_remote, get, merge,
-    on_two_clusters, patch, patch_status, put,
+    BOTH, Clusters, Foreign, INSTALL, Terminal, ambikiali, dead_remote, from_an_install, get,
+    merge, on_an_install, on_two_clusters, patch, patch_status, put,
 };
 
 /// Sets the title and the clipboard, overwrites a line with a false fix, sets a colour by C1, and reverses the text
@@ -139,8 +139,7 @@ async fn forged_name(clusters: &Clusters) -> Value {
 
 #[test]
 fn attack_06_what_somebody_writes_in_a_cluster_is_shown_and_never_obeyed() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let home = clusters.home();
         let kiali = ("kiali.io/v1alpha1", "Kiali", "kiali/kiali");
         let cr = get(home, kiali.0, kiali.1, kiali.2)
@@ -235,8 +234,7 @@ fn attack_06_a_cluster_id_is_shown_and_never_obeyed() {
 
 #[test]
 fn attack_06_what_an_api_server_says_is_shown_and_never_obeyed() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    on_an_install(async |clusters| {
         let proxy = Proxy::start(clusters.home(), "ambikiali")
             .await
             .expect("a proxy");
@@ -253,7 +251,6 @@ fn attack_06_what_an_api_server_says_is_shown_and_never_obeyed() {
         let all = forms(&behind, clusters.state(), &["status"]).await;
         assert_shown(&["status"], &all, &["MESSAGE"]);
         proxy.heal();
-        clusters.cleaned().await;
     });
 }
 

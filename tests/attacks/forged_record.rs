@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::cleanup::CLEAN;
 use crate::support::{
-    BOTH, Clusters, Foreign, INSTALL, ambikiali, forged, get, masked, merge, on_two_clusters,
-    recorded_as, remove, rewritten, unwritten, widgets,
+    BOTH, Clusters, Foreign, INSTALL, ambikiali, forged, from_an_install, get, install_labels,
+    masked, merge, on_two_clusters, recorded_as, remove, rewritten, unwritten, widgets,
 };
 
 /// Foreign objects, namespaced and cluster-wide.
@@ -59,11 +59,7 @@ subjects: [{kind: ServiceAccount, name: robot, namespace: team}]
 
 /// Applies the documents, with a copy of our labels where they ask for it.
 async fn theirs(clusters: &Clusters) -> Foreign<'_> {
-    // The id of an install depends only on its home and namespace, so a first install shows it.
-    clusters.installed().await;
-    let record = get(clusters.home(), "v1", "ConfigMap", "kiali/ambikiali-record").await;
-    let labels = record.expect("a record")["metadata"]["labels"].clone();
-    clusters.cleaned().await;
+    let labels = install_labels(clusters.home()).await;
     Foreign::apply(
         clusters.home(),
         &format!(
@@ -73,6 +69,14 @@ async fn theirs(clusters: &Clusters) -> Foreign<'_> {
         ),
     )
     .await
+}
+
+/// Installs, and checks that the install has the labels that were copied before.
+async fn installed_with_these_labels(clusters: &Clusters) {
+    clusters.installed().await;
+    let record = get(clusters.home(), "v1", "ConfigMap", "kiali/ambikiali-record").await;
+    let labels = &record.expect("a record")["metadata"]["labels"];
+    assert_eq!(*labels, install_labels(clusters.home()).await);
 }
 
 async fn entries(theirs: &Foreign<'_>, origin: &str) -> Vec<Value> {
@@ -105,7 +109,7 @@ fn attack_02_a_forged_record_deletes_nothing_that_is_not_ours() {
     on_two_clusters(async |clusters| {
         let theirs = theirs(clusters).await;
         let before = clusters.snapshots().await;
-        clusters.installed().await;
+        installed_with_these_labels(clusters).await;
         forged(clusters.home(), entries(&theirs, "created").await).await;
 
         let status = clusters.run(&["status"]).await.exited(1);
@@ -146,7 +150,7 @@ fn attack_02_a_record_that_calls_things_adopted_gives_them_to_no_flag() {
     on_two_clusters(async |clusters| {
         let theirs = theirs(clusters).await;
         let before = clusters.snapshots().await;
-        clusters.installed().await;
+        installed_with_these_labels(clusters).await;
         forged(clusters.home(), entries(&theirs, "adopted").await).await;
         let flags = ["cleanup", "--adopted", "--force-finalizers"];
         let ended = clusters.run(&flags).await.exited(6);
@@ -159,9 +163,8 @@ fn attack_02_a_record_that_calls_things_adopted_gives_them_to_no_flag() {
 
 #[test]
 fn attack_02_a_name_of_ours_without_our_label_is_left_and_told() {
-    on_two_clusters(async |clusters| {
+    from_an_install(async |clusters| {
         let name = "istio-system/prometheus";
-        clusters.installed().await;
         let strip = json!({"metadata": {"labels": {"ambikiali.dev/install": null}}});
         merge(clusters.home(), "v1", "ConfigMap", name, &strip).await;
         let dry = clusters.run(&["cleanup", "--dry-run"]).await.exited(6);
@@ -188,8 +191,7 @@ fn attack_02_a_name_of_ours_without_our_label_is_left_and_told() {
 /// The object looks like ours, even by its field manager, but the built-in inventory does not list it.
 #[test]
 fn attack_02_our_labels_on_an_object_of_others_delete_it_neither_with_nor_without_a_record() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let record = get(clusters.home(), "v1", "ConfigMap", "kiali/ambikiali-record").await;
         let labels = record.expect("a record")["metadata"]["labels"].clone();
         let copy = json!({
@@ -231,16 +233,7 @@ fn sample(labels: &Value, replicas: u8) -> Value {
 #[test]
 fn attack_02_our_labels_and_manager_on_a_name_of_ours_delete_nothing_that_others_made() {
     on_two_clusters(async |clusters| {
-        clusters.installed().await;
-        let record = get(
-            clusters.remote(),
-            "v1",
-            "ConfigMap",
-            "kiali/ambikiali-record",
-        )
-        .await;
-        let labels = record.expect("a record")["metadata"]["labels"].clone();
-        clusters.cleaned().await;
+        let labels = install_labels(clusters.home()).await;
         let made = vec![sample(&json!({}), 0)];
         let made = Foreign::made(clusters.remote(), made, "kubectl-create").await;
         let dressed = sample(&labels, 0);
@@ -272,13 +265,14 @@ fn attack_02_our_labels_and_manager_on_a_name_of_ours_delete_nothing_that_others
         );
         assert_eq!(uid().await, before);
         made.removed().await;
-        clusters.cleaned().await;
+        let again = clusters.run(&[&["cleanup"], &BOTH[..4]].concat()).await;
+        assert_eq!(masked(&again.succeeded().stdout), CLEAN);
     });
 }
 
 #[test]
 fn attack_13_a_home_that_does_not_exist_keeps_neither_install_nor_cleanup_for_good() {
-    on_two_clusters(async |clusters| {
+    from_an_install(async |clusters| {
         let way_out = "kubectl --context cluster2 -n kiali delete configmap ambikiali-record\n";
         let forge = async || {
             clusters.installed().await;
@@ -310,8 +304,7 @@ fn attack_13_a_home_that_does_not_exist_keeps_neither_install_nor_cleanup_for_go
 
 #[test]
 fn attack_03_a_record_chooses_no_image_and_no_address() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let home = clusters.home();
         let evil = json!({"version": 1, "values": {
             "image.kiali-operator": "evil.example.com/operator:v1", "registry": "evil.example.com",
@@ -363,8 +356,7 @@ fn attack_03_a_record_chooses_no_image_and_no_address() {
 
 #[test]
 fn attack_03_a_value_that_no_flag_takes_makes_the_record_an_edited_one() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let home = clusters.home();
         for (name, value) in [
             ("registry", "evil.example.com\n        command: [id]"),
@@ -414,8 +406,7 @@ fn attack_03_what_was_said_on_another_machine_is_said_once_more() {
 
 #[test]
 fn attack_13_names_that_no_server_takes_and_thousands_of_entries_spoil_no_command() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let entry = |kind: &str, name: &str| {
             json!({
                 "apiVersion": "v1", "kind": kind, "namespace": "kiali", "name": name,
@@ -456,8 +447,7 @@ fn attack_13_names_that_no_server_takes_and_thousands_of_entries_spoil_no_comman
 
 #[test]
 fn attack_13_a_remote_that_does_not_exist_keeps_no_cleanup_for_good() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let ghost = json!({"name": "ghost", "uid": "d6f5c9b3-c413-4aa9-b9af-1a5ae15bb54d"});
         rewritten(clusters.home(), |content| {
             content["clusters"]

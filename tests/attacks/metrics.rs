@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::support::tls_client::page as federated;
 use crate::support::web_server::{WebServer, page};
-use crate::support::{Clusters, get, masked, on_two_clusters, until};
+use crate::support::{Clusters, get, masked, on_an_install, on_two_clusters, until};
 
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
 /// As in src/steps/aggregate_metrics/config.rs.
@@ -37,8 +37,7 @@ const HOME: &str = "ok        scrape target  cluster1      https://ADDRESS:9090/
 
 #[test]
 fn attack_08_federate_serves_the_job_of_the_mesh_alone_and_each_of_our_pods_is_bounded() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    on_an_install(async |clusters| {
         clusters.run(&VERIFY).await.succeeded();
         for cluster in [clusters.home(), clusters.remote()] {
             // Wait until each of its pods was scraped.
@@ -68,7 +67,6 @@ fn attack_08_federate_serves_the_job_of_the_mesh_alone_and_each_of_our_pods_is_b
                 }
             }
         }
-        clusters.cleaned().await;
     });
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::answers::behind::Behind;
 use crate::cleanup::CLEAN;
 use crate::support::{
-    Clusters, Ended, Foreign, ambikiali, get, kubeconfig, masked, on_two_clusters, progress, until,
+    Clusters, Ended, Foreign, ambikiali, from_an_install, get, kubeconfig, masked, progress, until,
     widgets,
 };
 
@@ -50,8 +50,7 @@ fn kept(ended: &Ended, why: &str) {
 
 #[test]
 fn attack_04_owned_objects_leases_and_slices_of_others_keep_the_namespace() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let system = uid(clusters, "Namespace", "kube-system").await;
         let theirs = Foreign::apply(clusters.remote(), &THEIRS.replace("UID", &system)).await;
         let before = theirs.all().await;
@@ -101,8 +100,7 @@ async fn rights(clusters: &Clusters) -> Foreign<'_> {
 
 #[test]
 fn attack_04_a_kind_that_may_not_be_listed_keeps_the_namespace() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let widgets = Foreign::apply(clusters.remote(), &widgets("kiali")).await;
         let rights = rights(clusters).await;
         let file = clusters.state().join("limited");
@@ -139,8 +137,7 @@ fn answer(body: Value) -> Action {
 
 #[test]
 fn attack_04_a_list_of_kinds_that_names_too_little_keeps_the_namespace() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let notes = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "data": {"remember": "the milk"},
             "metadata": {"name": "notes", "namespace": "kiali"},

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::{Clusters, get, on_two_clusters, patch, scale, until};
+use crate::support::{Clusters, from_an_install, get, patch, scale, until};
 
 const SECRET: &str = "kiali/kiali-multi-cluster-secret";
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
@@ -133,8 +133,7 @@ fn attempts(good: &Value, folder: &Path, listener: &str) -> Vec<Attempt> {
 
 #[test]
 fn attack_01_a_kubeconfig_in_a_secret_starts_no_program_and_reads_no_file() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let home = clusters.home();
         // Kiali itself may contact any server in its kubeconfig. Stop it, so that only ambikiali is observed.
         for name in ["kiali/kiali-operator", "kiali/kiali"] {

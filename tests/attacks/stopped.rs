@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use crate::support::{
-    BOTH, Clusters, get, masked, merge, on_two_clusters, output, remove, says, until,
+    BOTH, Clusters, get, masked, merge, on_two_clusters, output, remove, says, to_an_install, until,
 };
 
 const LEASE: (&str, &str, &str) = ("coordination.k8s.io/v1", "Lease", "kiali/ambikiali");
@@ -87,12 +87,11 @@ fn attack_17_a_run_that_was_stopped_beyond_its_lease_writes_nothing_when_it_goes
 
 #[test]
 fn attack_17_a_run_that_was_stopped_goes_on_when_nobody_came() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let first = stopped(clusters).await;
         clusters.sandbox.world().load_balancers.hold_back(false);
         signal(&first, "-CONT").await;
         output(first).await.succeeded();
-        clusters.cleaned().await;
     });
 }
 

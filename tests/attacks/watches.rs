@@ -6,7 +6,7 @@ use ambikiali_sandbox::fault::{Action, Fault, Flood, Verb, When};
 use serde_json::json;
 
 use crate::answers::behind::Behind;
-use crate::support::{on_two_clusters, output, says};
+use crate::support::{on_two_clusters, output, says, to_an_install};
 
 /// Returns a fault that sends a line repeatedly for as long as the watch is open.
 fn lines(line: &str, pause: Duration) -> Action {
@@ -66,7 +66,7 @@ fn attack_16_a_wait_ends_when_its_object_is_ready_whatever_its_watch_says() {
 
 #[test]
 fn attack_16_a_cluster_that_falls_silent_in_a_wait_is_told_within_seconds() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         clusters.sandbox.world().load_balancers.hold_back(true);
         let mut install = behind.start("120s");
@@ -92,6 +92,5 @@ fn attack_16_a_cluster_that_falls_silent_in_a_wait_is_told_within_seconds() {
         behind.heal();
         clusters.sandbox.world().load_balancers.hold_back(false);
         output(install).await.succeeded();
-        behind.cleanup().await.succeeded();
     });
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::cleanup::CLEAN;
 use crate::faults::refused::called;
 use crate::support::{
-    BOTH, Clusters, Foreign, get, masked, on_two_clusters, recorded_as, remove, rewritten,
-    unwritten,
+    BOTH, Clusters, Foreign, from_an_install, get, masked, on_two_clusters, recorded_as, remove,
+    rewritten, unwritten,
 };
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
@@ -106,8 +106,7 @@ pub async fn of_an_earlier_version(clusters: &Clusters) -> Foreign<'_> {
 
 #[test]
 fn case_22_an_install_of_an_earlier_version_is_moved_over() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let made = of_an_earlier_version(clusters).await;
         let plan = clusters
             .run(&[&["plan"], &BOTH[..]].concat())

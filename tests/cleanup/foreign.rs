@@ -1,7 +1,7 @@
 //! Foreign objects stay unchanged, even if they are in the way.
 
 use super::CLEAN;
-use crate::support::{Foreign, get, masked, on_two_clusters, progress};
+use crate::support::{Foreign, from_an_install, get, masked, on_two_clusters, progress};
 
 /// Another minimal Prometheus under the same names.
 const PROMETHEUS: &str = "
@@ -102,8 +102,7 @@ fn a_namespace_that_was_there_is_used_and_kept() {
 
 #[test]
 fn our_namespace_stays_while_it_holds_what_is_not_ours_and_says_what() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let notes = Foreign::apply(clusters.remote(), NOTES).await;
         let mine = get(clusters.remote(), "v1", "ConfigMap", "kiali/notes").await;
         for _ in 0..2 {

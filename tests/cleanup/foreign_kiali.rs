@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::CLEAN;
-use crate::support::{BOTH, Clusters, Foreign, get, masked, merge, on_two_clusters, progress};
+use crate::support::{
+    BOTH, Clusters, Foreign, from_an_install, get, masked, merge, on_two_clusters, progress,
+};
 
 const CRD: &str = include_str!("../../manifests/kiali-crd.yaml");
 const OPERATOR: &str = include_str!("../../manifests/kiali-operator.yaml");
@@ -143,8 +145,7 @@ Ready to install: 1 warning
 
 #[test]
 fn our_operator_stays_as_long_as_another_cr_needs_it() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let cr = Foreign::apply(clusters.home(), CR).await;
         one_that_may_write_is_warned_of(clusters).await;
         cr.is("Successful").await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ambikiali_sandbox::audit::Mark;
 
 use super::CLEAN;
-use crate::support::{Clusters, INSTALL, masked, on_two_clusters, unwritten};
+use crate::support::{Clusters, INSTALL, masked, on_two_clusters, to_an_install, unwritten};
 
 /// The number of writes of a first install in both clusters.
 const ALL: usize = 36;
@@ -41,7 +41,7 @@ fn an_install_killed_at_any_point_is_cleaned_up_without_naming_the_clusters() {
 
 #[test]
 fn an_install_killed_at_any_point_is_gone_on_with() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let marks = clusters.marks();
         for writes in [2, ALL / 2, ALL - 4] {
             killed_after(clusters, &marks, writes).await;
@@ -50,6 +50,5 @@ fn an_install_killed_at_any_point_is_gone_on_with() {
         let marks = clusters.marks();
         clusters.installed().await;
         unwritten(&marks);
-        clusters.cleaned().await;
     });
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::CLEAN;
 use crate::support::{
-    Clusters, Foreign, get, masked, on_two_clusters, patch, progress, until, unwritten,
+    Clusters, Foreign, from_an_install, get, masked, patch, progress, until, unwritten,
 };
 
 const OPERATOR: (&str, &str, &str) = ("apps/v1", "Deployment", "kiali/kiali-operator");
@@ -51,8 +51,7 @@ async fn stuck(clusters: &Clusters) -> String {
 
 #[test]
 fn fault_42_a_cr_without_an_operator_is_named_with_what_hangs_on_it_and_goes_when_it_is_back() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         operators(clusters.home(), 0).await;
         assert_eq!(
             stuck(clusters).await,
@@ -69,8 +68,7 @@ kiali: cluster1: Kiali kiali/kiali has finalizer kiali.io/finalizer, which no op
 
 #[test]
 fn fault_42_with_the_users_word_an_operators_work_is_done_in_its_place() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         for cluster in [clusters.home(), clusters.remote()] {
             operators(cluster, 0).await;
         }
@@ -102,8 +100,7 @@ fn fault_42_with_the_users_word_an_operators_work_is_done_in_its_place() {
 
 #[test]
 fn a_dry_run_lists_what_a_cleanup_then_removes() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let marks = clusters.marks();
         let dry = clusters.run(&["cleanup", "--dry-run"]).await.succeeded();
         unwritten(&marks);
@@ -144,9 +141,8 @@ fn object(request: &Request) -> String {
 
 #[test]
 fn a_namespace_that_does_not_go_is_explained_by_its_own_conditions() {
-    on_two_clusters(async |clusters| {
+    from_an_install(async |clusters| {
         let home = clusters.home();
-        clusters.installed().await;
         let held = Foreign::apply(home, HELD).await;
         // It is already being deleted, so it is no reason to keep the namespace.
         Api::<ConfigMap>::namespaced(home.client(), "kiali")

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clusters, Ended, INSTALL, ambikiali, get, on_two_clusters, output, until, unwritten,
+    Clusters, Ended, INSTALL, ambikiali, get, output, to_an_install, until, unwritten,
 };
 
 #[test]
 fn a_remote_that_is_dead_before_the_first_write_is_named_and_nothing_is_written() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let marks = clusters.marks();
         clusters.remote().kill_api_server().unwrap();
         let ended = clusters.install(&[]).await.exited(8);
@@ -24,18 +24,17 @@ fn a_remote_that_is_dead_before_the_first_write_is_named_and_nothing_is_written(
         unwritten(&marks);
         clusters.remote().restart_api_server().await.unwrap();
         clusters.installed().await;
-        clusters.cleaned().await;
     });
 }
 
 #[test]
 fn a_remote_that_dies_at_its_first_write_is_named_and_a_later_install_converges() {
-    on_two_clusters(async |clusters| dies_after(clusters, 1).await);
+    to_an_install(async |clusters| dies_after(clusters, 1).await);
 }
 
 #[test]
 fn a_remote_that_dies_in_the_middle_is_named_and_a_later_install_converges() {
-    on_two_clusters(async |clusters| dies_after(clusters, 12).await);
+    to_an_install(async |clusters| dies_after(clusters, 12).await);
 }
 
 async fn dies_after(clusters: &Clusters, writes: usize) {
@@ -55,7 +54,6 @@ async fn dies_after(clusters: &Clusters, writes: usize) {
 
     clusters.remote().restart_api_server().await.unwrap();
     clusters.installed().await;
-    clusters.cleaned().await;
 }
 
 /// A host that does not exist, and a port where nothing listens.
@@ -84,7 +82,7 @@ fn kubeconfig(clusters: &Clusters, cluster: &str, server: &str) -> PathBuf {
 
 #[test]
 fn fault_12_one_cluster_at_a_wrong_address_stops_an_install_before_any_write_and_hides_no_other() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let marks = clusters.marks();
         for server in NOWHERE {
             for cluster in ["cluster1", "cluster2"] {
@@ -102,7 +100,6 @@ fn fault_12_one_cluster_at_a_wrong_address_stops_an_install_before_any_write_and
         }
         let after = ("v1", "Secret", "kiali/kiali-multi-cluster-secret");
         assert_eq!(get(clusters.home(), after.0, after.1, after.2).await, given);
-        clusters.cleaned().await;
     });
 }
 

@@ -7,7 +7,9 @@ use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
 use crate::support::web_server::{WebServer, page};
-use crate::support::{Clusters, get, masked, on_two_clusters, patch, until, unwritten};
+use crate::support::{
+    Clusters, from_an_install, get, masked, on_two_clusters, patch, until, unwritten,
+};
 
 const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
 
@@ -72,8 +74,7 @@ async fn targets(clusters: &Clusters) -> String {
 
 #[test]
 fn fault_52_a_federation_that_brings_no_series_is_no_success() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let (map, pods) = (
             "istio-system/prometheus",
             "app.kubernetes.io/name=prometheus",

@@ -1,6 +1,6 @@
 //! Row 58: istiod gives up an object after five quick failures, until something about it changes.
 
-use crate::support::{Foreign, INSTALL, on_two_clusters, output, until, until_refused, unwritten};
+use crate::support::{Foreign, INSTALL, output, to_an_install, until, until_refused, unwritten};
 
 /// Rejects the Service that istiod creates for the Gateway, and PROBE.
 const NO_SERVICE: &str = "
@@ -29,7 +29,7 @@ spec: {ports: [{port: 1}]}
 
 #[test]
 fn fault_58_a_gateway_that_istiod_gave_up_on_is_changed_once_so_that_it_looks_again() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let remote = clusters.remote();
         let policy = Foreign::apply(remote, NO_SERVICE).await;
         until_refused(remote, PROBE, true).await;
@@ -49,6 +49,5 @@ fn fault_58_a_gateway_that_istiod_gave_up_on_is_changed_once_so_that_it_looks_ag
         clusters.installed().await;
         unwritten(&marks);
         clusters.run(&["status"]).await.succeeded();
-        clusters.cleaned().await;
     });
 }

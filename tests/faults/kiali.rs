@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::{Foreign, dead_remote, get, on_two_clusters, patch, until, unwritten};
+use crate::support::{
+    Foreign, dead_remote, get, on_an_install, on_two_clusters, patch, to_an_install, until,
+    unwritten,
+};
 
 const BINDING: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
@@ -37,7 +40,7 @@ fn nameless(error: &str) -> String {
 
 #[test]
 fn fault_40_what_the_operator_refuses_is_told_at_once_with_how_far_it_came() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         for (cluster, step) in [
             (clusters.home(), "kiali"),
             (clusters.remote(), "remote cluster"),
@@ -60,7 +63,9 @@ fn fault_40_what_the_operator_refuses_is_told_at_once_with_how_far_it_came() {
             }
             foreign.removed().await;
             clusters.installed().await;
-            clusters.cleaned().await;
+            if step == "kiali" {
+                clusters.cleaned().await;
+            }
         }
     });
 }
@@ -152,7 +157,7 @@ fn unschedulable([step, namespace, deployment, labels]: [&str; 4]) -> String {
 
 #[test]
 fn a_pod_that_no_node_takes_ends_the_wait_at_once_with_the_schedulers_words() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let cordon = async |on: bool| {
             let spec = json!({"spec": {"unschedulable": on}});
             patch(clusters.home(), "v1", "Node", "cluster1-node", &spec).await;
@@ -163,7 +168,6 @@ fn a_pod_that_no_node_takes_ends_the_wait_at_once_with_the_schedulers_words() {
         let error = nameless(&ended.error());
         assert!(UNSCHEDULABLE.map(unschedulable).contains(&error), "{error}");
         clusters.installed().await;
-        clusters.cleaned().await;
     });
 }
 
@@ -188,8 +192,7 @@ spec: {policyName: no-forward, validationActions: [Deny]}
 
 #[test]
 fn fault_57_an_istiod_that_kiali_cannot_reach_is_no_success() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    on_an_install(async |clusters| {
         let foreign = Foreign::apply(clusters.remote(), NO_FORWARD).await;
         let said = "it says of istiod in cluster2: Unreachable; it asks istiod's port 8080 through that cluster's API server, as pods/portforward";
         let broken = format!("broken    kiali          cluster1      {said}\n");
@@ -211,6 +214,5 @@ fn fault_57_an_istiod_that_kiali_cannot_reach_is_no_success() {
         })
         .await;
         clusters.installed().await;
-        clusters.cleaned().await;
     });
 }

@@ -5,7 +5,8 @@ use ambikiali_sandbox::audit::Request;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clusters, INSTALL, get, on_two_clusters, output, patch, patch_status, remove, says, until,
+    Clusters, INSTALL, from_an_install, get, on_two_clusters, output, patch, patch_status, remove,
+    says, to_an_install, until,
 };
 
 const GATEWAY: (&str, &str, &str) = (
@@ -37,7 +38,7 @@ async fn configuration(clusters: &Clusters) -> Option<String> {
 #[test]
 fn fault_36_a_load_balancer_that_never_comes_is_named_at_the_deadline_and_no_empty_target_is_written()
  {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         clusters.sandbox.world().load_balancers.hold_back(true);
         // Long enough for everything else to become ready.
         let short = [&INSTALL[..6], &["--timeout", "40s"]].concat();
@@ -62,14 +63,12 @@ fn fault_36_a_load_balancer_that_never_comes_is_named_at_the_deadline_and_no_emp
             let target = format!("- {}:9090\n", address.expect("an address"));
             assert!(written.contains(&target), "{written}");
         }
-        clusters.cleaned().await;
     });
 }
 
 #[test]
 fn fault_37_an_address_that_changed_is_shown_by_status_and_taken_up_by_the_next_install() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let remote = clusters.remote();
         let gateway = is(remote, GATEWAY).await.expect("the Gateway");
         let old = gateway["status"]["addresses"][0]["value"].clone();
@@ -140,7 +139,7 @@ async fn moved(cluster: &Cluster, address: &str) {
 
 #[test]
 fn a_late_load_balancer_is_waited_for_with_its_reason() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let world = clusters.sandbox.world();
         world.load_balancers.hold_back(true);
         let mut install = clusters.start(&INSTALL);
@@ -155,7 +154,6 @@ fn a_late_load_balancer_is_waited_for_with_its_reason() {
         .await;
         world.load_balancers.hold_back(false);
         output(install).await.succeeded();
-        clusters.cleaned().await;
     });
 }
 
@@ -193,8 +191,7 @@ fn a_load_balancer_with_a_name_is_scraped_by_that_name() {
 /// another cluster.
 #[test]
 fn an_address_of_another_cluster_is_not_taken_for_the_gateways_own() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let [home, remote] = [clusters.home(), clusters.remote()];
         let gateway = is(home, GATEWAY).await.expect("the Gateway");
         let of_home = &gateway["status"]["addresses"][0]["value"];

@@ -6,15 +6,14 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
-use crate::support::{get, merge, on_two_clusters, patch, until};
+use crate::support::{from_an_install, get, merge, patch, until};
 
 const API: &str = "kiali.io/v1alpha1";
 const CR: &str = "kiali/kiali";
 
 #[test]
 fn fault_41_a_success_of_before_the_change_is_not_taken_for_one_of_it() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let home = clusters.home();
         stop_operator(home).await;
         let before = successful(home).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Clusters, INSTALL, get, merge, on_two_clusters, remove, until};
+use crate::support::{Clusters, INSTALL, from_an_install, get, merge, remove, until};
 
 const TOKEN: &str = "kiali/kiali";
 const ACCOUNT: &str = "kiali/kiali-service-account";
@@ -33,8 +33,7 @@ remote cluster: cluster2: Secret kiali/kiali is not ready after 15 s: the token 
 
 #[test]
 fn fault_38_a_token_that_is_never_filled_is_told_with_who_should() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let before = given(clusters).await;
         let remote = clusters.remote();
         remote.restart_controllers(false).expect("controllers");
@@ -60,8 +59,7 @@ fn fault_38_a_token_that_is_never_filled_is_told_with_who_should() {
 
 #[test]
 fn fault_39_a_token_of_an_account_that_was_made_again_is_issued_again() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let before = given(clusters).await;
         let remote = clusters.remote();
         // The controller would delete the token at once; delay it as long as possible.

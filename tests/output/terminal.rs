@@ -1,6 +1,6 @@
 //! The live progress lines while an install waits for a load balancer.
 
-use crate::support::{Clusters, INSTALL, Terminal, masked, on_two_clusters, progress};
+use crate::support::{Clusters, INSTALL, Terminal, masked, progress, to_an_install};
 
 /// The finished steps. How much the first, interrupted install had done differs from run to run.
 const STEPS: &str = "\
@@ -32,7 +32,7 @@ fn start(clusters: &Clusters, size: (u16, u16), environment: Option<(&str, &str)
 
 #[test]
 fn a_line_says_what_is_waited_for_and_goes_when_it_came() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let balancers = &clusters.sandbox.world().load_balancers;
         balancers.hold_back(true);
         let rows = narrow(start(clusters, (80, 40), None)).await;
@@ -69,7 +69,6 @@ Next:  ambikiali verify
        ambikiali dashboard
 "
         );
-        clusters.cleaned().await;
     });
 }
 

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{named, recorded};
 use crate::cleanup::CLEAN;
 use crate::support::{
-    Clusters, Ended, Foreign, get, masked, on_two_clusters, patch, progress, unwritten,
+    Clusters, Ended, Foreign, from_an_install, get, masked, on_two_clusters, patch, progress,
+    unwritten,
 };
 
 const DEPLOYMENT: (&str, &str, &str) = ("apps/v1", "Deployment", "kiali/prometheus");
@@ -52,9 +53,8 @@ async fn forced(clusters: &Clusters) -> Ended {
 
 #[test]
 fn fault_20_an_object_that_changes_all_the_time_is_brought_back_all_the_same() {
-    on_two_clusters(async |clusters| {
+    from_an_install(async |clusters| {
         let home = clusters.home();
-        clusters.installed().await;
         let whole = deployment(home).await;
         let edit = json!({"spec": {"revisionHistoryLimit": 7, "replicas": 2}});
         patch(home, DEPLOYMENT.0, DEPLOYMENT.1, DEPLOYMENT.2, &edit).await;
@@ -88,9 +88,8 @@ fn fault_20_an_object_that_changes_all_the_time_is_brought_back_all_the_same() {
 
 #[test]
 fn fault_21_a_field_of_another_tool_stops_the_install_and_is_only_taken_on_demand() {
-    on_two_clusters(async |clusters| {
+    from_an_install(async |clusters| {
         let home = clusters.home();
-        clusters.installed().await;
         Foreign::apply(home, TWO).await;
         let label = json!({"metadata": {"labels": {"theirs": "stays"}}});
         patch(home, DEPLOYMENT.0, DEPLOYMENT.1, DEPLOYMENT.2, &label).await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{named, recorded};
-use crate::support::{get, masked, merge, on_two_clusters, progress};
+use crate::support::{get, masked, merge, on_an_install, progress};
 
 const ROUTE: (&str, &str, &str) = (
     "gateway.networking.k8s.io/v1",
@@ -13,9 +13,8 @@ const ROUTE: (&str, &str, &str) = (
 
 #[test]
 fn an_edit_is_shown_and_undone_by_an_install_that_writes_that_object_only() {
-    on_two_clusters(async |clusters| {
+    on_an_install(async |clusters| {
         let home = clusters.home();
-        clusters.installed().await;
         let record = recorded(home).await.expect("a record");
         assert_eq!(
             named(&record),
@@ -72,6 +71,5 @@ fn an_edit_is_shown_and_undone_by_an_install_that_writes_that_object_only() {
         assert_eq!(after["spec"], before["spec"]);
         assert_eq!(recorded(home).await, Some(record));
         clusters.run(&["status"]).await.succeeded();
-        clusters.cleaned().await;
     });
 }

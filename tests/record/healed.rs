@@ -4,7 +4,7 @@
 use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
-use crate::support::{Clusters, Foreign, get, on_two_clusters, patch, remove, unwritten};
+use crate::support::{Clusters, Foreign, from_an_install, get, patch, remove, unwritten};
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 const BINDING: (&str, &str, &str) = (RBAC, "ClusterRoleBinding", "kiali");
@@ -61,9 +61,8 @@ async fn shown(clusters: &Clusters, lines: &[String]) {
 
 #[test]
 fn healed_is_what_somebody_deleted_of_the_operators_work_on_the_remote() {
-    on_two_clusters(async |clusters| {
+    from_an_install(async |clusters| {
         let remote = clusters.remote();
-        clusters.installed().await;
         let objects = [BINDING, CONFIG];
         deleted(remote, &objects).await;
         let gone = ["ClusterRoleBinding kiali", "ConfigMap kiali/kiali"];
@@ -88,9 +87,8 @@ fn healed_is_what_somebody_deleted_of_the_operators_work_on_the_remote() {
 
 #[test]
 fn healed_is_what_somebody_deleted_of_the_operators_work_on_home() {
-    on_two_clusters(async |clusters| {
+    from_an_install(async |clusters| {
         let home = clusters.home();
-        clusters.installed().await;
         deleted(home, &[SERVER]).await;
         shown(
             clusters,
@@ -129,8 +127,7 @@ subjects:
 
 #[test]
 fn a_binding_of_the_operators_that_gives_its_rights_to_others_is_shown() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let (api_version, kind, name) = BINDING;
         for cluster in clusters.sandbox.clusters() {
             let before = get(cluster, api_version, kind, name).await;

@@ -3,7 +3,9 @@
 use ambikiali_sandbox::Cluster;
 use serde_json::Value;
 
-use crate::support::{Foreign, INSTALL, get, masked, on_two_clusters, output, until};
+use crate::support::{
+    Foreign, INSTALL, get, masked, on_two_clusters, output, to_an_install, until,
+};
 
 const LEASE: (&str, &str, &str) = ("coordination.k8s.io/v1", "Lease", "kiali/ambikiali");
 
@@ -46,7 +48,7 @@ fn without_age(error: &str) -> String {
 
 #[test]
 fn fault_45_a_second_installer_stops_and_names_the_first() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let home = clusters.home();
         clusters.sandbox.world().load_balancers.hold_back(true);
         let first = clusters.start(&INSTALL);
@@ -76,7 +78,6 @@ fn fault_45_a_second_installer_stops_and_names_the_first() {
         clusters.sandbox.world().load_balancers.hold_back(false);
         output(first).await.succeeded();
         assert_eq!(lease(home).await, None, "it is given back");
-        clusters.cleaned().await;
     });
 }
 

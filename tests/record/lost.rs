@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{RECORD, named, recorded};
 use crate::cleanup::CLEAN;
-use crate::support::{Foreign, masked, on_two_clusters, patch, progress, remove};
+use crate::support::{Foreign, from_an_install, masked, patch, progress, remove};
 
 /// An object with our labels that another tool applied, for example a copy.
 const COPY: &str = "
@@ -18,8 +18,7 @@ metadata:
 
 #[test]
 fn fault_46_a_record_that_is_lost_or_edited_is_made_again_from_the_labels() {
-    on_two_clusters(async |clusters| {
-        clusters.installed().await;
+    from_an_install(async |clusters| {
         let clean = [clusters.home(), clusters.remote()];
         let [home, remote] = clean;
         let whole = [

@@ -2,7 +2,9 @@
 
 use ambikiali_sandbox::audit::Mark;
 
-use crate::support::{Clusters, Foreign, get, on_two_clusters, until_refused, unwritten};
+use crate::support::{
+    Clusters, Foreign, get, on_two_clusters, to_an_install, until_refused, unwritten,
+};
 
 /// The CRD of another installation with a stricter schema.
 const STRICT: &str = "
@@ -133,7 +135,7 @@ kiali: cluster1: Kiali kiali/kiali: Kiali.kiali.io \"kiali\" is invalid: spec.au
 
 #[test]
 fn fault_25_a_policy_that_denies_is_named_with_its_message_and_the_rest_is_not_half_registered() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let foreign = Foreign::apply(clusters.remote(), POLICY).await;
         until_refused(clusters.remote(), ROUTE, true).await;
         told_before_the_first_write(
@@ -163,13 +165,12 @@ expose prometheus: cluster2: HTTPRoute istio-system/prometheus: httproutes.gatew
         foreign.removed().await;
         until_refused(clusters.remote(), ROUTE, false).await;
         clusters.installed().await;
-        clusters.cleaned().await;
     });
 }
 
 #[test]
 fn fault_26_a_webhook_that_is_dead_is_tried_again_and_named_with_its_configuration() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let foreign = Foreign::apply(clusters.remote(), WEBHOOK).await;
         until_refused(clusters.remote(), ROUTE, true).await;
         told_before_the_first_write(
@@ -195,7 +196,6 @@ expose prometheus: cluster2: HTTPRoute istio-system/prometheus: Internal error o
         foreign.removed().await;
         until_refused(clusters.remote(), ROUTE, false).await;
         clusters.installed().await;
-        clusters.cleaned().await;
     });
 }
 

@@ -4,7 +4,7 @@ use ambikiali_sandbox::fault::{Action, Answer, Entry, Fault, Gate, Verb, When};
 use serde_json::json;
 
 use crate::answers::behind::Behind;
-use crate::support::{get, on_two_clusters, output, until, unwritten};
+use crate::support::{get, output, to_an_install, until, unwritten};
 
 const CRDS: &str = "/customresourcedefinitions";
 
@@ -24,7 +24,7 @@ fn is_operator_or_kiali(entry: &Entry) -> bool {
 
 #[test]
 fn fault_28_a_kind_that_is_established_late_and_served_later_is_waited_for() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         let gate = Gate::closed();
         behind.remote.add(Fault {
@@ -59,13 +59,12 @@ fn fault_28_a_kind_that_is_established_late_and_served_later_is_waited_for() {
             assert_eq!(tries.len(), 3, "{tries:#?}");
         }
         behind.converged().await;
-        behind.cleanup().await.succeeded();
     });
 }
 
 #[test]
 fn fault_29_a_cluster_without_the_gateway_api_or_with_an_old_one_is_refused_before_any_write() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         let marks = clusters.marks();
         let answer = |body: serde_json::Value| {
@@ -129,6 +128,5 @@ nothing was written
         unwritten(&marks);
         behind.heal();
         behind.install("90s").await.succeeded();
-        behind.cleanup().await.succeeded();
     });
 }

@@ -3,7 +3,7 @@
 use ambikiali_sandbox::Cluster;
 use serde_json::Value;
 
-use crate::support::{Ended, Foreign, get, masked, on_two_clusters, until_changed};
+use crate::support::{Ended, Foreign, get, masked, to_an_install, until_changed};
 
 /// Mutates one field of a Deployment and one of a plain object.
 const POLICY: &str = r#"
@@ -96,7 +96,7 @@ async fn kiali(home: &Cluster) -> Value {
 
 #[test]
 fn fault_27_fields_that_the_cluster_changes_are_told_and_not_fought() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let home = clusters.home();
         let foreign = Foreign::apply(home, POLICY).await;
         until_changed(home, SERVICE, true).await;
@@ -127,6 +127,5 @@ fn fault_27_fields_that_the_cluster_changes_are_told_and_not_fought() {
         let [mark, _] = clusters.marks();
         clusters.installed().await;
         assert!(writes(&mark).is_empty());
-        clusters.cleaned().await;
     });
 }

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use serde_json::json;
 
-use crate::support::{Foreign, INSTALL, get, on_two_clusters, output, patch, until};
+use crate::support::{Foreign, INSTALL, get, output, patch, to_an_install, until};
 
 const HELD: &str = "
 apiVersion: v1
@@ -19,7 +19,7 @@ metadata: {name: held, namespace: kiali, finalizers: [example.com/hold]}
 
 #[test]
 fn fault_31_a_namespace_that_is_being_deleted_is_waited_for_and_what_holds_it_is_told() {
-    on_two_clusters(async |clusters| {
+    to_an_install(async |clusters| {
         let remote = clusters.remote();
         Foreign::apply(remote, HELD).await;
         deleted_but_held(remote).await;
@@ -43,7 +43,6 @@ namespace: cluster2: Namespace kiali is not gone after 5 s: being deleted: Some 
         let free = json!({"metadata": {"finalizers": null}});
         patch(remote, "v1", "ConfigMap", "kiali/held", &free).await;
         output(install).await.succeeded();
-        clusters.cleaned().await;
     });
 }
 

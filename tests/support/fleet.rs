@@ -6,7 +6,8 @@ use futures::future::join_all;
 use tempfile::TempDir;
 use tokio::process::Child;
 
-use super::{Ended, PAIRS, RUNTIME, START, ambikiali, command, different, entry, kubeconfig};
+use super::pairs::{PAIRS, RUNTIME, START};
+use super::{Ended, ambikiali, command, different, entry, kubeconfig};
 
 pub struct Fleet {
     pub sandbox: Sandbox,

@@ -1,5 +1,5 @@
-//! Two real clusters for a test, clean before it and checked to be clean after it, and the built binary to run on
-//! them.
+//! Two real clusters for a test and the built binary to run on them. Each test declares in which state it needs the
+//! clusters and in which state it leaves them, and both are checked.
 
 mod command;
 mod fleet;
@@ -7,6 +7,7 @@ mod gateway;
 mod kubeconfig;
 mod masked;
 mod objects;
+mod pairs;
 mod proxy;
 mod record;
 mod reviews;
@@ -17,16 +18,13 @@ mod waiting;
 pub mod web_server;
 
 use std::path::Path;
-use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::snapshot::Snapshot;
-use ambikiali_sandbox::{Cluster, Delays, Sandbox};
+use ambikiali_sandbox::{Cluster, Sandbox};
 use tempfile::TempDir;
 use tokio::process::Child;
-use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use command::{Ended, ambikiali, command, output, says, text};
 pub use fleet::{Fleet, on_three_clusters};
@@ -37,22 +35,13 @@ pub use objects::{
     Foreign, dead_kubeconfig, dead_remote, get, guides_secret, merge, patch, patch_status, put,
     remove, scale, until_changed, until_refused, widgets,
 };
+pub use pairs::{from_an_install, on_an_install, on_two_clusters, to_an_install};
 pub use proxy::{Kind, Proxy};
-pub use record::{entry as recorded_as, forged, rewritten};
+pub use record::{entry as recorded_as, forged, install_labels, rewritten};
 pub use reviews::{WRITES, may, may_as};
 pub use terminal::Terminal;
 pub use tls_server::{TlsServer, acceptor};
 pub use waiting::until;
-
-/// The runtime outlives each test, because stand-ins run in it.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
-/// Idle clean pairs, each with the snapshots that every test must restore. The sandbox stops them when the process
-/// ends.
-static IDLE: Mutex<Vec<(Sandbox, [Snapshot; 2])>> = Mutex::new(Vec::new());
-/// Start one pair at a time, because twenty programs at once slow each other down.
-static START: Semaphore = Semaphore::const_new(1);
-/// Limit for pairs: one takes ten processes and up to three gigabytes.
-static PAIRS: Semaphore = Semaphore::const_new(5);
 
 /// The flags of both clusters.
 pub const BOTH: [&str; 5] = [
@@ -80,60 +69,9 @@ pub struct Clusters {
     pub sandbox: Sandbox,
     /// The binary's state folder of this test.
     state: TempDir,
-    before: [Snapshot; 2],
-    _permit: SemaphorePermit<'static>,
-}
-
-/// Runs a test on a clean pair and checks that it left both clusters unchanged. A pair is not reused after a failed
-/// test.
-pub fn on_two_clusters(test: impl AsyncFnOnce(&Clusters)) {
-    RUNTIME.block_on(async {
-        let clusters = Clusters::take().await;
-        let witness = Witness(&clusters.sandbox);
-        test(&clusters).await;
-        clusters.assert_unchanged(&clusters.before).await;
-        drop(witness);
-        clusters.give_back();
-    });
-}
-
-/// Prints istiod's errors if a test fails, because its logs are lost with the clusters.
-struct Witness<'a>(&'a Sandbox);
-
-impl Drop for Witness<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            for name in ["cluster1", "cluster2"] {
-                let complaints = self.0.cluster(name).istiod_complaints().join("\n  ");
-                eprintln!("istiod of {name} complained of:\n  {complaints}");
-            }
-        }
-    }
 }
 
 impl Clusters {
-    async fn take() -> Clusters {
-        let permit = PAIRS.acquire().await.expect("never closed");
-        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let (sandbox, before) = match idle {
-            Some(pair) => pair,
-            None => start().await,
-        };
-        let state = tempfile::tempdir().expect("a folder");
-        Clusters {
-            sandbox,
-            state,
-            before,
-            _permit: permit,
-        }
-    }
-
-    fn give_back(self) {
-        IDLE.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((self.sandbox, self.before));
-    }
-
     /// Snapshots of both clusters.
     pub async fn snapshots(&self) -> [Snapshot; 2] {
         snapshots(&self.sandbox).await
@@ -213,15 +151,6 @@ pub fn unwritten(marks: &[Mark; 2]) {
         let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
         assert_eq!(writes.len(), 0, "{writes:#?}");
     }
-}
-
-async fn start() -> (Sandbox, [Snapshot; 2]) {
-    let _alone = START.acquire().await.expect("never closed");
-    let say = |line: &str| eprintln!("{line}");
-    let started = Sandbox::start(&["cluster1", "cluster2"], Delays::NONE, say).await;
-    let sandbox = started.expect("two clusters");
-    let before = snapshots(&sandbox).await;
-    (sandbox, before)
 }
 
 async fn snapshots(sandbox: &Sandbox) -> [Snapshot; 2] {

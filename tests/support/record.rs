@@ -16,15 +16,25 @@ pub async fn rewritten(cluster: &Cluster, change: impl FnOnce(&mut Value)) {
     let mut content: Value = serde_json::from_str(text).expect("JSON");
     change(&mut content);
     let text = content.to_string();
-    let digest = Sha256::digest(&text)[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
     let change = json!({
-        "metadata": {"annotations": {"ambikiali.dev/digest": digest}},
+        "metadata": {"annotations": {"ambikiali.dev/digest": digest(&text)}},
         "data": {"record.json": text},
     });
     merge(cluster, "v1", "ConfigMap", RECORD, &change).await;
+}
+
+fn digest(text: &str) -> String {
+    let hash = Sha256::digest(text);
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns the labels of an install with this home, before or after it was made. A copy of the labels does not make an
+/// object ours.
+pub async fn install_labels(home: &Cluster) -> Value {
+    let system = get(home, "v1", "Namespace", "kube-system").await;
+    let uid = system.expect("kube-system")["metadata"]["uid"].clone();
+    let id = digest(&format!("{}/kiali", uid.as_str().expect("a uid")));
+    json!({"app.kubernetes.io/managed-by": "ambikiali", "ambikiali.dev/install": id})
 }
 
 /// Returns a record entry for a live object.

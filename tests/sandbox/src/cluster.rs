@@ -1,5 +1,5 @@
-//! One real cluster: etcd, API server, controller manager, scheduler and kwok, started by kwokctl
-//! on loopback addresses of its own, with an audit log.
+//! A real cluster: etcd, API server, controller manager, scheduler and kwok. kwokctl starts it on its own loopback
+//! addresses and with an audit log.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -32,7 +32,7 @@ pub use api_server::Issuer;
 pub(crate) use config::{ISTIOD_OTHERS, OIDC};
 use kept::Kept;
 
-/// A running cluster; clones are handles to the same one.
+/// A running cluster. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Cluster {
     inner: Arc<Inner>,
@@ -54,46 +54,46 @@ struct Inner {
 /// The loopback addresses and ports that belong to one cluster: `127.<block>.0.0/16`.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
-    /// Second octet, held for this run by a lock file: 10 to 120.
+    /// The second octet, from 10 to 120. A lock file reserves it for this run.
     pub block: u8,
 }
 
-/// So many addresses of Gateways' pods are known to the mesh.
+/// How many addresses the pods of Gateways can have. The mesh must know each of them in advance.
 pub const GATEWAY_PODS: u16 = 64;
 
 impl Addresses {
-    /// Addresses that kwok gives to the pods it plays.
+    /// The address range of the pods that kwok simulates.
     pub fn kwok_pods(self) -> String {
         format!("127.{}.0.0/17", self.block)
     }
 
-    /// The address of the n-th pod that is a real process or a stand-in.
+    /// The address of the n-th pod that runs as a process or a stand-in.
     pub fn process_pod(self, n: u16) -> Ipv4Addr {
         let n = n % 25_000;
         Ipv4Addr::new(127, self.block, 128 + (n / 250) as u8, 1 + (n % 250) as u8)
     }
 
-    /// The address of the n-th pod of a Gateway, which can only be one of `GATEWAY_PODS`.
+    /// The address of the n-th pod of a Gateway, one of `GATEWAY_PODS` addresses.
     pub fn gateway_pod(self, n: u16) -> Ipv4Addr {
         Ipv4Addr::new(127, self.block, 254, 1 + (n % GATEWAY_PODS) as u8)
     }
 
-    /// The n-th load balancer address.
+    /// The n-th address of the load balancer.
     pub fn load_balancer(self, n: u8) -> Ipv4Addr {
         Ipv4Addr::new(127, self.block, 255, n)
     }
 
-    /// The k-th port on 127.0.0.1 of this cluster (API server, etcd, istiod and so on); k below 100.
-    /// All below 32768, where the system takes ports for outgoing connections.
+    /// The k-th port of this cluster on 127.0.0.1, for example of its API server, etcd or istiod. k must be below 100.
+    /// All ports are below 32768, where the range for outgoing connections starts.
     pub fn port(self, k: u16) -> u16 {
         20_000 + u16::from(self.block) * 100 + k
     }
 }
 
 impl Cluster {
-    /// An empty cluster with one node; its controllers do not run yet.
+    /// Starts an empty cluster with one node. Its controllers do not run yet.
     pub async fn start(run: &Run, tools: &Tools, name: &str, delays: Delays) -> Result<Cluster> {
-        // Whoever links this may have done it already.
+        // The program that uses this library may have installed one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let block = Block::take()?;
         let dir = run.folder().join(name);
@@ -135,7 +135,7 @@ impl Cluster {
         ready::takes_work(&self.client(), self.name()).await
     }
 
-    /// `cluster1`: kubeconfig context and Istio cluster id alike.
+    /// The name, such as `cluster1`, of both the kubeconfig context and the cluster in Istio.
     pub fn name(&self) -> &str {
         &self.inner.name
     }
@@ -144,49 +144,49 @@ impl Cluster {
         self.inner.block.addresses
     }
 
-    /// Cluster-admin, with user agent `sandbox`.
+    /// A client with cluster-admin rights and the user agent `sandbox`.
     pub fn client(&self) -> Client {
         self.inner.client.clone()
     }
 
-    /// `https://127.0.0.1:PORT`.
+    /// The URL of the API server: `https://127.0.0.1:PORT`.
     pub fn server(&self) -> &str {
         &self.inner.server
     }
 
-    /// CA of the API server, PEM.
+    /// The CA of the API server, as PEM.
     pub fn ca(&self) -> &str {
         &self.inner.ca
     }
 
-    /// A folder for this cluster's files; it goes with the run.
+    /// The folder of this cluster's files, which is deleted with the run.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
     }
 
-    /// A kubeconfig with this cluster alone.
+    /// The path of a kubeconfig with only this cluster.
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir().join("kubeconfig")
     }
 
-    /// The same as data.
+    /// The content of that kubeconfig.
     pub(crate) fn kubeconfig_data(&self) -> &Kubeconfig {
         &self.inner.kubeconfig
     }
 
-    /// The API server's log of every request.
+    /// The path of the API server's audit log.
     pub fn audit_log(&self) -> PathBuf {
         self.state().join("logs/audit.log")
     }
 
-    /// A program that ends with the run.
+    /// Returns a command for a program that ends with the run.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env(MARK, &self.inner.run).envs(GO);
         command
     }
 
-    /// A token of a ServiceAccount, as the kubelet would mount it.
+    /// Requests a token of a ServiceAccount, like the one that a kubelet mounts.
     pub async fn token(&self, namespace: &str, service_account: &str) -> Result<String> {
         let hour = TokenRequestSpec {
             expiration_seconds: Some(3607),
@@ -195,7 +195,7 @@ impl Cluster {
         self.token_as(namespace, service_account, hour).await
     }
 
-    /// The same for as long, and for whom, it is asked for.
+    /// Requests a token with this lifetime and audience.
     pub(crate) async fn token_as(
         &self,
         namespace: &str,
@@ -215,7 +215,7 @@ impl Cluster {
         status.token.context("a token request without token")
     }
 
-    /// A client that acts with that token and nothing else.
+    /// Returns a client whose only credential is this token.
     pub fn client_with_token(&self, token: &str) -> Result<Client> {
         let mut config = self.inner.config.clone();
         config.auth_info = AuthInfo {
@@ -225,17 +225,17 @@ impl Cluster {
         Ok(Client::try_from(config)?)
     }
 
-    /// Port on 127.0.0.1 of the real istiod's plain HTTP server (`/ready`).
+    /// The port of istiod's plain HTTP server on 127.0.0.1, which serves `/ready`.
     pub fn istiod_http_port(&self) -> u16 {
         self.addresses().port(config::ISTIOD_HTTP)
     }
 
-    /// Port on 127.0.0.1 where the real istiod programs proxies, over TLS.
+    /// The port on 127.0.0.1 where istiod configures proxies over TLS.
     pub fn istiod_xds_port(&self) -> u16 {
         self.addresses().port(config::ISTIOD_XDS)
     }
 
-    /// What kwokctl wrote for this cluster.
+    /// The folder that kwokctl created for this cluster.
     fn state(&self) -> PathBuf {
         self.dir().join("clusters").join(self.name())
     }

@@ -1,5 +1,5 @@
-//! The mesh of a cluster: the Gateway API's kinds, Istio's charts as helm renders them, a real
-//! istiod and the sample apps of Istio's multi-cluster pages.
+//! The mesh of a cluster: the CRDs of the Gateway API, Istio's charts rendered by helm, a real istiod and the sample
+//! apps of Istio's multi-cluster documentation.
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ mod peers;
 mod ready;
 mod sample;
 
-/// The version that istiod reports; the charts in the repository say `latest`.
+/// The version that istiod reports. The charts in its repository have `latest` instead.
 pub(crate) const TAG: &str = "1.31-alpha";
 
-/// What is the same in every cluster, read and rendered once.
+/// What is the same in every cluster and is therefore read and rendered only once.
 pub struct Shared {
     kinds: Vec<Value>,
     base: Vec<Value>,
@@ -35,7 +35,7 @@ pub struct Shared {
     ca: Ca,
 }
 
-/// A second of work that needs no cluster: done while the clusters start.
+/// Does the work that needs no cluster. It takes a second and can run while the clusters start.
 pub async fn prepare(tools: &Tools) -> Result<Shared> {
     let tools = tools.clone();
     tokio::task::spawn_blocking(move || {
@@ -71,9 +71,15 @@ pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result
     kinds?;
     served(&client, &shared.kinds).await?;
     cluster.start_controllers(&shared.tools.kube_controller_manager)?;
-    // Before the rest: it takes longest to become ready.
+    // When istiod starts, it looks once for the ConfigMap with its templates. Without it, no Gateway ever gets a
+    // Deployment and a Service.
+    let (configuration, charts): (Vec<_>, Vec<_>) = charts
+        .into_iter()
+        .partition(|object| object["kind"] == json!("ConfigMap"));
+    apply(&client, "helm", &configuration).await?;
+    // Start it before the rest, because it takes longest to become ready.
     shared.ca.plug_in(&istiod::folder(cluster))?;
-    istiod::start(cluster, &shared.tools.pilot_discovery, &charts)?;
+    istiod::start(cluster, &shared.tools.pilot_discovery, &configuration)?;
     let rest = tokio::join!(
         gateways::keep_to_their_pods(cluster),
         apply(&client, "helm", &shared.base),
@@ -118,7 +124,7 @@ async fn charts(cluster: &Cluster, shared: &Shared, network: &str) -> Result<Vec
             "global.hub=docker.io/istio",
             &tag,
             "env.AMBIENT_ENABLE_MULTI_NETWORK=true",
-            // It would only report, again and again, that there are no metrics.
+            // The autoscaler would only report repeatedly that there are no metrics.
             "autoscaleEnabled=false",
         ];
         let istiod = istio_charts.join("istio-control/istio-discovery");
@@ -130,7 +136,7 @@ async fn charts(cluster: &Cluster, shared: &Shared, network: &str) -> Result<Vec
     .await?
 }
 
-/// Those that istiod makes for ambient, in no fixed order: a cluster is only at rest with all.
+/// The GatewayClasses that istiod creates in ambient mode, in no fixed order. A cluster is settled when it has all.
 const CLASSES: [&str; 4] = ["istio", "istio-remote", "istio-waypoint", "istio-east-west"];
 
 async fn gateway_classes(cluster: &Cluster) {
@@ -145,7 +151,7 @@ async fn gateway_classes(cluster: &Cluster) {
         })
     };
     for name in CLASSES {
-        // An error too means "not yet": the kind is a moment old.
+        // The kind is new, so an error only means that it is not served yet.
         while !classes.get(name).await.is_ok_and(|class| accepted(&class)) {
             sleep(Duration::from_millis(50)).await;
         }

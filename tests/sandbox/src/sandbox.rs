@@ -1,4 +1,4 @@
-//! A set of clusters with their mesh and stand-ins, started together and gone together.
+//! A set of clusters with their mesh and stand-ins, which start and end together.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::tools::Tools;
 
 /// A running set of clusters.
 pub struct Sandbox {
-    // In this order they are dropped: no stand-in may complain about clusters that are going.
+    // Dropped first, so that no stand-in reports that its cluster is gone.
     _standins: JoinSet<()>,
     clusters: Vec<Cluster>,
     kubeconfig: PathBuf,
@@ -29,8 +29,8 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Clusters named so, started together, meshed, with stand-ins running; `say` gets lines about
-    /// the progress. The first start on a machine builds the programs, which takes ten minutes.
+    /// Starts clusters with these names, joins them to a mesh and starts the stand-ins. Passes lines about its progress
+    /// to `say`. The first start on a machine builds the programs, which takes ten minutes.
     pub async fn start(
         names: &[&str],
         delays: Delays,
@@ -50,7 +50,7 @@ impl Sandbox {
             .iter()
             .enumerate()
             .map(|(index, cluster)| mesh::install(cluster, &shared, index));
-        // A start that hangs is told, not waited for without an end.
+        // Report a start that hangs instead of waiting forever.
         let meshed = tokio::time::timeout(Duration::from_secs(300), try_join_all(meshes)).await;
         meshed.with_context(|| format!("{names}: not in the mesh after 300 s"))??;
         mesh::join(&clusters).await?;
@@ -72,7 +72,7 @@ impl Sandbox {
             standins.spawn(watched(cluster.clone(), world.clone()));
         }
         try_join_all(clusters.iter().map(mesh::ready)).await?;
-        // What was there before the installer is nobody's to wait for.
+        // The delays apply only to what is created from now on.
         world.change_delays(|own| *own = delays);
         say(&format!("all pods ready after {:.1?}", begin.elapsed()));
         Ok(Sandbox {
@@ -89,18 +89,18 @@ impl Sandbox {
         &self.clusters
     }
 
-    /// Panics if there is none of that name.
+    /// Returns the cluster with this name. Panics if there is none.
     pub fn cluster(&self, name: &str) -> &Cluster {
         let found = self.clusters.iter().find(|cluster| cluster.name() == name);
         found.unwrap_or_else(|| panic!("this sandbox has no cluster {name}"))
     }
 
-    /// One file with a context for each cluster.
+    /// The path of a kubeconfig with a context for each cluster.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// What the stand-ins share: delays can be changed while they run.
+    /// What the stand-ins share. Delays can be changed while they run.
     pub fn world(&self) -> &World {
         &self.world
     }
@@ -110,12 +110,12 @@ impl Sandbox {
         &self.tools
     }
 
-    /// The folder that everything of this sandbox is in.
+    /// The folder with all files of this sandbox.
     pub fn folder(&self) -> &Path {
         self.run.folder()
     }
 
-    /// Nothing is left when this returns.
+    /// Stops everything. Nothing of the sandbox is left on return.
     pub async fn stop(self) -> Result<()> {
         let Sandbox {
             _standins: mut standins,
@@ -129,7 +129,7 @@ impl Sandbox {
     }
 }
 
-/// A stand-in that panics would look like a cluster that does nothing.
+/// Runs the stand-ins of a cluster and reports a panic, after which the cluster would only seem to do nothing.
 async fn watched(cluster: Cluster, world: World) {
     let name = cluster.name().to_string();
     let ended = tokio::spawn(standin::run(cluster, world));

@@ -1,6 +1,5 @@
-//! Everything in a cluster at one moment, and what is different at another: the proof that removing
-//! leaves nothing and that looking changes nothing. Kinds are found by discovery, so that one
-//! nobody thought of is seen too.
+//! All objects of a cluster at one moment, and the differences between two moments. This proves that a cleanup leaves
+//! nothing and that a read-only command changes nothing. Kinds come from the discovery API, so that none is missed.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ use crate::standin::OURS;
 
 mod content;
 
-/// Objects without what the servers keep about them (status, versions, managed fields).
+/// Objects without the fields that servers maintain: status, versions and managed fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     objects: BTreeMap<Key, Object>,
@@ -34,18 +33,18 @@ struct Key {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Object {
-    /// None where another one of the same owner is as good.
+    /// None if the owner may replace the object by another one.
     uid: Option<String>,
     content: Value,
 }
 
-/// What comes and goes by itself, or only mirrors another object.
+/// Kinds whose objects come and go by themselves or only mirror other objects.
 const LEFT_OUT: [&str; 7] = [
     "Event",
     "Lease",
     "Endpoints",
     "EndpointSlice",
-    // Of a Service; one whose creation was cut short keeps it for minutes.
+    // Mirrors a Service. If the creation of the Service was interrupted, its address stays for minutes.
     "IPAddress",
     "APIService",
     "ComponentStatus",
@@ -75,7 +74,7 @@ impl Snapshot {
         })
     }
 
-    /// One that is the same as the one before it: garbage is collected in the background.
+    /// Takes snapshots until two in a row are equal, because garbage is collected in the background.
     pub async fn settled(cluster: &Cluster) -> Result<Snapshot> {
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut last = Snapshot::take(cluster).await?;
@@ -93,8 +92,8 @@ impl Snapshot {
         }
     }
 
-    /// A line for each object that was added, removed or changed from here to there, sorted. Values
-    /// are not shown, as some are secret: `~ Deployment kiali/kiali spec.replicas`.
+    /// Returns a sorted list with a line for each object that was added, removed or changed until `after`, such as
+    /// `~ Deployment kiali/kiali spec.replicas`. It contains no values, because some are secret.
     pub fn diff(&self, after: &Snapshot) -> Vec<String> {
         let mut lines = Vec::new();
         for (key, object) in &self.objects {
@@ -130,7 +129,8 @@ fn kept(kind: &ApiResource) -> bool {
     !LEFT_OUT.contains(&kind.kind.as_str()) && kind.group != "kwok.x-k8s.io"
 }
 
-/// What the sandbox writes in place of an EndpointSlice; anybody else's object of that kind counts.
+/// Whether the sandbox wrote the object as a substitute for bookkeeping of a real cluster. Other objects of that kind
+/// count.
 fn bookkeeping(object: &DynamicObject) -> bool {
     let label = object.labels().get(OURS.0);
     label.is_some_and(|value| value == OURS.1)
@@ -140,7 +140,7 @@ async fn list(client: Client, kind: ApiResource) -> Result<Vec<(ApiResource, Dyn
     let api: Api<DynamicObject> = Api::all_with(client, &kind);
     let any = ListParams::default();
     let objects = match kind.kind.as_str() {
-        // Megabytes of schemas, which cannot change without this number.
+        // Schemas have several megabytes and cannot change without the generation.
         "CustomResourceDefinition" => api.list_metadata(&any).await.map(|list| {
             let generations = list.items.into_iter().map(|kind| DynamicObject {
                 data: json!({"generation": kind.metadata.generation}),
@@ -156,7 +156,7 @@ async fn list(client: Client, kind: ApiResource) -> Result<Vec<(ApiResource, Dyn
             .into_iter()
             .map(|object| (kind.clone(), object))
             .collect()),
-        // The kind went away since discovery: there is a page then, and no reason.
+        // The kind was deleted since the discovery.
         Err(Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
         Err(err) => Err(err).with_context(|| format!("cannot list {}", kind.plural)),
     }

@@ -1,4 +1,4 @@
-//! What cannot run without a container engine, one file each.
+//! Stand-ins for what cannot run without a container engine, each in its own file.
 
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
@@ -19,27 +19,27 @@ pub mod service;
 mod watch;
 pub mod ztunnel;
 
-/// On what stands for bookkeeping of a real cluster, so that no comparison of clusters shows it.
+/// The label of objects that replace the bookkeeping of a real cluster. Snapshots skip them.
 pub(crate) const OURS: (&str, &str) = ("sandbox", "bookkeeping");
 
 /// What all stand-ins of a sandbox share.
 #[derive(Clone)]
 pub struct World {
     pub delays: Arc<RwLock<Delays>>,
-    /// Who talked to whom, and the counters of it.
+    /// The requests between the sample apps, and their counters.
     pub traffic: sample::Traffic,
     /// Whether Services get addresses.
     pub load_balancers: load_balancer::Switch,
-    /// The real Prometheus.
+    /// The program Prometheus.
     pub prometheus: PathBuf,
-    /// The real Envoy.
+    /// The program Envoy.
     pub envoy: PathBuf,
-    /// This project's `sandbox` binary, which also plays the commands inside pods (`curl`, `wget`).
+    /// This project's `sandbox` binary, which also runs as `curl` and `wget` in pods.
     pub sandbox_binary: PathBuf,
 }
 
 impl World {
-    /// For what starts from now on.
+    /// Changes the delays of everything that starts from now on.
     pub fn change_delays(&self, change: impl FnOnce(&mut Delays)) {
         change(&mut self.delays.write().unwrap_or_else(|e| e.into_inner()));
     }
@@ -49,7 +49,7 @@ impl World {
     }
 }
 
-/// Everything that runs beside one cluster. Never returns; dropped when the sandbox stops.
+/// Runs all stand-ins of a cluster. Never returns; it is dropped when the sandbox stops.
 pub async fn run(cluster: Cluster, world: World) {
     world.traffic.register(cluster.clone());
     tokio::join!(

@@ -1,7 +1,7 @@
-//! The real programs the sandbox starts, built from their published Go modules on first use:
-//! a bare machine has no container engine to pull them with, and stand-ins for an API server,
-//! istiod or Envoy would only prove what we already believe. One module per upstream in `tools/`,
-//! because they pin different k8s.io versions. About ten minutes once, then milliseconds.
+//! The real programs that the sandbox starts. They are built from their published Go modules on first use, because
+//! there may be no container engine to pull them, and stand-ins for an API server, istiod or Envoy would only confirm
+//! our assumptions. Each upstream has a module of its own in `tools/`, because they pin different versions of k8s.io.
+//! The build takes about ten minutes once.
 
 use std::path::{Path, PathBuf};
 
@@ -15,17 +15,17 @@ mod modules;
 mod store;
 mod wheel;
 
-/// Names a folder of ready programs; nothing is built then.
+/// The variable with a folder of ready programs. If it is set, nothing is built.
 const READY: &str = "AMBIKIALI_SANDBOX_BIN";
 
-/// Paths of every program and chart the sandbox starts.
+/// The paths of all programs and charts that the sandbox uses.
 #[derive(Clone, Debug)]
 pub struct Tools {
     pub etcd: PathBuf,
     pub kube_apiserver: PathBuf,
     pub kube_controller_manager: PathBuf,
     pub kube_scheduler: PathBuf,
-    /// What the binary's reading of kubeconfigs is measured by.
+    /// Tests compare with it how our binary reads kubeconfigs.
     pub kubectl: PathBuf,
     pub kwok: PathBuf,
     pub kwokctl: PathBuf,
@@ -35,19 +35,18 @@ pub struct Tools {
     pub helm: PathBuf,
     /// An OpenID Connect provider.
     pub oidc_provider: PathBuf,
-    /// Folder with the YAML files of the Gateway API CRDs (standard channel).
+    /// The folder with the YAML files of the Gateway API's CRDs (standard channel).
     pub gateway_api_crds: PathBuf,
-    /// Folder `manifests/charts` of the Istio module.
+    /// The folder `manifests/charts` of the Istio module.
     pub istio_charts: PathBuf,
 }
 
 impl Tools {
-    /// Builds what is missing into `<target>/sandbox/bin`, or takes ready programs from the folder
-    /// named by `AMBIKIALI_SANDBOX_BIN`. Blocks for minutes the first time; `say` gets a line for
-    /// each build.
+    /// Builds missing programs into `<target>/sandbox/bin`, or uses those in the folder `AMBIKIALI_SANDBOX_BIN`. Blocks
+    /// for minutes the first time. Passes a line for each build to `say`.
     pub fn ensure(target: &Path, mut say: impl FnMut(&str)) -> Result<Tools> {
         let ready = std::env::var_os(READY).filter(|folder| !folder.is_empty());
-        // Absolute: the programs are started in folders of their own.
+        // The programs start in other folders, so the path must be absolute.
         let ready = ready.map(std::path::absolute).transpose()?;
         if let Some(folder) = &ready {
             check_ready(folder)?;
@@ -58,7 +57,7 @@ impl Tools {
         };
         if !store.missing()?.is_empty() {
             let _lock = store.lock(&mut say)?;
-            // Once more: another process may have built everything while this one waited.
+            // Check again, because another process may have built everything in the meantime.
             let missing = store.missing()?;
             check_toolchains(&missing)?;
             for (source, name) in missing {
@@ -88,7 +87,7 @@ impl Tools {
     }
 }
 
-/// Before the first build, which takes minutes.
+/// Checks the toolchains before the first build, which takes minutes.
 fn check_toolchains(missing: &[(Source, &str)]) -> Result<()> {
     let modules = missing.iter().filter_map(|(source, _)| match source {
         Source::Module(module) => Some(*module),
@@ -104,7 +103,7 @@ fn check_toolchains(missing: &[(Source, &str)]) -> Result<()> {
     }
 }
 
-/// Envoy and the files that are only read may be fetched all the same.
+/// Checks that the folder has every program. Envoy and the files that are only read are fetched otherwise.
 fn check_ready(folder: &Path) -> Result<()> {
     let programs = MODULES.iter().flat_map(|module| module.programs);
     let missing: Vec<_> = programs

@@ -1,10 +1,10 @@
-//! The texts that kwokctl is given: where everything listens, what is logged, how pods behave.
+//! The configuration for kwokctl: where everything listens, what is logged and how pods behave.
 
 use crate::cluster::Addresses;
 use crate::delays::Delays;
 use crate::tools::Tools;
 
-// Ports of a cluster, as the k-th of its block.
+// Ports of a cluster, each as an index into its block.
 pub const API_SERVER: u16 = 0;
 const ETCD: u16 = 1;
 const ETCD_PEER: u16 = 2;
@@ -13,16 +13,16 @@ const SCHEDULER: u16 = 4;
 const KWOK: u16 = 5;
 pub const OIDC: u16 = 6;
 pub const ISTIOD_HTTP: u16 = 10;
-/// This one and the four after it: istiod's other servers.
+/// The first of five ports for the other servers of istiod.
 pub const ISTIOD_OTHERS: u16 = 11;
 pub const ISTIOD_XDS: u16 = ISTIOD_OTHERS + 2;
 
-/// Images whose pods are played by a process or a stand-in, and not by kwok.
+/// Images whose pods run as a process or a stand-in and are not simulated by kwok.
 pub const PROCESS_IMAGES: &str = "prom/prometheus|kiali/kiali|kiali-operator|ztunnel";
 
-/// Leases are renewed every few seconds by the parts of the control plane, and the API server asks
-/// itself for a namespace at each write into it; nothing else is silent. Blocking mode writes a request
-/// down before it is answered, so a reader needs not wait.
+/// Logs all requests except for two kinds: the control plane renews its Leases every few seconds, and the API server
+/// reads a namespace at each write into it. In blocking mode, a request is logged before it is answered, so that
+/// readers of the log need not wait.
 pub const AUDIT: &str = r"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -53,9 +53,9 @@ pub fn kwokctl(
     let (api_port, etcd_port, etcd_peer) = (port(API_SERVER), port(ETCD), port(ETCD_PEER));
     let scheduler_port = port(SCHEDULER);
     let kwok_port = port(KWOK);
-    // The API server refuses to advertise a loopback address, and without a default route it finds
-    // no other: 192.0.2.1 is nobody's by definition. Data need not survive a power cut. A
-    // scheduler that loses its lease to a paused API server ends, and here no kubelet starts it again.
+    // The API server does not advertise a loopback address, and without a default route it finds no other one.
+    // 192.0.2.1 is reserved for documentation. Data need not survive a power failure. A scheduler exits if it loses its
+    // Lease while the API server is paused, and here no kubelet restarts it.
     format!(
         r#"apiVersion: config.kwok.x-k8s.io/v1alpha1
 kind: KwokctlConfiguration
@@ -93,7 +93,7 @@ componentsPatches:
     )
 }
 
-/// How nodes and pods behave. Given once: with these present kwok loads none of its own.
+/// Returns how kwok simulates nodes and pods. It loads no stages of its own if these exist.
 pub fn stages(delays: Delays) -> String {
     let delay = delays.pod.as_millis();
     STAGES

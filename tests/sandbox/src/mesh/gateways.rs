@@ -1,6 +1,6 @@
-//! Where the Envoys of Gateways listen: istiod says every interface, which on one machine is also where
-//! Prometheus and the other cluster's Envoy listen. Written before any Envoy can ask, for every address
-//! that a Gateway's pod can have.
+//! Makes each Envoy of a Gateway listen only on the address of its pod. istiod tells it to listen on every interface,
+//! but on one machine, Prometheus and the Envoys of other clusters listen on the same ports. The objects are created
+//! before the first Envoy starts, for every address that the pod of a Gateway can have.
 
 use anyhow::Result;
 use serde_json::{Value, json};

@@ -1,11 +1,10 @@
-//! The real istiod as a process beside the cluster. The chart's Deployment is there too, played by
-//! kwok, for whoever looks for istiod in the cluster.
+//! Runs the real istiod as a process beside the cluster. The chart's Deployment exists too, simulated by kwok, for
+//! clients that look for istiod in the cluster.
 //!
-//! It leaves out of an Envoy's configuration what only Istio's own build of Envoy has: metadata
-//! exchange, ALPN and metrics filters, and certificates for talking to other workloads, which an agent
-//! beside it would fetch.
+//! The settings of istiod exclude what only Istio's own build of Envoy supports (metadata exchange, ALPN and metrics
+//! filters) and what only an agent beside Envoy would fetch (certificates for other workloads).
 //!
-//! What it cannot show: the webhooks that would call istiod, as its Service leads nowhere.
+//! What it cannot show: webhooks that call istiod, because its Service leads nowhere.
 
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
@@ -18,7 +17,7 @@ use serde_json::{Value, json};
 use super::manifests::apply;
 use crate::cluster::{Cluster, ISTIOD_OTHERS};
 
-/// Ports of the container: that of `/ready`, and that of `/metrics` and what is for debugging.
+/// Ports of the container: one for `/ready`, and one for `/metrics` and debugging.
 const HTTP: u16 = 8080;
 const MONITORING: u16 = 15014;
 const COMPLAINTS: usize = 30;
@@ -66,7 +65,7 @@ fn pid_file(cluster: &Cluster) -> PathBuf {
 }
 
 impl Cluster {
-    /// Else it mends what a test breaks.
+    /// Suspends istiod, which would repair what a test breaks.
     pub fn pause_istiod(&self) -> Result<()> {
         self.signal_istiod(Signal::STOP)
     }
@@ -75,13 +74,13 @@ impl Cluster {
         self.signal_istiod(Signal::CONT)
     }
 
-    /// The last lines of its log with a warning or an error, the newest last.
+    /// Returns the last warnings and errors from its log, the newest one last.
     pub fn istiod_complaints(&self) -> Vec<String> {
         let log = fs::read_to_string(log(self)).unwrap_or_default();
         let complaints = log.lines().filter(|line| {
             let level = line.split('\t').nth(1);
             let is_one = matches!(level, Some("warn" | "error" | "fatal"));
-            // Nobody can reach the webhook here, which it says all the time.
+            // Nothing can reach the webhook here, which istiod reports all the time.
             is_one && !line.contains("webhook is not ready")
         });
         let complaints: Vec<_> = complaints.map(String::from).collect();
@@ -95,7 +94,7 @@ impl Cluster {
     }
 }
 
-/// Kiali port-forwards to istiod's pod, whatever its name is, and so does a check.
+/// Lets port-forwards to istiod's pod reach the process. Kiali and `check` use them.
 pub async fn forward(cluster: &Cluster) -> Result<()> {
     let to = |from: u16, port: u16| json!({"ports": [from], "target": {"address": "127.0.0.1", "port": port}});
     let monitoring = cluster.addresses().port(ISTIOD_OTHERS);
@@ -111,7 +110,7 @@ pub async fn forward(cluster: &Cluster) -> Result<()> {
     apply(&cluster.client(), "sandbox", &[forward]).await
 }
 
-/// Its working folder: paths that it has in a container are below it.
+/// The working folder of istiod. It contains the paths that istiod has in a container.
 pub fn folder(cluster: &Cluster) -> PathBuf {
     cluster.dir().join("istiod")
 }
@@ -128,7 +127,7 @@ fn mesh_config(charts: &[Value]) -> Result<&str> {
     mesh.context("the chart has no ConfigMap istio")
 }
 
-/// What the environment cannot say. The ConfigMap in the cluster stays as the chart has it.
+/// Changes settings for which istiod has no environment variables. The ConfigMap in the cluster stays unchanged.
 fn for_plain_envoy(mesh: &str) -> Result<String> {
     let mut mesh: Value = serde_yaml::from_str(mesh).context("the chart's mesh is not YAML")?;
     let fields = mesh.as_object_mut().context("the chart's mesh is empty")?;

@@ -1,10 +1,10 @@
-//! A cloud's load balancer controller: gives each Service of type LoadBalancer an address after the
-//! delay that a cloud was measured to take, but never before its pod is ready, as in a cloud the pod
-//! is the quicker one. In the other order istiod can miss the pod: when the Service is not the first
-//! of its name, no endpoint makes it look at the Gateway again.
+//! The load balancer controller of a cloud. It assigns each Service of type LoadBalancer an address after the delay
+//! that was measured in a cloud, but never before the Service has a ready pod, because in a cloud the pod is ready
+//! first. In the other order, istiod can miss the pod: if the Service is not the first one with its name, no endpoint
+//! makes istiod look at the Gateway again.
 //!
-//! What it cannot show: a load balancer for anything but a Gateway, the client's address, which is
-//! this machine's behind it, health checks, node ports.
+//! What it cannot show: load balancers for anything but a Gateway, the address of the client (it is always this
+//! machine), health checks, node ports.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ use forward::Forwards;
 
 mod forward;
 
-/// On a Service: the host name that it gets in place of an address.
+/// The annotation of a Service with the host name that it gets instead of an address.
 const HOSTNAME: &str = "sandbox/hostname";
 
-/// Whether Services get addresses; a test holds them back to see what an installer does meanwhile.
+/// Whether Services get addresses. A test can hold them back to see what an install does in the meantime.
 #[derive(Clone, Debug, Default)]
 pub struct Switch(Arc<AtomicBool>);
 
@@ -97,14 +97,14 @@ pub async fn run(cluster: Cluster, world: World) {
         forwards
             .update(|service| gateway::is_one(service.labels()))
             .await;
-        // A delay that ends and the switch are no events of the API server.
+        // No event of the API server tells that a delay is over or that the switch was changed.
         let _ = tokio::time::timeout(Duration::from_millis(100), changed.notified()).await;
     }
 }
 
 async fn assign(cluster: &Cluster, service: &Service, ingress: Value) -> kube::Result<()> {
     let namespace = service.namespace().unwrap_or_default();
-    // Of what was looked at: a name that was asked for a moment ago must not be missed.
+    // Fail if the Service has changed since it was read, because the annotation may be new.
     let version = json!({ "resourceVersion": service.resource_version() });
     let status = json!({ "loadBalancer": { "ingress": [ingress] } });
     let patch = json!({ "metadata": version, "status": status });
@@ -127,7 +127,7 @@ fn balanced(service: &Service) -> bool {
     kind == Some("LoadBalancer") && service.metadata.deletion_timestamp.is_none()
 }
 
-/// Not to an earlier Service of the same name.
+/// Whether the slice belongs to this Service and not to an earlier one with the same name.
 fn belongs(slice: &EndpointSlice, uid: &str) -> bool {
     slice.owner_references().iter().any(|o| o.uid == uid)
 }
@@ -140,8 +140,8 @@ fn addressed(service: &Service) -> bool {
     balancer.is_some_and(|b| b.ingress.as_ref().is_some_and(|i| !i.is_empty()))
 }
 
-/// Numbers 1 to 254 by Service. The next one is taken, not the lowest free one, so that a Service
-/// that is made again has a new address, as in a cloud.
+/// The numbers 1 to 254 by Service. Numbers are assigned in turn and not from the lowest free one, so that a recreated
+/// Service has a new address, as in a cloud.
 #[derive(Default)]
 struct Pool {
     taken: HashMap<String, u8>,

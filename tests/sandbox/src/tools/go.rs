@@ -1,6 +1,5 @@
-//! The calls of the Go toolchain: is there a new enough one, build a program, find the folder of a
-//! module. A missing or old Go is the likeliest failure on a fresh machine, so it is found before
-//! the first build and the error says what to do.
+//! Calls the Go toolchain to check its version, to build a program and to find the folder of a module. On a new
+//! machine, Go is often missing or too old, so this is checked before the first build and the error has a fix.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -44,14 +43,15 @@ pub(super) fn check<'a>(modules: impl Iterator<Item = &'a Module>) -> Result<()>
     Ok(())
 }
 
-/// From the answer of `go version`.
+/// Parses the output of `go version`.
 fn installed(answer: &str) -> Option<Version> {
     answer
         .split_whitespace()
         .find_map(|word| version(word.strip_prefix("go")?))
 }
 
-/// `1.26.8`, `1.27rc1` and `1.27-abcdef` all count as what they lead to.
+/// Parses a version. Release candidates and development versions such as `1.27rc1` and `1.27-abcdef` count as the
+/// release.
 fn version(text: &str) -> Option<Version> {
     let mut numbers = text.trim().split('.').map(|part| {
         let digits = part
@@ -68,7 +68,7 @@ fn version(text: &str) -> Option<Version> {
 
 fn go(module: &Module) -> Command {
     let mut go = Command::new("go");
-    // Go must not fetch another toolchain by itself, nor heed a workspace around this one.
+    // Go must not download another toolchain or use a surrounding workspace.
     go.current_dir(module.folder())
         .env("GOTOOLCHAIN", "local")
         .env("GOWORK", "off");
@@ -80,11 +80,11 @@ fn go(module: &Module) -> Command {
 pub(super) fn build(module: &Module, name: &str, package: &str, bin: &Path) -> Result<PathBuf> {
     fs::create_dir_all(bin).with_context(|| format!("cannot create {}", bin.display()))?;
     remove_leftovers(bin)?;
-    // Own name, then rename: a killed build leaves no half-written program, and the compiler that
-    // may outlive it does not write into the next build's file.
+    // Build under a name of its own and rename it. A killed build leaves no incomplete program, and its compiler, which
+    // may outlive it, does not write into the file of the next build.
     let new = bin.join(format!("{name}.{}.new", std::process::id()));
     let mut go = go(module);
-    // Read-only, so that a build never changes the committed go.mod and go.sum.
+    // A build must not change go.mod and go.sum.
     go.args([
         "build",
         "-mod=readonly",
@@ -118,7 +118,7 @@ fn remove_leftovers(bin: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The module's files in Go's module cache.
+/// Returns the folder of the module in Go's module cache.
 pub(super) fn fetch(module: &Module) -> Result<PathBuf> {
     let (_, inside) = module.files.context("a module without files")?;
     let output = go(module)

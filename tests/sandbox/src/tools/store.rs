@@ -1,4 +1,4 @@
-//! What was made, each with a stamp of the recipe that made it.
+//! The built programs and fetched folders. Each has a stamp with the recipe from which it was made.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ impl Store {
         self.home.join("stamps").join(name)
     }
 
-    /// Where it is, if it is there and was made by today's recipe.
+    /// Returns the path if it exists and was made from the current recipe.
     fn made(&self, source: Source, name: &str) -> Result<Option<PathBuf>> {
         let ready = self
             .ready
@@ -60,7 +60,7 @@ impl Store {
         let Some((path, recipe)) = stamp.split_once('\n') else {
             return Ok(None);
         };
-        // The path too: the module cache may have been cleaned.
+        // The path may be gone, because the module cache can be cleaned.
         let valid = recipe == source.recipe()? && Path::new(path).exists();
         Ok(valid.then(|| path.into()))
     }
@@ -85,7 +85,7 @@ impl Store {
         Ok(missing)
     }
 
-    /// Where something is that is not missing.
+    /// Returns the path of something that is not missing.
     pub(super) fn path(&self, name: &str) -> Result<PathBuf> {
         let source = Source::all().find(|source| source.names().contains(&name));
         let path = source
@@ -95,7 +95,7 @@ impl Store {
         path.with_context(|| format!("{name} vanished right after it was made"))
     }
 
-    /// Two processes never build at once; the system frees the lock of a killed one.
+    /// Takes the lock of the build. Only one process builds at a time. The system releases the lock of a killed one.
     pub(super) fn lock(&self, say: &mut impl FnMut(&str)) -> Result<File> {
         fs::create_dir_all(&self.home)
             .with_context(|| format!("cannot create {}", self.home.display()))?;

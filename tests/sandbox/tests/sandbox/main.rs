@@ -1,5 +1,5 @@
-//! The ground that all other tests stand on: real clusters, on loopback only, seen through their
-//! audit log and snapshots, and gone in every case.
+//! Tests of the sandbox itself: the clusters are real, listen only on loopback, can be observed by audit log and
+//! snapshots, and leave nothing.
 
 mod gateway;
 mod owner;
@@ -20,7 +20,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{from_value, json};
 
-/// Pids whose environment has the run's mark with exactly this folder.
+/// Returns the process IDs whose environment marks them as part of the run in this folder.
 fn processes(folder: &Path) -> Vec<String> {
     let wanted = format!("{MARK}={}", folder.display());
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -35,7 +35,7 @@ fn processes(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Local addresses that the process listens on, as hexadecimal text of /proc/net.
+/// Returns the local addresses on which a process listens, in the hexadecimal form of /proc/net.
 fn listening(pid: &str) -> Vec<String> {
     let links = fs::read_dir(format!("/proc/{pid}/fd"))
         .into_iter()
@@ -78,11 +78,11 @@ async fn two_clusters_are_real_and_leave_nothing() -> Result<()> {
     .await?;
     let folder = sandbox.folder().to_path_buf();
     let running = processes(&folder);
-    // Five programs and istiod in each.
+    // Five programs and istiod in each cluster.
     ensure!(running.len() >= 12, "only {} processes", running.len());
     for pid in &running {
         for address in listening(pid) {
-            // The last byte of the address comes first.
+            // The address has its last byte first.
             let loopback = address.get(6..8) == Some("7F");
             ensure!(loopback, "process {pid} listens on {address}");
         }
@@ -101,7 +101,7 @@ async fn two_clusters_are_real_and_leave_nothing() -> Result<()> {
     Ok(())
 }
 
-/// Admission and RBAC are those of a real cluster.
+/// Checks that admission and RBAC work as in a real cluster.
 async fn the_api_server_judges(cluster: &Cluster) -> Result<()> {
     let token = cluster.token("default", "default").await?;
     let pods: Api<Pod> = Api::all(cluster.client_with_token(&token)?);

@@ -1,5 +1,5 @@
-//! What an Envoy starts with: who it is, where istiod is, and where it says that it is ready. The
-//! agent in the image makes the same of the same pod.
+//! The bootstrap configuration of an Envoy: its identity, the address of istiod, and where it reports that it is ready.
+//! The agent in the image generates the same from the same pod.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 use crate::mesh::TAG;
 use crate::standin::container::Container;
 
-/// Settings of istiod for its agent, which hands them back in its name.
+/// The prefix of settings from istiod that the agent returns to istiod as metadata of its node.
 const SETTING: &str = "ISTIO_META_";
 const TOKEN: &str = "/var/run/secrets/tokens/istio-token";
 const CA: &str = "/var/run/secrets/istio/root-cert.pem";
-/// The name in istiod's certificate.
+/// The host name in istiod's certificate.
 const ISTIOD: &str = "istiod.istio-system.svc";
 const ADMIN: u16 = 15000;
 const READINESS: u16 = 15021;
@@ -55,7 +55,7 @@ pub fn of(container: &Container) -> Result<Value> {
     }))
 }
 
-/// istiod judges by it what the proxy may know, and finds the Gateway that it is for.
+/// Returns the identity of the proxy. istiod uses it to find the Gateway and to decide what the proxy may see.
 fn node(container: &Container) -> Result<Value> {
     let pod = &container.pod;
     let namespace = pod.namespace().context("a pod without a namespace")?;
@@ -128,7 +128,7 @@ fn admin(ip: &str) -> Value {
     cluster("admin", ip, ADMIN)
 }
 
-/// For the pod's probes: ready when istiod's configuration is there.
+/// Returns the listener for the probes of the pod, which is ready when istiod's configuration was received.
 fn readiness(ip: &str) -> Value {
     let route = json!({
         "match": {"path": "/healthz/ready"},

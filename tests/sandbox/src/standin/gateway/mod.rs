@@ -1,9 +1,9 @@
-//! The pod of every Gateway of class `istio`: a real Envoy that the cluster's istiod programs, as it
-//! would in a container, with the token, the CA and the settings that istiod gave the pod.
+//! The pods of Gateways of class `istio`. Each is a real Envoy that the cluster's istiod configures, as in a container,
+//! with the token, the CA and the settings that istiod gave the pod.
 //!
-//! What it cannot show: Istio's own build of Envoy and the agent beside it (metrics of requests,
-//! certificates for other workloads and so mutual TLS to them), endpoints in other clusters, rules
-//! about a client's address. An Envoy starts with a token for half a day and is not given another.
+//! What it cannot show: Istio's own build of Envoy and the agent beside it (metrics of requests, certificates for other
+//! workloads and therefore mutual TLS with them), endpoints in other clusters, rules about the address of a client. An
+//! Envoy starts with a token for half a day and gets no new one.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -27,20 +27,20 @@ mod bootstrap;
 mod endpoints;
 mod workloads;
 
-/// On the EndpointSlices of Gateways that have a ready pod.
+/// The label of the EndpointSlices of Gateways that have a ready pod.
 pub(super) const ENDPOINTS: &str = "endpointslice.kubernetes.io/managed-by=sandbox";
-/// On what istiod makes for a Gateway.
+/// The label of objects that istiod creates for a Gateway.
 const OF_GATEWAY: &str = "gateway.networking.k8s.io/gateway-name";
 const OF_CLASS: &str = "gateway.networking.k8s.io/gateway-class-name";
-/// The container that is Envoy.
+/// The container with Envoy.
 pub(super) const CONTAINER: &str = "istio-proxy";
 
-/// Whether an object that istiod made, by its labels, is for a Gateway with an Envoy.
+/// Whether an object of istiod with these labels belongs to a Gateway with an Envoy.
 pub(super) fn is_one(labels: &BTreeMap<String, String>) -> bool {
     labels.get(OF_CLASS).is_some_and(|class| class == "istio")
 }
 
-/// The program of the pod.
+/// Runs Envoy, the program of the pod.
 pub(super) async fn envoy(container: Container) -> i32 {
     match start(&container).await {
         Ok(code) => code,
@@ -58,7 +58,7 @@ async fn start(container: &Container) -> Result<i32> {
     let mut child = Command::from(container.cluster.command(program))
         .arg("--config-path")
         .arg(&config)
-        // Envoys would look for each other in shared memory.
+        // Otherwise, Envoys would look for each other in shared memory.
         .args(["--disable-hot-restart", "--concurrency", "1"])
         .args(["--log-level", "warning"])
         .args(["--component-log-level", "misc:error"])
@@ -77,7 +77,7 @@ async fn start(container: &Container) -> Result<i32> {
     Ok(child.wait().await?.code().unwrap_or(137))
 }
 
-/// What the controllers would have told istiod of the pods. Never returns.
+/// Tells istiod about the pods in place of the controllers. Never returns.
 pub async fn run(cluster: Cluster) {
     let changed = Arc::new(Notify::new());
     let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");

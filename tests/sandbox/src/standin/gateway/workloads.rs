@@ -1,5 +1,5 @@
-//! The pods behind the Services that routes name. EndpointSlices refuse loopback addresses;
-//! WorkloadEntries do not, and istiod lets a Service select them as it does pods.
+//! A WorkloadEntry for each pod behind a Service that a route names. The API server rejects loopback addresses in
+//! EndpointSlices but not in WorkloadEntries, and istiod lets a Service select these like pods.
 //!
 //! What it cannot show: named target ports.
 
@@ -15,17 +15,17 @@ use serde_json::{Value, json};
 use crate::Cluster;
 use crate::standin::{OURS, service};
 
-/// By namespace and name.
+/// WorkloadEntries by namespace and name.
 type Entries = BTreeMap<(String, String), Value>;
 
-/// What was written, so that it is written once.
+/// The written entries. An entry is only written when it changes.
 #[derive(Default)]
 pub(super) struct Workloads {
     written: Entries,
 }
 
 impl Workloads {
-    /// What fails is tried again with the next update.
+    /// Writes the changes. A failed write is retried with the next update.
     pub(super) async fn update(&mut self, cluster: &Cluster, wanted: Entries) {
         let gone: Vec<_> = self
             .written
@@ -55,7 +55,7 @@ fn told(cluster: &Cluster, (_, name): &(String, String), done: kube::Result<()>)
     done.is_ok()
 }
 
-/// One for each ready pod of each Service that a route names.
+/// Returns an entry for each ready pod of each Service that a route names.
 pub(super) fn wanted(
     services: &[Arc<Service>],
     pods: &[impl Borrow<Pod>],
@@ -126,7 +126,7 @@ async fn write(
     written.map(|_| ())
 }
 
-/// The garbage collector may be quicker: its pod owns it.
+/// Deletes an entry. The garbage collector may have deleted it before, because its pod owns it.
 async fn delete(cluster: &Cluster, (namespace, name): &(String, String)) -> kube::Result<()> {
     let api = api(cluster, namespace);
     match api.delete(name, &DeleteParams::default()).await {

@@ -1,8 +1,8 @@
-//! A kubelet for the pods that must really do something: Prometheus and the Gateways' Envoy as the
-//! real processes, the Kiali operator, Kiali and ztunnel as stand-ins. kwok plays every other pod.
+//! A kubelet for the pods that must really work: Prometheus and the Envoys of Gateways as real processes, and the Kiali
+//! operator, Kiali and ztunnel as stand-ins. kwok simulates all other pods.
 //!
-//! What it cannot show: images, resource limits, security contexts, graceful termination (a pod that
-//! is deleted is killed at once), init containers and sidecars (reported as running).
+//! What it cannot show: images, resource limits, security contexts, graceful termination (a deleted pod is killed at
+//! once), init containers and sidecars (they are reported as running).
 
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,18 +36,18 @@ mod volumes;
 pub use debugging::resource as kwok_resource;
 pub use pod::TOKEN;
 
-/// What the pods of one cluster share.
+/// What the pods of a cluster share.
 pub struct Node {
     cluster: Cluster,
     world: World,
-    /// Where the commands in pods ask.
+    /// The server to which commands in pods connect.
     control: SocketAddr,
     addresses: AtomicU16,
     gateways: AtomicU16,
 }
 
 impl Node {
-    /// Never one that was used lately: a port of a dead process must not answer for a new pod.
+    /// Returns an address that was not used recently, because a new pod must not get the connections of an ended one.
     fn address(&self, program: Program) -> Ipv4Addr {
         let addresses = self.cluster.addresses();
         match program {
@@ -59,7 +59,7 @@ impl Node {
     }
 }
 
-/// Never returns.
+/// Runs the pods of the cluster. Never returns.
 pub async fn run(cluster: Cluster, world: World) {
     let (control, _serving) = match control::serve(&cluster, &world).await {
         Ok(serving) => serving,
@@ -89,7 +89,7 @@ pub async fn run(cluster: Cluster, world: World) {
 struct Kubelet {
     node: Arc<Node>,
     running: HashMap<String, AbortOnDropHandle<()>>,
-    /// What a list in progress has shown so far.
+    /// The pods that the list in progress has shown so far.
     listed: HashSet<String>,
 }
 
@@ -101,7 +101,7 @@ impl Kubelet {
                 self.listed.extend(pod.uid());
                 self.applied(pod);
             }
-            // What went away while the API server was not heard.
+            // End the pods that were deleted while the connection to the API server was lost.
             Event::InitDone => self.running.retain(|uid, _| self.listed.contains(uid)),
             Event::Apply(pod) => self.applied(pod),
             Event::Delete(pod) => {
@@ -134,7 +134,7 @@ impl Kubelet {
     }
 }
 
-/// The process first, then the pod: whoever waits for the deletion may count on the process's end.
+/// Ends the process and then deletes the pod, so that the process has ended when the pod is gone.
 async fn bury(node: Arc<Node>, pod: Pod, life: Option<JoinHandle<()>>) {
     if let Some(life) = life {
         life.abort();

@@ -1,4 +1,4 @@
-//! The life of one pod: its volumes, then one run after the other of its container.
+//! The life of a pod: creates its volumes and then runs its container again and again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use super::{Node, debugging, mounts, volumes};
 use crate::Cluster;
 use crate::standin::container::Container;
 
-/// Where the kubelet mounts a ServiceAccount's token.
+/// The path at which the kubelet mounts the token of a ServiceAccount.
 pub const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// A run of this length is forgiven what went before.
+/// A run of this length resets the back-off.
 const FORGIVEN: Duration = Duration::from_secs(600);
 
 pub fn folder(cluster: &Cluster, pod: &Pod) -> PathBuf {
@@ -32,7 +32,7 @@ pub fn folder(cluster: &Cluster, pod: &Pod) -> PathBuf {
         .join(pod.uid().unwrap_or_default())
 }
 
-/// Until it is dropped.
+/// Runs the pod until it is dropped.
 pub async fn live(node: Arc<Node>, pod: Pod, played: usize, program: Program) {
     let Some(spec) = pod
         .spec
@@ -62,7 +62,7 @@ pub async fn live(node: Arc<Node>, pod: Pod, played: usize, program: Program) {
     }
 }
 
-/// All that must be there before the first start.
+/// Creates everything that must exist before the first start.
 async fn create(
     node: &Node,
     pod: &Pod,
@@ -100,13 +100,13 @@ async fn create(
     })
 }
 
-/// The kubelet brings changed ConfigMaps and Secrets to the pod about once a minute.
+/// Updates the volumes with changed ConfigMaps and Secrets. A kubelet does this about once a minute.
 async fn refresh(container: &Container) {
     let dir = folder(&container.cluster, &container.pod);
     loop {
         let patient = container.world.delays().probes;
         sleep(Duration::from_secs(if patient { 30 } else { 2 })).await;
-        // An object that is gone now leaves its last content, as on a real node.
+        // The content of a deleted object stays, as on a real node.
         let _ = volumes::write(&container.cluster, &container.pod, &dir).await;
     }
 }
@@ -142,7 +142,7 @@ async fn restart_for_ever(
     }
 }
 
-/// The first restart is at once, the next ones wait twice as long each time, five minutes at most.
+/// Waits before a restart. The first restart is immediate, then the wait doubles each time, up to five minutes.
 async fn back_off(node: &Node, container: &Container, failures: u32, status: &mut Status) {
     status.write(&State::Ended).await;
     let Some(power) = failures.checked_sub(1) else {
@@ -166,7 +166,7 @@ async fn back_off(node: &Node, container: &Container, failures: u32, status: &mu
     sleep(Duration::from_secs(seconds)).await;
 }
 
-/// One run, until it exits or its probes end it; the exit code.
+/// Runs the container until it exits or its probes end it, and returns the exit code.
 async fn run(node: &Node, container: &Container, program: Program, status: &mut Status) -> i32 {
     let delays = node.world.delays();
     let (health, mut seen) = watch::channel(Health::default());
@@ -180,12 +180,12 @@ async fn run(node: &Node, container: &Container, program: Program, status: &mut 
             program.run(container).await
         }
     };
-    // A task of its own: what a program does wrong must not end the kubelet.
+    // Use a separate task, because a panic of a stand-in must not end the kubelet.
     let mut process = AbortOnDropHandle::new(tokio::spawn(process));
     let patient = delays.probes && program.probed();
     let probes = Probes::of(&container.spec, container.ip, patient);
     let watching = async {
-        // A container without a readiness probe is Ready at once, but not before the pod's delay.
+        // A container without a readiness probe is ready after the delay of the pod.
         if !program.probed() {
             sleep(boot).await;
         }

@@ -1,4 +1,4 @@
-//! Which pods are played by a program, and how long each takes before it works.
+//! Which pods run a program or a stand-in, and how long each takes to start.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ pub enum Program {
     KialiOperator,
     Kiali,
     Ztunnel,
-    /// By its class and not by its image, which other proxies have too.
+    /// Recognised by its GatewayClass, because other proxies have the same image.
     Gateway,
 }
 
 impl Program {
-    /// The container that is played, and by what. None: kwok plays the whole pod.
+    /// Returns the index of the container that really runs, and its program. None if kwok simulates the whole pod.
     pub fn of(pod: &Pod) -> Option<(usize, Program)> {
         let containers = &pod.spec.as_ref()?.containers;
         if gateway::is_one(pod.labels()) {
@@ -37,7 +37,7 @@ impl Program {
 
     fn of_image(image: &str) -> Option<Program> {
         let image = image.split('@').next().unwrap_or(image);
-        // A colon before the last slash is a registry's port.
+        // A colon before the last slash starts the port of a registry.
         let repository = match image.rsplit_once(':') {
             Some((repository, tag)) if !tag.contains('/') => repository,
             _ => image,
@@ -52,7 +52,7 @@ impl Program {
         }
     }
 
-    /// Ports it serves, declared or not.
+    /// The ports that the program serves, whether or not the pod declares them.
     pub fn ports(self) -> &'static [u16] {
         match self {
             Program::Prometheus => &[9090],
@@ -63,13 +63,13 @@ impl Program {
         }
     }
 
-    /// The commands in its image that stand-ins exist for. None: exec is refused.
+    /// The commands in its image that have a stand-in. None if exec is rejected.
     pub fn commands(self) -> Option<&'static str> {
         (self == Program::Prometheus).then_some("wget,sha256sum")
     }
 
-    /// From the container's start until its process works. What a pod takes once, on its node, a
-    /// restarted container does not take again.
+    /// The time from the start of the container until its process works. It does not include, in a restarted container,
+    /// what a node does only once for a pod.
     pub fn boot(self, delays: Delays, restarted: bool) -> Duration {
         match self {
             Program::KialiOperator => delays.operator_start,
@@ -79,8 +79,8 @@ impl Program {
         }
     }
 
-    /// Whether its probes keep their real times. The others are Ready when the pod's delay is over,
-    /// as every pod that kwok plays.
+    /// Whether the probes run with their real timing. Otherwise, the container is ready after the delay of the pod,
+    /// like the pods that kwok simulates.
     pub fn probed(self) -> bool {
         matches!(self, Program::KialiOperator | Program::Kiali)
     }

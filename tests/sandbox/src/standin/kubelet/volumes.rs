@@ -1,7 +1,7 @@
-//! A pod's volumes as folders of this machine, from the objects that the installer wrote, and kept
-//! up to date as long as the pod lives.
+//! The volumes of a pod as folders on this machine. They contain the objects that the installer wrote, and are updated
+//! for as long as the pod exists.
 //!
-//! What it cannot show: read-only mounts, file modes, host paths (an empty folder of the pod's own).
+//! What it cannot show: read-only mounts, file modes, host paths (each is an empty folder).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,10 +20,10 @@ use super::files::{Files, sync};
 use super::mounts::folder;
 use crate::Cluster;
 
-/// A token's age at which the kubelet asks for the next one.
+/// The age at which the kubelet renews a token.
 const RENEWED: Duration = Duration::from_secs(48 * 60);
 
-/// Writes every volume under `dir`; the error is what the kubelet would show while it waits.
+/// Writes every volume below `dir`. The error is the one that a kubelet shows while it waits.
 pub async fn write(cluster: &Cluster, pod: &Pod, dir: &Path) -> Result<(), String> {
     let volumes = pod
         .spec
@@ -142,8 +142,8 @@ impl Source<'_> {
         }
     }
 
-    /// A new token at every look would hide that a revoked one is still used; one for an hour is
-    /// replaced in time, as the kubelet does.
+    /// Returns the token, which is renewed in time as by a kubelet. A new token at each update would hide that a
+    /// program still uses a revoked one.
     async fn token(&self, from: &ServiceAccountTokenProjection) -> Result<Vec<u8>, String> {
         let file = self.folder.join(&from.path);
         let age = fs::metadata(&file).and_then(|file| file.modified());
@@ -187,7 +187,7 @@ fn lines(map: &BTreeMap<String, String>) -> String {
     map.iter().map(|(k, v)| format!("{k}={v:?}\n")).collect()
 }
 
-/// From the API server's cache, as the kubelet reads.
+/// Reads from the API server's cache, like the kubelet.
 async fn get<K>(api: &Api<K>, name: &str) -> Result<Option<K>, String>
 where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,

@@ -1,4 +1,4 @@
-//! The addresses that Services got: what comes to one is passed on, byte by byte, to a ready pod.
+//! Listens on the addresses of Services and forwards each connection to a ready pod.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::standin::service;
 use crate::standin::watch::Mirror;
 
-/// What one listening socket is for: another address, port or Service is another socket.
+/// Identifies a listening socket. A different address, port or Service needs a new socket.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Bound {
     address: SocketAddr,
@@ -38,7 +38,7 @@ impl Forwards {
         }
     }
 
-    /// Opens and closes sockets: one of a Service without a ready pod is closed.
+    /// Opens and closes sockets. A Service without a ready pod has none.
     pub async fn update(&mut self, served: impl Fn(&Service) -> bool) {
         let mut wanted = Vec::new();
         let (services, pods) = (self.services.all(), self.pods.all());
@@ -70,7 +70,7 @@ impl Forwards {
                     let serving = AbortOnDropHandle::new(tokio::spawn(serving));
                     self.open.insert(bound, serving);
                 }
-                // An address that was just left is free again a moment later.
+                // An address that was just released becomes free a moment later.
                 Err(error) => {
                     eprintln!("load balancer: cannot listen on {}: {error}", bound.address)
                 }
@@ -79,7 +79,7 @@ impl Forwards {
     }
 }
 
-/// Connections end with the socket, as they do when a load balancer goes.
+/// Accepts connections. They end with the socket, as with a deleted load balancer.
 async fn serve(
     listener: TcpListener,
     services: Arc<Mirror<Service>>,
@@ -92,7 +92,7 @@ async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else {
-                    // Too many open files: some will be closed.
+                    // There are too many open files. Wait until some are closed.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 };
@@ -121,7 +121,8 @@ fn ports(service: &Service) -> impl Iterator<Item = u16> {
     ports.filter_map(|port| u16::try_from(port.port).ok())
 }
 
-/// A host name is resolved as a client would: only one that leads to this machine can be served.
+/// Returns the addresses of a Service. A host name is resolved as by a client, so only one that leads to this machine
+/// can be served.
 async fn addresses(service: &Service) -> Vec<IpAddr> {
     let balancer = service
         .status
