@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::mesh::{ClusterName, pem, tls, x509};
 
-pub use held::{held, held_or_new, now, status};
+pub use held::{held, held_or_new, not_in_use, now, status, trusted};
 
 /// The name in the certificate of every Gateway, which the federating Prometheus expects whatever the address is.
 pub const SERVER_NAME: &str = "prometheus-gateway.ambikiali.dev";
@@ -112,17 +112,11 @@ impl Pair {
         Pair::read(side, &certificate?, &key?, now_unix(now.into()))
     }
 
-    /// The TLS configuration of a client with this pair, or without one, that takes any certificate of a server.
-    pub fn client(pair: Option<&Pair>) -> Result<ClientConfig> {
-        let identity = pair.map(|pair| {
-            tls::identity(
-                pair.certificate.as_bytes(),
-                pair.key.expose_secret().as_bytes(),
-            )
-        });
-        let config = identity
-            .transpose()
-            .and_then(|identity| tls::config(tls::Trust::Anything, identity));
+    /// The TLS configuration of a client with this pair that takes any certificate of a server.
+    pub fn config(&self) -> Result<ClientConfig> {
+        let key = self.key.expose_secret().as_bytes();
+        let identity = tls::identity(self.certificate.as_bytes(), key);
+        let config = identity.and_then(|own| tls::config(tls::Trust::Anything, Some(own)));
         config.map_err(anyhow::Error::msg)
     }
 

@@ -68,9 +68,10 @@ pub async fn rotate(
     };
     let tokens = tokens(run, if_older).await?;
     let certificates = match &rotation {
-        Some(rotation) => rotation.turn(run).await?,
-        None => Vec::new(),
+        Some(rotation) => rotation.turn().await,
+        None => Ok(Vec::new()),
     };
+    // Also after an error, so that the record names what was written.
     if !run.choices.dry_run {
         let recorded = run
             .mesh
@@ -80,7 +81,7 @@ pub async fn rotate(
     }
     Ok(AllRotated {
         tokens,
-        certificates,
+        certificates: certificates?,
     })
 }
 

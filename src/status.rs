@@ -96,7 +96,9 @@ async fn drifts(run: &Run<'_>, home_record: HomeRecord) -> Vec<Row> {
             return Vec::new();
         }
         let targets = match run.is_home(cluster) {
-            true => aggregate_metrics::configured(&home).await,
+            true => aggregate_metrics::configured(&home)
+                .await
+                .unwrap_or_default(),
             false => Vec::new(),
         };
         drifted(run, cluster, &place(cluster, targets)).await

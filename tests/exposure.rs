@@ -153,7 +153,7 @@ fn a_record_opens_no_gateway_and_chooses_no_annotation() {
 #[test]
 fn a_public_gateway_that_nothing_narrows_is_a_warning() {
     on_two_clusters(async |clusters| {
-        clusters.installed().await;
+        clusters.install(&["--exposure", "http"]).await.succeeded();
         let check = [&["check"], &BOTH[..]].concat();
         let checked = clusters.run(&check).await.succeeded();
         assert!(!checked.stdout.contains("AK1231"), "{checked:#?}");
@@ -168,14 +168,16 @@ fn a_public_gateway_that_nothing_narrows_is_a_warning() {
             patch_status(clusters.remote(), "v1", "Service", NAME, &status).await;
             let warning = format!(
                 "warning[AK1231]: cluster2: Service {NAME}: its address {seen}, and nothing narrows who reads the \
-                 metrics of the mesh there\n  fix: install again with --gateway-source-range CIDR, or with \
+                 metrics of the mesh there\n  fix: install again with --exposure mtls, with --gateway-source-range CIDR, or with \
                  --gateway-internal aws, gcp or azure\n"
             );
             let checked = clusters.run(&check).await.succeeded();
             assert!(checked.stdout.contains(&warning), "{checked:#?}");
-            let narrowed = [&check[..], &RANGES].concat();
-            let checked = clusters.run(&narrowed).await.succeeded();
-            assert!(!checked.stdout.contains("AK1231"), "{checked:#?}");
+            for narrow in [&RANGES, &["--exposure", "mtls"]] {
+                let narrowed = [&check[..], narrow].concat();
+                let checked = clusters.run(&narrowed).await.succeeded();
+                assert!(!checked.stdout.contains("AK1231"), "{checked:#?}");
+            }
         }
         clusters.cleaned().await;
     });

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::audit::{Mark, Request};
+use ambikiali_sandbox::standin::service;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -75,18 +76,11 @@ fn what_is_planned_is_what_the_next_install_writes() {
     });
 }
 
-/// Returns the exposed address of home's Prometheus, used as the user's own.
+/// Returns the address of home's Prometheus behind its Gateway, used as the user's own.
 async fn home_prometheus(clusters: &Clusters) -> String {
-    let name = "istio-system/prometheus-gateway";
-    let gateway = get(
-        clusters.home(),
-        "gateway.networking.k8s.io/v1",
-        "Gateway",
-        name,
-    )
-    .await;
-    let address = gateway.expect("a Gateway")["status"]["addresses"][0]["value"].clone();
-    format!("{}:9090", address.as_str().expect("an address"))
+    let client = clusters.home().client();
+    let pod = service::resolve(&client, "prometheus.istio-system", 9090).await;
+    pod.expect("a pod").to_string()
 }
 
 /// Edits an object and deletes another one.

@@ -10,7 +10,7 @@ use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
 use self::same::same;
-use crate::support::{Clusters, Foreign, from_an_install, get, patch_status, until};
+use crate::support::{Clusters, Foreign, from_an_install, get, patch_status, until, unwritten};
 
 #[test]
 fn rendered_files_make_the_same_objects_with_the_same_fields_and_an_install_fills_what_lacks() {
@@ -182,9 +182,20 @@ async fn the_install_on_top_fills_the_secret(clusters: &Clusters, targets: &Targ
     };
     assert_eq!(
         written[0],
-        set(&["ambikiali-record", "kiali-multi-cluster-secret"])
+        set(&[
+            "ambikiali-record",
+            "kiali-multi-cluster-secret",
+            "prometheus-gateway-tls",
+            "prometheus-tls",
+        ])
     );
-    assert_eq!(written[1], set(&["ambikiali-record"]));
+    assert_eq!(
+        written[1],
+        set(&["ambikiali-record", "prometheus-gateway-tls"])
+    );
+    let marks = clusters.marks();
+    clusters.installed().await;
+    unwritten(&marks);
 }
 
 /// Waits for the garbage collector to delete the Gateway's dependents.

@@ -13,8 +13,10 @@ const HOME: &str = "\
 cluster1      namespace           ready      Namespace kiali
               namespace           ready      ConfigMap kiali/ambikiali-record
               cluster prometheus  ready      Deployment istio-system/prometheus
+              expose prometheus   ready      Secret istio-system/prometheus-gateway-tls: its certificates are valid until DAY
               expose prometheus   ready      Gateway istio-system/prometheus-gateway
               expose prometheus   ready      HTTPRoute istio-system/prometheus
+              aggregate metrics   ready      Secret kiali/prometheus-tls: its certificates are valid until DAY
               aggregate metrics   ready      Deployment kiali/prometheus
               kiali operator      ready      Deployment kiali/kiali-operator
               remote secret       ready      Secret kiali/kiali-multi-cluster-secret
@@ -34,6 +36,7 @@ fn every_component_is_shown_and_what_is_broken_with_its_reason() {
 cluster2      namespace           ready      Namespace kiali
               namespace           ready      ConfigMap kiali/ambikiali-record
               cluster prometheus  ready      Deployment istio-system/prometheus
+              expose prometheus   ready      Secret istio-system/prometheus-gateway-tls: its certificates are valid until DAY
               expose prometheus   ready      Gateway istio-system/prometheus-gateway
               expose prometheus   ready      HTTPRoute istio-system/prometheus
               kiali operator      ready      Deployment kiali/kiali-operator
@@ -61,6 +64,7 @@ cluster2      namespace           ready      Namespace kiali
               namespace           ready      ConfigMap kiali/ambikiali-record
               cluster prometheus  not ready  Deployment istio-system/prometheus: scaled to 0
               cluster prometheus  drifted    Deployment istio-system/prometheus: changed by somebody at TIME: .spec.replicas
+              expose prometheus   ready      Secret istio-system/prometheus-gateway-tls: its certificates are valid until DAY
               expose prometheus   ready      Gateway istio-system/prometheus-gateway
               expose prometheus   ready      HTTPRoute istio-system/prometheus
               kiali operator      ready      Deployment kiali/kiali-operator
@@ -107,8 +111,10 @@ fn nothing_is_there_before_an_install() {
 cluster1      namespace           not ready  Namespace kiali: not found
               namespace           not ready  ConfigMap kiali/ambikiali-record: not found
               cluster prometheus  not ready  Deployment istio-system/prometheus: not found
+              expose prometheus   not ready  Secret istio-system/prometheus-gateway-tls: not found
               expose prometheus   not ready  Gateway istio-system/prometheus-gateway: not found
               expose prometheus   not ready  HTTPRoute istio-system/prometheus: not found
+              aggregate metrics   not ready  Secret kiali/prometheus-tls: not found
               aggregate metrics   not ready  Deployment kiali/prometheus: not found
               kiali operator      not ready  Deployment kiali/kiali-operator: not found
               remote secret       not ready  Secret kiali/kiali-multi-cluster-secret: not found
@@ -117,6 +123,7 @@ cluster1      namespace           not ready  Namespace kiali: not found
 cluster2      namespace           not ready  Namespace kiali: not found
               namespace           not ready  ConfigMap kiali/ambikiali-record: not found
               cluster prometheus  not ready  Deployment istio-system/prometheus: not found
+              expose prometheus   not ready  Secret istio-system/prometheus-gateway-tls: not found
               expose prometheus   not ready  Gateway istio-system/prometheus-gateway: not found
               expose prometheus   not ready  HTTPRoute istio-system/prometheus: not found
               kiali operator      not ready  Deployment kiali/kiali-operator: not found

@@ -141,7 +141,7 @@ fn assert_plan(plan: &str, change: &str) {
             "  change   kiali operator      ClusterRole kiali-operator",
             "  change   remote cluster      Kiali kiali/kiali",
             &field,
-            "Plan: 7 to change, 32 unchanged; nothing was written",
+            "Plan: 7 to change, 35 unchanged; nothing was written",
         ],
         "{plan}"
     );

@@ -1,7 +1,10 @@
 //! The metrics: a Prometheus in each cluster, exposed, and one on home that scrapes them all.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use anyhow::{Context, Result};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
 use super::{Part, all};
@@ -15,6 +18,9 @@ use crate::steps::aggregate_metrics::{HomeTls, Written};
 use crate::steps::cluster_prometheus::Prometheus;
 use crate::steps::expose_prometheus::GatewayTls;
 use crate::steps::{ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus};
+
+/// After how long a scrape is late, at intervals of 15 s.
+const LATE: Duration = Duration::from_secs(25);
 
 /// A cluster that will be scraped.
 pub struct Exposing<'a> {
@@ -37,18 +43,17 @@ pub async fn certificates(run: &Run<'_>, parts: &[Part<'_>]) -> Result<Option<Ce
     let home = async {
         let scope = run.on(Step::AggregateMetrics, &run.mesh.home);
         let held = aggregate_metrics::pair(&scope).await;
-        mutual_tls::held_or_new(&scope, Side::Client, held?).context(Step::AggregateMetrics)
+        let pair = held.and_then(|held| mutual_tls::held_or_new(&scope, Side::Client, held));
+        pair.context(Step::AggregateMetrics)
     };
     let exposing = parts.iter().filter(|p| p.cluster.prometheus.is_none());
     let gateways = exposing.map(|part| {
         let pair = async {
             let scope = run.on(Step::ExposePrometheus, part.cluster);
             let held = expose_prometheus::pair(&scope).await;
-            let pair = mutual_tls::held_or_new(&scope, Side::Server, held?);
-            anyhow::Ok((
-                part.cluster.name.clone(),
-                pair.context(Step::ExposePrometheus)?,
-            ))
+            let pair = held.and_then(|held| mutual_tls::held_or_new(&scope, Side::Server, held));
+            let pair = pair.context(Step::ExposePrometheus)?;
+            anyhow::Ok((part.cluster.name.clone(), pair))
         };
         run.unless_left_out(part.cluster, pair)
     });
@@ -145,13 +150,35 @@ async fn target(run: &Run<'_>, exposing: &Exposing<'_>) -> Result<ScrapeTarget> 
 /// Waits until every cluster was scraped once since the federating Prometheus started, and then removes what is
 /// no longer scraped.
 pub async fn scraped(run: &Run<'_>, parts: &[Part<'_>], written: &Written) -> Result<()> {
-    all_scraped(run, parts, written).await?;
+    tokio::select! {
+        scraped = all_scraped(run, parts, written) => scraped?,
+        never = remind(run, parts) => match never {},
+    }
     let unused = parts
         .iter()
         .filter(|part| part.cluster.prometheus.is_some());
     let unused = unused.map(|p| run.unless_left_out(p.cluster, unexpose(run, p.cluster)));
     try_join_all(unused).await?;
     Ok(())
+}
+
+/// Opens the ports of Gateways that may be closed since a certificate was unusable, once a scrape is late. It only helps:
+/// whether the clusters are scraped decides about the install.
+async fn remind(run: &Run<'_>, parts: &[Part<'_>]) -> Infallible {
+    tokio::time::sleep(LATE).await;
+    let closed = parts
+        .iter()
+        .filter(|part| run.settings.exposure.mutual_tls() && part.cluster.prometheus.is_none());
+    let opened = closed.map(async |part| {
+        let scope = run.on(Step::ExposePrometheus, part.cluster);
+        if let Err(error) = expose_prometheus::push_again(&scope).await {
+            scope
+                .progress
+                .note(format!("{}: {error:#}", part.cluster.name));
+        }
+    });
+    join_all(opened).await;
+    std::future::pending().await
 }
 
 async fn all_scraped(run: &Run<'_>, parts: &[Part<'_>], written: &Written) -> Result<()> {

@@ -26,6 +26,9 @@ impl Cluster {
         if config.cluster_url.scheme_str() != Some("https") {
             return Err("a token is sent over https only".into());
         }
+        if config.accept_invalid_certs {
+            return Err("a token is sent only to a server whose certificate is verified".into());
+        }
         let opened = kubeconfig::open(config).await;
         opened
             .map(|(client, _)| client)

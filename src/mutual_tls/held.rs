@@ -4,11 +4,12 @@ use anyhow::Result;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Pair, Side, judge, now_unix, value};
+use super::{Pair, Side, judge, now_unix, text, value};
 use crate::k8s::health::Health;
 use crate::k8s::look::Component;
 use crate::k8s::{Scope, secret};
 use crate::mesh::pem;
+use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 
 /// `status` counts the days of a certificate that ends within so many.
@@ -24,18 +25,46 @@ pub async fn held(
     let Some(live) = secret::live(scope, id).await? else {
         return Ok(None);
     };
+    // Somebody else knows the key in a Secret that no install wrote. Whether it may be replaced, the apply decides.
+    if !is_written_by_us(scope, &live) {
+        return Ok(None);
+    }
     match Pair::of(side, &live["data"], names, now(scope)) {
         Ok(pair) => Ok(Some(pair)),
-        // One of others is not replaced, which the apply says.
-        Err(_) if !scope.record.is_ours(&live) => Ok(None),
         Err(fault) => {
             let name = &scope.cluster.name;
+            let is = if scope.choices.dry_run {
+                "would be"
+            } else {
+                "is"
+            };
             scope.progress.note(format!(
-                "{name}: the certificate in {id} {fault}: it is replaced"
+                "{name}: the certificate in {id} {fault}: it {is} replaced"
             ));
             Ok(None)
         }
     }
+}
+
+/// Whether an install made the Secret, or filled in one that was rendered.
+fn is_written_by_us(scope: &Scope<'_>, live: &Value) -> bool {
+    let entry = scope.record.entry(live);
+    let is_recorded =
+        entry.is_some_and(|entry| entry.uid.as_deref() == live["metadata"]["uid"].as_str());
+    scope.record.is_ours(live) || is_recorded
+}
+
+/// The certificates that a value of a Secret trusts, as text.
+pub async fn trusted(scope: &Scope<'_>, id: &ObjectId, name: &str) -> Result<String> {
+    let live = secret::live(scope, id).await?.unwrap_or_default();
+    Ok(text(&live["data"], name).unwrap_or_default())
+}
+
+/// The error that a certificate in a Secret is not used in time.
+pub fn not_in_use(scope: &Scope<'_>, id: &ObjectId, why: &str) -> Problem {
+    let cause = format!("{}: {id}: not in use yet: {why}", scope.cluster.name);
+    let problem = Problem::new(Exit::TimedOut, cause);
+    problem.fix("run ambikiali rotate --certificates again: it goes on")
 }
 
 /// The pair that is there, or a new one.
@@ -45,7 +74,11 @@ pub fn held_or_new(scope: &Scope<'_>, side: Side, held: Option<Pair>) -> Result<
 
 /// The time by which certificates of a cluster are judged.
 pub fn now(scope: &Scope<'_>) -> Timestamp {
-    scope.cluster.server_time().unwrap_or_else(Timestamp::now)
+    let own = Timestamp::now();
+    let server = scope.cluster.server_time();
+    // A clock that is wrong by more than that is of no use for dates of years.
+    let is_near = |server: &Timestamp| server.duration_since(own).as_hours().abs() < 366 * 24;
+    server.filter(is_near).unwrap_or(own)
 }
 
 /// The Secret of one side: its own pair under `names`, and the certificates of its `peers`.
@@ -75,7 +108,9 @@ pub async fn status(
 fn told_end(ends: Timestamp, now: Timestamp) -> String {
     let day = ends.strftime("%F");
     match ends.duration_since(now).as_hours() / 24 {
-        days @ ..WARNED => format!("its certificates are valid for {days} more days, until {day}"),
+        days @ ..WARNED => format!(
+            "its certificates are valid for {days} more days, until {day}: replace them with ambikiali rotate --certificates"
+        ),
         _ => format!("its certificates are valid until {day}"),
     }
 }
@@ -97,21 +132,21 @@ fn ends(
         Side::Client => Side::Server,
     };
     let peer = |name: &String| {
-        let end = value(data, name).and_then(|text| trusted(other, &text, now));
+        let end = value(data, name).and_then(|text| last_end(other, &text, now));
         end.map_err(|fault| format!("{name} {fault}"))
     };
     let ends = peers.iter().map(peer).collect::<Result<Vec<_>, _>>()?;
     Ok(ends.into_iter().fold(own, Timestamp::min))
 }
 
-/// When the last of some trusted certificates ends.
-fn trusted(side: Side, text: &[u8], now: Timestamp) -> Result<Timestamp, String> {
+/// When the last of some trusted certificates ends. One of them is enough.
+fn last_end(side: Side, text: &[u8], now: Timestamp) -> Result<Timestamp, String> {
     let all = pem::certificates(text, pem::Broken::Refused)?;
-    let ends = all
-        .iter()
-        .map(|one| judge(side, one, now_unix(now.into())).map(|(_, end)| end));
-    let last = ends.collect::<Result<Vec<_>, _>>()?.into_iter().max();
-    last.ok_or_else(|| "has no certificate".into())
+    let ends = all.iter().map(|one| judge(side, one, now_unix(now.into())));
+    let (usable, faults): (Vec<_>, Vec<_>) = ends.partition(Result::is_ok);
+    let last = usable.into_iter().flatten().map(|(_, end)| end).max();
+    let fault = faults.into_iter().find_map(Result::err);
+    last.ok_or_else(|| fault.unwrap_or_else(|| "has no certificate".into()))
 }
 
 #[cfg(test)]
@@ -137,7 +172,7 @@ mod tests {
         );
         assert_eq!(
             told_end(after(59), now()),
-            "its certificates are valid for 59 more days, until 2026-03-02"
+            "its certificates are valid for 59 more days, until 2026-03-02: replace them with ambikiali rotate --certificates"
         );
         for (value, fault) in [
             (json!(""), "ca.crt has no PEM certificate"),

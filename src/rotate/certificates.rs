@@ -108,6 +108,14 @@ fn unusable(scope: &Scope<'_>) -> Problem {
     Problem::new(Exit::Preflight, cause).fix("run ambikiali install, which replaces it")
 }
 
+fn unscraped(scope: &Scope<'_>) -> Problem {
+    let cause = format!(
+        "{}: home does not scrape its Gateway with mutual TLS",
+        scope.cluster.name
+    );
+    Problem::new(Exit::Preflight, cause).fix("run ambikiali install")
+}
+
 /// A Gateway and its certificate.
 struct Gateway<'a> {
     cluster: &'a Cluster,
@@ -120,6 +128,7 @@ pub struct Rotation<'a> {
     targets: Vec<ScrapeTarget>,
     client: Turn,
     gateways: Vec<Gateway<'a>>,
+    is_settled: bool,
 }
 
 /// What each side has in its Secret for a while: which certificate is its own, and whether it also trusts the old or the
@@ -132,7 +141,8 @@ enum Phase {
     TrustNew,
 }
 
-/// Looks at the certificates of all clusters of this run. Those that are younger than `if_older` are kept.
+/// Looks at the certificates of all clusters of this run, and whether they are in use. Those that are younger than
+/// `if_older` are kept.
 pub async fn look<'a>(run: &'a Run<'a>, if_older: Option<Duration>) -> Result<Rotation<'a>> {
     if !run.settings.exposure.mutual_tls() {
         let cause = "the Gateways serve plain HTTP, so there are no certificates";
@@ -150,44 +160,67 @@ pub async fn look<'a>(run: &'a Run<'a>, if_older: Option<Duration>) -> Result<Ro
         true => Keep::Younger(if_older),
         false => Keep::Because("not every remote of the install is named"),
     };
-    let targets = aggregate_metrics::configured(&home).await;
+    let targets = aggregate_metrics::configured(&home).await?;
     let held = aggregate_metrics::pair(&home).await?;
     let client = Turn::of(Side::Client, &home, held, keep(true))?;
-    let is_ours = |cluster: &&Cluster| {
-        targets
-            .iter()
-            .any(|target| target.mutual_tls && target.cluster == cluster.name)
+    let is_target = |cluster: &Cluster| {
+        let mut pinned = targets.iter().filter(|target| target.mutual_tls);
+        pinned.any(|target| target.cluster == cluster.name)
     };
-    let gateways = run.mesh.all().filter(is_ours).map(async |cluster| {
+    let exposed = run
+        .mesh
+        .all()
+        .filter(|cluster| cluster.prometheus.is_none());
+    let gateways = exposed.map(async |cluster| {
         let scope = run.on(Step::ExposePrometheus, cluster);
+        if !is_target(cluster) {
+            return Err(unscraped(&scope).into());
+        }
         let held = expose_prometheus::pair(&scope).await?;
         let turn = Turn::of(Side::Server, &scope, held, keep(run.is_home(cluster)))?;
         anyhow::Ok(Gateway { cluster, turn })
     });
     let gateways = try_join_all(gateways).await?;
-    Ok(Rotation {
+    let rotation = Rotation {
+        is_settled: is_settled(run, &client, &gateways).await?,
         run,
         targets,
         client,
         gateways,
-    })
+    };
+    if rotation.has_work() {
+        rotation.go(Phase::AsIs).await?;
+    }
+    Ok(rotation)
+}
+
+/// Whether each side trusts only the certificate that the other one has, and nothing that an interrupted rotation left.
+async fn is_settled(run: &Run<'_>, client: &Turn, gateways: &[Gateway<'_>]) -> Result<bool> {
+    let home = run.on(Step::AggregateMetrics, &run.mesh.home);
+    let each = gateways.iter().map(async |Gateway { cluster, turn }| {
+        let scope = run.on(Step::ExposePrometheus, cluster);
+        let lets_in = expose_prometheus::trusted(&scope).await?;
+        let trusted = aggregate_metrics::trusted(&home, &cluster.name).await?;
+        let expected = (&client.old.certificate, &turn.old.certificate);
+        anyhow::Ok((&lets_in, &trusted) == expected)
+    });
+    Ok(try_join_all(each).await?.into_iter().all(|one| one))
 }
 
 impl Rotation<'_> {
     /// Replaces the certificates that are due.
-    pub async fn turn(&self, run: &Run<'_>) -> Result<Vec<RotatedCertificate>> {
-        let phases = [
-            Phase::AsIs,
-            Phase::TrustBoth,
-            Phase::ProveNew,
-            Phase::TrustNew,
-        ];
-        if self.turns().any(|turn| turn.is_due) && !run.choices.dry_run {
-            for phase in phases {
+    pub async fn turn(&self) -> Result<Vec<RotatedCertificate>> {
+        if self.has_work() {
+            for phase in [Phase::TrustBoth, Phase::ProveNew, Phase::TrustNew] {
                 self.go(phase).await?;
             }
         }
         Ok(self.results())
+    }
+
+    fn has_work(&self) -> bool {
+        let is_due = self.turns().any(|turn| turn.is_due);
+        (is_due || !self.is_settled) && !self.run.choices.dry_run
     }
 
     fn turns(&self) -> impl Iterator<Item = &Turn> {
@@ -240,7 +273,7 @@ impl Rotation<'_> {
         step(self.run, Step::AggregateMetrics, home, async |scope| {
             let written =
                 aggregate_metrics::write_certificates(&scope, &self.targets, &tls).await?;
-            aggregate_metrics::mounted(&scope, &written).await?;
+            aggregate_metrics::mounted(&scope, &self.targets, &written).await?;
             scope.progress.done(done);
             Ok(())
         })

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::{Value, json};
 
-pub use certificates::{HomeTls, keep_certificates, mounted, pair, write_certificates};
+pub use certificates::{HomeTls, keep_certificates, mounted, pair, trusted, write_certificates};
 use certificates::{files, gateway_files};
 pub use config::{PrometheusConfig, job};
 pub use federation::{ActiveTarget, Federation, Sample};
@@ -24,7 +24,7 @@ use crate::k8s::forward::Connection;
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
 use crate::k8s::request::{RequestError, send_opt};
-use crate::k8s::{Scope, delete, kinds, pods, wait, write};
+use crate::k8s::{Scope, delete, kinds, pods, secret, wait, write};
 use crate::manifests;
 use crate::mesh::{Cluster, ClusterName};
 use crate::mutual_tls::{self, Side};
@@ -34,8 +34,8 @@ use crate::settings::Settings;
 
 /// Time for several scrapes, which are 15 s apart.
 const SCRAPED: Duration = Duration::from_secs(60);
-/// Time until the kubelet has written a changed Secret into the volume of a pod that runs.
-const MOUNTED: Duration = Duration::from_secs(120);
+/// The kubelet writes a changed Secret into the volume of a pod that runs within this time.
+const MOUNTED: Duration = Duration::from_secs(150);
 
 const NAME: &str = "prometheus";
 const CONFIG: &str = "prometheus-config";
@@ -218,8 +218,12 @@ pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<
         scope.progress.done("nothing to remove");
         return Ok(Vec::new());
     }
+    // A remote is removed without the options of the install, so keep the protocol that is in use.
+    let mut settings = scope.settings.clone();
+    let has_secret = secret::live(scope, &secret_id(scope)).await?.is_some();
+    settings.exposure.plain_http = !has_secret && !targets.iter().any(|target| target.mutual_tls);
     targets.retain(|target| !leaving.contains(&target.cluster));
-    let mut objects = on(scope, &targets, scope.settings, None)?;
+    let mut objects = on(scope, &targets, &settings, None)?;
     for secret in objects.iter_mut().filter(|o| o["kind"] == "Secret") {
         keep_certificates(scope, &targets, secret).await?;
     }
@@ -296,9 +300,8 @@ async fn config(scope: &Scope<'_>) -> Result<String, RequestError> {
 }
 
 /// The scrape targets in the ConfigMap, as far as it can be parsed.
-pub async fn configured(scope: &Scope<'_>) -> Vec<ScrapeTarget> {
-    let config = config(scope).await.unwrap_or_default();
-    config::targets(&config)
+pub async fn configured(scope: &Scope<'_>) -> Result<Vec<ScrapeTarget>, RequestError> {
+    Ok(config::targets(&config(scope).await?))
 }
 
 fn drift(config: &str, now: &ScrapeTarget) -> Option<String> {

@@ -10,9 +10,9 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use serde_json::{Value, json};
 
-pub use certificates::{keep_certificates, pair, refuses, serves, write_certificates};
-pub use reachable::reachable;
+pub use certificates::{keep_certificates, pair, refuses, serves, trusted, write_certificates};
 use reachable::usable;
+pub use reachable::{push_again, reachable};
 
 use super::ScrapeTarget;
 use crate::exposure::Exposure;

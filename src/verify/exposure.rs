@@ -43,6 +43,7 @@ async fn get(client: &Client, url: String) -> reqwest::Result<Response> {
 }
 
 async fn needs_certificate(client: &Client, address: &str) -> Result<String, String> {
+    let mut silent = None;
     for url in ["http", "https"].map(|scheme| format!("{scheme}://{address}/federate")) {
         match get(client, url.clone()).await {
             Ok(answer) => {
@@ -51,15 +52,16 @@ async fn needs_certificate(client: &Client, address: &str) -> Result<String, Str
                     "{url} answers anyone, with {status}: a client needs no certificate; run install again"
                 ));
             }
-            Err(error) if error.is_timeout() => {
-                return Ok(format!("{url} does not answer this machine"));
-            }
-            Err(_) => {}
+            Err(error) if error.is_timeout() => silent = Some(url),
+            Err(_) => silent = None,
         }
     }
-    Ok(format!(
-        "https://{address} refuses clients without the certificate of the federating Prometheus"
-    ))
+    Ok(match silent {
+        Some(url) => format!("{url} does not answer this machine"),
+        None => format!(
+            "https://{address} refuses clients without the certificate of the federating Prometheus"
+        ),
+    })
 }
 
 async fn only_federation(client: &Client, address: &str) -> Result<String, String> {

@@ -241,3 +241,23 @@ fn not_scraped(target: &ActiveTarget, patience: Duration) -> String {
     let waited = patience.as_secs();
     format!("{} was not scraped within {waited} s", target.url())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_tls_is_told_from_one_of_the_server() {
+        let mismatch =
+            "; the certificates of both sides do not match, or have ended: run install again";
+        for error in [
+            "Get \"https://192.0.2.7:9090/federate\": remote error: tls: unknown certificate authority",
+            "Get \"https://192.0.2.7:9090/federate\": tls: failed to verify certificate: x509: certificate signed by unknown authority",
+        ] {
+            assert_eq!(hint(error, "server"), mismatch);
+        }
+        let redirect = hint("server returned HTTP status 302 Found", "server");
+        assert!(redirect.contains("redirects are not followed"));
+        assert_eq!(hint("connection refused", "server"), "");
+    }
+}

@@ -30,6 +30,10 @@ enum Moment {
 }
 
 impl Point {
+    pub fn is_before(&self) -> bool {
+        self.moment == Moment::Before
+    }
+
     /// Holds this request in the next run. The gate opens when the request arrives.
     pub fn set(&self, proxy: &Proxy) -> Gate {
         let gate = Gate::closed();

@@ -44,7 +44,7 @@ fn fault_59_a_rotation_killed_at_any_request_goes_on_or_back() {
             if secrets(clusters).await != ["kiali"] {
                 behind.run(&ROTATE).await.succeeded();
             }
-            missed += usize::from(!killed(&behind, proxy, point).await);
+            missed += usize::from(!killed(&behind, &ROTATE, proxy, point).await);
             assert_eq!(lost(clusters).await, Vec::<String>::new(), "not named");
             gone_on_with(&behind, next, &clean).await;
         }
@@ -53,10 +53,54 @@ fn fault_59_a_rotation_killed_at_any_request_goes_on_or_back() {
     });
 }
 
+const CERTIFICATES: [&str; 4] = ["rotate", "--certificates", "--timeout", "90s"];
+const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
+
+#[test]
+fn fault_60_a_rotation_of_certificates_killed_at_any_request_stops_no_scrape() {
+    on_two_clusters(async |clusters| {
+        let behind = Behind::proxies(clusters).await;
+        behind.run(&INSTALL).await.succeeded();
+        let began = [&behind.home, &behind.remote].map(|proxy| proxy.journal().len());
+        behind.run(&CERTIFICATES).await.succeeded();
+        let points = [&behind.home, &behind.remote].map(Proxy::journal);
+        let [home, remote] =
+            [(0, "/secrets/prometheus-tls"), (1, "/no/secret")].map(|(i, path)| {
+                let path = if all() { None } else { Some(path) };
+                let mut points = at(&points[i][began[i]..], path);
+                // What is there before a write is what is there after the write before it.
+                points.retain(|point| all() || point.is_before());
+                points
+            });
+        let home = home.iter().map(|point| (&behind.home, point));
+        let remote = remote.iter().map(|point| (&behind.remote, point));
+        let mut count = 0;
+        for (nth, (proxy, point)) in home.chain(remote).enumerate() {
+            let next: &[&str] = if nth % 2 == 0 {
+                &INSTALL
+            } else {
+                &CERTIFICATES
+            };
+            println!("rotate --certificates killed {point}, then {}", next[0]);
+            killed(&behind, &CERTIFICATES, proxy, point).await;
+            behind.run(&VERIFY).await.succeeded();
+            behind.run(next).await.succeeded();
+            behind.run(&VERIFY).await.succeeded();
+            let marks = clusters.marks();
+            behind.run(&INSTALL).await.succeeded();
+            assert_eq!(written(&marks), Vec::<String>::new(), "not converged");
+            count += 1;
+        }
+        assert!(count >= 3, "{count} points");
+        println!("rotate --certificates killed at {count} points: both targets up after each");
+        behind.run(&CLEANUP).await.succeeded();
+    });
+}
+
 /// Returns whether the rotation came to the point and was killed there.
-async fn killed(behind: &Behind<'_>, proxy: &Proxy, point: &Point) -> bool {
+async fn killed(behind: &Behind<'_>, rotate: &[&str], proxy: &Proxy, point: &Point) -> bool {
     let gate = point.set(proxy);
-    let mut command = behind.begin(&ROTATE);
+    let mut command = behind.begin(rotate);
     let killed = tokio::select! {
         () = gate.opened() => {
             command.kill().await.expect("it still runs");

@@ -107,7 +107,7 @@ fn a_dry_run_lists_what_a_cleanup_then_removes() {
         let mut listed = dry.stdout.lines().collect::<Vec<_>>();
         assert_eq!(
             listed.pop(),
-            Some("Dry run: 36 objects would be removed in cluster1, cluster2")
+            Some("Dry run: 39 objects would be removed in cluster1, cluster2")
         );
         let marks = clusters.marks();
         clusters.cleaned().await;

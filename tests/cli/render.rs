@@ -47,9 +47,9 @@ async fn the_same_wishes_give_the_same_files_byte_by_byte() {
     let folder = tempfile::tempdir().unwrap();
     let first = render(folder.path(), &TARGETS).await.succeeded();
     let names = first.stdout.lines().collect::<Vec<_>>();
-    assert_eq!(names.len(), 19 + 17);
+    assert_eq!(names.len(), 21 + 18);
     assert_eq!(names[0], "FOLDER/out/east/00-namespace-kiali.yaml");
-    assert_eq!(names[18], "FOLDER/out/east/12-kiali-kiali-kiali.yaml");
+    assert_eq!(names[20], "FOLDER/out/east/12-kiali-kiali-kiali.yaml");
     let written = files(&folder.path().join("out"));
     assert_eq!(written.len(), names.len() + 1, "with the list of them");
     let again = render(folder.path(), &TARGETS).await.succeeded();
@@ -63,7 +63,7 @@ async fn the_same_wishes_give_the_same_files_byte_by_byte() {
     assert_eq!(document["kind"], "RenderResult");
     assert_eq!(
         document["files"].as_array().map(Vec::len),
-        Some(19 + 17 + 2)
+        Some(21 + 18 + 2)
     );
 }
 

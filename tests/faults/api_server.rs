@@ -119,7 +119,7 @@ async fn shows_the_rest(clusters: &Clusters, server: &str) {
     let run = async |arguments: &[&str]| ambikiali(arguments, &file, clusters.state()).await;
     let status = run(&["status"]).await.exited(1);
     let (home, remote) = status.stdout.split_once("cluster2 ").expect("the remote");
-    assert_eq!(home.lines().count(), 10, "{home}");
+    assert_eq!(home.lines().count(), 12, "{home}");
     assert!(
         home.lines().all(|line| line.contains("  ready      ")),
         "{home}"

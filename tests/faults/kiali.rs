@@ -91,7 +91,7 @@ fn a_gateway_of_somebody_else_under_our_name_is_left_as_it_is_and_its_maker_name
         assert_eq!(
             ended.error(),
             "\
-[AK1401] cluster2: Gateway istio-system/prometheus-gateway: already exists, created by somebody, and differs from what is needed at .spec.listeners[0].port
+[AK1401] cluster2: Gateway istio-system/prometheus-gateway: already exists, created by somebody, and differs from what is needed at .spec.listeners[0].name
   fix: inspect it: kubectl --context cluster2 -n istio-system get gateway prometheus-gateway -o yaml --show-managed-fields; to take over these fields, add --force-conflicts to install
 nothing was written
 "

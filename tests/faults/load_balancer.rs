@@ -174,9 +174,9 @@ fn a_load_balancer_with_a_name_is_scraped_by_that_name() {
         world.load_balancers.hold_back(false);
         // The name does not resolve, so the install reports Prometheus' error.
         let ended = output(install).await.exited(4);
-        let error = "its Prometheus is not scraped: http://lb.example.internal:9090/federate is down: dial tcp: lookup lb.example.internal";
+        let error = "its Prometheus is not scraped: https://lb.example.internal:9090/federate is down: dial tcp: lookup lb.example.internal";
         assert!(ended.stderr.contains(error), "{}", ended.stderr);
-        let line = "expose prometheus   done     http://lb.example.internal:9090/federate\n";
+        let line = "expose prometheus   done     https://lb.example.internal:9090/federate\n";
         assert!(ended.stderr.contains(line), "{}", ended.stderr);
         let written = configuration(clusters).await.expect("a configuration");
         assert!(

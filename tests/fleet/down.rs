@@ -133,6 +133,7 @@ pub async fn added(fleet: &Fleet) {
         "patch configmaps/prometheus-config",
         "patch deployments/prometheus",
         "patch secrets/kiali-multi-cluster-secret",
+        "patch secrets/prometheus-tls",
     ];
     assert_eq!(written(&home), follows);
 }

@@ -89,6 +89,7 @@ pub async fn removed(fleet: &Fleet) {
     let plan = plan.succeeded().stdout;
     let changes = "\
 would change  cluster1      Secret kiali/kiali-multi-cluster-secret
+would change  cluster1      Secret kiali/prometheus-tls
 would change  cluster1      ConfigMap kiali/prometheus-config
 would change  cluster1      Deployment kiali/prometheus
 would change  cluster1      ConfigMap kiali/ambikiali-record
@@ -118,6 +119,7 @@ would remove  cluster3      ";
             ("patch", "kiali-multi-cluster-secret"),
             ("patch", "prometheus"),
             ("patch", "prometheus-config"),
+            ("patch", "prometheus-tls"),
         ]
     );
     assert_eq!(last, Some(("patch", "ambikiali-record")));
@@ -199,7 +201,9 @@ pub async fn all_but_one(fleet: &Fleet) {
 
 /// Without --forget, an unreachable remote is kept. Its objects are removed once it is reachable again.
 pub async fn given_up(fleet: &Fleet) {
-    fleet.run(&install(&THREE)).await.succeeded();
+    // The command that removes a remote does not know the options of the install.
+    let plain = [&install(&THREE)[..], &["--exposure", "http"]].concat();
+    fleet.run(&plain).await.succeeded();
     let third = fleet.sandbox.cluster("cluster3");
     third.kill_api_server().unwrap();
     let before = marks(fleet);

@@ -53,7 +53,7 @@ fn a_line_says_what_is_waited_for_and_goes_when_it_came() {
             };
             wide.shows(&line, waits).await;
         }
-        assert!(!wide.rows().join("\n").contains("done     http://"));
+        assert!(!wide.rows().join("\n").contains("done     https://"));
         balancers.hold_back(false);
         let (wide, code) = wide.ended().await;
         let rows = wide.rows();

@@ -13,8 +13,10 @@ cluster1
   create   cluster prometheus  ServiceAccount istio-system/prometheus
   create   expose prometheus   Gateway istio-system/prometheus-gateway
   create   expose prometheus   HTTPRoute istio-system/prometheus
+  create   expose prometheus   Secret istio-system/prometheus-gateway-tls
   create   aggregate metrics   ConfigMap kiali/prometheus-config
   create   aggregate metrics   Deployment kiali/prometheus
+  create   aggregate metrics   Secret kiali/prometheus-tls
   create   aggregate metrics   Service kiali/prometheus
   create   kiali operator      ClusterRole kiali-operator
   create   kiali operator      ClusterRoleBinding kiali-operator
@@ -29,6 +31,7 @@ cluster2
   reuse    cluster prometheus  Service istio-system/prometheus
   create   expose prometheus   Gateway istio-system/prometheus-gateway
   create   expose prometheus   HTTPRoute istio-system/prometheus
+  create   expose prometheus   Secret istio-system/prometheus-gateway-tls
   create   kiali operator      ClusterRole kiali-operator
   create   kiali operator      ClusterRoleBinding kiali-operator
   create   kiali operator      CustomResourceDefinition kialis.kiali.io
@@ -37,13 +40,13 @@ cluster2
   create   remote cluster      Kiali kiali/kiali
   create   remote cluster      Secret kiali/kiali
   create   remote cluster      ServiceAccount kiali/kiali-service-account
-Plan: 32 to create, 1 reused; nothing was written
+Plan: 35 to create, 1 reused; nothing was written
 ";
 
 pub const SECOND: &str = "\
 cluster2
   reuse    cluster prometheus  Service istio-system/prometheus
-Plan: 1 reused, 30 unchanged; nothing was written
+Plan: 1 reused, 33 unchanged; nothing was written
 ";
 
 pub const DRIFT: &str = "\
@@ -59,7 +62,7 @@ cluster1
              .spec.template.metadata.annotations['ambikiali.dev/config-version']
 cluster2
   reuse    cluster prometheus  Service istio-system/prometheus
-Plan: 1 to create, 3 to change, 1 reused, 27 unchanged; nothing was written
+Plan: 1 to create, 3 to change, 1 reused, 30 unchanged; nothing was written
 ";
 
 pub const OPTION: &str = "\
@@ -72,7 +75,7 @@ cluster1
              .spec.template.spec.containers[0].image: \"prom/prometheus:v3.12.0@sha256:69f5241418838263316593f7274a304b095c40bcf22e57272865da91bd60a8ac\" -> \"prom/prometheus:v3.11.0\"
 cluster2
   reuse    cluster prometheus  Service istio-system/prometheus
-Plan: 3 to change, 1 reused, 28 unchanged; nothing was written
+Plan: 3 to change, 1 reused, 31 unchanged; nothing was written
 ";
 
 /// A cluster that switches to the user's own Prometheus.
@@ -82,11 +85,13 @@ cluster1
   hold     namespace           Lease kiali/ambikiali
   change   aggregate metrics   ConfigMap kiali/prometheus-config
   change   aggregate metrics   Deployment kiali/prometheus
+  change   aggregate metrics   Secret kiali/prometheus-tls
 cluster2
   change   namespace           ConfigMap kiali/ambikiali-record
   delete   expose prometheus   Gateway istio-system/prometheus-gateway
   delete   expose prometheus   HTTPRoute istio-system/prometheus
-Plan: 4 to change, 2 to delete, 26 unchanged; nothing was written
+  delete   expose prometheus   Secret istio-system/prometheus-gateway-tls
+Plan: 5 to change, 3 to delete, 27 unchanged; nothing was written
 ";
 
 /// A remote that switches back to an installed Prometheus.
@@ -96,10 +101,12 @@ cluster1
   hold     namespace           Lease kiali/ambikiali
   change   aggregate metrics   ConfigMap kiali/prometheus-config
   change   aggregate metrics   Deployment kiali/prometheus
+  change   aggregate metrics   Secret kiali/prometheus-tls
 cluster2
   change   namespace           ConfigMap kiali/ambikiali-record
   reuse    cluster prometheus  Service istio-system/prometheus
   create   expose prometheus   Gateway istio-system/prometheus-gateway
   create   expose prometheus   HTTPRoute istio-system/prometheus
-Plan: 2 to create, 4 to change, 1 reused, 26 unchanged; nothing was written
+  create   expose prometheus   Secret istio-system/prometheus-gateway-tls
+Plan: 3 to create, 5 to change, 1 reused, 27 unchanged; nothing was written
 ";

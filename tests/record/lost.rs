@@ -41,8 +41,8 @@ fn fault_46_a_record_that_is_lost_or_edited_is_made_again_from_the_labels() {
         let ended = clusters.install(&[]).await.succeeded();
         let said = progress(&ended.stderr);
         for line in [
-            "cluster1      namespace           done     kiali already exists; the record was lost; made again from the labels of 19 objects\n",
-            "cluster2      namespace           done     kiali already exists; the record was edited; made again from the labels of 17 objects\n",
+            "cluster1      namespace           done     kiali already exists; the record was lost; made again from the labels of 21 objects\n",
+            "cluster2      namespace           done     kiali already exists; the record was edited; made again from the labels of 18 objects\n",
         ] {
             assert!(said.contains(line), "{said}");
         }

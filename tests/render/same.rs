@@ -11,6 +11,13 @@ use crate::support::Foreign;
 /// Labels that only an install sets.
 const OURS: [&str; 2] = ["f:app.kubernetes.io/managed-by", "f:ambikiali.dev/install"];
 
+/// The Secrets that only an install fills.
+const FILLED: [&str; 3] = [
+    "kiali-multi-cluster-secret",
+    "prometheus-gateway-tls",
+    "prometheus-tls",
+];
+
 pub async fn same(cluster: &Cluster, installed: &BTreeMap<String, Value>, rendered: &Foreign<'_>) {
     let now = rendered
         .all()
@@ -50,8 +57,8 @@ fn fields(live: &Value, manager: &str) -> Value {
                 .remove("f:labels");
         }
     }
-    let secret = live["metadata"]["name"] == "kiali-multi-cluster-secret";
-    if secret {
+    let name = live["metadata"]["name"].as_str().unwrap_or_default();
+    if FILLED.contains(&name) {
         let all = fields.as_object_mut().expect("fields");
         all.remove("f:data");
         all["f:metadata"]

@@ -28,7 +28,7 @@ metadata: {name: kiali}
 ";
 
 /// All rights that an install needs, and the clusters in which it needs them.
-const RIGHTS: [(&str, &str); 23] = [
+const RIGHTS: [(&str, &str); 24] = [
     (
         "home",
         "create, get, patch clusterrolebindings.rbac.authorization.k8s.io",
@@ -60,6 +60,7 @@ const RIGHTS: [(&str, &str); 23] = [
         "create, get, patch, watch httproutes.gateway.networking.k8s.io in istio-system",
     ),
     ("both", "list pods in istio-system"),
+    ("both", "create, get, patch secrets in istio-system"),
     ("both", "create, get, patch serviceaccounts in istio-system"),
     ("both", "create, get, patch, watch services in istio-system"),
     ("both", "create, get, patch configmaps in kiali"),

@@ -48,7 +48,7 @@ async fn a_line_for_each(clusters: &Clusters) {
     for cluster in ["cluster1", "cluster2"] {
         let waits = format!("  {cluster}      scrape target       waiting ");
         let reason =
-            format!("scrape job federate-{cluster}: waiting for the next scrape of http://");
+            format!("scrape job federate-{cluster}: waiting for the next scrape of https://");
         let mut lines = ended.stderr.lines();
         let waits = |line: &str| line.contains(&waits) && line.contains(&reason);
         assert!(lines.any(waits), "{cluster}: {ended:#?}");

@@ -7,18 +7,14 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::config::gateway_file;
-use super::{CONTAINER, PODS, SECRET, ScrapeTarget, TLS_FILES, on, secret_id};
+use super::{CONTAINER, MOUNTED, PODS, ScrapeTarget, TLS_FILES, on, secret_id};
 use crate::k8s::apply::{self, Applied, Before};
 use crate::k8s::health::Health;
 use crate::k8s::{Scope, pods, secret, wait};
 use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::mutual_tls::{self, Pair, Side};
-use crate::problem::{Exit, Problem};
-use crate::progress::ObjectId;
 
-/// The kubelet writes a changed Secret into the volume of a pod within two minutes, if nothing else changes the pod.
-const MOUNTED: Duration = Duration::from_secs(180);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The folder of the files in the pod.
 const FOLDER: &str = "/etc/prometheus";
@@ -88,10 +84,15 @@ pub async fn write_certificates(
     apply::apply(scope, &secret, Before::Unknown).await
 }
 
+/// The certificates that home trusts as that of a Gateway.
+pub async fn trusted(scope: &Scope<'_>, gateway: &ClusterName) -> Result<String> {
+    mutual_tls::trusted(scope, &secret_id(scope), &gateway_file(gateway)).await
+}
+
 /// Waits until the files of the pod are those of the Secret. Prometheus reads them again for each new connection.
-pub async fn mounted(scope: &Scope<'_>, written: &Applied) -> Result<()> {
-    let id = ObjectId::new("Secret", scope.namespace, SECRET);
-    let digests = digests(&written.live)?;
+pub async fn mounted(scope: &Scope<'_>, targets: &[ScrapeTarget], written: &Applied) -> Result<()> {
+    let id = secret_id(scope);
+    let digests = digests(&written.live, targets)?;
     let waited = wait::poll(scope, &id, MOUNTED, async || {
         match shown(scope, &digests).await {
             Ok(shown) if shown == digests => Health::Ready,
@@ -101,21 +102,16 @@ pub async fn mounted(scope: &Scope<'_>, written: &Applied) -> Result<()> {
             Err(error) => Health::InProgress(format!("{error:#}")),
         }
     });
-    waited.await.map_err(|why| {
-        let cause = format!("{}: {id}: not in use yet: {why}", scope.cluster.name);
-        let problem = Problem::new(Exit::TimedOut, cause);
-        problem
-            .fix("run ambikiali rotate --certificates again: it goes on")
-            .into()
-    })
+    waited
+        .await
+        .map_err(|why| mutual_tls::not_in_use(scope, &id, &why).into())
 }
 
 /// The digests of the certificates of a Secret by the path of each file. That of the key stays in the cluster.
-fn digests(secret: &Value) -> Result<BTreeMap<String, String>> {
-    let data = secret["data"].as_object().into_iter().flatten();
-    let certificates = data.filter(|(name, _)| name.ends_with(".crt"));
-    let digest = |(name, _): (&String, &Value)| {
-        let text = mutual_tls::text(&secret["data"], name).map_err(anyhow::Error::msg)?;
+fn digests(secret: &Value, targets: &[ScrapeTarget]) -> Result<BTreeMap<String, String>> {
+    let certificates = files(targets).filter(|name| name.ends_with(".crt"));
+    let digest = |name: String| {
+        let text = mutual_tls::text(&secret["data"], &name).map_err(anyhow::Error::msg)?;
         Ok((format!("{FOLDER}/{name}"), manifests::hash(&text)))
     };
     certificates.map(digest).collect()

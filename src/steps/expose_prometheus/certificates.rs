@@ -6,7 +6,7 @@ use anyhow::Result;
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
-use super::{CLIENT, GatewayTls, PODS, PORT, SECRET, TLS_FILES, objects, secret_id};
+use super::{CLIENT, GatewayTls, PODS, PORT, TLS_FILES, objects, secret_id};
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::apply::{self, Applied, Before};
 use crate::k8s::forward::{self, Target};
@@ -14,8 +14,6 @@ use crate::k8s::health::Health;
 use crate::k8s::{Scope, pods, secret, wait};
 use crate::manifests;
 use crate::mutual_tls::{self, Pair, SERVER_NAME, Side};
-use crate::problem::{Exit, Problem};
-use crate::progress::ObjectId;
 
 /// istiod tells a Gateway within a second of another certificate.
 const TOLD: Duration = Duration::from_secs(30);
@@ -32,6 +30,11 @@ pub async fn pair(scope: &Scope<'_>) -> Result<Option<Pair>> {
 pub async fn keep_certificates(scope: &Scope<'_>, secret: &mut Value) -> Result<()> {
     let [certificate, key] = TLS_FILES;
     secret::keep(scope, secret, &[certificate, key, CLIENT].map(String::from)).await
+}
+
+/// The certificates that the Gateway lets in.
+pub async fn trusted(scope: &Scope<'_>) -> Result<String> {
+    mutual_tls::trusted(scope, &secret_id(), CLIENT).await
 }
 
 /// Writes the Secret alone.
@@ -71,13 +74,13 @@ async fn ask(
         pod: pod.into(),
         port: PORT,
     };
-    let config = Pair::client(Some(client))?;
+    let config = client.config()?;
     forward::tls::get(scope, &target, config, SERVER_NAME, PATH, PATIENCE).await
 }
 
 /// Waits until each ready pod of the Gateway is as it should be.
 async fn until(scope: &Scope<'_>, of_pod: impl AsyncFn(&str) -> Health) -> Result<()> {
-    let id = ObjectId::new("Secret", ISTIO_NAMESPACE, SECRET);
+    let id = secret_id();
     let waited = wait::poll(scope, &id, TOLD, async || {
         let pods = match pods::labelled(scope, ISTIO_NAMESPACE, PODS).await {
             Ok(pods) => pods,
@@ -97,11 +100,7 @@ async fn until(scope: &Scope<'_>, of_pod: impl AsyncFn(&str) -> Health) -> Resul
         }
         Health::Ready
     });
-    waited.await.map_err(|why| {
-        let cause = format!("{}: {id}: not in use yet: {why}", scope.cluster.name);
-        let problem = Problem::new(Exit::TimedOut, cause);
-        problem
-            .fix("run ambikiali rotate --certificates again: it goes on")
-            .into()
-    })
+    waited
+        .await
+        .map_err(|why| mutual_tls::not_in_use(scope, &id, &why).into())
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Service;
+use serde_json::json;
 
 use super::{
     GATEWAY, PODS, SERVICE, ScrapeTarget, UNKNOWN, at, deployment_id, deployments, gateway_id,
@@ -13,6 +14,7 @@ use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::apply::{self, Applied, Outcome};
 use crate::k8s::health::{self, Gateway, Health};
+use crate::k8s::record::Key;
 use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
 use crate::k8s::{Scope, pods, write};
@@ -21,6 +23,8 @@ use crate::problem::{self, Exit, Problem};
 
 /// After how long a Gateway without a Service is changed once more, so that istiod looks at it again.
 const FORGOTTEN: Duration = Duration::from_secs(15);
+/// istiod sends a changed certificate to the Gateway within this time.
+const PUSHED: Duration = Duration::from_secs(1);
 
 /// Waits until the Gateway has an address that home can scrape.
 pub async fn reachable(scope: &Scope<'_>, applied: &[Applied]) -> Result<ScrapeTarget> {
@@ -32,6 +36,23 @@ pub async fn reachable(scope: &Scope<'_>, applied: &[Applied]) -> Result<ScrapeT
         target = own_target(scope, applied) => target,
         failed = remind(scope), if gateway != Outcome::Reused => Err(failed),
     }
+}
+
+/// Envoy keeps the port of a Gateway closed whose certificate was unusable, also with a certificate that is usable, until
+/// istiod sends it the listener again. Changes the Gateway, so that istiod does.
+pub async fn push_again(scope: &Scope<'_>) -> Result<()> {
+    let (api, id) = (gateways(scope), gateway_id());
+    let Some(gateway) = send_opt(scope, &id, || api.get(GATEWAY)).await? else {
+        return Ok(());
+    };
+    let key = Key::of(&json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": id.kind,
+        "metadata": {"namespace": id.namespace, "name": id.name},
+    }));
+    if scope.record.owns(&key, &gateway.metadata) {
+        write::touch(scope, &api, &id, write::RETRY, &gateway.metadata).await?;
+    }
+    Ok(())
 }
 
 /// istiod applies a Gateway's Deployment and then its Service. After five conflicts within a fraction of a second it
@@ -64,6 +85,12 @@ async fn forgotten(scope: &Scope<'_>) -> Result<()> {
 async fn own_target(scope: &Scope<'_>, applied: &[Applied]) -> Result<ScrapeTarget> {
     let advice = advice(scope);
     let gateway = served(scope, applied, &advice).await?;
+    let is_changed =
+        |one: &Applied| one.live["kind"] == "Secret" && one.outcome == Outcome::Changed;
+    if applied.iter().any(is_changed) {
+        tokio::time::sleep(PUSHED).await;
+        push_again(scope).await?;
+    }
     let own = apply::of_kind(applied, "Gateway")?.outcome;
     let service = own_service(scope, own, &advice).await?;
     let address = health::own_address(&gateway, service.as_ref());
