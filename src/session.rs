@@ -113,11 +113,8 @@ impl Session {
         let lifetime = |options: Options| options.only(TOKEN_LIFETIME);
         session.check_given(lifetime(before.deciding_but(&last, asked)), Vec::new())?;
         session.check_narrowed(&lifetime(last.narrowing_but(&before, asked)))?;
-        let options = before.choose(asked);
-        let options = options.map_err(|cause| Problem::new(Exit::Usage, cause))?;
-        let changes = before.changes(&options).into_iter();
-        let said = changes.map(|change| format!("option changed since the last install: {change}"));
-        let said = said.collect();
+        let options = chosen(&before, asked)?;
+        let said = changes(&before, &options).collect();
         session.set_options(options);
         Ok((session, said))
     }
@@ -147,14 +144,10 @@ impl Session {
         let before = self.options.clone();
         self.check_format(&before)?;
         self.check_source(&before, asked)?;
-        let options = before.choose(asked);
-        let options = options.map_err(|cause| Problem::new(Exit::Usage, cause))?;
+        let options = chosen(&before, asked)?;
         let mut said = Vec::new();
         if self.records[0].stored_options().is_some() {
-            let changes = before.changes(&options).into_iter();
-            said.extend(
-                changes.map(|change| format!("option changed since the last install: {change}")),
-            );
+            said.extend(changes(&before, &options));
         }
         if let Some(Health::Failed(why)) = found {
             said.push(format!(
@@ -261,4 +254,16 @@ pub fn told_later(found: HomeRecord) -> Result<Option<Health>> {
         Err(error) if problem::find(&error).is_some_and(|p| told.contains(&p.exit)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The options of the last install, changed by those that are asked for.
+fn chosen(before: &Options, asked: &Asked) -> Result<Options, Problem> {
+    let options = before.choose(asked);
+    options.map_err(|cause| Problem::new(Exit::Usage, cause))
+}
+
+/// A line for each option that changed.
+fn changes(before: &Options, now: &Options) -> impl Iterator<Item = String> + use<> {
+    let changes = before.changes(now).into_iter();
+    changes.map(|change| format!("option changed since the last install: {change}"))
 }

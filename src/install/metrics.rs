@@ -42,7 +42,7 @@ pub async fn certificates(run: &Run<'_>, parts: &[Part<'_>]) -> Result<Option<Ce
     }
     let home = async {
         let scope = run.on(Step::AggregateMetrics, &run.mesh.home);
-        let held = aggregate_metrics::pair(&scope).await;
+        let held = aggregate_metrics::held(&scope).await;
         let pair = held.and_then(|held| mutual_tls::held_or_new(&scope, Side::Client, held));
         pair.context(Step::AggregateMetrics)
     };
@@ -50,7 +50,7 @@ pub async fn certificates(run: &Run<'_>, parts: &[Part<'_>]) -> Result<Option<Ce
     let gateways = exposing.map(|part| {
         let pair = async {
             let scope = run.on(Step::ExposePrometheus, part.cluster);
-            let held = expose_prometheus::pair(&scope).await;
+            let held = expose_prometheus::held(&scope).await;
             let pair = held.and_then(|held| mutual_tls::held_or_new(&scope, Side::Server, held));
             let pair = pair.context(Step::ExposePrometheus)?;
             anyhow::Ok((part.cluster.name.clone(), pair))

@@ -291,6 +291,20 @@ pub async fn apply_all(
     Ok(applied.into_iter().map(|(_, applied)| applied).collect())
 }
 
+/// Applies the objects of these kinds before the others, which name them.
+pub async fn apply_first(
+    scope: &Scope<'_>,
+    kinds: &[&str],
+    objects: &[Value],
+    before: Before,
+) -> Result<Vec<Applied>> {
+    let is_first = |object: &Value| kinds.iter().any(|kind| object["kind"] == *kind);
+    let (first, rest): (Vec<_>, Vec<_>) = objects.iter().cloned().partition(is_first);
+    let mut applied = apply_all(scope, &first, before).await?;
+    applied.extend(apply_all(scope, &rest, before).await?);
+    Ok(applied)
+}
+
 /// The result for the only object of a kind.
 pub fn of_kind<'a>(applied: &'a [Applied], kind: &str) -> Result<&'a Applied> {
     let found = applied.iter().find(|applied| applied.live["kind"] == kind);

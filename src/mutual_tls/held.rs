@@ -15,14 +15,27 @@ use crate::progress::ObjectId;
 /// `status` counts the days of a certificate that ends within so many.
 const WARNED: i64 = 60;
 
-/// The pair in a Secret, if it is usable. Tells of one that is not.
+/// The certificates in a Secret.
+pub struct Held {
+    pub pair: Pair,
+    data: Value,
+}
+
+impl Held {
+    /// The certificates of the other side that this value of the Secret trusts.
+    pub fn trusted(&self, name: &str) -> String {
+        text(&self.data, name).unwrap_or_default()
+    }
+}
+
+/// The certificates in a Secret, if its pair is usable. Tells of one that is not.
 pub async fn held(
     scope: &Scope<'_>,
     id: &ObjectId,
     side: Side,
     names: [&str; 2],
-) -> Result<Option<Pair>> {
-    let Some(live) = secret::live(scope, id).await? else {
+) -> Result<Option<Held>> {
+    let Some(mut live) = secret::live(scope, id).await? else {
         return Ok(None);
     };
     // Somebody else knows the key in a Secret that no install wrote. Whether it may be replaced, the apply decides.
@@ -30,7 +43,10 @@ pub async fn held(
         return Ok(None);
     }
     match Pair::of(side, &live["data"], names, now(scope)) {
-        Ok(pair) => Ok(Some(pair)),
+        Ok(pair) => Ok(Some(Held {
+            pair,
+            data: live["data"].take(),
+        })),
         Err(fault) => {
             let name = &scope.cluster.name;
             let is = if scope.choices.dry_run {
@@ -54,12 +70,6 @@ fn is_written_by_us(scope: &Scope<'_>, live: &Value) -> bool {
     scope.record.is_ours(live) || is_recorded
 }
 
-/// The certificates that a value of a Secret trusts, as text.
-pub async fn trusted(scope: &Scope<'_>, id: &ObjectId, name: &str) -> Result<String> {
-    let live = secret::live(scope, id).await?.unwrap_or_default();
-    Ok(text(&live["data"], name).unwrap_or_default())
-}
-
 /// The error that a certificate in a Secret is not used in time.
 pub fn not_in_use(scope: &Scope<'_>, id: &ObjectId, why: &str) -> Problem {
     let cause = format!("{}: {id}: not in use yet: {why}", scope.cluster.name);
@@ -68,8 +78,8 @@ pub fn not_in_use(scope: &Scope<'_>, id: &ObjectId, why: &str) -> Problem {
 }
 
 /// The pair that is there, or a new one.
-pub fn held_or_new(scope: &Scope<'_>, side: Side, held: Option<Pair>) -> Result<Pair> {
-    held.map_or_else(|| Pair::new(side, now(scope)), Ok)
+pub fn held_or_new(scope: &Scope<'_>, side: Side, held: Option<Held>) -> Result<Pair> {
+    held.map_or_else(|| Pair::new(side, now(scope)), |held| Ok(held.pair))
 }
 
 /// The time by which certificates of a cluster are judged.

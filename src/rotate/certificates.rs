@@ -42,8 +42,7 @@ struct Turn {
 }
 
 impl Turn {
-    fn of(side: Side, scope: &Scope<'_>, held: Option<Pair>, keep: Keep<'_>) -> Result<Turn> {
-        let old = held.ok_or_else(|| unusable(scope))?;
+    fn of(side: Side, scope: &Scope<'_>, old: Pair, keep: Keep<'_>) -> Result<Turn> {
         let now = mutual_tls::now(scope);
         let (is_due, reason) = keep.judge(now.duration_since(old.made));
         let new = match is_due {
@@ -128,6 +127,7 @@ pub struct Rotation<'a> {
     targets: Vec<ScrapeTarget>,
     client: Turn,
     gateways: Vec<Gateway<'a>>,
+    /// Whether each side trusts only the certificate that the other one has.
     is_settled: bool,
 }
 
@@ -161,8 +161,8 @@ pub async fn look<'a>(run: &'a Run<'a>, if_older: Option<Duration>) -> Result<Ro
         false => Keep::Because("not every remote of the install is named"),
     };
     let targets = aggregate_metrics::configured(&home).await?;
-    let held = aggregate_metrics::pair(&home).await?;
-    let client = Turn::of(Side::Client, &home, held, keep(true))?;
+    let own = aggregate_metrics::held(&home).await?;
+    let own = own.ok_or_else(|| unusable(&home))?;
     let is_target = |cluster: &Cluster| {
         let mut pinned = targets.iter().filter(|target| target.mutual_tls);
         pinned.any(|target| target.cluster == cluster.name)
@@ -176,35 +176,27 @@ pub async fn look<'a>(run: &'a Run<'a>, if_older: Option<Duration>) -> Result<Ro
         if !is_target(cluster) {
             return Err(unscraped(&scope).into());
         }
-        let held = expose_prometheus::pair(&scope).await?;
-        let turn = Turn::of(Side::Server, &scope, held, keep(run.is_home(cluster)))?;
-        anyhow::Ok(Gateway { cluster, turn })
+        let held = expose_prometheus::held(&scope).await?;
+        let held = held.ok_or_else(|| unusable(&scope))?;
+        // Nothing is left that an interrupted rotation trusted.
+        let is_settled = expose_prometheus::trusted(&held) == own.pair.certificate
+            && aggregate_metrics::trusted(&own, &cluster.name) == held.pair.certificate;
+        let turn = Turn::of(Side::Server, &scope, held.pair, keep(run.is_home(cluster)))?;
+        anyhow::Ok((Gateway { cluster, turn }, is_settled))
     });
     let gateways = try_join_all(gateways).await?;
+    let (gateways, settled): (Vec<_>, Vec<_>) = gateways.into_iter().unzip();
     let rotation = Rotation {
-        is_settled: is_settled(run, &client, &gateways).await?,
         run,
         targets,
-        client,
+        client: Turn::of(Side::Client, &home, own.pair, keep(true))?,
         gateways,
+        is_settled: settled.into_iter().all(|one| one),
     };
     if rotation.has_work() {
         rotation.go(Phase::AsIs).await?;
     }
     Ok(rotation)
-}
-
-/// Whether each side trusts only the certificate that the other one has, and nothing that an interrupted rotation left.
-async fn is_settled(run: &Run<'_>, client: &Turn, gateways: &[Gateway<'_>]) -> Result<bool> {
-    let home = run.on(Step::AggregateMetrics, &run.mesh.home);
-    let each = gateways.iter().map(async |Gateway { cluster, turn }| {
-        let scope = run.on(Step::ExposePrometheus, cluster);
-        let lets_in = expose_prometheus::trusted(&scope).await?;
-        let trusted = aggregate_metrics::trusted(&home, &cluster.name).await?;
-        let expected = (&client.old.certificate, &turn.old.certificate);
-        anyhow::Ok((&lets_in, &trusted) == expected)
-    });
-    Ok(try_join_all(each).await?.into_iter().all(|one| one))
 }
 
 impl Rotation<'_> {

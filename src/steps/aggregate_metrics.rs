@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::{Value, json};
 
-pub use certificates::{HomeTls, keep_certificates, mounted, pair, trusted, write_certificates};
+pub use certificates::{HomeTls, held, keep_certificates, mounted, trusted, write_certificates};
 use certificates::{files, gateway_files};
 pub use config::{PrometheusConfig, job};
 pub use federation::{ActiveTarget, Federation, Sample};
@@ -97,12 +97,7 @@ pub async fn install(
 ) -> Result<Written> {
     let wanted = on(scope, targets, scope.settings, tls)?;
     // First the Secret, so that no pod waits for it.
-    let (first, rest): (Vec<_>, Vec<_>) = wanted
-        .iter()
-        .cloned()
-        .partition(|object| object["kind"] == "Secret");
-    let mut applied = apply::apply_all(scope, &first, before).await?;
-    applied.extend(apply::apply_all(scope, &rest, before).await?);
+    let applied = apply::apply_first(scope, &["Secret"], &wanted, before).await?;
     let possible = on(scope, targets, &scope.settings.with_all_objects(), None)?;
     delete::delete_unwanted(scope, possible, &wanted).await?;
     let (api, id) = (deployments(scope), deployment_id(scope));

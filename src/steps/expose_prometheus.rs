@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use serde_json::{Value, json};
 
-pub use certificates::{keep_certificates, pair, refuses, serves, trusted, write_certificates};
+pub use certificates::{held, keep_certificates, refuses, serves, trusted, write_certificates};
 use reachable::usable;
 pub use reachable::{push_again, reachable};
 
@@ -90,12 +90,7 @@ pub async fn install(
     let of = |settings| objects(prometheus_port, revision, settings, tls);
     let wanted = of(scope.settings)?;
     // First what the Gateway names, so that it exists when istiod looks for it.
-    let (first, rest): (Vec<_>, Vec<_>) = wanted
-        .iter()
-        .cloned()
-        .partition(|object| object["kind"] == "ConfigMap" || object["kind"] == "Secret");
-    let mut applied = apply::apply_all(scope, &first, before).await?;
-    applied.extend(apply::apply_all(scope, &rest, before).await?);
+    let applied = apply::apply_first(scope, &["ConfigMap", "Secret"], &wanted, before).await?;
     let possible = of(&scope.settings.with_all_objects())?;
     delete::delete_unwanted(scope, possible, &wanted).await?;
     Ok(applied)

@@ -9,7 +9,7 @@ use super::named::{Kinds, lost_among, written_kinds};
 use super::point::{CHAIN, Point, Points};
 use super::writes::{duplicated, written};
 use crate::answers::behind::Behind;
-use crate::support::{Clusters, INSTALL, on_two_clusters, output};
+use crate::support::{Clusters, INSTALL, on_two_clusters};
 
 const CLEANUP: [&str; 3] = ["cleanup", "--timeout", "120s"];
 
@@ -173,19 +173,7 @@ impl<'a> Sweep<'a> {
     /// Returns whether the command was killed. If so, the record must name every object of ours.
     async fn killed(&mut self, arguments: &[&str], point: &Point) -> bool {
         println!("{} killed {point}", arguments[0]);
-        let gate = point.set(self.proxy());
-        let mut command = self.behind.begin(arguments);
-        let killed = tokio::select! {
-            () = gate.opened() => {
-                command.kill().await.expect("it still runs");
-                true
-            }
-            _ = command.wait() => {
-                output(command).await.succeeded();
-                false
-            }
-        };
-        self.behind.heal();
+        let killed = point.kill(&self.behind, self.proxy(), arguments).await;
         let lost = lost_among(self.behind.clusters, &self.kinds).await;
         let lost = lost
             .into_iter()

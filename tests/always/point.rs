@@ -6,6 +6,9 @@ use std::fmt;
 
 use ambikiali_sandbox::fault::{Action, Entry, Fault, Gate, Proxy, Verb, When};
 
+use crate::answers::behind::Behind;
+use crate::support::output;
+
 /// How many consecutive kills, before a command is allowed to complete.
 pub const CHAIN: usize = 12;
 
@@ -34,8 +37,26 @@ impl Point {
         self.moment == Moment::Before
     }
 
+    /// Runs a command and kills it here. Returns false if it never came here, and succeeded.
+    pub async fn kill(&self, behind: &Behind<'_>, proxy: &Proxy, arguments: &[&str]) -> bool {
+        let gate = self.set(proxy);
+        let mut command = behind.begin(arguments);
+        let killed = tokio::select! {
+            () = gate.opened() => {
+                command.kill().await.expect("it still runs");
+                true
+            }
+            _ = command.wait() => {
+                output(command).await.succeeded();
+                false
+            }
+        };
+        behind.heal();
+        killed
+    }
+
     /// Holds this request in the next run. The gate opens when the request arrives.
-    pub fn set(&self, proxy: &Proxy) -> Gate {
+    fn set(&self, proxy: &Proxy) -> Gate {
         let gate = Gate::closed();
         let held = gate.clone();
         proxy.add(Fault {

@@ -11,7 +11,7 @@ use super::point::{Point, at};
 use super::writes::written;
 use crate::answers::behind::Behind;
 use crate::rotate::{answer, secrets, used};
-use crate::support::{INSTALL, on_two_clusters, output};
+use crate::support::{INSTALL, on_two_clusters};
 
 const ROTATE: [&str; 3] = ["rotate", "--timeout", "90s"];
 const CLEANUP: [&str; 3] = ["cleanup", "--timeout", "120s"];
@@ -99,19 +99,7 @@ fn fault_60_a_rotation_of_certificates_killed_at_any_request_stops_no_scrape() {
 
 /// Returns whether the rotation came to the point and was killed there.
 async fn killed(behind: &Behind<'_>, rotate: &[&str], proxy: &Proxy, point: &Point) -> bool {
-    let gate = point.set(proxy);
-    let mut command = behind.begin(rotate);
-    let killed = tokio::select! {
-        () = gate.opened() => {
-            command.kill().await.expect("it still runs");
-            true
-        }
-        _ = command.wait() => {
-            output(command).await.succeeded();
-            false
-        }
-    };
-    behind.heal();
+    let killed = point.kill(behind, proxy, rotate).await;
     assert!(killed || all(), "no rotation came to {point}");
     killed
 }

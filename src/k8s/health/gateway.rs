@@ -117,8 +117,8 @@ fn addresses(gateway: &Gateway) -> impl Iterator<Item = &str> {
 }
 
 /// Programmed at its current generation, with an address, and with it each listener: a Gateway stays programmed while
-/// the port of a listener is closed, because its certificate is missing or unusable. An empty scrape target would make Prometheus scrape
-/// itself.
+/// the port of a listener is closed, because its certificate is missing or unusable. An empty scrape target would make
+/// Prometheus scrape itself.
 pub fn gateway(gateway: Option<&Gateway>) -> Health {
     let Some(gateway) = gateway else {
         return missing();

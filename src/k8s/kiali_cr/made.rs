@@ -37,8 +37,9 @@ enum Found {
     Other(String),
 }
 
-/// Whether this apply makes the operator bind Kiali anew, as after each change of the login or of what Kiali may. The role of a binding cannot be changed, so the
-/// operator deletes the binding and the roles first, and Kiali lacks all rights until it has made them anew.
+/// Whether this apply makes the operator bind Kiali anew, as after each change of the login or of what Kiali may. The
+/// role of a binding cannot be changed, so the operator deletes the binding and the roles first, and Kiali lacks all
+/// rights until it has made them anew.
 pub fn changes_role(applied: &Applied) -> bool {
     let before = applied.before.as_ref();
     let asks = |cr: &Value| {

@@ -13,7 +13,7 @@ use crate::k8s::health::Health;
 use crate::k8s::{Scope, pods, secret, wait};
 use crate::manifests;
 use crate::mesh::ClusterName;
-use crate::mutual_tls::{self, Pair, Side};
+use crate::mutual_tls::{self, Held, Pair, Side};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The folder of the files in the pod.
@@ -41,8 +41,8 @@ impl HomeTls<'_> {
     }
 }
 
-/// The certificate of the federating Prometheus as it is, if it is usable.
-pub async fn pair(scope: &Scope<'_>) -> Result<Option<Pair>> {
+/// The certificates of the federating Prometheus as they are, if its own is usable.
+pub async fn held(scope: &Scope<'_>) -> Result<Option<Held>> {
     mutual_tls::held(scope, &secret_id(scope), Side::Client, TLS_FILES).await
 }
 
@@ -85,8 +85,8 @@ pub async fn write_certificates(
 }
 
 /// The certificates that home trusts as that of a Gateway.
-pub async fn trusted(scope: &Scope<'_>, gateway: &ClusterName) -> Result<String> {
-    mutual_tls::trusted(scope, &secret_id(scope), &gateway_file(gateway)).await
+pub fn trusted(held: &Held, gateway: &ClusterName) -> String {
+    held.trusted(&gateway_file(gateway))
 }
 
 /// Waits until the files of the pod are those of the Secret. Prometheus reads them again for each new connection.

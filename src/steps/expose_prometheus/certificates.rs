@@ -13,7 +13,7 @@ use crate::k8s::forward::{self, Target};
 use crate::k8s::health::Health;
 use crate::k8s::{Scope, pods, secret, wait};
 use crate::manifests;
-use crate::mutual_tls::{self, Pair, SERVER_NAME, Side};
+use crate::mutual_tls::{self, Held, Pair, SERVER_NAME, Side};
 
 /// istiod tells a Gateway within a second of another certificate.
 const TOLD: Duration = Duration::from_secs(30);
@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Costs the server nothing: no series has this name.
 const PATH: &str = "/federate?match[]=none";
 
-/// The certificate of the Gateway as it is, if it is usable.
-pub async fn pair(scope: &Scope<'_>) -> Result<Option<Pair>> {
+/// The certificates of the Gateway as they are, if its own is usable.
+pub async fn held(scope: &Scope<'_>) -> Result<Option<Held>> {
     mutual_tls::held(scope, &secret_id(), Side::Server, TLS_FILES).await
 }
 
@@ -33,8 +33,8 @@ pub async fn keep_certificates(scope: &Scope<'_>, secret: &mut Value) -> Result<
 }
 
 /// The certificates that the Gateway lets in.
-pub async fn trusted(scope: &Scope<'_>) -> Result<String> {
-    mutual_tls::trusted(scope, &secret_id(), CLIENT).await
+pub fn trusted(held: &Held) -> String {
+    held.trusted(CLIENT)
 }
 
 /// Writes the Secret alone.

@@ -41,15 +41,19 @@ pub async fn reachable(scope: &Scope<'_>, applied: &[Applied]) -> Result<ScrapeT
 /// Envoy keeps the port of a Gateway closed whose certificate was unusable, also with a certificate that is usable, until
 /// istiod sends it the listener again. Changes the Gateway, so that istiod does.
 pub async fn push_again(scope: &Scope<'_>) -> Result<()> {
-    let (api, id) = (gateways(scope), gateway_id());
-    let Some(gateway) = send_opt(scope, &id, || api.get(GATEWAY)).await? else {
-        return Ok(());
-    };
+    let id = gateway_id();
     let key = Key::of(&json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": id.kind,
         "metadata": {"namespace": id.namespace, "name": id.name},
     }));
-    if scope.record.owns(&key, &gateway.metadata) {
+    touch(scope, |gateway| scope.record.owns(&key, &gateway.metadata)).await
+}
+
+/// Changes an annotation of the Gateway if it is there and meant, so that istiod looks at it again.
+async fn touch(scope: &Scope<'_>, is_meant: impl FnOnce(&Gateway) -> bool) -> Result<()> {
+    let (api, id) = (gateways(scope), gateway_id());
+    let gateway = send_opt(scope, &id, || api.get(GATEWAY)).await?;
+    if let Some(gateway) = gateway.filter(is_meant) {
         write::touch(scope, &api, &id, write::RETRY, &gateway.metadata).await?;
     }
     Ok(())
@@ -68,18 +72,10 @@ async fn remind(scope: &Scope<'_>) -> anyhow::Error {
 
 async fn forgotten(scope: &Scope<'_>) -> Result<()> {
     let (services, id) = (services(scope), service_id());
-    if send_opt(scope, &id, || services.get(&id.name))
-        .await?
-        .is_some()
-    {
-        return Ok(());
+    match send_opt(scope, &id, || services.get(&id.name)).await? {
+        Some(_) => Ok(()),
+        None => touch(scope, |_| true).await,
     }
-    let (gateways, id) = (gateways(scope), gateway_id());
-    let Some(gateway) = send_opt(scope, &id, || gateways.get(GATEWAY)).await? else {
-        return Ok(());
-    };
-    write::touch(scope, &gateways, &id, write::RETRY, &gateway.metadata).await?;
-    Ok(())
 }
 
 async fn own_target(scope: &Scope<'_>, applied: &[Applied]) -> Result<ScrapeTarget> {
