@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::exposure::Exposure;
 use crate::images::Images;
 use crate::login::Login;
+use crate::metrics::Metrics;
 
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -17,6 +18,8 @@ pub struct Settings {
     pub network_policies: bool,
     /// How users log in to Kiali; None for no login.
     pub login: Option<Login>,
+    /// What home pulls from each cluster, and how often.
+    pub metrics: Metrics,
     /// How long a token for a remote is valid; None for ever.
     pub token_lifetime: Option<Duration>,
     /// Every Secret that a token for a remote may be in, and not only the first one.

@@ -1,6 +1,8 @@
 //! § Deploy Prometheus in each cluster: it collects the metrics of the ztunnels and waypoints of its cluster. An
 //! existing Prometheus Service is used unchanged and never removed.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Service, ServicePort};
@@ -26,10 +28,16 @@ pub const UNUSABLE: &str = "has neither port 9090 nor one named http or web";
 const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";
 
 pub fn objects(settings: &Settings, assigns_users: bool) -> Result<Vec<Value>> {
-    let config = manifests::CLUSTER_PROMETHEUS_CONFIG;
+    let interval = settings.metrics.interval;
+    let seconds = |time: Duration| format!("{}s", time.as_secs());
+    let config = manifests::text(
+        manifests::CLUSTER_PROMETHEUS_CONFIG,
+        json!({"interval": interval.to_string(), "timeout": seconds(interval.timeout())}),
+    )?;
     let values = json!({
-        "config": config, "config_hash": manifests::hash(config), "images": settings.images.values(),
+        "config_hash": manifests::hash(&config), "config": config, "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
+        "read_timeout": format!("--web.read-timeout={}", seconds(interval.idle())),
     });
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)
 }
