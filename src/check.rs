@@ -14,6 +14,7 @@ mod policies;
 mod reach;
 mod rehearsal;
 mod rights;
+mod scrapes;
 mod secrets;
 mod servers;
 mod sync;
@@ -100,6 +101,17 @@ pub struct Checked {
     pub seen: Vec<Seen>,
 }
 
+/// Also looks at what runs of an earlier install, which a new one does not change.
+pub async fn check_all(run: &Run<'_>, skip: &[Code]) -> Result<Checked> {
+    let (mut checked, scrapes) = tokio::join!(check(run, skip), scrapes::check(run));
+    if let Ok(Checked { findings, .. }) = &mut checked {
+        findings.extend(scrapes);
+        sort(run, findings, skip);
+    }
+    checked
+}
+
+/// What may stop an install, or is worth to know before it.
 pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Checked> {
     let looked = run
         .mesh
@@ -121,12 +133,16 @@ pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Checked> {
         run.namespace,
         run.left_out.is_empty(),
     ));
-    for finding in &mut findings {
+    sort(run, &mut findings, skip);
+    Ok(Checked { findings, seen })
+}
+
+fn sort(run: &Run<'_>, findings: &mut [Finding], skip: &[Code]) {
+    for finding in findings.iter_mut() {
         finding.skipped = skip.contains(&finding.code);
     }
     let place = |finding: &Finding| run.mesh.all().position(|c| c.name == finding.cluster);
     findings.sort_by_key(|f| (f.skipped, f.severity, place(f), f.code));
-    Ok(Checked { findings, seen })
 }
 
 /// The result in one cluster.

@@ -111,6 +111,9 @@ pub enum Command {
     /// Show the status of each component
     #[command(after_help = examples::STATUS)]
     Status(Clusters),
+    /// Estimate what the metrics of each cluster cost; writes nothing
+    #[command(after_help = examples::ESTIMATE)]
+    Estimate(Clusters),
     /// Forward a local port to Kiali and open it in a browser
     #[command(after_help = examples::DASHBOARD)]
     Dashboard(Dashboard),
@@ -151,6 +154,7 @@ impl Command {
             Command::Verify(_) => "VerifyResult",
             Command::Status(_) => "StatusResult",
             Command::Dashboard(_) => "DashboardResult",
+            Command::Estimate(_) => "EstimateResult",
             Command::Rotate(_) => "RotateResult",
             Command::Cleanup(_) => "CleanupResult",
             Command::Explain(_) => "ExplainResult",
@@ -168,7 +172,7 @@ impl Command {
             Command::Plan(plan) => &plan.fleet.remotes.file,
             Command::Install(install) => &install.fleet.remotes.file,
             Command::Verify(verify) => &verify.clusters.remotes.file,
-            Command::Status(clusters) => &clusters.remotes.file,
+            Command::Status(clusters) | Command::Estimate(clusters) => &clusters.remotes.file,
             Command::Dashboard(dashboard) => &dashboard.clusters.remotes.file,
             Command::Rotate(rotate) => &rotate.clusters.remotes.file,
             Command::Cleanup(cleanup) => &cleanup.clusters.remotes.file,

@@ -91,6 +91,7 @@ codes! {
     TokenOld = 1438,
     IssuerNotAccepted = 1441,
     NoClientSecret = 1442,
+    SlowScrape = 1470,
 }
 
 /// Whether a finding stops an install.

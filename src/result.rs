@@ -3,6 +3,7 @@
 
 mod check;
 mod cleanup;
+mod estimate;
 mod event;
 mod failure;
 mod fleet;
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 pub use self::check::{CheckResult, CodesResult, ExplainResult};
 pub use self::cleanup::CleanupResult;
+pub use self::estimate::{ClusterEstimate, EstimateResult, Fit, ProfileEstimate};
 pub use self::event::Event;
 pub use self::failure::{Failure, Unreachable};
 pub use self::fleet::Cluster;
@@ -58,6 +60,7 @@ results! {
     Codes(CodesResult),
     Completions(CompletionsResult),
     Dashboard(DashboardResult),
+    Estimate(EstimateResult),
     Explain(ExplainResult),
     Images(ImagesResult),
     Install(InstallResult),
@@ -76,6 +79,7 @@ impl CommandResult {
         match self {
             CommandResult::Check(result) => result.exit(),
             CommandResult::Cleanup(result) => result.exit(),
+            CommandResult::Estimate(result) => result.exit(),
             CommandResult::Install(result) => result.exit(),
             CommandResult::Plan(result) => result.exit(),
             CommandResult::Rotate(result) => result.exit(),

@@ -7,6 +7,7 @@ use anyhow::Result;
 use futures::future::join_all;
 use serde_json::Value;
 
+use crate::code::Code;
 use crate::guide::Step;
 use crate::k8s::health::Health;
 use crate::k8s::look::Component;
@@ -40,14 +41,23 @@ pub struct Row {
 /// All components in the order of the guide, home first. Drifted objects follow their step.
 pub async fn status(run: &Run<'_>, home_record: HomeRecord) -> Vec<Row> {
     let (mut rows, drifts) = tokio::join!(components(run), drifts(run, home_record));
-    let (notes, other) = tokio::join!(
+    let (notes, other, slow) = tokio::join!(
         join_all(rows.iter().map(|row| of_pods(run, row))),
         other_image(run),
+        slow_scrapes(run),
     );
     for (row, note) in rows.iter_mut().zip(notes) {
         let both = row.component.note.take().into_iter().chain(note);
         let both = both.collect::<Vec<_>>().join("; ");
         row.component.note = (!both.is_empty()).then_some(both);
+    }
+    let server = aggregate_metrics::server(run.namespace);
+    let is_server =
+        |row: &&mut Row| row.step == Step::AggregateMetrics && row.component.object == server;
+    if let (Some(row), Some(slow)) = (rows.iter_mut().find(is_server), slow) {
+        let before = row.component.note.take().map(|note| format!("; {note}"));
+        row.component.note = Some(slow + before.as_deref().unwrap_or_default());
+        row.component.code = Some(Code::SlowScrape);
     }
     for drift in drifts.into_iter().chain(other) {
         let place = |row: &Row| row.cluster == drift.cluster && row.step <= drift.step;
@@ -65,6 +75,20 @@ async fn of_pods(run: &Run<'_>, row: &Row) -> Option<String> {
     }
     let cluster = run.mesh.all().find(|cluster| cluster.name == row.cluster)?;
     pods::admitted(&run.on(row.step, cluster), object).await
+}
+
+/// Which scrapes take more than half of their timeout. That a query fails tells nothing about them.
+async fn slow_scrapes(run: &Run<'_>) -> Option<String> {
+    let scope = run.on(Step::AggregateMetrics, &run.mesh.home);
+    let clusters = run
+        .mesh
+        .all()
+        .map(|cluster| &cluster.name)
+        .collect::<Vec<_>>();
+    let slow = aggregate_metrics::slow_scrapes(&scope, &clusters)
+        .await
+        .ok()?;
+    (!slow.is_empty()).then(|| slow.join(", "))
 }
 
 /// Whether Kiali runs another image than that of the last install.

@@ -13,12 +13,13 @@ use crate::support::{Ended, ambikiali};
 /// Set this to rewrite the expected help after an intended change, then review the difference.
 const REWRITE: &str = "AMBIKIALI_REWRITE_HELP";
 
-const HELP: [(&str, &str); 15] = [
+const HELP: [(&str, &str); 16] = [
     ("", include_str!("help/ambikiali.txt")),
     ("install", include_str!("help/install.txt")),
     ("verify", include_str!("help/verify.txt")),
     ("rotate", include_str!("help/rotate.txt")),
     ("status", include_str!("help/status.txt")),
+    ("estimate", include_str!("help/estimate.txt")),
     ("dashboard", include_str!("help/dashboard.txt")),
     ("cleanup", include_str!("help/cleanup.txt")),
     ("check", include_str!("help/check.txt")),
@@ -163,7 +164,14 @@ error: no context \"wets\" in the kubeconfig; it has: east, west
 
 #[tokio::test]
 async fn without_contexts_and_an_install_to_remember_the_contexts_are_asked_for() {
-    for command in ["verify", "status", "dashboard", "rotate", "cleanup"] {
+    for command in [
+        "verify",
+        "status",
+        "estimate",
+        "dashboard",
+        "rotate",
+        "cleanup",
+    ] {
         let ended = run(&[command]).await.exited(3);
         assert_eq!(
             ended.stderr,

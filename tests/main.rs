@@ -8,6 +8,7 @@ mod check;
 mod cleanup;
 mod cli;
 mod dashboard;
+mod estimate;
 mod exposure;
 mod faults;
 mod fleet;

@@ -28,6 +28,10 @@ pub const STATUS: &str = "\
 Examples:
   ambikiali status
   ambikiali status --ctx1 kind-east --ctx2 kind-west";
+pub const ESTIMATE: &str = "\
+Examples:
+  ambikiali estimate
+  ambikiali estimate --ctx1 kind-east --ctx2 kind-west -o json";
 pub const DASHBOARD: &str = "\
 Examples:
   ambikiali dashboard

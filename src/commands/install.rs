@@ -41,7 +41,7 @@ pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<End
         ..Choices::default()
     };
     let checked = shown(&session, global, choices, work, async |run| {
-        check::check(run, &args.skip_check).await
+        check::check_all(run, &args.skip_check).await
     })
     .await?;
     let result = CheckResult {

@@ -22,7 +22,7 @@ use crate::verify::{self, Finding, Hop};
 use crate::{last_install, limit, out, progress, status, ui, version};
 
 /// For one look at home's record by a command that also works without it.
-const RECALL: Duration = Duration::from_secs(10);
+pub const RECALL: Duration = Duration::from_secs(10);
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
     let started = Instant::now();
@@ -174,7 +174,7 @@ async fn served(
 }
 
 /// Opens the clusters with what home's record says of the last install.
-async fn last_install_on(
+pub async fn last_install_on(
     mesh: Mesh,
     global: &Global,
     patience: Duration,

@@ -68,6 +68,12 @@ impl Connection {
         Ok(self.ask(path).await?.0)
     }
 
+    /// Sends a GET request like a scrape, and returns how many bytes the compressed response has.
+    pub async fn size(&mut self, path: &str) -> Result<u64> {
+        let counted = tokio::time::timeout_at(self.end, count(&mut self.sender, path)).await;
+        counted.map_err(|_| silent(self.patience))?
+    }
+
     async fn ask(&mut self, path: &str) -> Result<(StatusCode, Bytes)> {
         let asked = tokio::time::timeout_at(self.end, ask(&mut self.sender, path)).await;
         asked.map_err(|_| silent(self.patience))?
@@ -145,11 +151,13 @@ async fn connect(
     Ok((sender, connection, forward))
 }
 
+fn get(path: &str) -> http::request::Builder {
+    Request::get(path).header("host", "localhost")
+}
+
 async fn ask(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Result<(StatusCode, Bytes)> {
     sender.ready().await?;
-    let request = Request::get(path)
-        .header("host", "localhost")
-        .body(Empty::<Bytes>::new())?;
+    let request = get(path).body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
     // Read by length or chunks: the end of a forwarded stream may never be signalled.
@@ -162,4 +170,20 @@ async fn ask(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Result<(Stat
         Err(error) => anyhow!(error),
     })?;
     Ok((status, body.to_bytes()))
+}
+
+/// Reads a response part by part, so that it may have any size.
+async fn count(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Result<u64> {
+    sender.ready().await?;
+    let request = get(path).header("accept-encoding", "gzip");
+    let response = sender.send_request(request.body(Empty::new())?).await?;
+    if response.status() != StatusCode::OK {
+        bail!("answered {}", response.status());
+    }
+    let mut body = response.into_body();
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        bytes += frame?.data_ref().map_or(0, Bytes::len) as u64;
+    }
+    Ok(bytes)
 }

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 pub use certificates::{HomeTls, held, keep_certificates, mounted, trusted, write_certificates};
 use certificates::{files, gateway_files};
-pub use config::{PrometheusConfig, job};
-pub use federation::{ActiveTarget, Federation, Sample};
+pub use config::{MOST_BYTES, MOST_SERIES, PrometheusConfig, job};
+pub use federation::{ActiveTarget, Federation};
 
 use super::ScrapeTarget;
 use crate::k8s::apply::{self, Applied, Before, Outcome};
@@ -261,7 +261,7 @@ pub fn secret_id(scope: &Scope<'_>) -> ObjectId {
 }
 
 fn deployment_id(scope: &Scope<'_>) -> ObjectId {
-    ObjectId::new("Deployment", scope.namespace, NAME)
+    server(scope.namespace)
 }
 
 /// Ready means rolled out, with the current addresses of the Gateways: a load balancer may assign another address
@@ -286,6 +286,26 @@ pub async fn status(
     let id = secret_id(scope);
     let secret = mutual_tls::status(scope, id, Side::Client, TLS_FILES, &peers).await;
     vec![secret, server]
+}
+
+/// The clusters whose scrapes take more than half of their timeout, as in "the scrape of cluster1 takes 6.2 s of its
+/// timeout of 10 s". Empty if no federating Prometheus runs.
+pub async fn slow_scrapes(scope: &Scope<'_>, clusters: &[&ClusterName]) -> Result<Vec<String>> {
+    let Some(federation) = Federation::running(scope).await? else {
+        return Ok(Vec::new());
+    };
+    let targets = federation.targets().await?;
+    let slow = clusters.iter().filter_map(|cluster| {
+        let pool = job(cluster);
+        let target = targets.iter().find(|target| target.scrape_pool == pool)?;
+        Some(format!("the scrape of {cluster} {}", target.slow()?))
+    });
+    Ok(slow.collect())
+}
+
+/// The Deployment of the federating Prometheus.
+pub fn server(namespace: &str) -> ObjectId {
+    ObjectId::new("Deployment", namespace, NAME)
 }
 
 /// The configuration in the ConfigMap, if any.

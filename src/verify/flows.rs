@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use crate::steps::aggregate_metrics::Sample;
+use crate::prometheus::Sample;
 
 const RECEIVED: &str = "istio_tcp_received_bytes_total";
 const FAILED: &str = "istio_tcp_connections_failed_total";

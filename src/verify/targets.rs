@@ -29,6 +29,8 @@ const SCRAPED: Duration = Duration::from_secs(10);
 /// Prometheus lists its jobs up to 5 s after it is ready.
 const SHOWN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
+/// For a target that is up, but slow.
+const ADVICE: &str = "ambikiali explain AK1470";
 
 /// Returns two findings for each cluster: scrape target and exposure.
 pub async fn targets(
@@ -158,7 +160,8 @@ async fn up(
                 if scraped {
                     judge(&target, &server)?;
                     if has_samples(federation, cluster).await? {
-                        return Ok(format!("{} up", target.url()));
+                        let slow = target.slow().map(|slow| format!("; it {slow}: {ADVICE}"));
+                        return Ok(format!("{} up{}", target.url(), slow.unwrap_or_default()));
                     }
                 }
                 if begin.elapsed() > patience {

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 use self::parts::*;
 use crate::cleanup::{ClusterObject, Doubt, Forced, Left};
 use crate::code::Code;
+use crate::estimate::{Estimate, Pull, Share};
 use crate::guide::Step;
 use crate::images::Images;
+use crate::metrics::{Metrics, Profile};
 use crate::progress::{self, Message, Part};
 use crate::result::status::Component;
 use crate::result::*;
@@ -20,6 +22,35 @@ use crate::verify::{self, Hop, Verdict};
 use crate::version;
 
 const TOOK: Duration = Duration::from_secs(1);
+
+fn estimate() -> Vec<Ended> {
+    let pull = Pull {
+        bytes: 1,
+        compressed: 1,
+        time: TOOK,
+    };
+    let share = |pull| Share {
+        profile: Profile::Core,
+        series: 1,
+        labels: 1,
+        pull,
+    };
+    let with = |found| Estimate {
+        cluster: name(),
+        found,
+    };
+    let known = vec![
+        with(Ok(vec![share(Some(pull)), share(None)])),
+        with(Err("no pod is ready".into())),
+    ];
+    let all = |known, unreachable| {
+        EstimateResult::of(clusters(), Metrics::default(), known, unreachable).into()
+    };
+    vec![
+        all(known, unreachable()),
+        all(vec![with(Ok(vec![]))], vec![]),
+    ]
+}
 
 fn check() -> Vec<Ended> {
     let with = |findings| CheckResult {
@@ -213,6 +244,7 @@ fn results() -> BTreeMap<&'static str, Vec<Ended>> {
         ("CodesResult", vec![CodesResult::all().into()]),
         ("CompletionsResult", vec![completions.into()]),
         ("DashboardResult", vec![DashboardResult {}.into()]),
+        ("EstimateResult", estimate()),
         (
             "ExplainResult",
             vec![ExplainResult::of(Code::OldZtunnel).into()],

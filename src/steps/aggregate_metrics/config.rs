@@ -20,8 +20,8 @@ pub const CLIENT_KEY: &str = "client.key";
 
 // Limits for what one cluster may send, so that no remote can fill home's Prometheus. manifests/README.md tells how
 // they were chosen.
-const SAMPLES: u32 = 180_000;
-const BODY: &str = "320MB";
+pub const MOST_SERIES: u32 = 180_000;
+pub const MOST_BYTES: u64 = 320 << 20;
 const LABELS: u32 = 128;
 const LABEL_NAME: u32 = 512;
 const LABEL_VALUE: u32 = 4096;
@@ -252,8 +252,9 @@ fn scrape(target: &ScrapeTarget, profile: Profile) -> ScrapeConfig {
         honor_labels: true,
         track_timestamps_staleness: true,
         follow_redirects: false,
-        sample_limit: SAMPLES,
-        body_size_limit: BODY.into(),
+        sample_limit: MOST_SERIES,
+        // Prometheus counts a megabyte as 2^20 bytes.
+        body_size_limit: format!("{}MB", MOST_BYTES >> 20),
         label_limit: LABELS,
         label_name_length_limit: LABEL_NAME,
         label_value_length_limit: LABEL_VALUE,

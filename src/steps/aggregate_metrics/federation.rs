@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use k8s_openapi::jiff::SignedDuration;
 use serde::Deserialize;
 
-use crate::k8s::forward::{Connection, Target, get_json};
+use crate::k8s::forward::{Connection, Target};
 use crate::k8s::{Scope, pods};
+use crate::prometheus::{self, Answer, Sample};
 use crate::visible;
 
 /// Time limit of one request.
@@ -18,11 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Federation<'a> {
     home: &'a Scope<'a>,
     target: Target,
-}
-
-#[derive(Deserialize)]
-struct Answer<T> {
-    data: T,
 }
 
 #[derive(Deserialize)]
@@ -39,38 +36,15 @@ pub struct ActiveTarget {
     pub scrape_url: String,
     pub last_error: String,
     pub last_scrape: String,
+    /// Seconds.
+    #[serde(default)]
+    last_scrape_duration: f64,
+    /// As in "10s".
+    #[serde(default)]
+    scrape_timeout: String,
     /// `up`, `down`, or `unknown` before the first scrape.
     #[serde(deserialize_with = "visible::said")]
     pub health: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Vector {
-    result_type: ResultType,
-    result: Vec<Sample>,
-}
-
-/// The only result type of the queries here.
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ResultType {
-    Vector,
-}
-
-/// The current value of a series.
-#[derive(Deserialize)]
-pub struct Sample {
-    pub metric: BTreeMap<String, String>,
-    value: (f64, String),
-}
-
-impl Sample {
-    /// None if a counter cannot have this value.
-    pub fn count(&self) -> Option<f64> {
-        let value = self.value.1.parse::<f64>().ok()?;
-        (value.is_finite() && value >= 0.0).then_some(value)
-    }
 }
 
 impl ActiveTarget {
@@ -87,18 +61,37 @@ impl ActiveTarget {
         let why = why.map_or(self.last_error.as_str(), |(_, cause)| cause);
         visible::short(why, visible::SAID)
     }
+
+    /// Whether the last scrape took more than half of its timeout, as in "takes 6.2 s of its timeout of 10s".
+    pub fn slow(&self) -> Option<String> {
+        let taken = Duration::try_from_secs_f64(self.last_scrape_duration).ok()?;
+        let timeout = self.scrape_timeout.parse::<SignedDuration>().ok()?;
+        let timeout = Duration::try_from(timeout).ok()?;
+        (taken > timeout / 2).then(|| {
+            let (taken, timeout) = (taken.as_secs_f64(), timeout.as_secs());
+            format!("takes {taken:.1} s of its timeout of {timeout} s")
+        })
+    }
 }
 
 impl<'a> Federation<'a> {
     pub async fn find(home: &'a Scope<'a>) -> Result<Federation<'a>> {
+        let found = Federation::running(home).await?;
+        found.context("no pod of the federating Prometheus is ready")
+    }
+
+    /// None if no pod of it is ready.
+    pub async fn running(home: &'a Scope<'a>) -> Result<Option<Federation<'a>>> {
         let pod = pods::ready(home, home.namespace, super::PODS).await?;
-        let pod = pod.context("no pod of the federating Prometheus is ready")?;
-        let target = Target {
+        let target = |pod| Target {
             namespace: home.namespace.into(),
             pod,
             port: super::PORT,
         };
-        Ok(Federation { home, target })
+        Ok(pod.map(|pod| Federation {
+            home,
+            target: target(pod),
+        }))
     }
 
     /// `patience` limits all queries together.
@@ -122,16 +115,7 @@ impl<'a> Federation<'a> {
 
     /// The result of an instant query.
     pub async fn samples(&self, query: &str) -> Result<Vec<Sample>> {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("query", query)
-            .finish();
-        let path = format!("/api/v1/query?{query}");
-        let answer: Answer<Vector> = get_json(self.home, &self.target, &path, PATIENCE).await?;
-        let Vector {
-            result_type: ResultType::Vector,
-            result,
-        } = answer.data;
-        Ok(result)
+        prometheus::query(&mut self.connect(PATIENCE).await?, query).await
     }
 }
 
@@ -163,6 +147,32 @@ mod tests {
     }
 
     #[test]
+    fn a_scrape_is_slow_from_half_of_its_timeout() {
+        let slow = |taken: f64, timeout: &str| {
+            let target: ActiveTarget = serde_json::from_value(serde_json::json!({
+                "scrapePool": "federate-cluster1", "scrapeUrl": "", "lastError": "", "lastScrape": "",
+                "lastScrapeDuration": taken, "scrapeTimeout": timeout, "health": "up",
+            }))
+            .unwrap();
+            target.slow()
+        };
+        assert_eq!(slow(5.0, "10s"), None);
+        assert_eq!(
+            slow(45.25, "1m12s").unwrap(),
+            "takes 45.2 s of its timeout of 72 s"
+        );
+        for (taken, timeout) in [
+            (-1.0, "10s"),
+            (f64::MAX, "10s"),
+            (9.0, "-10s"),
+            (9.0, ""),
+            (9.0, "ten"),
+        ] {
+            assert_eq!(slow(taken, timeout), None, "{taken} {timeout}");
+        }
+    }
+
+    #[test]
     fn whatever_prometheus_answers_is_read_or_refused() {
         let samples = [
             r#"{"status": "success", "data": {"activeTargets": [{"discoveredLabels": {"job": "a"},
@@ -170,14 +180,10 @@ mod tests {
                 "scrapeUrl": "http://10.0.0.1:9090/federate?match%5B%5D=x", "lastError": "",
                 "lastScrape": "2026-01-01T00:00:00.123456789Z", "lastScrapeDuration": 0.01,
                 "health": "up"}], "droppedTargets": []}}"#,
-            r#"{"status": "success", "data": {"resultType": "vector", "result": [{"metric":
-                {"cluster": "cluster1"}, "value": [1767225600.123, "1764"]}, {"metric": {},
-                "value": [1767225600, "NaN"]}]}}"#,
             r#"{"status": "error", "errorType": "bad_data", "error": "invalid"}"#,
         ];
-        crate::fuzz::fuzz("Prometheus' answers", &samples, |input| {
+        crate::fuzz::fuzz("Prometheus' targets", &samples, |input| {
             let _ = serde_json::from_slice::<Answer<ActiveTargets>>(input);
-            let _ = serde_json::from_slice::<Answer<Vector>>(input);
         });
     }
 }

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::steps::aggregate_metrics::Sample;
+use crate::prometheus::Sample;
 
 const BYTES: &str = "istio_tcp_received_bytes_total";
 const FAILED: &str = "istio_tcp_connections_failed_total";

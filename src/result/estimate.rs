@@ -1,0 +1,183 @@
+//! `estimate`.
+
+use serde::Serialize;
+
+use super::{Cluster, Unreachable};
+use crate::estimate::{self, Estimate, Share};
+use crate::mesh::ClusterName;
+use crate::metrics::{Metrics, Profile};
+use crate::problem::Exit;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EstimateResult {
+    pub clusters: Vec<Cluster>,
+    /// The profile in use.
+    pub profile: &'static str,
+    pub timeout_seconds: f64,
+    /// The Prometheus of each cluster.
+    pub estimates: Vec<ClusterEstimate>,
+    /// What the federating Prometheus needs in total, as far as the clusters are known.
+    pub home: Vec<Home>,
+    pub unreachable: Vec<Unreachable>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterEstimate {
+    pub cluster: ClusterName,
+    /// Why nothing is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub profiles: Vec<ProfileEstimate>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileEstimate {
+    pub profile: &'static str,
+    pub series: u64,
+    pub labels: usize,
+    /// Null if there are no series.
+    pub bytes: Option<u64>,
+    pub compressed_bytes: Option<u64>,
+    pub seconds: Option<f64>,
+    pub fit: Fit,
+}
+
+/// Whether a pull fits into its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fit {
+    Fits,
+    /// Takes more than half of the timeout, or brings more than half of the series that one cluster may send.
+    Tight,
+    /// Would fail.
+    Fails,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Home {
+    pub profile: &'static str,
+    pub series: u64,
+    pub memory_bytes: u64,
+}
+
+impl EstimateResult {
+    pub fn of(
+        clusters: Vec<Cluster>,
+        metrics: Metrics,
+        estimates: Vec<Estimate>,
+        unreachable: Vec<Unreachable>,
+    ) -> EstimateResult {
+        let home = Profile::ALL.map(|profile| {
+            let found = estimates.iter().filter_map(|one| one.found.as_ref().ok());
+            let shares = found.flatten().filter(|share| share.profile == profile);
+            let shares = shares.collect::<Vec<_>>();
+            Home {
+                profile: profile.name(),
+                series: shares.iter().map(|share| share.series).sum(),
+                memory_bytes: estimate::memory(shares),
+            }
+        });
+        let timeout = metrics.interval.timeout().as_secs_f64();
+        let of_cluster = |one: Estimate| {
+            let (shares, reason) = match one.found {
+                Ok(shares) => (shares, None),
+                Err(reason) => (Vec::new(), Some(reason)),
+            };
+            let shares = shares
+                .iter()
+                .map(|share| ProfileEstimate::of(share, timeout));
+            ClusterEstimate {
+                cluster: one.cluster,
+                reason,
+                profiles: shares.collect(),
+            }
+        };
+        EstimateResult {
+            clusters,
+            profile: metrics.profile.name(),
+            timeout_seconds: timeout,
+            estimates: estimates.into_iter().map(of_cluster).collect(),
+            home: home.into(),
+            unreachable,
+        }
+    }
+
+    /// The worst of the profile in use; None if no cluster is known.
+    pub fn fit(&self) -> Option<Fit> {
+        let all = self.estimates.iter().flat_map(|one| &one.profiles);
+        let in_use = all.filter(|one| one.profile == self.profile);
+        in_use.map(|one| one.fit).max()
+    }
+
+    pub fn exit(&self) -> Option<Exit> {
+        if !self.unreachable.is_empty() {
+            return Some(Exit::Unreachable);
+        }
+        let unknown = self.estimates.iter().any(|one| one.reason.is_some());
+        unknown.then_some(Exit::Unexpected)
+    }
+}
+
+impl ProfileEstimate {
+    fn of(share: &Share, timeout: f64) -> ProfileEstimate {
+        let pull = share.pull;
+        let seconds = pull.map(|pull| pull.time.as_secs_f64());
+        let parts = [
+            seconds.unwrap_or(0.0) / timeout,
+            share.series as f64 / f64::from(estimate::MOST_SERIES),
+            pull.map_or(0, |pull| pull.bytes) as f64 / estimate::MOST_BYTES as f64,
+        ];
+        ProfileEstimate {
+            profile: share.profile.name(),
+            series: share.series,
+            labels: share.labels,
+            bytes: pull.map(|pull| pull.bytes),
+            compressed_bytes: pull.map(|pull| pull.compressed),
+            seconds,
+            fit: match parts.into_iter().fold(0.0, f64::max) {
+                part if part > 1.0 => Fit::Fails,
+                part if part > 0.5 => Fit::Tight,
+                _ => Fit::Fits,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::estimate::Pull;
+
+    fn fit(series: u64, bytes: u64, milliseconds: u64) -> Fit {
+        let pull = Pull {
+            bytes,
+            compressed: bytes / 50,
+            time: Duration::from_millis(milliseconds),
+        };
+        let share = Share {
+            profile: Profile::Core,
+            series,
+            labels: 20,
+            pull: Some(pull),
+        };
+        ProfileEstimate::of(&share, 10.0).fit
+    }
+
+    #[test]
+    fn a_pull_fits_into_half_of_each_limit() {
+        let (series, bytes) = (u64::from(estimate::MOST_SERIES), estimate::MOST_BYTES);
+        assert_eq!(fit(series / 2, bytes / 2, 5_000), Fit::Fits);
+        assert_eq!(fit(series / 2 + 1, 1, 1), Fit::Tight);
+        assert_eq!(fit(1, bytes / 2 + 1, 1), Fit::Tight);
+        assert_eq!(fit(1, 1, 5_001), Fit::Tight);
+        assert_eq!(fit(series + 1, 1, 1), Fit::Fails);
+        assert_eq!(fit(1, bytes + 1, 1), Fit::Fails);
+        assert_eq!(fit(1, 1, 10_001), Fit::Fails);
+    }
+}
