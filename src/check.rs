@@ -173,7 +173,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         sync::check(run, &scope),
         secrets::check(&scope),
         async { Ok(others::check(&scope).await) },
-        login::check(run, &scope),
+        login::check(&scope),
     )?;
     if let Some(elsewhere) = istio::elsewhere(&facts) {
         // Everything else would be searched in the wrong namespace.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use http::Uri;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 pub use discovery::{Fault, discover};
 pub use files::{Files, SECRET_FILE, TOKEN_FILE, Token};
@@ -51,6 +52,28 @@ impl Login {
             rbac: options.contains_key(RBAC),
             ..Login::default()
         })
+    }
+}
+
+/// The issuer and the client whose tokens an API server was seen to accept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    issuer: String,
+    client_id: String,
+}
+
+impl Accepted {
+    pub fn of(login: &Login) -> Accepted {
+        Accepted {
+            issuer: login.issuer.clone(),
+            client_id: login.client_id.clone(),
+        }
+    }
+
+    /// Whether an option could have these values.
+    pub fn is_well_formed(&self) -> bool {
+        issuer(&self.issuer).is_ok() && client_id(&self.client_id).is_ok()
     }
 }
 

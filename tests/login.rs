@@ -345,6 +345,7 @@ async fn a_lost_secret_is_missed_and_given_again(beside: &Beside<'_>, with_secre
 fn the_rights_of_users_are_used_only_where_each_api_server_accepts_the_issuer() {
     on_two_clusters(async |clusters| {
         let beside = Beside::start(clusters).await;
+        clusters.installed().await;
         let login = beside.login();
         let rbac = [&login[..], &["--oidc-rbac", "--skip-check", "AK1442"]].concat();
         let marks = clusters.marks();
@@ -372,6 +373,7 @@ fn the_rights_of_users_are_used_only_where_each_api_server_accepts_the_issuer() 
         assert!(!refused(&ended, "cluster1") && refused(&ended, "cluster2"));
         assert!(!ended.stdout.contains(&token) && !ended.stderr.contains(&token));
         unwritten(&marks);
+        a_remote_that_was_left_out_must_show_it(&beside, &with_token).await;
         trust(clusters.remote(), &beside.provider, &token).await;
         let ended = beside.install(&with_token).await.succeeded();
         let said = format!(
@@ -396,6 +398,19 @@ fn the_rights_of_users_are_used_only_where_each_api_server_accepts_the_issuer() 
         }
         clusters.cleaned().await;
     });
+}
+
+/// Home's options say that users have their own rights everywhere, but only home was seen to accept the issuer.
+async fn a_remote_that_was_left_out_must_show_it(beside: &Beside<'_>, with_token: &[&str]) {
+    let keep_going = [with_token, &["--keep-going"]].concat();
+    let ended = beside.install(&keep_going).await.exited(6);
+    let said = "left out: cluster2: cluster2: API server ";
+    assert!(ended.stderr.contains(said), "{ended:#?}");
+    let ended = beside.install(&["--skip-check", "AK1442"]).await.exited(3);
+    let asked = |name: &str| ended.stderr.contains(&format!("error[AK1441]: {name}: "));
+    assert!(!asked("cluster1") && asked("cluster2"), "{ended:#?}");
+    let said = "was not asked whether it accepts tokens of the issuer";
+    assert!(ended.stderr.contains(said), "{ended:#?}");
 }
 
 /// Waits until the API server has read its new configuration.

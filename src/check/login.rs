@@ -11,21 +11,21 @@ use crate::code::Code;
 use crate::deadline::Deadline;
 use crate::k8s::Scope;
 use crate::k8s::request::send_opt;
-use crate::login::{Fault, Login, SECRET_FILE, TOKEN_FILE, discover};
+use crate::login::{Accepted, Fault, Login, SECRET_FILE, TOKEN_FILE, Token, discover};
 use crate::mesh::retry::persist;
 use crate::progress::ObjectId;
-use crate::run::Run;
 use crate::shell::quoted;
 use crate::steps::kiali;
 
-pub async fn check(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Finding>> {
+pub async fn check(scope: &Scope<'_>) -> Result<Vec<Finding>> {
     let Some(login) = &scope.settings.login else {
+        scope.record.set_accepts(None);
         return Ok(Vec::new());
     };
     let (issuer, secret, accepted) = tokio::join!(
         issuer(scope, login),
         secret(scope, login),
-        accepted(run, scope, login)
+        accepted(scope, login)
     );
     let all = [issuer, secret, accepted].into_iter();
     Ok(all.flatten().collect())
@@ -77,31 +77,46 @@ async fn secret(scope: &Scope<'_>, login: &Login) -> Option<Finding> {
     Some(finding.fix(fix))
 }
 
-/// With --oidc-rbac, Kiali sends the user's token to every cluster.
-async fn accepted(run: &Run<'_>, scope: &Scope<'_>, login: &Login) -> Option<Finding> {
+/// With --oidc-rbac, Kiali sends the user's token to every cluster. What was seen is kept in the record of each cluster,
+/// because a cluster may not have been asked when the others were.
+async fn accepted(scope: &Scope<'_>, login: &Login) -> Option<Finding> {
     if !login.rbac {
+        scope.record.set_accepts(None);
         return None;
     }
-    let object = ObjectId::cluster_wide("API server", &scope.cluster.server);
-    let finding = |cause: String, fix: String| {
-        let finding = Finding::new(Code::IssuerNotAccepted, scope.cluster, object, cause);
-        Some(finding.fix(fix))
+    let wanted = Accepted::of(login);
+    let found = match &login.token {
+        Some(token) => asked(scope, login, token).await,
+        None if scope.record.accepts().as_ref() == Some(&wanted) => return None,
+        None => Some((
+            "was not asked whether it accepts tokens of the issuer, which --oidc-rbac needs".into(),
+            give(login),
+        )),
     };
-    let give = format!(
+    scope.record.set_accepts(found.is_none().then_some(wanted));
+    let (cause, fix) = found?;
+    let object = ObjectId::cluster_wide("API server", &scope.cluster.server);
+    let finding = Finding::new(Code::IssuerNotAccepted, scope.cluster, object, cause);
+    Some(finding.fix(fix))
+}
+
+fn give(login: &Login) -> String {
+    format!(
         "give an ID token of {} for client {}: {TOKEN_FILE} FILE",
         login.issuer, login.client_id
-    );
-    let Some(token) = &login.token else {
-        let cause =
-            "was not asked whether it accepts tokens of the issuer, which --oidc-rbac needs";
-        return match is_proven(run, scope, login) {
-            true => None,
-            false => finding(cause.into(), give),
-        };
-    };
+    )
+}
+
+/// Asks the API server with the token. Returns the cause and the fix if it does not accept it.
+async fn asked(scope: &Scope<'_>, login: &Login, token: &Token) -> Option<(String, String)> {
     let client = match scope.cluster.as_user(token.secret()).await {
         Ok(client) => client,
-        Err(cause) => return finding(format!("cannot be asked with the token: {cause}"), give),
+        Err(cause) => {
+            return Some((
+                format!("cannot be asked with the token: {cause}"),
+                give(login),
+            ));
+        }
     };
     let reviews = Api::<SelfSubjectReview>::all(client);
     let (params, review) = (PostParams::default(), SelfSubjectReview::default());
@@ -109,24 +124,19 @@ async fn accepted(run: &Run<'_>, scope: &Scope<'_>, login: &Login) -> Option<Fin
     let refused = persist(deadline, || reviews.create(&params, &review))
         .await
         .err()?;
-    let status = refused.status().map(|status| status.code);
-    match status {
+    match refused.status().map(|status| status.code) {
         // Whoever may not ask is known to it.
         Some(403) => None,
-        Some(401) => finding(
-            format!("does not accept the token of issuer {}, or the token has expired (401)", login.issuer),
+        Some(401) => Some((
+            format!(
+                "does not accept the token of issuer {}, or the token has expired (401)",
+                login.issuer
+            ),
             "configure the issuer in its --authentication-config, for this client as audience; or install with --oidc-rbac=false".into(),
-        ),
-        _ => finding(format!("cannot be asked with the token: {}", refused.text()), give),
+        )),
+        _ => Some((
+            format!("cannot be asked with the token: {}", refused.text()),
+            give(login),
+        )),
     }
-}
-
-/// Whether an install with this issuer and client has shown it for this cluster.
-fn is_proven(run: &Run<'_>, scope: &Scope<'_>, login: &Login) -> bool {
-    let stored = run.records[0].stored_options();
-    let stored = stored.and_then(|options| options.settings().login);
-    let same = |stored: Login| {
-        stored.rbac && (&stored.issuer, &stored.client_id) == (&login.issuer, &login.client_id)
-    };
-    stored.is_some_and(same) && !scope.record.entries().is_empty()
 }

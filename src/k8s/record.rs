@@ -29,6 +29,7 @@ use super::change::{Change, What};
 use super::inventory::Inventory;
 use super::ownership::{self, digest};
 use crate::guide::Step;
+use crate::login::Accepted;
 use crate::mesh::{Cluster, Mesh};
 use crate::options::Options;
 use crate::progress::ObjectId;
@@ -47,6 +48,9 @@ struct Content {
     /// The options that differ from the default; only in home's record.
     #[serde(default, skip_serializing_if = "Options::is_default")]
     options: Options,
+    /// Whose tokens the API server of this cluster was seen to accept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accepts: Option<Accepted>,
     objects: Vec<Entry>,
 }
 
@@ -68,6 +72,7 @@ pub struct Record {
 struct State {
     objects: BTreeMap<Key, Entry>,
     options: Options,
+    accepts: Option<Accepted>,
     /// The record in the cluster.
     stored: Option<Stored>,
     /// The clusters that the record in the cluster names.
@@ -280,17 +285,31 @@ impl Record {
         state.stored.as_ref().map(|stored| stored.options.clone())
     }
 
+    /// Whose tokens the API server of this cluster was seen to accept.
+    pub fn accepts(&self) -> Option<Accepted> {
+        self.state().accepts.clone()
+    }
+
+    pub fn set_accepts(&self, accepts: Option<Accepted>) {
+        self.state().accepts = accepts;
+    }
+
     fn text(&self) -> Result<String> {
         // Unlock before `entries` locks again below.
-        let (staying, options) = {
+        let (staying, options, accepts) = {
             let state = self.state();
-            (state.staying.clone(), state.options.clone())
+            (
+                state.staying.clone(),
+                state.options.clone(),
+                state.accepts.clone(),
+            )
         };
         let content = Content {
             install: self.id.clone(),
             home: self.home.clone(),
             clusters: staying.unwrap_or_else(|| self.clusters.clone()),
             options,
+            accepts,
             objects: self.entries(),
         };
         Ok(serde_json::to_string_pretty(&content)?)

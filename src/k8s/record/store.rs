@@ -10,6 +10,7 @@ use crate::k8s::health::Health;
 use crate::k8s::ownership::{self, digest};
 use crate::k8s::request::change;
 use crate::k8s::{Scope, conflict, contents, kinds, write};
+use crate::login::Accepted;
 use crate::mesh::Cluster;
 use crate::options::Options;
 use crate::problem::{Exit, Problem};
@@ -121,6 +122,7 @@ fn take_in(scope: &Scope<'_>, text: &str, content: Content) {
         options: content.options.clone(),
     });
     state.options = content.options;
+    state.accepts = content.accepts.filter(Accepted::is_well_formed);
     let entries = known.into_iter().map(Entry::bounded);
     state.objects = entries.map(|entry| (entry.key.clone(), entry)).collect();
 }

@@ -53,6 +53,7 @@ fn whatever_a_record_says_is_read_or_refused() {
         r#"{"install": "0123456789abcdef", "home": {"name": "cluster1", "uid": "u-1"}, "clusters":
             [{"name": "cluster1", "uid": "u-1"}, {"name": "cluster2", "uid": "u-2", "prometheus":
             "10.0.0.1:9090"}], "options": {"version": 1, "values": {"registry": "r.example.com/m"}},
+            "accepts": {"issuer": "https://login.example.com", "clientId": "kiali"},
             "objects": [{"apiVersion": "v1", "kind": "ConfigMap", "namespace": "kiali", "name":
             "prometheus-config", "origin": "created", "uid": "u-3", "applied": "0123456789abcdef",
             "fields": "0123456789abcdef"}, {"apiVersion": "v1", "kind": "Namespace", "name": "kiali",
