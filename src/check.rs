@@ -24,13 +24,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Namespace;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::facts::Facts;
+use self::facts::{Facts, Looked};
 use self::objects::LookMode;
 use crate::code::{Code, Severity};
 use crate::guide::Step;
+use crate::k8s::record::Key;
 use crate::k8s::seen::Seen;
 use crate::k8s::{Scope, record};
 use crate::mesh::{Cluster, ClusterName, Mesh};
@@ -183,9 +185,9 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
             seen: Seen::default(),
         });
     }
-    let has_namespace = !matches!(facts.namespace, Ok(None));
     let own_policies = policies::planned(&planned);
-    let (objects, seen) = objects_of(&scope, planned, has_namespace, rights.is_empty()).await?;
+    let namespace = &facts.namespace;
+    let (objects, seen) = objects_of(&scope, planned, namespace, rights.is_empty()).await?;
     let (istio, servers) = (istio::judge(&facts), servers::judge(&facts));
     let reach = reach::judge(&facts, run.mesh);
     let home = run.is_home(cluster);
@@ -206,9 +208,10 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
 async fn objects_of(
     scope: &Scope<'_>,
     mut planned: Vec<(Step, Value)>,
-    has_namespace: bool,
+    namespace: &Looked<Namespace>,
     has_rights: bool,
 ) -> Result<(Vec<Finding>, Seen)> {
+    let has_namespace = !matches!(namespace, Ok(None));
     // A missing namespace contains nothing, and an existing one is not changed.
     planned.retain(|(step, object)| match step {
         Step::Namespace => !has_namespace,
@@ -225,7 +228,15 @@ async fn objects_of(
     if has_rights {
         findings.extend(rehearsal::judge(scope, &looked, &foreign).await?);
     }
-    Ok((findings, objects::seen(&looked)))
+    let mut seen = objects::seen(&looked);
+    // One that is being deleted is waited for.
+    if let Ok(Some(namespace)) = namespace
+        && namespace.metadata.deletion_timestamp.is_none()
+    {
+        let live = serde_json::to_value(namespace)?;
+        seen.put(Key::of(&live), Some(live));
+    }
+    Ok((findings, seen))
 }
 
 /// Merges all findings about objects that the user may not read.

@@ -29,8 +29,13 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     let parts = all(taking_part.map(|c| run.unless_left_out(c, part(run, c)))).await?;
     let (home, remotes) = parts.split_first().context("home takes part")?;
     remember(run, home, remotes).await?;
-    let certificates = metrics::certificates(run, &parts).await?;
+    let mut seen = run.seen.to_vec();
+    let certificates = metrics::certificates(run, &parts, &mut seen).await?;
     let certificates = certificates.as_ref();
+    let run = &Run {
+        seen: &seen,
+        ..run.clone()
+    };
     let asked = ask(run, home, remotes, certificates).await?;
     let (federated, given, cut_off) = hand_on(run, home, &asked, certificates).await?;
     tokio::try_join!(

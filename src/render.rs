@@ -2,6 +2,7 @@
 //! They are the objects of the steps without tokens, which only an install has, and without the labels of an
 //! install: a later install treats them as foreign and uses them unchanged.
 
+mod external;
 mod folder;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use anyhow::Result;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use external::external;
 pub use folder::write;
 
 use crate::guide::Step;
@@ -22,7 +24,7 @@ use crate::mesh::{Address, ClusterName};
 use crate::planned::{Place, objects};
 use crate::problem::{Exit, Problem};
 use crate::settings::Settings;
-use crate::steps::{ScrapeTarget, kiali, remote_secret};
+use crate::steps::{ScrapeTarget, kiali};
 
 /// The order of the kinds in file names, which is the order in which to apply them.
 const ORDER: [&str; 14] = [
@@ -60,8 +62,16 @@ pub struct RenderOptions {
     pub kustomize: bool,
     /// Render only what a cluster administrator must create.
     pub rbac: bool,
-    /// The ClusterSecretStore with the kubeconfigs; if None, the user or an install fills the Secret.
+    /// The ClusterSecretStore with the kubeconfigs and the client secret; if None, the user or an install fills the
+    /// Secrets.
     pub store: Option<String>,
+}
+
+impl RenderOptions {
+    /// Whether a store fills the other Secrets, but none those with certificates.
+    pub fn lacks_certificates(&self) -> bool {
+        self.store.is_some() && self.settings.exposure.mutual_tls() && !self.rbac
+    }
 }
 
 /// File contents by path. The same input gives the same files.
@@ -164,11 +174,12 @@ fn of_cluster(
 
 /// The Secret without kubeconfigs. Applied unchanged, it gives Kiali no remotes until an install fills it.
 fn without_tokens(options: &RenderOptions, mut secret: Value) -> Value {
-    if let Some(store) = &options.store {
-        return remote_secret::external(&options.namespace, &options.remotes, store);
-    }
     let remotes = options.remotes.iter().map(ToString::to_string);
-    let missing = remotes.collect::<Vec<_>>().join(", ");
+    let remotes = remotes.collect::<Vec<_>>();
+    if let Some(store) = &options.store {
+        return external(&secret, &remotes, store);
+    }
+    let missing = remotes.join(", ");
     let text = format!("add a kubeconfig to data for each of: {missing}");
     secret["metadata"]["annotations"] = json!({PLACEHOLDER: text});
     if let Some(secret) = secret.as_object_mut() {
@@ -177,7 +188,8 @@ fn without_tokens(options: &RenderOptions, mut secret: Value) -> Value {
     secret
 }
 
-/// The Secret for certificates, which an install creates in it: a key exists only in the cluster that uses it.
+/// The Secret for certificates, which an install creates in it: a key exists only in the cluster that uses it, and in no
+/// store.
 fn without_certificates(mut object: Value) -> Value {
     if object["kind"] == "Secret" {
         let text = "ambikiali install fills in the certificates";
@@ -189,6 +201,9 @@ fn without_certificates(mut object: Value) -> Value {
 /// The Secret without the client secret, which an install or the user fills in.
 fn without_client_secret(options: &RenderOptions, login: &Login) -> Value {
     let mut secret = kiali::client_secret(&options.namespace, &SecretString::default());
+    if let Some(store) = &options.store {
+        return external(&secret, &[CLIENT_SECRET.into()], store);
+    }
     let text = format!(
         "add the secret of client {} to data as {CLIENT_SECRET}",
         login.client_id

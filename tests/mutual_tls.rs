@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::support::tls_client::{CLIENT_SECRET, GATEWAY_SECRET, Identity, asked};
 use crate::support::{
-    BOTH, Clusters, Foreign, exposed, get, masked, merge, on_two_clusters, until, unwritten,
+    BOTH, Clusters, Foreign, exposed, get, masked, merge, on_an_install, on_two_clusters, until,
+    unwritten,
 };
 
 const FEDERATE: &str = "/federate?match[]=up";
@@ -134,6 +135,30 @@ async fn a_broken_secret_is_told_and_mended(clusters: &Clusters, home: &Identity
         assert_eq!(told(clusters).await.first(), Some(&failed), "{name}");
     }
     mended(clusters, home).await;
+}
+
+/// The sandbox gives the first cluster another version of the Gateway API than the second one.
+#[test]
+fn envoy_is_scraped_with_mutual_tls_by_gateway_api_1_4_as_by_1_5() {
+    on_an_install(async |clusters| {
+        let home = home(clusters).await;
+        for (cluster, version) in [(clusters.home(), "v1.5."), (clusters.remote(), "v1.4.")] {
+            let (api, kind) = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
+            let crd = get(cluster, api, kind, "gateways.gateway.networking.k8s.io").await;
+            let crd = crd.expect("a CRD");
+            let bundle =
+                &crd["metadata"]["annotations"]["gateway.networking.k8s.io/bundle-version"];
+            let bundle = bundle.as_str().expect("a version");
+            assert!(bundle.starts_with(version), "{bundle}");
+            assert_eq!(asked(cluster, Some(&home), FEDERATE).await, Some(200));
+            assert_eq!(asked(cluster, None, FEDERATE).await, None);
+        }
+        let verified = clusters.run(&VERIFY).await.succeeded().stdout;
+        for cluster in ["cluster1", "cluster2"] {
+            let line = format!("ok        scrape target  {cluster}      https://");
+            assert!(verified.contains(&line), "{verified}");
+        }
+    });
 }
 
 /// The targets of home, and not what they send of their own targets.

@@ -29,10 +29,10 @@ pub struct Render {
     /// Write only what a cluster administrator must create so that a namespace admin can create the rest
     #[arg(long)]
     pub rbac: bool,
-    /// What to write in place of the Secret that holds the remotes' kubeconfigs
+    /// What to write in place of the Secrets with the remotes' kubeconfigs and with the login's client secret
     #[arg(long, value_enum, default_value_t = Secrets::Placeholder)]
     secrets: Secrets,
-    /// ClusterSecretStore to name in the ExternalSecret
+    /// ClusterSecretStore to name in the ExternalSecrets
     #[arg(long, value_name = "NAME", required_if_eq("secrets", "external"))]
     secret_store: Option<String>,
     /// Write even if the folder contains other files
@@ -44,9 +44,9 @@ pub struct Render {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Secrets {
-    /// A Secret without data, which install fills in
+    /// Secrets without data, which install fills in
     Placeholder,
-    /// An ExternalSecret (external-secrets.io/v1)
+    /// ExternalSecrets (external-secrets.io/v1)
     External,
 }
 

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::cli::{self, Global};
 use crate::options::Options;
+use crate::out;
 use crate::problem::{Exit, Problem};
 use crate::render::{self, RenderOptions};
 use crate::result::{Ended, RenderResult};
@@ -24,6 +25,11 @@ pub fn render(args: cli::Render, global: &Global) -> Result<Ended> {
     };
     let files = render::files(&wanted)?;
     render::write(&args.out, &files, args.force)?;
+    if wanted.lacks_certificates() {
+        out::note(
+            "the Secrets with certificates come from no store: run ambikiali install, which fills them, or render with --exposure http",
+        );
+    }
     let paths = files.keys().map(|path| args.out.join(path));
     let files = paths.map(|path| path.display().to_string()).collect();
     Ok(RenderResult { files }.into())

@@ -10,9 +10,11 @@ use serde_json::Value;
 use super::{Part, all};
 use crate::guide::Step;
 use crate::k8s::Scope;
-use crate::k8s::apply::Applied;
+use crate::k8s::apply::{Applied, Before};
+use crate::k8s::record::Key;
+use crate::k8s::seen::Seen;
 use crate::mesh::{Address, Cluster, ClusterName};
-use crate::mutual_tls::{self, Certificates, Side};
+use crate::mutual_tls::{self, Certificates, Pair, Side};
 use crate::run::{Run, step};
 use crate::steps::aggregate_metrics::{HomeTls, Written};
 use crate::steps::cluster_prometheus::Prometheus;
@@ -35,31 +37,56 @@ enum Server<'a> {
 }
 
 /// The certificates as they are in the clusters, and new ones where there is none that is usable. None if the Gateways
-/// answer over plain HTTP.
-pub async fn certificates(run: &Run<'_>, parts: &[Part<'_>]) -> Result<Option<Certificates>> {
+/// answer over plain HTTP. `parts` begins with home. Adds the Secrets that it read to what was `seen` in each cluster.
+pub async fn certificates(
+    run: &Run<'_>,
+    parts: &[Part<'_>],
+    seen: &mut [Seen],
+) -> Result<Option<Certificates>> {
     if !run.settings.exposure.mutual_tls() {
         return Ok(None);
     }
-    let home = async {
-        let scope = run.on(Step::AggregateMetrics, &run.mesh.home);
-        let held = aggregate_metrics::held(&scope).await;
-        let pair = held.and_then(|held| mutual_tls::held_or_new(&scope, Side::Client, held));
-        pair.context(Step::AggregateMetrics)
-    };
+    let home = parts.first().context("home takes part")?;
     let exposing = parts.iter().filter(|p| p.cluster.prometheus.is_none());
     let gateways = exposing.map(|part| {
-        let pair = async {
-            let scope = run.on(Step::ExposePrometheus, part.cluster);
-            let held = expose_prometheus::held(&scope).await;
-            let pair = held.and_then(|held| mutual_tls::held_or_new(&scope, Side::Server, held));
-            let pair = pair.context(Step::ExposePrometheus)?;
-            anyhow::Ok((part.cluster.name.clone(), pair))
-        };
+        let pair = certificate(run, part, Side::Server);
         run.unless_left_out(part.cluster, pair)
     });
-    let (client, gateways) = tokio::try_join!(home, all(gateways))?;
-    let gateways = gateways.into_iter().collect();
-    Ok(Some(Certificates { client, gateways }))
+    let client = certificate(run, home, Side::Client);
+    let (client, gateways) = tokio::try_join!(client, all(gateways))?;
+    for (name, _, live) in std::iter::once(&client).chain(&gateways) {
+        let number = run.mesh.all().position(|cluster| cluster.name == *name);
+        if let (Some(seen), Some(live)) = (number.and_then(|n| seen.get_mut(n)), live) {
+            seen.put(Key::of(live), Some(live.clone()));
+        }
+    }
+    let gateways = gateways.into_iter().map(|(name, pair, _)| (name, pair));
+    Ok(Some(Certificates {
+        client: client.1,
+        gateways: gateways.collect(),
+    }))
+}
+
+/// The certificate of one side, and the Secret that it was read from.
+async fn certificate(
+    run: &Run<'_>,
+    part: &Part<'_>,
+    side: Side,
+) -> Result<(ClusterName, Pair, Option<Value>)> {
+    let step = match side {
+        Side::Client => Step::AggregateMetrics,
+        Side::Server => Step::ExposePrometheus,
+    };
+    let scope = run.on(step, part.cluster);
+    let held = match (part.before, side) {
+        (Before::Nothing, _) => Ok(None),
+        (Before::Unknown, Side::Client) => aggregate_metrics::held(&scope).await,
+        (Before::Unknown, Side::Server) => expose_prometheus::held(&scope).await,
+    };
+    let held = held.context(step)?;
+    let live = held.as_ref().map(|held| held.live.clone());
+    let pair = mutual_tls::held_or_new(&scope, side, held).context(step)?;
+    Ok((part.cluster.name.clone(), pair, live))
 }
 
 /// Applies a Prometheus and its Gateway, whose load balancer is created while the server starts.

@@ -69,13 +69,26 @@ impl Applied {
 
 /// Applies one manifest.
 pub async fn apply(scope: &Scope<'_>, object: &Value, before: Before) -> Result<Applied> {
-    match claim(scope, object, before).await? {
+    let claim = claim(scope, object, before).await?;
+    claimed(scope, object, claim).await
+}
+
+async fn claimed(scope: &Scope<'_>, object: &Value, claim: Claim) -> Result<Applied> {
+    match claim {
         Claim::Created(live) => {
             admission::report(scope, object, &live, None)?;
             Ok(Applied::new(Outcome::Created, None, live))
         }
         Claim::Foreign(live) => adopt(scope, object, live).await,
         Claim::Ours(live) => bring(scope, object, live).await,
+    }
+}
+
+/// Applies one manifest over the object as it was read just now.
+pub async fn apply_over(scope: &Scope<'_>, object: &Value, live: Option<Value>) -> Result<Applied> {
+    match live {
+        Some(live) => claimed(scope, object, whose(scope, live)).await,
+        None => apply(scope, object, Before::Nothing).await,
     }
 }
 

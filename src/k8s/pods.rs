@@ -52,8 +52,13 @@ pub async fn labelled(scope: &Scope<'_>, namespace: &str, labels: &str) -> Resul
 /// The name of the newest ready pod.
 pub async fn ready(scope: &Scope<'_>, namespace: &str, labels: &str) -> Result<Option<String>> {
     let pods = labelled(scope, namespace, labels).await?;
-    let ready = pods.into_iter().rev().find(is_ready);
-    Ok(ready.and_then(|pod| pod.metadata.name))
+    Ok(newest_ready(&pods))
+}
+
+/// The name of the newest ready one of these pods, the oldest of which is the first.
+pub fn newest_ready(pods: &[Pod]) -> Option<String> {
+    let ready = pods.iter().rev().find(|pod| is_ready(pod));
+    ready.and_then(|pod| pod.metadata.name.clone())
 }
 
 pub fn is_ready(pod: &Pod) -> bool {
@@ -67,21 +72,28 @@ pub fn is_ready(pod: &Pod) -> bool {
         .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
+/// A Deployment that is rolled out.
+pub struct RolledOut {
+    pub deployment: Option<Deployment>,
+    /// The oldest first. That they cannot be listed is reported by those who need them.
+    pub pods: Result<Vec<Pod>>,
+}
+
 /// Waits until the Deployment is rolled out. Fails at once if its pods cannot be created or cannot start.
 pub async fn rolled_out(
     scope: &Scope<'_>,
     wait: Wait<'_, Deployment>,
     labels: &str,
     health: impl FnMut(Option<&Deployment>) -> Health,
-) -> Result<Option<Deployment>> {
+) -> Result<RolledOut> {
     let object = wait.object.clone();
-    let done = rolling_out(scope, wait, labels, health).await?;
-    // That the pods cannot be listed is reported by those who need them.
+    let deployment = rolling_out(scope, wait, labels, health).await?;
     let namespace = object.namespace.as_deref().unwrap_or_default();
-    if let (Some(deployment), Ok(pods)) = (&done, labelled(scope, namespace, labels).await) {
-        admitted::tell(scope, &object, deployment, &pods);
+    let pods = labelled(scope, namespace, labels).await;
+    if let (Some(deployment), Ok(pods)) = (&deployment, &pods) {
+        admitted::tell(scope, &object, deployment, pods);
     }
-    Ok(done)
+    Ok(RolledOut { deployment, pods })
 }
 
 async fn rolling_out(

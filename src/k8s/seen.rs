@@ -1,4 +1,5 @@
-//! Objects as the check found them, so that an install that writes nothing reads each object once.
+//! Objects as the check found them, and Secrets as an install read them at its begin, so that an install that writes
+//! nothing reads each object once.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 use super::record::Key;
 
 /// None if the object did not exist.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Seen(BTreeMap<Key, Option<Value>>);
 
 impl Seen {

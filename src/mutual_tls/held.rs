@@ -18,13 +18,14 @@ const WARNED: i64 = 60;
 /// The certificates in a Secret.
 pub struct Held {
     pub pair: Pair,
-    data: Value,
+    /// The Secret as it was read.
+    pub live: Value,
 }
 
 impl Held {
     /// The certificates of the other side that this value of the Secret trusts.
     pub fn trusted(&self, name: &str) -> String {
-        text(&self.data, name).unwrap_or_default()
+        text(&self.live["data"], name).unwrap_or_default()
     }
 }
 
@@ -35,7 +36,7 @@ pub async fn held(
     side: Side,
     names: [&str; 2],
 ) -> Result<Option<Held>> {
-    let Some(mut live) = secret::live(scope, id).await? else {
+    let Some(live) = secret::live(scope, id).await? else {
         return Ok(None);
     };
     // Somebody else knows the key in a Secret that no install wrote. Whether it may be replaced, the apply decides.
@@ -43,10 +44,7 @@ pub async fn held(
         return Ok(None);
     }
     match Pair::of(side, &live["data"], names, now(scope)) {
-        Ok(pair) => Ok(Some(Held {
-            pair,
-            data: live["data"].take(),
-        })),
+        Ok(pair) => Ok(Some(Held { pair, live })),
         Err(fault) => {
             let name = &scope.cluster.name;
             let is = if scope.choices.dry_run {

@@ -91,6 +91,14 @@ fn no_token_is_written_and_an_annotation_says_what_is_missing() {
     let external: Value = manifests::from_yaml(text).unwrap();
     assert_eq!(external["apiVersion"], "external-secrets.io/v1");
     assert_eq!(external["spec"]["secretStoreRef"]["name"], "vault");
+    let labels = json!({"labels": {"kiali.io/kiali-multi-cluster-secret": "true"}});
+    let template = &external["spec"]["target"]["template"];
+    assert_eq!(*template, json!({"type": "Opaque", "metadata": labels}));
+    // Only an install makes certificates.
+    let certificates: Value =
+        manifests::from_yaml(&files["east/06-secret-kiali-prometheus-tls.yaml"]).unwrap();
+    let text = &certificates["metadata"]["annotations"][PLACEHOLDER];
+    assert_eq!(text, "ambikiali install fills in the certificates");
     let keys = external["spec"]["data"].as_array().unwrap();
     let keys = keys.iter().map(|one| one["secretKey"].as_str().unwrap());
     assert_eq!(keys.collect::<Vec<_>>(), ["west", "south"]);
@@ -132,6 +140,22 @@ fn a_login_is_rendered_without_its_client_secret() {
     assert_eq!(
         cr["spec"]["auth"],
         json!({"strategy": "openid", "openid": openid})
+    );
+    let external = RenderOptions {
+        store: Some("vault".into()),
+        ..login
+    };
+    let stored = super::files(&external).unwrap();
+    assert!(!stored.contains_key("east/06-secret-kiali-kiali.yaml"));
+    let text = &stored["east/07-externalsecret-kiali-kiali.yaml"];
+    let secret: Value = manifests::from_yaml(text).unwrap();
+    let data = json!([
+        {"secretKey": "oidc-secret", "remoteRef": {"key": "kiali", "property": "oidc-secret"}},
+    ]);
+    assert_eq!(secret["spec"]["data"], data);
+    assert_eq!(
+        secret["spec"]["target"],
+        json!({"name": "kiali", "template": {"type": "Opaque"}})
     );
     // A remote has no login of its own.
     let remote: Value = manifests::from_yaml(&files["west/12-kiali-kiali-kiali.yaml"]).unwrap();

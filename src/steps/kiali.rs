@@ -21,6 +21,7 @@ use crate::k8s::apply::{self, Applied, Before, Outcome};
 use crate::k8s::forward::Target;
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
 use crate::k8s::look::{Component, look};
+use crate::k8s::pods::RolledOut;
 use crate::k8s::record::{self, Entry, Origin};
 use crate::k8s::request::send_opt;
 use crate::k8s::wait::{self, Wait};
@@ -166,7 +167,7 @@ pub async fn rolled(scope: &Scope<'_>, since: Option<Time>) -> Result<()> {
         .iter()
         .any(|pod| pod.metadata.creation_timestamp < since)
     {
-        true => rolled_out_since(scope, since).await,
+        true => rolled_out_since(scope, since).await.map(drop),
         false => Ok(()),
     }
 }
@@ -182,15 +183,20 @@ pub async fn serving(
     if scope.choices.dry_run {
         return pods::foreseen(scope, &ObjectId::new("Deployment", scope.namespace, NAME)).await;
     }
-    rolled_out_since(scope, since).await?;
-    if let Some(other) = other_image(scope).await {
+    let (deployment, pods) = rolled_out_since(scope, since).await?;
+    if let Some(other) = deployment.and_then(|deployment| image_of(scope, deployment)) {
         scope
             .progress
             .note(format!("Deployment {}/{NAME} {other}", scope.namespace));
     }
     let object = ObjectId::new("Deployment", scope.namespace, NAME);
-    let asked = wait::poll(scope, &object, Duration::from_secs(60), || async {
-        let Ok(Some(target)) = target(scope).await else {
+    let mut ready = pods::newest_ready(&pods);
+    let asked = wait::poll(scope, &object, Duration::from_secs(60), async || {
+        let target = match ready.take() {
+            Some(pod) => Some(at(scope, pod)),
+            None => target(scope).await.ok().flatten(),
+        };
+        let Some(target) = target else {
             return Health::InProgress("no pod is ready".into());
         };
         match server::blind_spot(scope, &target, clusters, ANSWER).await {
@@ -226,6 +232,15 @@ pub async fn serving(
 /// Whether Kiali's Deployment has another image than the operator was told. The operator creates the Deployment, and
 /// does not notice when somebody changes it.
 pub async fn other_image(scope: &Scope<'_>) -> Option<String> {
+    let (api, object) = (
+        deployments(scope),
+        ObjectId::new("Deployment", scope.namespace, NAME),
+    );
+    let live = send_opt(scope, &object, || api.get(NAME)).await.ok()??;
+    image_of(scope, live)
+}
+
+fn image_of(scope: &Scope<'_>, live: Deployment) -> Option<String> {
     // An operator of others has its own image for Kiali.
     let is_ours = |entry: &Entry| {
         entry.key.kind == "Deployment"
@@ -235,11 +250,6 @@ pub async fn other_image(scope: &Scope<'_>) -> Option<String> {
     if !scope.record.entries().iter().any(is_ours) {
         return None;
     }
-    let (api, object) = (
-        deployments(scope),
-        ObjectId::new("Deployment", scope.namespace, NAME),
-    );
-    let live = send_opt(scope, &object, || api.get(NAME)).await.ok()??;
     let containers = live.spec.template.spec?.containers;
     let image = containers.into_iter().find(|c| c.name == NAME)?.image?;
     let (_, told) = scope
@@ -252,8 +262,12 @@ pub async fn other_image(scope: &Scope<'_>) -> Option<String> {
     (!image_is_told).then(|| format!("runs image {image}, and the operator was told {told}"))
 }
 
-/// Kiali reads its remotes only when it starts, so only a pod created after the last write has them all.
-async fn rolled_out_since(scope: &Scope<'_>, written: Option<Time>) -> Result<()> {
+/// Kiali reads its remotes only when it starts, so only a pod created after the last write has them all. Returns the
+/// Deployment and its pods.
+async fn rolled_out_since(
+    scope: &Scope<'_>,
+    written: Option<Time>,
+) -> Result<(Option<Deployment>, Vec<Pod>)> {
     let mut older_than: Option<i64> = None;
     loop {
         let object = ObjectId::new("Deployment", scope.namespace, NAME);
@@ -265,16 +279,16 @@ async fn rolled_out_since(scope: &Scope<'_>, written: Option<Time>) -> Result<()
                 _ => health::deployment(d),
             };
         let wait = Wait::for_object(deployments(scope), object);
-        let rolled_out = pods::rolled_out(scope, wait, PODS, newer).await?;
-        let pods = pods::labelled(scope, scope.namespace, PODS).await?;
+        let RolledOut { deployment, pods } = pods::rolled_out(scope, wait, PODS, newer).await?;
+        let pods = pods?;
         if !pods
             .iter()
             .any(|pod| pod.metadata.creation_timestamp < written)
         {
-            return Ok(());
+            return Ok((deployment, pods));
         }
         // The generation of this roll-out: another one may have started since.
-        older_than = rolled_out.and_then(|d| d.metadata.generation);
+        older_than = deployment.and_then(|d| d.metadata.generation);
     }
 }
 
@@ -285,11 +299,15 @@ fn deployments(scope: &Scope<'_>) -> Api<Deployment> {
 /// The ready pod of Kiali.
 pub async fn target(scope: &Scope<'_>) -> Result<Option<Target>> {
     let pod = pods::ready(scope, scope.namespace, PODS).await?;
-    Ok(pod.map(|pod| Target {
+    Ok(pod.map(|pod| at(scope, pod)))
+}
+
+fn at(scope: &Scope<'_>, pod: String) -> Target {
+    Target {
         namespace: scope.namespace.into(),
         pod,
         port: PORT,
-    }))
+    }
 }
 
 pub async fn status(scope: &Scope<'_>) -> Vec<Component> {

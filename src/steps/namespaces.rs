@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use serde_json::{Value, json};
 
-use crate::k8s::apply::{self, Before};
+use crate::k8s::apply::{self, Before, Outcome};
 use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
@@ -28,14 +28,24 @@ pub fn object(namespace: &str) -> Result<Value> {
 pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     let object = object(scope.namespace)?;
     let id = kinds::id(&object)?;
-    let mut there = write::read(scope, &object, &id).await?;
+    let mut there = match scope.seen(&object) {
+        Some(seen) => seen.cloned(),
+        None => write::read(scope, &object, &id).await?,
+    };
     if let Some(live) = there.take_if(|live| live["metadata"]["deletionTimestamp"].is_string()) {
         gone(scope, Some(&live)).await?;
     }
-    let Some(live) = there else {
-        apply::apply(scope, &object, Before::Nothing).await?;
-        scope.progress.done(format!("{} created", scope.namespace));
-        return Ok(Before::Nothing);
+    let live = match there {
+        Some(live) => live,
+        None => {
+            let applied = apply::apply(scope, &object, Before::Nothing).await?;
+            if applied.outcome == Outcome::Created {
+                scope.progress.done(format!("{} created", scope.namespace));
+                return Ok(Before::Nothing);
+            }
+            // Somebody created it meanwhile.
+            applied.live
+        }
     };
     let found = record::open_to_write(scope).await?;
     let whose = if scope.record.is_ours(&live) {

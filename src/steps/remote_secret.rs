@@ -2,7 +2,6 @@
 //! prevents Kiali from starting at all, so a kubeconfig is written only after it has been used unchanged and its
 //! server has been reached from a pod on home.
 
-mod external;
 mod leave;
 mod proof;
 mod rotation;
@@ -18,7 +17,6 @@ use kube::Api;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-pub use external::external;
 pub use leave::{given, take_out};
 use proof::{Answer, answer};
 pub use proof::{prove, reached_from_home};

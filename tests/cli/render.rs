@@ -97,4 +97,13 @@ error: FOLDER/out is not empty and was not rendered by ambikiali; nothing was wr
     let store = [&TARGETS[..], &["--secrets", "external"]].concat();
     let ended = render(folder.path(), &store).await.exited(2);
     assert!(ended.stderr.contains("--secret-store <NAME>"), "{ended:#?}");
+    let store = [&store[..], &["--secret-store", "vault", "--force"]].concat();
+    let ended = render(folder.path(), &store).await.succeeded();
+    assert_eq!(
+        ended.stderr,
+        "the Secrets with certificates come from no store: run ambikiali install, which fills them, or render with --exposure http\n"
+    );
+    let plain = [&store[..], &["--exposure", "http"]].concat();
+    let ended = render(folder.path(), &plain).await.succeeded();
+    assert_eq!(ended.stderr, "");
 }

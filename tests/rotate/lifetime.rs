@@ -1,7 +1,34 @@
-//! Tokens with a lifetime, which a rotation revokes like others.
+//! Tokens with a lifetime, which a rotation revokes like others, and what `status` tells of tokens as time goes by.
+
+use std::time::Duration;
+
+use ambikiali_sandbox::fault::{Action, Fault, Proxy, Verb, When};
 
 use super::{Asker, VERIFY, answer, secrets, used};
-use crate::support::{ambikiali, masked, on_two_clusters, unwritten};
+use crate::support::{Clusters, ambikiali, masked, on_two_clusters, unwritten};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The last line of `status`, which is about the token, after this time by the remote's clock.
+async fn after(clusters: &Clusters, hours: u32, code: i32) -> String {
+    let proxy = Proxy::start(clusters.remote(), "ambikiali/").await;
+    let proxy = proxy.expect("a proxy");
+    proxy.add(Fault {
+        verbs: Verb::ALL,
+        path: "",
+        when: When::Always,
+        action: Action::Ahead(HOUR * hours),
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("kubeconfig");
+    let copy = proxy.kubeconfig(clusters.sandbox.kubeconfig(), copy);
+    let copy = copy.expect("a kubeconfig");
+    let status = ["status", "--ctx1", "cluster1", "--ctx2", "cluster2"];
+    let ended = ambikiali(&status, &copy, folder.path()).await.exited(code);
+    let last = ended.stdout.lines().last().unwrap_or_default();
+    let said = last.strip_prefix("              remote cluster      ");
+    masked(said.unwrap_or(last))
+}
 
 #[test]
 fn a_token_with_a_lifetime_is_bound_to_a_secret_and_revoked_with_it() {
@@ -23,6 +50,14 @@ fn a_token_with_a_lifetime_is_bound_to_a_secret_and_revoked_with_it() {
         assert!(masked(&status).contains(line), "{status}");
         let marks = clusters.marks();
         clusters.installed().await;
+        assert_eq!(
+            after(clusters, 17, 0).await,
+            "ready      Secret kiali/kiali-expiring: [AK1436] the token is 17 hours old and ends in 6 hours: run ambikiali rotate before that\n"
+        );
+        assert_eq!(
+            after(clusters, 25, 1).await,
+            "failed     Secret kiali/kiali-expiring: [AK1437] its token ended at TIME, so Kiali no longer sees this cluster: run ambikiali rotate; the token is 25 hours old\n"
+        );
         unwritten(&marks);
 
         let kept = clusters.run(&["rotate", "--if-older", "12h"]).await;
@@ -54,6 +89,10 @@ fn a_token_with_a_lifetime_is_bound_to_a_secret_and_revoked_with_it() {
         clusters.run(&back).await.succeeded();
         assert_eq!(answer(clusters.remote(), &second).await, 401);
         assert_eq!(secrets(clusters).await, ["kiali"]);
+        assert_eq!(
+            after(clusters, 91 * 24, 0).await,
+            "ready      Secret kiali/kiali: [AK1438] the token is 91 days old and never ends: run ambikiali rotate\n"
+        );
         // The option is remembered.
         let marks = clusters.marks();
         clusters.installed().await;

@@ -2,8 +2,29 @@
 
 use serde_json::json;
 
-use super::{secrets, used};
-use crate::support::{Foreign, get, on_two_clusters, patch, until, unwritten};
+use super::{answer, secrets, used};
+use crate::support::{
+    Foreign, get, install_labels, masked, on_two_clusters, patch, until, unwritten,
+};
+
+/// The account and its token, as somebody makes them by the guide. An install uses them unchanged.
+const BY_HAND: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: kiali}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: kiali-service-account, namespace: kiali}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: kiali
+  namespace: kiali
+  annotations: {kubernetes.io/service-account.name: kiali-service-account}
+type: kubernetes.io/service-account-token
+";
 
 /// A Secret with the name of the next token and the labels of this install.
 fn forged(labels: &serde_json::Value) -> String {
@@ -20,11 +41,11 @@ fn forged(labels: &serde_json::Value) -> String {
 #[test]
 fn a_secret_of_others_is_neither_used_nor_changed_nor_deleted() {
     on_two_clusters(async |clusters| {
+        let by_hand = Foreign::apply(clusters.remote(), BY_HAND).await;
         clusters.installed().await;
         let token = used(clusters).await;
-        let ours = get(clusters.remote(), "v1", "Secret", "kiali/kiali").await;
-        let ours = ours.expect("our Secret");
-        let foreign = Foreign::apply(clusters.remote(), &forged(&ours["metadata"]["labels"])).await;
+        let labels = install_labels(clusters.home()).await;
+        let foreign = Foreign::apply(clusters.remote(), &forged(&labels)).await;
         until("its token is there", async || {
             let secret = get(clusters.remote(), "v1", "Secret", "kiali/kiali-2").await;
             secret.is_some_and(|secret| secret["data"]["token"].is_string())
@@ -64,9 +85,23 @@ cluster1: Secret kiali/kiali-multi-cluster-secret is not as the last install wro
         unwritten(&marks);
         clusters.installed().await;
         assert!(used(clusters).await == token);
-        clusters.run(&["rotate"]).await.succeeded();
-        assert_eq!(secrets(clusters).await, ["kiali-2"]);
+        let theirs = get(clusters.remote(), "v1", "Secret", "kiali/kiali").await;
+        let ended = clusters.run(&["rotate"]).await.exited(6);
+        assert_eq!(
+            masked(&ended.stdout),
+            "\
+rotated       cluster2      Secret kiali/kiali-2: it was N minutes old
+left          cluster2      Secret kiali/kiali: not created by ambikiali; its token is still valid
+Done in TIME: 1 token replaced
+"
+        );
+        assert_eq!(secrets(clusters).await, ["kiali", "kiali-2"]);
+        let now = get(clusters.remote(), "v1", "Secret", "kiali/kiali").await;
+        assert!(theirs.is_some() && now == theirs);
+        assert!(used(clusters).await != token);
+        assert_eq!(answer(clusters.remote(), &token).await, 200);
         clusters.cleaned().await;
+        by_hand.removed().await;
         let nothing = clusters.run(&["rotate"]).await.exited(3);
         let said = "nothing is installed here\n  fix: run ambikiali install first\n";
         assert!(nothing.error().ends_with(said), "{nothing:#?}");

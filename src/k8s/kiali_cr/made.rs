@@ -279,6 +279,9 @@ async fn is_there(
         "apiVersion": api_version, "kind": object.kind,
         "metadata": {"name": object.name, "namespace": object.namespace},
     });
+    if let Some(Some(_)) = scope.seen(&named) {
+        return Ok(Found::There);
+    }
     let client = &scope.cluster.client;
     // Built-in kinds are always known.
     let api: Api<DynamicObject> = match kinds::api(client, &named) {

@@ -2,20 +2,24 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
+use serde_json::json;
 
 use super::{is_ready, labelled};
-use crate::k8s::request::send_opt;
-use crate::k8s::{Scope, additions};
+use crate::k8s::{Scope, additions, write};
 use crate::progress::ObjectId;
 
 /// How the newest ready pod differs from its Deployment. Returns None if it cannot be read, which others report.
 pub async fn admitted(scope: &Scope<'_>, object: &ObjectId) -> Option<String> {
     let namespace = object.namespace.as_deref()?;
-    let api = Api::<Deployment>::namespaced(scope.cluster.client.clone(), namespace);
-    let deployment = send_opt(scope, object, || api.get(&object.name))
-        .await
-        .ok()??;
+    let named = json!({
+        "apiVersion": "apps/v1", "kind": object.kind,
+        "metadata": {"namespace": namespace, "name": object.name},
+    });
+    let deployment = match scope.seen(&named) {
+        Some(Some(seen)) => seen.clone(),
+        _ => write::read(scope, &named, object).await.ok()??,
+    };
+    let deployment: Deployment = serde_json::from_value(deployment).ok()?;
     let labels = deployment.spec.selector.match_labels.iter().flatten();
     let labels = labels.map(|(name, value)| format!("{name}={value}"));
     let labels = labels.collect::<Vec<_>>().join(",");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::config::gateway_file;
 use super::{CONTAINER, MOUNTED, PODS, ScrapeTarget, TLS_FILES, on, secret_id};
-use crate::k8s::apply::{self, Applied, Before};
+use crate::k8s::apply::{self, Applied};
 use crate::k8s::health::Health;
 use crate::k8s::{Scope, pods, secret, wait};
 use crate::manifests;
@@ -59,11 +59,12 @@ pub fn gateway_files(targets: &[ScrapeTarget]) -> impl Iterator<Item = String> {
 }
 
 /// Gives the manifest of the Secret the certificates that are there, except for those of Gateways that are not scraped.
+/// Returns the Secret that is there.
 pub async fn keep_certificates(
     scope: &Scope<'_>,
     targets: &[ScrapeTarget],
     secret: &mut Value,
-) -> Result<()> {
+) -> Result<Option<Value>> {
     secret::keep(scope, secret, &files(targets).collect::<Vec<_>>()).await
 }
 
@@ -75,13 +76,13 @@ pub async fn write_certificates(
 ) -> Result<Applied> {
     let objects = on(scope, targets, scope.settings, None)?;
     let mut secret = manifests::of_kind(&objects, "Secret")?.clone();
-    keep_certificates(scope, targets, &mut secret).await?;
+    let live = keep_certificates(scope, targets, &mut secret).await?;
     if let Value::Object(data) = tls.data(targets) {
         for (name, value) in data {
             secret["data"][name] = value;
         }
     }
-    apply::apply(scope, &secret, Before::Unknown).await
+    apply::apply_over(scope, &secret, live).await
 }
 
 /// The certificates that home trusts as that of a Gateway.

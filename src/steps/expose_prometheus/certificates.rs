@@ -29,7 +29,8 @@ pub async fn held(scope: &Scope<'_>) -> Result<Option<Held>> {
 /// Gives the manifest of the Secret the certificates that are there.
 pub async fn keep_certificates(scope: &Scope<'_>, secret: &mut Value) -> Result<()> {
     let [certificate, key] = TLS_FILES;
-    secret::keep(scope, secret, &[certificate, key, CLIENT].map(String::from)).await
+    let names = [certificate, key, CLIENT].map(String::from);
+    secret::keep(scope, secret, &names).await.map(drop)
 }
 
 /// The certificates that the Gateway lets in.

@@ -30,6 +30,8 @@ pub(crate) const TAG: &str = "1.31-alpha";
 /// What is the same in every cluster and is therefore read and rendered only once.
 pub struct Shared {
     kinds: Vec<Value>,
+    /// The CRDs of the Gateway API. The clusters take turns, so that both versions are tested.
+    gateway_apis: [Vec<Value>; 2],
     base: Vec<Value>,
     tools: Tools,
     ca: Ca,
@@ -43,11 +45,15 @@ pub async fn prepare(tools: &Tools) -> Result<Shared> {
         let rendered = helm(&tools.helm, "istio-base", &chart, &[])?;
         let is_kind = |object: &Value| object["kind"] == CRD;
         let objects = objects_of(&rendered)?.into_iter();
-        let (mut kinds, base): (Vec<_>, Vec<_>) = objects.partition(is_kind);
-        kinds.extend(read_folder(&tools.gateway_api_crds)?);
+        let (kinds, base): (Vec<_>, Vec<_>) = objects.partition(is_kind);
+        let gateway_apis = [
+            read_folder(&tools.gateway_api_crds)?,
+            read_folder(&tools.old_gateway_api_crds)?,
+        ];
         let ca = Ca::new()?;
         Ok(Shared {
             kinds,
+            gateway_apis,
             base,
             tools,
             ca,
@@ -63,13 +69,17 @@ pub async fn install(cluster: &Cluster, shared: &Shared, index: usize) -> Result
     let istio_system = namespace("istio-system", ("topology.istio.io/network", &network));
     let sample = namespace("sample", ("istio.io/dataplane-mode", "ambient"));
     apply(&client, "kubectl", &[istio_system, sample]).await?;
-    let (charts, kinds) = tokio::join!(
+    let gateway_api = &shared.gateway_apis[index % shared.gateway_apis.len()];
+    let (charts, kinds, gateways) = tokio::join!(
         charts(cluster, shared, &network),
         apply(&client, "helm", &shared.kinds),
+        apply(&client, "helm", gateway_api),
     );
     let charts = charts?;
     kinds?;
+    gateways?;
     served(&client, &shared.kinds).await?;
+    served(&client, gateway_api).await?;
     cluster.start_controllers(&shared.tools.kube_controller_manager)?;
     // When istiod starts, it looks once for the ConfigMap with its templates. Without it, no Gateway ever gets a
     // Deployment and a Service.

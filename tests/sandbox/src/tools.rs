@@ -37,6 +37,8 @@ pub struct Tools {
     pub oidc_provider: PathBuf,
     /// The folder with the YAML files of the Gateway API's CRDs (standard channel).
     pub gateway_api_crds: PathBuf,
+    /// The same of version 1.4.
+    pub old_gateway_api_crds: PathBuf,
     /// The folder `manifests/charts` of the Istio module.
     pub istio_charts: PathBuf,
 }
@@ -82,6 +84,7 @@ impl Tools {
             helm: store.path("helm")?,
             oidc_provider: store.path("oidc-provider")?,
             gateway_api_crds: store.path("gateway-api-crds")?,
+            old_gateway_api_crds: store.path("gateway-api-1.4-crds")?,
             istio_charts: store.path("istio-charts")?,
         })
     }

@@ -94,6 +94,8 @@ pub enum Action {
     HaltAfter(Gate),
     /// Rejects a bearer token with 401, like a proxy in front of the API server with its own tokens.
     UnknownToken,
+    /// The clock of the server is ahead by this time.
+    Ahead(Duration),
     /// Sends the head and half of the body, then closes the connection.
     CutBody,
     /// Ends the stream cleanly after this time.

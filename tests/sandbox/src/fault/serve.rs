@@ -7,11 +7,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, UPGRADE, USER_AGENT};
-use axum::http::{Method, StatusCode};
+use axum::http::header::{AUTHORIZATION, DATE, UPGRADE, USER_AGENT};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -110,6 +111,13 @@ async fn answer(
             Ok(Answer::status(401, "Unauthorized", "Unauthorized", None).response())
         }
         Action::UnknownToken => forward(shared, request).await,
+        Action::Ahead(time) => {
+            let mut response = forward(shared, request).await?;
+            let date = (Timestamp::now() + time).strftime("%a, %d %b %Y %H:%M:%S GMT");
+            let date = HeaderValue::from_str(&date.to_string())?;
+            response.headers_mut().insert(DATE, date);
+            Ok(response)
+        }
         Action::CutBody => body::cut(forward(shared, request).await?).await,
         Action::EndAfter(time) => Ok(body::ended(forward(shared, request).await?, time)),
         Action::Flood(flood) => Ok(body::flood(flood)),

@@ -23,7 +23,7 @@ pub(super) struct Module {
 pub(super) const OWN: &str = "./";
 
 /// The largest first. Programs of the same module follow each other, because they share compiled packages.
-pub(super) const MODULES: [Module; 8] = [
+pub(super) const MODULES: [Module; 9] = [
     Module {
         name: "kubernetes",
         upstream: "k8s.io/kubernetes",
@@ -98,6 +98,14 @@ pub(super) const MODULES: [Module; 8] = [
         version_flags: "",
         programs: &[],
         files: Some(("gateway-api-crds", "config/crd/standard")),
+    },
+    Module {
+        name: "gateway-api-1.4",
+        upstream: "sigs.k8s.io/gateway-api",
+        tags: "",
+        version_flags: "",
+        programs: &[],
+        files: Some(("gateway-api-1.4-crds", "config/crd/standard")),
     },
 ];
 
