@@ -15,6 +15,7 @@ mod fleet;
 mod install;
 mod layout;
 mod login;
+mod metrics;
 mod mutual_tls;
 mod options;
 mod output;

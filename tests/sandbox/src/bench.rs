@@ -14,6 +14,8 @@ use anyhow::{Result, ensure};
 use crate::product::{CLUSTERS, Shown, show};
 use crate::signals::Signals;
 
+pub mod metrics;
+
 #[tokio::main]
 pub async fn run(
     runs: usize,

@@ -44,7 +44,10 @@ enum Command {
         delays: bool,
     },
     /// Start two clusters and time first installs in them
+    #[command(args_conflicts_with_subcommands = true)]
     Bench {
+        #[command(subcommand)]
+        of: Option<Bench>,
         #[arg(long, default_value_t = 5)]
         runs: usize,
         /// Use the delays measured with real servers
@@ -63,6 +66,12 @@ enum Command {
     /// Remove a run whose owner is gone
     #[command(hide = true)]
     Reap { folder: PathBuf },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Compare what the metric profiles cost
+    Metrics(bench::metrics::Asked),
 }
 
 #[derive(Args)]
@@ -103,6 +112,11 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Demo { delays } => demo::run(delays),
         Command::Bench {
+            of: Some(Bench::Metrics(asked)),
+            ..
+        } => bench::metrics::run(asked),
+        Command::Bench {
+            of: None,
             runs,
             delays,
             load_balancer,
