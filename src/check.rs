@@ -5,6 +5,7 @@ mod exposed;
 mod facts;
 mod fleet;
 mod gateway_api;
+mod history;
 mod istio;
 mod login;
 mod mesh_config;
@@ -138,12 +139,13 @@ struct One<'a> {
 
 async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let scope = run.on(Step::Namespace, cluster);
-    let planned = planned(run, cluster)?;
+    let mut planned = planned(run, cluster)?;
     // Rights and objects are judged by the record. Home's record was read with the session. Errors are reported by the
     // comparison of the clusters.
     if !scope.is_home() {
         let _ = record::look(&scope).await;
     }
+    let history = history::check(&scope, &mut planned).await?;
     let (facts, kinds, rights, sync, secrets, others, login) = tokio::try_join!(
         Facts::of(&scope),
         async {
@@ -169,7 +171,10 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     }
     let has_namespace = !matches!(facts.namespace, Ok(None));
     let own_policies = policies::planned(&planned);
-    let (objects, seen) = objects_of(&scope, planned, has_namespace, rights.is_empty()).await?;
+    let (mut objects, seen) = objects_of(&scope, planned, has_namespace, rights.is_empty()).await?;
+    // That the server refuses an object is known already where its finding says why.
+    let is_told = |object: &ObjectId| history.iter().any(|told| told.object == *object);
+    objects.retain(|finding| finding.code != Code::Refused || !is_told(&finding.object));
     let (istio, servers) = (istio::judge(&facts), servers::judge(&facts));
     let reach = reach::judge(&facts, run.mesh);
     let home = run.is_home(cluster);
@@ -177,7 +182,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let policies = policies::judge(&facts, home, scope.namespace, &own_policies);
     let findings = [
         kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies, others,
-        login,
+        login, history,
     ];
     Ok(One {
         facts,

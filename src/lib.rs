@@ -15,6 +15,7 @@ mod folder;
 #[cfg(test)]
 mod fuzz;
 mod guide;
+mod history;
 mod images;
 mod install;
 mod interrupt;

@@ -11,6 +11,7 @@ mod dashboard;
 mod exposure;
 mod faults;
 mod fleet;
+mod history;
 mod install;
 mod layout;
 mod login;

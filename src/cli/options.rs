@@ -8,6 +8,7 @@ use super::images::or_default;
 use super::{INSTALLED, Images};
 use crate::age;
 use crate::exposure::{self, ANNOTATION, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE};
+use crate::history::{self, RETENTION, STORAGE, STORAGE_CLASS};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, RBAC};
 use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON, TOKEN_LIFETIME};
 
@@ -62,6 +63,16 @@ pub struct Options {
         hide_possible_values = true,
     )]
     oidc_rbac: Option<bool>,
+    /// Keep the history of the federating Prometheus in a claim of this size, such as 20Gi, that outlives its pod; with
+    /// "default", it is lost with the pod
+    #[arg(long, value_name = "SIZE", value_parser = storage)]
+    storage: Option<String>,
+    /// StorageClass of the claim; "default" leaves it to the cluster
+    #[arg(long, value_name = "NAME", value_parser = storage_class)]
+    storage_class: Option<String>,
+    /// How long the federating Prometheus keeps data, such as 36h or 30d [default: 15d]
+    #[arg(long, value_name = "TIME", value_parser = retention)]
+    retention: Option<String>,
     #[command(flatten)]
     token: TokenLifetime,
 }
@@ -129,13 +140,16 @@ impl Options {
         let internal = self.gateway_internal;
         asked.extend(internal.map(|provider| (INTERNAL.into(), provider)));
         asked.extend(self.gateway_annotation);
-        let login = [
+        let valued = [
+            (STORAGE, self.storage),
+            (STORAGE_CLASS, self.storage_class),
+            (RETENTION, self.retention),
             (AUTH, self.auth),
             (ISSUER, self.oidc_issuer),
             (CLIENT_ID, self.oidc_client_id),
         ];
-        let login = login.into_iter();
-        asked.extend(login.filter_map(|(name, value)| Some((name.to_string(), value?))));
+        let valued = valued.into_iter();
+        asked.extend(valued.filter_map(|(name, value)| Some((name.to_string(), value?))));
         asked.extend(self.token.asked());
         asked
     }
@@ -151,6 +165,18 @@ fn lifetime(text: &str) -> Result<String, String> {
 
 fn provider(text: &str) -> Result<String, String> {
     or_default(text, exposure::provider)
+}
+
+fn storage(text: &str) -> Result<String, String> {
+    or_default(text, history::storage)
+}
+
+fn storage_class(text: &str) -> Result<String, String> {
+    or_default(text, history::class)
+}
+
+fn retention(text: &str) -> Result<String, String> {
+    or_default(text, history::retention)
 }
 
 fn strategy(text: &str) -> Result<String, String> {
