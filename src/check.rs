@@ -5,6 +5,7 @@ mod exposed;
 mod facts;
 mod fleet;
 mod gateway_api;
+mod history;
 mod istio;
 mod login;
 mod mesh_config;
@@ -156,12 +157,13 @@ struct One<'a> {
 
 async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let scope = run.on(Step::Namespace, cluster);
-    let planned = planned(run, cluster)?;
+    let mut planned = planned(run, cluster)?;
     // Rights and objects are judged by the record. Home's record was read with the session. Errors are reported by the
     // comparison of the clusters.
     if !scope.is_home() {
         let _ = record::look(&scope).await;
     }
+    let history = history::check(&scope, &mut planned).await?;
     let (facts, kinds, rights, sync, secrets, others, login) = tokio::try_join!(
         Facts::of(&scope),
         async {
@@ -187,7 +189,10 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     }
     let own_policies = policies::planned(&planned);
     let namespace = &facts.namespace;
-    let (objects, seen) = objects_of(&scope, planned, namespace, rights.is_empty()).await?;
+    let (mut objects, seen) = objects_of(&scope, planned, namespace, rights.is_empty()).await?;
+    // That the server refuses an object is known already where its finding says why.
+    let is_told = |object: &ObjectId| history.iter().any(|told| told.object == *object);
+    objects.retain(|finding| finding.code != Code::Refused || !is_told(&finding.object));
     let (istio, servers) = (istio::judge(&facts), servers::judge(&facts));
     let reach = reach::judge(&facts, run.mesh);
     let home = run.is_home(cluster);
@@ -195,7 +200,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let policies = policies::judge(&facts, home, scope.namespace, &own_policies);
     let findings = [
         kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies, others,
-        login,
+        login, history,
     ];
     Ok(One {
         facts,

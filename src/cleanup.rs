@@ -12,6 +12,7 @@ use anyhow::Result;
 use futures::future::{join_all, try_join_all};
 
 pub use only::only;
+use report::Stays;
 pub use report::{ClusterObject, Doubt, Forced, Left, Report};
 
 use crate::deadline::Deadline;
@@ -20,6 +21,7 @@ use crate::k8s::delete::delete_all;
 use crate::k8s::record::{self, Entry, Origin};
 use crate::k8s::{Scope, contents, ownership, write};
 use crate::mesh::{Cluster, ClusterName};
+use crate::progress::ObjectId;
 use crate::run::{Run, step};
 use crate::steps::{
     aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator, namespaces,
@@ -76,18 +78,33 @@ async fn end(run: &Run<'_>, cluster: &Cluster, cleared: Cleared, report: &mut Re
         Ok(forced) => report.forced.extend(forced),
         Err(error) => report.failures.push(error),
     }
-    match contents::left(&scope).await {
-        Ok(left) => report
-            .left
-            .extend(left.into_iter().map(|(object, reason)| Left {
-                cluster: cluster.name.to_string(),
-                reason: match object.kind.as_str() {
-                    "Namespace" => reason.or_else(|| cleared.kept.clone()),
-                    _ => reason,
-                },
-                object,
-            })),
-        Err(error) => report.failures.push(error),
+    let left = match contents::left(&scope).await {
+        Ok(left) => left,
+        Err(error) => return report.failures.push(error),
+    };
+    for (object, reason) in left {
+        let stays = stays(&scope, &object, reason, cleared.kept.as_ref());
+        report.stays(cluster.name.to_string(), object, stays);
+    }
+}
+
+/// Why an object stays, and whether the user wants it so.
+fn stays(
+    scope: &Scope<'_>,
+    object: &ObjectId,
+    reason: Option<String>,
+    namespace: Option<&namespaces::Reason>,
+) -> Stays {
+    match (object.kind.as_str(), reason, namespace) {
+        (record::CLAIM, None, _) if !scope.choices.delete_data => {
+            let namespace = scope.namespace;
+            Stays::Kept(format!(
+                "it holds the history of the metrics; to delete it: ambikiali cleanup --delete-data -n {namespace}"
+            ))
+        }
+        ("Namespace", None, Some(kept)) if kept.as_wanted => Stays::Kept(kept.text.clone()),
+        ("Namespace", None, kept) => Stays::Left(kept.map(|kept| kept.text.clone())),
+        (_, reason, _) => Stays::Left(reason),
     }
 }
 
@@ -120,7 +137,7 @@ async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
 struct Cleared {
     failures: Vec<anyhow::Error>,
     /// Why our namespace stays.
-    kept: Option<String>,
+    kept: Option<namespaces::Reason>,
 }
 
 /// Clears one cluster. The CR is removed before the operator, because nothing else runs its finalizer.
@@ -182,7 +199,7 @@ async fn metrics(run: &Run<'_>, cluster: &Cluster) -> Vec<anyhow::Error> {
 }
 
 /// Returns why our namespace stays.
-async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<Option<String>> {
+async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<Option<namespaces::Reason>> {
     let needed = step(run, Step::KialiOperator, cluster, async |s| {
         kiali_operator::remove(&s).await
     })
@@ -191,7 +208,10 @@ async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<Option<String>> {
         true => {
             let reason = "its operator is needed";
             s.progress.done(format!("kept {}: {reason}", s.namespace));
-            Ok(Some(reason.to_string()))
+            Ok(Some(namespaces::Reason {
+                text: reason.into(),
+                as_wanted: false,
+            }))
         }
         false => {
             others(&s).await?;

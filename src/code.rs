@@ -91,6 +91,8 @@ codes! {
     TokenOld = 1438,
     IssuerNotAccepted = 1441,
     NoClientSecret = 1442,
+    NoStorageClass = 1450,
+    HistoryClaim = 1451,
     SlowScrape = 1470,
 }
 
@@ -144,6 +146,7 @@ impl Code {
                 | RemoteLeftOut
                 | OptionOfRecord
                 | IssuerNotAccepted
+                | HistoryClaim
         )
     }
 

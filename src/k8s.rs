@@ -9,6 +9,7 @@ pub mod contents;
 pub mod delete;
 pub mod difference;
 pub mod drift;
+pub mod events;
 pub mod forward;
 pub mod health;
 pub mod inventory;
@@ -24,6 +25,7 @@ pub mod reviews;
 pub mod rights;
 pub mod secret;
 pub mod seen;
+mod strategy;
 pub mod wait;
 pub mod write;
 
@@ -60,6 +62,8 @@ pub struct Choices {
     pub dry_run: bool,
     /// Also remove adopted objects.
     pub adopted: bool,
+    /// Also remove claims, which hold data.
+    pub delete_data: bool,
     /// Accept loopback addresses, because pods of home run as processes of this machine.
     pub allow_loopback: bool,
     /// Do the operator's work if no operator runs.

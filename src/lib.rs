@@ -16,6 +16,7 @@ mod folder;
 #[cfg(test)]
 mod fuzz;
 mod guide;
+mod history;
 mod images;
 mod install;
 mod interrupt;

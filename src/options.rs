@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::exposure::{
     self, ANNOTATION, Exposure, HTTP, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE,
 };
+use crate::history::{self, History, RETENTION, STORAGE, STORAGE_CLASS};
 use crate::images::{self, COMPONENTS, Images};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, Login, RBAC};
 use crate::metrics::{self, Interval, METRICS, Metrics, Profile, SCRAPE_INTERVAL};
@@ -97,6 +98,9 @@ fn known(name: &str, value: &str) -> Result<(), String> {
     if let Some(known) = login::known(name, value).or_else(|| metrics::known(name, value)) {
         return known;
     }
+    if let Some(known) = history::known(name, value) {
+        return known;
+    }
     let component = name.strip_prefix(IMAGE);
     match (name, component) {
         (SOURCE_RANGE, _) if value.split(',').any(|range| range == DEFAULT) => Err(format!(
@@ -140,6 +144,7 @@ impl Options {
             network_policies: self.get(NETWORK_POLICIES).is_some(),
             login: Login::of(&self.values),
             metrics: Metrics::of(&self.values),
+            history: History::of(&self.values),
             token_lifetime: self.get(TOKEN_LIFETIME).and_then(|t| age::lifetime(t).ok()),
             every_token: false,
         }
@@ -169,6 +174,7 @@ impl Options {
         let options = Options::try_from(Written { version, values })?;
         options.settings().exposure.check()?;
         login::check(&options.values, options.allow_write())?;
+        history::check(&options.values)?;
         Ok(options)
     }
 
@@ -179,6 +185,9 @@ impl Options {
             // The rest of a login goes with it.
             let rest = |name: &String| !login::OF_LOGIN.contains(&name.as_str());
             all.values.retain(|name, _| rest(name));
+        }
+        if asked.get(STORAGE).is_some_and(|value| value == DEFAULT) {
+            all.values.remove(STORAGE_CLASS);
         }
         let asked = asked.iter().map(|(k, v)| (k.clone(), v.clone()));
         all.values.extend(asked);
@@ -208,6 +217,9 @@ impl Options {
                 CLIENT_ID,
                 RBAC,
                 TOKEN_LIFETIME,
+                STORAGE,
+                STORAGE_CLASS,
+                RETENTION,
             ];
             let parts = [IMAGE, ANNOTATION];
             whole.contains(&name.as_str()) || parts.iter().any(|part| name.starts_with(part))
@@ -219,16 +231,18 @@ impl Options {
         these
     }
 
-    /// The options that narrow who reaches a Gateway, a server or Kiali's pages, or for how long a token is valid, and
-    /// that `others` lack, except for those given on the command line.
+    /// The options that narrow who reaches a Gateway, a server or Kiali's pages, or for how long a token is valid, or that
+    /// keep data, and that `others` lack, except for those given on the command line.
     pub fn narrowing_but(&self, others: &Options, asked: &Asked) -> Options {
-        const NARROW: [&str; 6] = [
+        const NARROW: [&str; 8] = [
             SOURCE_RANGE,
             INTERNAL,
             NETWORK_POLICIES,
             AUTH,
             RBAC,
             TOKEN_LIFETIME,
+            STORAGE,
+            RETENTION,
         ];
         let narrows = |name: &str| NARROW.contains(&name) || name.starts_with(ANNOTATION);
         let mut these = self.clone();
@@ -383,6 +397,27 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_is_kept_until_it_is_set_to_default() {
+        let history = [
+            (STORAGE, "20Gi"),
+            (STORAGE_CLASS, "fast"),
+            (RETENTION, "30d"),
+        ];
+        let first = Options::default().choose(&asked(&history)).unwrap();
+        assert_eq!(
+            first.flags(),
+            "--retention 30d --storage 20Gi --storage-class fast"
+        );
+        let lost = first.narrowing_but(&Options::default(), &Asked::new());
+        assert_eq!(lost.flags(), "--retention 30d --storage 20Gi");
+        let second = first.choose(&asked(&[(STORAGE, DEFAULT)])).unwrap();
+        assert_eq!(second.flags(), "--retention 30d");
+        assert_eq!(second.settings().history.storage, None);
+        let class = Options::default().choose(&asked(&history[1..2]));
+        assert_eq!(class.unwrap_err(), "--storage-class goes with --storage");
+    }
+
+    #[test]
     fn options_of_a_record_are_validated_like_flags() {
         let read = |name: &str, value: &str| {
             let text = serde_json::json!({"version": 1, "values": {name: value}});
@@ -401,9 +436,9 @@ mod tests {
             ("image.prometheus", ""),
             ("allow-write", "false"),
             ("allow-write", "default"),
-            ("retention", "\u{1b}[2J"),
-            ("re\u{1b}tention", "6h"),
-            ("retention", &"x".repeat(LONGEST + 1)),
+            ("window", "\u{1b}[2J"),
+            ("win\u{1b}dow", "6h"),
+            ("window", &"x".repeat(LONGEST + 1)),
             ("gateway-source-range", "0.0.0.0/0"),
             ("gateway-source-range", "10.0.0.0/8]\n"),
             ("gateway-internal", "evil"),
@@ -419,6 +454,10 @@ mod tests {
             ("oidc-issuer", "http://login.example.com"),
             ("oidc-client-id", "a b"),
             ("oidc-rbac", "false"),
+            ("storage", "20"),
+            ("storage", "default"),
+            ("storage-class", "a b"),
+            ("retention", "0d"),
         ] {
             assert!(read(name, value).is_err(), "{name} {value:?}");
         }
@@ -429,7 +468,7 @@ mod tests {
 
     #[test]
     fn an_option_of_a_later_version_is_kept_and_a_later_format_is_noticed() {
-        let text = r#"{"version":1,"values":{"retention":"6h"}}"#;
+        let text = r#"{"version":1,"values":{"window":"6h"}}"#;
         let options: Options = serde_json::from_str(text).unwrap();
         assert!(options.is_known());
         assert_eq!(serde_json::to_string(&options).unwrap(), text);

@@ -15,9 +15,10 @@ use external::external;
 pub use folder::write;
 
 use crate::guide::Step;
+use crate::history::CONSENT;
 use crate::k8s::apply::PLACEHOLDER;
 use crate::k8s::kinds;
-use crate::k8s::record::CLIENT_SECRET;
+use crate::k8s::record::{CLAIM, CLIENT_SECRET};
 use crate::login::Login;
 use crate::manifests;
 use crate::mesh::{Address, ClusterName};
@@ -27,7 +28,7 @@ use crate::settings::Settings;
 use crate::steps::{ScrapeTarget, kiali};
 
 /// The order of the kinds in file names, which is the order in which to apply them.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "Namespace",
     "CustomResourceDefinition",
     "ServiceAccount",
@@ -42,6 +43,7 @@ const ORDER: [&str; 14] = [
     "HTTPRoute",
     "Kiali",
     "NetworkPolicy",
+    "PersistentVolumeClaim",
 ];
 
 /// Kinds that a cluster administrator must create so that a namespace admin can create the rest.
@@ -158,7 +160,9 @@ fn of_cluster(
         .into_iter()
         .map(|(step, object)| match step {
             Step::RemoteSecret => without_tokens(options, object),
-            Step::ExposePrometheus | Step::AggregateMetrics => without_certificates(object),
+            Step::ExposePrometheus | Step::AggregateMetrics => {
+                with_consent(without_certificates(object))
+            }
             _ => object,
         });
     let mut all = each.collect::<Vec<_>>();
@@ -194,6 +198,15 @@ fn without_certificates(mut object: Value) -> Value {
     if object["kind"] == "Secret" {
         let text = "ambikiali install fills in the certificates";
         object["metadata"]["annotations"] = json!({PLACEHOLDER: text});
+    }
+    object
+}
+
+/// A claim that an install on top may use, as the user chose.
+fn with_consent(mut object: Value) -> Value {
+    if object["kind"] == CLAIM {
+        let (key, value) = CONSENT;
+        object["metadata"]["annotations"] = json!({key: value});
     }
     object
 }

@@ -48,7 +48,7 @@ macro_rules! results {
 
         $(impl From<$result> for Ended {
             fn from(result: $result) -> Ended {
-                Ended::Done(CommandResult::$name(result))
+                Ended::Done(Box::new(CommandResult::$name(result)))
             }
         })*
     };
@@ -101,7 +101,7 @@ impl CommandResult {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Ended {
-    Done(CommandResult),
+    Done(Box<CommandResult>),
     /// The command failed without a result.
     Failed {
         errors: Vec<Failure>,

@@ -241,7 +241,7 @@ async fn retire(
     let id = old.slot.id(run.namespace);
     step(run, Step::RemoteCluster, tokens.cluster, async |scope| {
         match token::revoke(&scope, old.slot).await? {
-            Removed::Foreign => {
+            Removed::Foreign | Removed::Kept => {
                 scope
                     .progress
                     .done(format!("{id} is not ours and was left"));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::exposure::Exposure;
+use crate::history::{History, Storage};
 use crate::images::Images;
 use crate::login::Login;
 use crate::metrics::Metrics;
@@ -20,6 +21,8 @@ pub struct Settings {
     pub login: Option<Login>,
     /// What home pulls from each cluster, and how often.
     pub metrics: Metrics,
+    /// How long and where the federating Prometheus keeps its data.
+    pub history: History,
     /// How long a token for a remote is valid; None for ever.
     pub token_lifetime: Option<Duration>,
     /// Every Secret that a token for a remote may be in, and not only the first one.
@@ -38,6 +41,7 @@ impl Settings {
         all.network_policies = true;
         all.exposure.plain_http = false;
         all.every_token = true;
+        all.history.storage.get_or_insert_with(Storage::default);
         all.exposure.source_ranges = vec!["0.0.0.0/32".into()];
         // Behind a login, the Secret stays as it is unless the user gives another one.
         all.login.get_or_insert_with(|| Login {

@@ -12,6 +12,7 @@ mod estimate;
 mod exposure;
 mod faults;
 mod fleet;
+mod history;
 mod install;
 mod layout;
 mod login;

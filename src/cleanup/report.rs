@@ -13,8 +13,30 @@ pub struct Report {
     pub changed: Vec<ClusterObject>,
     pub failures: Vec<anyhow::Error>,
     pub left: Vec<Left>,
+    /// Claims, and the namespaces that hold them, which stay unless the user wants it otherwise.
+    pub kept: Vec<Left>,
     pub doubts: Vec<Doubt>,
     pub forced: Vec<Forced>,
+}
+
+/// Whether an object that stays was meant to, with the reason.
+pub enum Stays {
+    Left(Option<String>),
+    Kept(String),
+}
+
+impl Report {
+    pub fn stays(&mut self, cluster: String, object: ObjectId, stays: Stays) {
+        let (list, reason) = match stays {
+            Stays::Left(reason) => (&mut self.left, reason),
+            Stays::Kept(reason) => (&mut self.kept, Some(reason)),
+        };
+        list.push(Left {
+            cluster,
+            object,
+            reason,
+        });
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -140,6 +140,9 @@ pub struct Cleanup {
     /// Also remove objects that existed before the install and are used by it
     #[arg(long, help_heading = BEHAVIOR)]
     pub adopted: bool,
+    /// Also remove the claim with the history of the federating Prometheus, which is otherwise kept with its namespace
+    #[arg(long, help_heading = BEHAVIOR, conflicts_with = "only")]
+    pub delete_data: bool,
     /// If no Kiali operator runs, list and remove what it would have removed with its Kiali CR
     #[arg(long, help_heading = BEHAVIOR)]
     pub force_finalizers: bool,

@@ -8,6 +8,7 @@ use super::images::or_default;
 use super::{INSTALLED, Images};
 use crate::age;
 use crate::exposure::{self, ANNOTATION, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE};
+use crate::history::{self, RETENTION, STORAGE, STORAGE_CLASS};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, RBAC};
 use crate::metrics::{Interval, METRICS, Profile, SCRAPE_INTERVAL};
 use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON, TOKEN_LIFETIME};
@@ -70,6 +71,16 @@ pub struct Options {
         hide_possible_values = true,
     )]
     oidc_rbac: Option<bool>,
+    /// Keep the history of the federating Prometheus in a claim of this size, such as 20Gi, that outlives its pod; with
+    /// "default", it is lost with the pod
+    #[arg(long, value_name = "SIZE", value_parser = storage)]
+    storage: Option<String>,
+    /// StorageClass of the claim; "default" leaves it to the cluster
+    #[arg(long, value_name = "NAME", value_parser = storage_class)]
+    storage_class: Option<String>,
+    /// How long the federating Prometheus keeps data, such as 36h or 30d [default: 15d]
+    #[arg(long, value_name = "TIME", value_parser = retention)]
+    retention: Option<String>,
     #[command(flatten)]
     token: TokenLifetime,
 }
@@ -138,6 +149,9 @@ impl Options {
         asked.extend(internal.map(|provider| (INTERNAL.into(), provider)));
         asked.extend(self.gateway_annotation);
         let parsed = [
+            (STORAGE, self.storage),
+            (STORAGE_CLASS, self.storage_class),
+            (RETENTION, self.retention),
             (AUTH, self.auth),
             (ISSUER, self.oidc_issuer),
             (CLIENT_ID, self.oidc_client_id),
@@ -161,6 +175,18 @@ fn lifetime(text: &str) -> Result<String, String> {
 
 fn provider(text: &str) -> Result<String, String> {
     or_default(text, exposure::provider)
+}
+
+fn storage(text: &str) -> Result<String, String> {
+    or_default(text, history::storage)
+}
+
+fn storage_class(text: &str) -> Result<String, String> {
+    or_default(text, history::class)
+}
+
+fn retention(text: &str) -> Result<String, String> {
+    or_default(text, history::retention)
 }
 
 fn strategy(text: &str) -> Result<String, String> {

@@ -20,6 +20,7 @@ pub async fn cleanup(args: cli::Cleanup, global: &Global, work: &Work) -> Result
     let choices = Choices {
         dry_run: args.dry_run,
         adopted: args.adopted,
+        delete_data: args.delete_data,
         force_finalizers: args.force_finalizers,
         ..Choices::default()
     };

@@ -152,7 +152,7 @@ pub async fn retire_tokens(run: &Run<'_>, opening: &Opening<'_>) -> Result<()> {
                     .progress
                     .note(format!("{id} is deleted: Kiali no longer uses its token"));
             }
-            Removed::Foreign => scope.progress.note(format!(
+            Removed::Foreign | Removed::Kept => scope.progress.note(format!(
                 "{id} is not ours and was left: its token is still valid, and Kiali does not use it"
             )),
             Removed::Deleted | Removed::Missing => {}

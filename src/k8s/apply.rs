@@ -233,10 +233,12 @@ pub fn keep(scope: &Scope<'_>, object: &Value, live: &Value) -> Result<()> {
     tell(scope, object, What::Keep, None)
 }
 
-/// Whether conflicting fields may be taken over: with the user's consent, or if somebody edited them by hand. A tool
-/// would repeat its change.
+/// Whether conflicting fields may be taken over: with the user's consent, if somebody edited them by hand, or if a merge
+/// patch of ours set them. A tool would repeat its change.
 fn may_take(scope: &Scope<'_>, live: &Value, refusal: &RequestError) -> bool {
-    scope.choices.force_conflicts || conflict::is_by_hand(live, refusal)
+    scope.choices.force_conflicts
+        || conflict::is_by_hand(live, refusal)
+        || conflict::is_with_ourselves(refusal)
 }
 
 /// Creates the object if it does not exist, else tells whose it is. Never changes an object.

@@ -121,6 +121,13 @@ fn named(message: &str) -> Option<&str> {
     message.split('"').nth(1)
 }
 
+/// Whether all conflicting fields were set by us, with a merge patch.
+pub fn is_with_ourselves(refusal: &RequestError) -> bool {
+    let causes = refusal.causes();
+    let mut all = causes.iter().map(|cause| named(&cause.message));
+    !causes.is_empty() && all.all(|by| by == Some(FIELD_MANAGER))
+}
+
 /// Whether all conflicting fields were set by updates of a client, such as kubectl edit. A tool that applies, or a
 /// controller that scales, manages its fields permanently.
 pub fn is_by_hand(live: &Value, refusal: &RequestError) -> bool {

@@ -33,6 +33,8 @@ const GC_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct ForeignObjects {
     pub foreign: Vec<ObjectId>,
+    /// Our claims, which are kept.
+    pub data: Vec<ObjectId>,
     /// Kinds that cannot be listed, and why. Whether there are objects of these is unknown.
     pub unlistable: Vec<String>,
 }
@@ -46,11 +48,18 @@ pub async fn of_namespace(scope: &Scope<'_>, namespace: &str) -> Result<ForeignO
     let look = async || {
         let found = walk(scope, Some(namespace), ListParams::default()).await?;
         let stays = foreign::foreign_objects(scope, &found.objects);
-        let foreign = stays.iter().map(|(key, _)| key.id()).collect::<Vec<_>>();
+        let is_ours = |(key, meta): &&&(Key, ObjectMeta)| {
+            let record = scope.record;
+            key.is_data() && record.inventory.has(key) && record.owns(key, meta)
+        };
+        let ids =
+            |objects: Vec<&(Key, ObjectMeta)>| objects.iter().map(|(key, _)| key.id()).collect();
+        let (data, foreign): (Vec<_>, Vec<_>) = stays.iter().partition(is_ours);
         // Only objects with an owner may be deleted by the garbage collector.
         let may_go = !stays.is_empty() && stays.iter().all(|(_, meta)| is_owned(meta));
         let held = ForeignObjects {
-            foreign,
+            foreign: ids(foreign),
+            data: ids(data),
             unlistable: found.unlistable,
         };
         anyhow::Ok((held, may_go))

@@ -1,7 +1,7 @@
 //! Deletes our objects. One rule applies to every object, in a dry run too: the built-in inventory lists it, the
 //! record names it, and the live object has the label of this install, or lost it to admission. The record alone does
 //! not suffice, because others can write it; nor do labels alone. An adopted object is deleted only with --adopted, and
-//! only if its UID is the recorded one.
+//! only if its UID is the recorded one. A claim is deleted only with --delete-data, in every case.
 
 use anyhow::Result;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -19,6 +19,8 @@ pub enum Removed {
     Missing,
     /// It existed before the install, or another tool recreated it.
     Foreign,
+    /// It holds data, and nobody asked to delete that.
+    Kept,
 }
 
 /// Deletes one object if it is ours, without waiting until it is gone.
@@ -54,12 +56,16 @@ async fn judge(scope: &Scope<'_>, object: &Value) -> Result<Judged> {
     if entry.origin == Origin::Adopted && !scope.choices.adopted {
         return Ok(Judged::Stays(Removed::Foreign));
     }
+    let keeps = key.is_data() && !scope.choices.delete_data;
     let Some(live) = write::read(scope, &key.object(), &key.id()).await? else {
         scope.record.forget(&key);
         return Ok(Judged::Stays(Removed::Missing));
     };
     let meta = ownership::meta(&live);
     if may_delete(scope, &entry, &meta) {
+        if keeps {
+            return Ok(Judged::Stays(Removed::Kept));
+        }
         return Ok(Judged::Ours(meta.uid.unwrap_or_default()));
     }
     // The entry is useless now, unless it records an adopted object.
@@ -151,10 +157,13 @@ pub async fn delete_unwanted(
     Ok(())
 }
 
-/// The `possible` objects that are not wanted.
+/// The `possible` objects that are not wanted, but for those that hold data: they stay when an option is off.
 pub fn unwanted(mut possible: Vec<Value>, wanted: &[Value]) -> Vec<Value> {
     let wanted = wanted.iter().map(Key::of).collect::<Vec<_>>();
-    possible.retain(|object| !wanted.contains(&Key::of(object)));
+    possible.retain(|object| {
+        let key = Key::of(object);
+        !wanted.contains(&key) && !key.is_data()
+    });
     possible
 }
 
@@ -166,10 +175,15 @@ pub fn summary(scope: &Scope<'_>, removed: &[Removed]) -> String {
     } else {
         ""
     };
-    match (count(Removed::Deleted), count(Removed::Foreign)) {
-        (0, 0) => "nothing to remove".into(),
-        (deleted, 0) => format!("{would}removed {deleted}"),
-        (0, kept) => format!("kept {kept} (not ours)"),
-        (deleted, kept) => format!("{would}removed {deleted}, kept {kept} (not ours)"),
+    let said = [
+        (count(Removed::Deleted), format!("{would}removed"), ""),
+        (count(Removed::Foreign), "kept".into(), " (not ours)"),
+        (count(Removed::Kept), "kept".into(), " (data)"),
+    ];
+    let said = said.into_iter().filter(|(count, ..)| *count > 0);
+    let said = said.map(|(count, what, why)| format!("{what} {count}{why}"));
+    match said.collect::<Vec<_>>() {
+        said if said.is_empty() => "nothing to remove".into(),
+        said => said.join(", "),
     }
 }

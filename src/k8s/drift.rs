@@ -30,6 +30,10 @@ pub async fn all(scope: &Scope<'_>, manifests: &[&Value]) -> Vec<(Key, String)> 
 
 /// Objects that cannot be read are reported by their component.
 async fn of(scope: &Scope<'_>, entry: &Entry, manifest: Option<&Value>) -> Option<String> {
+    if entry.key.is_data() && manifest.is_none() {
+        // A claim that no option asks for is only kept.
+        return None;
+    }
     // Compare only if this manifest was applied.
     let applied = manifest.is_some_and(|manifest| scope.record.was_written(manifest));
     let is_secret = entry.key.kind == "Secret";

@@ -1,13 +1,15 @@
 //! Pure health functions: an object is ready, in progress or failed. A wait calls them after each change, `status`
 //! and `verify` once.
 
+mod claim;
 mod gateway;
 mod kiali;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
+pub use claim::claim;
 pub use gateway::{
     Gateway, HttpRoute, gateway, http_route, load_balancer, narrowed, own_address, unseen,
 };
@@ -146,11 +148,11 @@ pub fn pod_failure(pod: &Pod) -> Option<String> {
             && c.status == "False"
             && c.reason.as_deref() == Some("Unschedulable")
     });
-    if let Some(condition) = unschedulable {
-        return Some(format!(
-            "unschedulable: {}",
-            condition.message.as_deref().unwrap_or_default()
-        ));
+    // A claim may still get its volume, and is judged by itself.
+    let message = |condition: &PodCondition| condition.message.clone().unwrap_or_default();
+    let waits = unschedulable.is_some_and(|condition| waits_for_claim(&message(condition)));
+    if let (Some(condition), false) = (unschedulable, waits) {
+        return Some(format!("unschedulable: {}", message(condition)));
     }
     let containers = status
         .init_container_statuses
@@ -173,6 +175,13 @@ pub fn pod_failure(pod: &Pod) -> Option<String> {
                 .to_string()
         })
     })
+}
+
+/// Whether the scheduler waits only for a claim that has no volume yet.
+fn waits_for_claim(message: &str) -> bool {
+    let is_missing =
+        message.contains("persistentvolumeclaim \"") && message.contains("\" not found");
+    is_missing || message.contains("unbound immediate PersistentVolumeClaims")
 }
 
 #[cfg(test)]

@@ -89,6 +89,8 @@ fn holds(kind: &str, manager: &str, fields: &Value, path: &str) -> bool {
         // A token.
         "/f:data" => (kind, manager) == ("Secret", "kube-controller-manager"),
         "/f:secrets" | "/f:imagePullSecrets" => kind == "ServiceAccount",
+        // The controller binds a claim to a volume, and gives it the class that became the default later.
+        "/f:spec/f:volumeName" | "/f:spec/f:storageClassName" => kind == "PersistentVolumeClaim",
         _ => false,
     };
     match fields.as_object() {
@@ -197,6 +199,10 @@ mod tests {
                 "ServiceAccount",
                 by("openshift", json!({"f:secrets": {"k:{}": {}}})),
             ),
+            (
+                "PersistentVolumeClaim",
+                by("k3s", json!({"f:spec": {"f:volumeName": {}}})),
+            ),
         ] {
             assert_eq!(book(kind, others.clone()), None, "{kind} {others}");
         }
@@ -214,6 +220,13 @@ mod tests {
             ),
             ("Secret", by("kubectl", json!({"f:data": {"f:a": {}}}))),
             ("ClusterRole", by("helm", json!({"f:rules": {}}))),
+            (
+                "PersistentVolumeClaim",
+                by(
+                    "kubectl",
+                    json!({"f:spec": {"f:accessModes": {}, "f:volumeName": {}}}),
+                ),
+            ),
         ] {
             assert!(book(kind, others.clone()).is_some(), "{kind} {others}");
         }

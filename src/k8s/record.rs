@@ -17,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use entry::{Entry, Key, Origin};
+pub use entry::{CLAIM, Entry, Key, Origin};
 pub use found::Found;
 pub use parties::Claims;
 use parties::Party;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::ownership::labelled;
 use super::request::{RequestError, change, send, send_opt};
-use super::{FIELD_MANAGER, Scope, advice, as_ourselves, change, kinds, record, wait};
+use super::{FIELD_MANAGER, Scope, advice, as_ourselves, change, kinds, record, strategy, wait};
 use crate::progress::ObjectId;
 
 pub async fn read(scope: &Scope<'_>, object: &Value, id: &ObjectId) -> Result<Option<Value>> {
@@ -89,6 +89,9 @@ pub async fn ask(
     let patch = Patch::Apply(wanted);
     match send(scope, &id, || api.patch(&id.name, &params, &patch)).await {
         Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
+        Err(refusal) if strategy::change(wanted, &refusal).is_some() => {
+            ask_merge(scope, wanted, wanted).await
+        }
         Err(refusal) => Ok(Err(refusal)),
     }
 }
@@ -194,7 +197,18 @@ async fn patch(
     let api = kinds::api(&scope.cluster.client, wanted)?;
     let (params, patch) = (params(force), Patch::Apply(wanted));
     let apply = || send(scope, &id, || api.patch(&id.name, &params, &patch));
-    match wait::until_served(scope, &id, apply).await {
+    let mut applied = wait::until_served(scope, &id, apply).await;
+    if let Some(change) = applied
+        .as_ref()
+        .err()
+        .and_then(|refusal| strategy::change(wanted, refusal))
+    {
+        applied = match send_merge(scope, wanted, &change, &as_ourselves()).await? {
+            Ok(_) => send(scope, &id, || api.patch(&id.name, &params, &patch)).await,
+            Err(refusal) => Err(refusal),
+        };
+    }
+    match applied {
         Ok(live) => Ok(Ok(serde_json::to_value(live)?)),
         Err(refusal) => not_written(scope, refusal).await,
     }

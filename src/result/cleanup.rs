@@ -16,6 +16,8 @@ pub struct CleanupResult {
     pub removed: Vec<ClusterObject>,
     pub changed: Vec<ClusterObject>,
     pub left: Vec<Left>,
+    /// What stays because it holds data.
+    pub kept: Vec<Left>,
     pub errors: Vec<Failure>,
     pub clusters: Vec<Cluster>,
     pub dry_run: bool,
@@ -40,6 +42,7 @@ impl CleanupResult {
             removed: report.removed,
             changed: report.changed,
             left: report.left,
+            kept: report.kept,
             errors: report.failures.iter().map(Failure::of).collect(),
             clusters,
             dry_run,

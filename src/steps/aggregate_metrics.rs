@@ -2,6 +2,7 @@
 //! queries it.
 
 mod certificates;
+mod claim;
 mod config;
 mod federation;
 
@@ -15,14 +16,17 @@ use serde_json::{Value, json};
 
 pub use certificates::{HomeTls, held, keep_certificates, mounted, trusted, write_certificates};
 use certificates::{files, gateway_files};
+pub use claim::{claim_id, keep_claim, unusable};
 pub use config::{MOST_BYTES, MOST_SERIES, PrometheusConfig, job};
 pub use federation::{ActiveTarget, Federation};
 
 use super::ScrapeTarget;
 use crate::k8s::apply::{self, Applied, Before, Outcome};
+use crate::k8s::delete::Removed;
 use crate::k8s::forward::Connection;
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
+use crate::k8s::record::CLAIM;
 use crate::k8s::request::{RequestError, send_opt};
 use crate::k8s::{Scope, delete, kinds, pods, secret, wait, write};
 use crate::manifests;
@@ -66,7 +70,7 @@ pub fn objects(
         "namespace": namespace, "config": config, "config_hash": hash, "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
         "mutual_tls": settings.exposure.mutual_tls(), "tls_data": tls.map(|tls| tls.data(targets)),
-        "tls_files": files.collect::<Vec<_>>(),
+        "tls_files": files.collect::<Vec<_>>(), "history": settings.history.values(),
     });
     manifests::render(manifests::FEDERATED_PROMETHEUS, values)
 }
@@ -95,18 +99,25 @@ pub async fn install(
     tls: Option<&HomeTls<'_>>,
     before: Before,
 ) -> Result<Written> {
-    let wanted = on(scope, targets, scope.settings, tls)?;
-    // First the Secret, so that no pod waits for it.
-    let applied = apply::apply_first(scope, &["Secret"], &wanted, before).await?;
+    let mut wanted = on(scope, targets, scope.settings, tls)?;
+    claim::prepare(scope, &mut wanted).await?;
+    claim::forget_deleted(scope).await?;
+    // First what the pod mounts, so that no pod waits for it.
+    let applied = apply::apply_first(scope, &["Secret", CLAIM], &wanted, before).await?;
     let possible = on(scope, targets, &scope.settings.with_all_objects(), None)?;
     delete::delete_unwanted(scope, possible, &wanted).await?;
     let (api, id) = (deployments(scope), deployment_id(scope));
-    pods::rolled_out_with(scope, &api, &applied, id, PODS).await?;
+    // On the heap: a future on the stack would be too large.
+    let rolled_out = Box::pin(pods::rolled_out_with(scope, &api, &applied, id, PODS));
+    claim::beside(scope, rolled_out).await?;
     let summary = apply::summary(&applied);
     let has_changed = |one: &Applied| one.outcome == Outcome::Changed;
     let secret = applied.iter().find(|one| one.live["kind"] == "Secret");
     let pod = apply::of_kind(&applied, "Deployment")?;
     let scraped = scope.settings.metrics.interval.duration() + SCRAPED;
+    if scope.settings.history.storage.is_none() && has_changed(pod) {
+        claim::tell_kept(scope);
+    }
     let patience = match secret.is_some_and(has_changed) && pod.outcome == Outcome::Unchanged {
         true => scraped + MOUNTED,
         false => scraped,
@@ -221,7 +232,10 @@ pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<
     let has_secret = secret::live(scope, &secret_id(scope)).await?.is_some();
     settings.exposure.plain_http = !has_secret && !targets.iter().any(|target| target.mutual_tls);
     targets.retain(|target| !leaving.contains(&target.cluster));
+    let stored = scope.record.stored_options().unwrap_or_default();
+    settings.history = stored.settings().history;
     let mut objects = on(scope, &targets, &settings, None)?;
+    objects.retain(|object| object["kind"] != CLAIM);
     for secret in objects.iter_mut().filter(|o| o["kind"] == "Secret") {
         keep_certificates(scope, &targets, secret).await?;
     }
@@ -272,20 +286,22 @@ pub async fn status(
 ) -> Vec<Component> {
     let (api, id) = (deployments(scope), deployment_id(scope));
     let deployment = look(scope, &api, id, health::deployment);
-    let (mut server, config, exposed) = tokio::join!(deployment, config(scope), exposed);
+    let claim = claim::status(scope);
+    let (mut server, config, exposed, claim) =
+        tokio::join!(deployment, config(scope), exposed, claim);
     if let (Health::Ready, Ok(config)) = (&server.health, &config)
         && let Some(drift) = exposed.iter().find_map(|now| drift(config, now))
     {
         server.health = Health::InProgress(drift);
     }
     if !scope.settings.exposure.mutual_tls() {
-        return vec![server];
+        return claim.into_iter().chain([server]).collect();
     }
     let targets = config::targets(&config.unwrap_or_default());
     let peers = gateway_files(&targets).collect::<Vec<_>>();
     let id = secret_id(scope);
     let secret = mutual_tls::status(scope, id, Side::Client, TLS_FILES, &peers).await;
-    vec![secret, server]
+    claim.into_iter().chain([secret, server]).collect()
 }
 
 /// The clusters whose scrapes take more than half of their timeout, as in "the scrape of cluster1 takes 6.2 s of its
@@ -335,11 +351,13 @@ fn drift(config: &str, now: &ScrapeTarget) -> Option<String> {
 }
 
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let removed = delete::delete_all(
-        scope,
-        &on(scope, &[], &scope.settings.with_all_objects(), None)?,
-    )
-    .await?;
+    let objects = on(scope, &[], &scope.settings.with_all_objects(), None)?;
+    let removed = delete::delete_all(scope, &objects).await?;
+    let mut claim = objects.iter().zip(&removed);
+    if let Some((claim, Removed::Deleted)) = claim.find(|(object, _)| object["kind"] == CLAIM) {
+        // It stays until no pod uses it.
+        wait::until_gone(scope, &kinds::of(claim)?, claim_id(scope)).await?;
+    }
     scope.progress.done(delete::summary(scope, &removed));
     Ok(())
 }

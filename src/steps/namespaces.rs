@@ -118,7 +118,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
 
 /// Removes the namespace with its record if it is ours and contains nothing foreign, else only the record. Returns
 /// why the namespace stays.
-pub async fn remove(scope: &Scope<'_>) -> Result<Option<String>> {
+pub async fn remove(scope: &Scope<'_>) -> Result<Option<Reason>> {
     let namespace = scope.namespace;
     let object = object(namespace)?;
     let stays = stays(scope, &object).await?;
@@ -141,11 +141,18 @@ pub async fn remove(scope: &Scope<'_>) -> Result<Option<String>> {
     Ok(stays.and_then(|stays| stays.reason))
 }
 
+/// Why our namespace stays.
+pub struct Reason {
+    pub text: String,
+    /// Only for data that is kept as the user wants it.
+    pub as_wanted: bool,
+}
+
 /// Why the namespace stays.
 struct Stays {
     said: String,
     /// What our namespace still contains.
-    reason: Option<String>,
+    reason: Option<Reason>,
 }
 
 async fn stays(scope: &Scope<'_>, object: &Value) -> Result<Option<Stays>> {
@@ -165,16 +172,17 @@ async fn stays(scope: &Scope<'_>, object: &Value) -> Result<Option<Stays>> {
     }
     let held = contents::of_namespace(scope, namespace).await?;
     Ok(kept_because(&held).map(|reason| Stays {
-        said: format!("kept {namespace}: {reason}"),
+        said: format!("kept {namespace}: {}", reason.text),
         reason: Some(reason),
     }))
 }
 
-fn kept_because(held: &contents::ForeignObjects) -> Option<String> {
+fn kept_because(held: &contents::ForeignObjects) -> Option<Reason> {
     let mut reasons = Vec::new();
-    if !held.foreign.is_empty() {
-        let named = held.foreign.iter().take(NAMED).map(ToString::to_string);
-        let more = held.foreign.len().saturating_sub(NAMED);
+    let all = held.data.iter().chain(&held.foreign).collect::<Vec<_>>();
+    if !all.is_empty() {
+        let named = all.iter().take(NAMED).map(ToString::to_string);
+        let more = all.len().saturating_sub(NAMED);
         let named = visible::listed(&named.collect::<Vec<_>>(), more);
         reasons.push(format!("it holds {named}"));
     }
@@ -184,5 +192,8 @@ fn kept_because(held: &contents::ForeignObjects) -> Option<String> {
             "what it holds is not known, as these cannot be listed: {unseen}"
         ));
     }
-    (!reasons.is_empty()).then(|| reasons.join("; "))
+    (!reasons.is_empty()).then(|| Reason {
+        text: reasons.join("; "),
+        as_wanted: held.foreign.is_empty() && held.unlistable.is_empty(),
+    })
 }

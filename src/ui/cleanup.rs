@@ -26,6 +26,9 @@ fn planned(result: &CleanupResult) {
     for one in &result.left {
         out::result(left("would leave ", one));
     }
+    for one in &result.kept {
+        out::result(stays(Text::new().plain("would keep  "), one));
+    }
     for one in &result.forced {
         forced("would stay  ", one);
     }
@@ -38,6 +41,9 @@ fn done(result: &CleanupResult) {
     for one in &result.left {
         out::result(left("left", one));
     }
+    for one in &result.kept {
+        out::result(stays(Text::new().plain("kept"), one));
+    }
     for one in &result.forced {
         forced("stays", one);
     }
@@ -49,6 +55,9 @@ fn done(result: &CleanupResult) {
         out::result(text.plain(format!(" {took}: {said}")));
     };
     match (result.is_clean(), result.forced.is_empty()) {
+        (true, true) if !result.kept.is_empty() => clean(&format!(
+            "nothing from ambikiali is left in {cleared} but what holds data, as listed above"
+        )),
         (true, true) => clean(&format!("nothing from ambikiali is left in {cleared}")),
         (true, false) => clean(&format!(
             "nothing that ambikiali created is left in {cleared}; its changes to objects of others are listed above"
@@ -61,7 +70,10 @@ fn done(result: &CleanupResult) {
 }
 
 fn left(word: &str, left: &Left) -> Text {
-    let text = Text::new().styled(BAD, word);
+    stays(Text::new().styled(BAD, word), left)
+}
+
+fn stays(text: Text, left: &Left) -> Text {
     let text = text.plain(format!("  {:<12}  {}", left.cluster, left.object));
     match &left.reason {
         Some(reason) => text.plain(": ").lines(reason),

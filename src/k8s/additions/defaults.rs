@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 /// Field and default value, for any kind.
-const DEFAULTS: [(&str, &str); 39] = [
+const DEFAULTS: [(&str, &str); 40] = [
     (".spec.conversion", r#"{"strategy":"None"}"#),
     (".spec.internalTrafficPolicy", r#""Cluster""#),
     (".spec.ipFamilyPolicy", r#""SingleStack""#),
@@ -21,6 +21,10 @@ const DEFAULTS: [(&str, &str); 39] = [
     (
         ".spec.strategy",
         r#"{"type":"RollingUpdate","rollingUpdate":{"maxUnavailable":"25%","maxSurge":"25%"}}"#,
+    ),
+    (
+        ".spec.strategy.rollingUpdate",
+        r#"{"maxUnavailable":"25%","maxSurge":"25%"}"#,
     ),
     (".spec.template.spec.dnsPolicy", r#""ClusterFirst""#),
     (".spec.template.spec.restartPolicy", r#""Always""#),
@@ -175,6 +179,14 @@ pub fn cut(kind: &str, parts: &mut Map<String, Value>) {
             for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
                 if port.get("targetPort") == port.get("port") {
                     port.remove("targetPort");
+                }
+            }
+        }
+        // Chosen by admission and by the controller that binds the claim, and never changed after that.
+        "PersistentVolumeClaim" => {
+            if let Some(spec) = parts.get_mut("spec").and_then(Value::as_object_mut) {
+                for chosen in ["storageClassName", "volumeMode", "volumeName"] {
+                    spec.remove(chosen);
                 }
             }
         }

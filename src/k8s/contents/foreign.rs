@@ -1,4 +1,4 @@
-//! Finds the foreign objects that would be lost with a namespace.
+//! Finds the objects that would be lost with a namespace: those of others, and our claims, which hold data.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,8 @@ const SYSTEM_OBJECTS: [(&str, &str); 4] = [
 /// The Lease of the operator's leader election.
 const LEADER_LEASE: &str = "kiali-operator";
 
-/// Objects that are not ours, not created by the system, and not deleted together with ours.
+/// Objects that are not ours, not created by the system, and not deleted together with ours; and claims of ours that are
+/// kept.
 pub fn foreign_objects<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Object> {
     let record = scope.record;
     let is_ours = |(key, meta): &Object| {
@@ -42,12 +43,13 @@ pub fn foreign_objects<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Ob
     };
     let is_deleted = |object: &Object| {
         let (key, meta) = object;
+        let keeps = key.is_data() && !scope.choices.delete_data;
         meta.deletion_timestamp.is_some()
             || SYSTEM_OBJECTS.contains(&(key.kind.as_str(), key.name.as_str()))
             || (key.kind == "Endpoints" && service(&key.name))
             || (key.kind == "Lease" && key.name == LEADER_LEASE)
             || (with_cr && record.inventory.is_operators(key))
-            || is_ours(object)
+            || (is_ours(object) && !keeps)
     };
     not_deleted(found, is_deleted, |uid| record.is_gone(uid))
 }

@@ -70,7 +70,7 @@ pub fn describe_removal(scope: &Scope<'_>, removed: Removed) -> &'static str {
         }
         Removed::Deleted => "removed with the objects that the operator created for it",
         Removed::Missing => "nothing to remove",
-        Removed::Foreign => "kept (not ours)",
+        Removed::Foreign | Removed::Kept => "kept (not ours)",
     }
 }
 

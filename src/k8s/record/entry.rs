@@ -63,7 +63,14 @@ impl Entry {
     }
 }
 
+/// Holds data, which outlives an install unless the user asks otherwise.
+pub const CLAIM: &str = "PersistentVolumeClaim";
+
 impl Key {
+    pub fn is_data(&self) -> bool {
+        self.kind == CLAIM
+    }
+
     pub fn named(api_version: &str, kind: &str, meta: &ObjectMeta) -> Key {
         Key {
             api_version: api_version.into(),

@@ -56,11 +56,8 @@ pub async fn open(scope: &Scope<'_>) -> Result<Found> {
             count += 1;
         }
     }
-    // A cleanup that must leave the namespace removes the record.
-    let is_empty = record
-        .entries()
-        .iter()
-        .all(|entry| entry.key.kind == "Namespace");
+    // A cleanup that must leave the namespace, or a claim, removes the record.
+    let is_empty = record.entries().iter().all(|entry| stays(&entry.key));
     Ok(match (live, count) {
         (Some(live), _) if !is_ours(scope, &live) => Found::Foreign,
         (None, _) if is_empty => Found::Nothing,
@@ -283,9 +280,14 @@ async fn save(scope: &Scope<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Removes the record if nothing else of ours is left. The namespace has its own label.
+/// What a cleanup may leave without a record: its labels tell whose it is.
+fn stays(key: &Key) -> bool {
+    key.kind == "Namespace" || key.is_data()
+}
+
+/// Removes the record if nothing else of ours is left.
 pub async fn remove(scope: &Scope<'_>) -> Result<()> {
-    let ours = |entry: &Entry| entry.origin == Origin::Created && entry.key.kind != "Namespace";
+    let ours = |entry: &Entry| entry.origin == Origin::Created && !stays(&entry.key);
     let object = scope.record.object(scope.namespace)?;
     let id = kinds::id(&object)?;
     if scope.choices.dry_run || scope.record.entries().iter().any(ours) {

@@ -106,6 +106,7 @@ fn cleanup() -> Vec<Ended> {
         object: object(),
         reason,
     };
+    let left_of_data = || left(Some("it holds data".into()));
     let with = |doubts, left, errors| CleanupResult {
         doubts,
         forced: vec![Forced {
@@ -116,6 +117,7 @@ fn cleanup() -> Vec<Ended> {
         removed: vec![one()],
         changed: vec![one()],
         left,
+        kept: vec![left_of_data()],
         errors,
         clusters: clusters(),
         dry_run: true,

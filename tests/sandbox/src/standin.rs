@@ -16,6 +16,7 @@ pub mod pod_commands;
 pub mod prometheus;
 pub mod sample;
 pub mod service;
+pub mod storage;
 mod watch;
 pub mod ztunnel;
 
@@ -56,5 +57,6 @@ pub async fn run(cluster: Cluster, world: World) {
         kubelet::run(cluster.clone(), world.clone()),
         load_balancer::run(cluster.clone(), world.clone()),
         gateway::run(cluster.clone()),
+        storage::run(cluster.clone()),
     );
 }

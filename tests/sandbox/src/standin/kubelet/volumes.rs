@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use kube::{Api, ResourceExt};
 use super::files::{Files, sync};
 use super::mounts::folder;
 use crate::Cluster;
+use crate::standin::storage;
 
 /// The age at which the kubelet renews a token.
 const RENEWED: Duration = Duration::from_secs(48 * 60);
@@ -47,6 +50,9 @@ async fn write_one(
     dir: &Path,
 ) -> Result<(), String> {
     let folder = folder(dir, &volume.name);
+    if let Some(claim) = &volume.persistent_volume_claim {
+        return mount(cluster, pod, &claim.claim_name, &folder).await;
+    }
     fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
     let source = Source {
         cluster,
@@ -68,6 +74,20 @@ async fn write_one(
         return Ok(());
     };
     sync(&folder, &files).map_err(|e| e.to_string())
+}
+
+/// The volume of a claim is where it is, also after the pod.
+async fn mount(cluster: &Cluster, pod: &Pod, claim: &str, at: &Path) -> Result<(), String> {
+    let namespace = pod.namespace().unwrap_or_default();
+    let volume = storage::mounted(cluster, &namespace, claim).await;
+    let volume = volume.map_err(|error| format!("{error:#}"))?;
+    if let Some(parent) = at.parent() {
+        fs::create_dir_all(parent).map_err(|e| e.to_string())?;
+    }
+    match symlink(volume, at) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 struct Source<'a> {
