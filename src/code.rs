@@ -91,6 +91,14 @@ codes! {
     TokenOld = 1438,
     IssuerNotAccepted = 1441,
     NoClientSecret = 1442,
+    NotOursToWrite = 1460,
+    TooManyLabels = 1461,
+    NotWritten = 1462,
+    NotQueried = 1463,
+    NoStoreSecret = 1464,
+    StoreInClearText = 1465,
+    UselessStoreAddress = 1466,
+    OtherEngine = 1467,
 }
 
 /// Whether a finding stops an install.

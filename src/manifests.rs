@@ -118,7 +118,7 @@ mod tests {
     fn hostile() -> Value {
         json!({
             "namespace": "x\ny: z", "config": "a: no\n---\nb: \"1:30\"\n", "config_hash": "no",
-            "prometheus_port": 9090, "revision": "no", "pod_user": 65534, "prometheus_url": "http://x: y #z", "home": "1:30",
+            "prometheus_port": 9090, "revision": "no", "pod_user": 65534, "prometheus": {"url": "http://x: y #z"}, "home": "1:30",
             "images": {
                 "prometheus": "no", "kiali_operator": "a: b",
                 "kiali": {"name": "x\ny: z", "digest": "no", "version": "1:30"},
@@ -127,7 +127,7 @@ mod tests {
             "mutual_tls": true, "tls_data": {"x\ny: z": "a: b\n- c"}, "tls_files": ["x\ny: z"],
             "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true,
             "login": {"issuer": "x\ny: z", "client_id": "1:30", "disable_rbac": true},
-            "token": "a: b\n- c", "expires": "false",
+            "token": "a: b\n- c", "expires": "false", "writes": true, "store_secret": "a: b\n- c",
         })
     }
 

@@ -11,6 +11,7 @@ use crate::exposure::{
 use crate::images::{self, COMPONENTS, Images};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, Login, RBAC};
 use crate::settings::Settings;
+use crate::store::{self, STORE, Store};
 use crate::{age, shell, visible};
 
 /// Name of the option for the registry of all images.
@@ -93,7 +94,7 @@ fn known(name: &str, value: &str) -> Result<(), String> {
         exposure::annotation_key(key)?;
         return exposure::annotation_value(value).map(drop);
     }
-    if let Some(known) = login::known(name, value) {
+    if let Some(known) = login::known(name, value).or_else(|| store::known(name, value)) {
         return known;
     }
     let component = name.strip_prefix(IMAGE);
@@ -138,6 +139,7 @@ impl Options {
             exposure: Exposure::of(&self.values),
             network_policies: self.get(NETWORK_POLICIES).is_some(),
             login: Login::of(&self.values),
+            store: Store::of(&self.values),
             token_lifetime: self.get(TOKEN_LIFETIME).and_then(|t| age::lifetime(t).ok()),
             every_token: false,
         }
@@ -167,6 +169,7 @@ impl Options {
         let options = Options::try_from(Written { version, values })?;
         options.settings().exposure.check()?;
         login::check(&options.values, options.allow_write())?;
+        store::check(&options.values)?;
         Ok(options)
     }
 
@@ -177,6 +180,10 @@ impl Options {
             // The rest of a login goes with it.
             let rest = |name: &String| !login::OF_LOGIN.contains(&name.as_str());
             all.values.retain(|name, _| rest(name));
+        }
+        // Headers and credentials for one store are not for another one.
+        if asked.get(STORE).is_some_and(|new| all.get(STORE) != Some(new)) {
+            all.values.retain(|name, _| !store::goes_with_store(name));
         }
         let asked = asked.iter().map(|(k, v)| (k.clone(), v.clone()));
         all.values.extend(asked);
@@ -208,7 +215,9 @@ impl Options {
                 TOKEN_LIFETIME,
             ];
             let parts = [IMAGE, ANNOTATION];
-            whole.contains(&name.as_str()) || parts.iter().any(|part| name.starts_with(part))
+            whole.contains(&name.as_str())
+                || parts.iter().any(|part| name.starts_with(part))
+                || store::is_of_store(name)
         };
         let mut these = self.clone();
         these.values.retain(|name, value| {
@@ -228,7 +237,10 @@ impl Options {
             RBAC,
             TOKEN_LIFETIME,
         ];
-        let narrows = |name: &str| NARROW.contains(&name) || name.starts_with(ANNOTATION);
+        let narrows = |name: &str| {
+            // Without a store, the metrics of each cluster would be exposed.
+            NARROW.contains(&name) || name.starts_with(ANNOTATION) || store::is_of_store(name)
+        };
         let mut these = self.clone();
         these.values.retain(|name, _| {
             narrows(name) && !asked.contains_key(name) && others.get(name).is_none()
@@ -264,6 +276,10 @@ impl Options {
                 let strategy = |options: &Options| options.get(n).unwrap_or(ANONYMOUS).to_string();
                 format!("--{n} {} -> {}", strategy(self), strategy(now))
             }
+            STORE => {
+                let store = |options: &Options| options.get(n).unwrap_or(store::NONE).to_string();
+                format!("--{n} {} -> {}", store(self), store(now))
+            }
             _ => format!("{} -> {}", flag(n, &value(self, n)), value(now, n)),
         };
         changed.map(said).collect()
@@ -285,12 +301,17 @@ fn flag(name: &str, value: &str) -> String {
             shell::quoted(&format!("{key}={value}"))
         );
     }
+    if let Some(header) = name.strip_prefix(store::HEADER) {
+        let header = format!("{header}={value}");
+        return format!("--store-header {}", shell::quoted(&header));
+    }
     match (name, name.strip_prefix(IMAGE)) {
         (_, Some(component)) => format!("--image {component}={value}"),
         (ALLOW_WRITE | NETWORK_POLICIES | RBAC, _) if value == ON => format!("--{name}"),
         (ALLOW_WRITE | NETWORK_POLICIES | RBAC, _) => format!("--{name}=false"),
         (AUTH, _) if value == DEFAULT => format!("--{name} {ANONYMOUS}"),
-        (CLIENT_ID | ISSUER, _) => format!("--{name} {}", shell::quoted(value)),
+        (STORE, _) if value == DEFAULT => format!("--{name} {}", store::NONE),
+        (CLIENT_ID | ISSUER | STORE, _) => format!("--{name} {}", shell::quoted(value)),
         _ => format!("--{name} {value}"),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::exposure::Exposure;
 use crate::images::Images;
 use crate::login::Login;
+use crate::store::Store;
 
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -17,6 +18,8 @@ pub struct Settings {
     pub network_policies: bool,
     /// How users log in to Kiali; None for no login.
     pub login: Option<Login>,
+    /// The user's own store for the metrics; None for a federating Prometheus.
+    pub store: Option<Store>,
     /// How long a token for a remote is valid; None for ever.
     pub token_lifetime: Option<Duration>,
     /// Every Secret that a token for a remote may be in, and not only the first one.
@@ -35,6 +38,7 @@ impl Settings {
         all.network_policies = true;
         all.exposure.plain_http = false;
         all.every_token = true;
+        all.store = None;
         all.exposure.source_ranges = vec!["0.0.0.0/32".into()];
         // Behind a login, the Secret stays as it is unless the user gives another one.
         all.login.get_or_insert_with(|| Login {

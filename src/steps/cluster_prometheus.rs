@@ -1,9 +1,11 @@
 //! § Deploy Prometheus in each cluster: it collects the metrics of the ztunnels and waypoints of its cluster. An
 //! existing Prometheus Service is used unchanged and never removed.
 
+pub mod remote_write;
+
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServicePort};
 use kube::Api;
 use serde_json::{Value, json};
 
@@ -15,21 +17,36 @@ use crate::k8s::record::Key;
 use crate::k8s::request::send_opt;
 use crate::k8s::{Scope, delete, pods};
 use crate::manifests;
+use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
+use crate::store::Credentials;
 
 const NAME: &str = "prometheus";
 pub const PORT: u16 = 9090;
 /// Why a Service without `port_of` cannot be used.
 pub const UNUSABLE: &str = "has neither port 9090 nor one named http or web";
-const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";
+pub const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";
 
-pub fn objects(settings: &Settings, assigns_users: bool) -> Result<Vec<Value>> {
-    let config = manifests::CLUSTER_PROMETHEUS_CONFIG;
+pub const CONTAINER: &str = "prometheus-server";
+const CONFIG_FILE: &str = "prometheus.yml";
+
+pub fn objects(
+    cluster: &ClusterName,
+    settings: &Settings,
+    assigns_users: bool,
+) -> Result<Vec<Value>> {
+    let mut config = manifests::CLUSTER_PROMETHEUS_CONFIG.to_string();
+    let store = settings.store.as_ref();
+    if let Some(store) = store {
+        config += &manifests::to_yaml(&store.remote_write(cluster))?;
+    }
+    let secret = store.and_then(|store| store.credentials.as_ref());
     let values = json!({
-        "config": config, "config_hash": manifests::hash(config), "images": settings.images.values(),
+        "config": config, "config_hash": manifests::hash(&config), "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
+        "writes": store.is_some(), "store_secret": secret.map(Credentials::secret),
     });
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)
 }
@@ -45,13 +62,15 @@ pub fn objects_of_earlier_versions() -> [Value; 2] {
 }
 
 fn on(scope: &Scope<'_>) -> Result<Vec<Value>> {
-    objects(scope.settings, scope.cluster.assigns_users)
+    let cluster = scope.cluster;
+    objects(&cluster.name, scope.settings, cluster.assigns_users)
 }
 
 /// With those that only an option adds, and those of earlier versions.
 fn ever_on(scope: &Scope<'_>) -> Result<Vec<Value>> {
     let all = scope.settings.with_all_objects();
-    let mut objects = objects(&all, scope.cluster.assigns_users)?;
+    let cluster = scope.cluster;
+    let mut objects = objects(&cluster.name, &all, cluster.assigns_users)?;
     objects.extend(objects_of_earlier_versions());
     Ok(objects)
 }
@@ -62,6 +81,23 @@ pub struct Prometheus {
     pub port: u16,
     /// None if it existed before.
     applied: Option<Vec<Applied>>,
+    /// Our own, which stays as it is for now.
+    is_left: bool,
+}
+
+impl Prometheus {
+    /// Our own, as an earlier install made it.
+    pub fn left() -> Prometheus {
+        Prometheus {
+            port: PORT,
+            applied: None,
+            is_left: true,
+        }
+    }
+
+    pub fn is_ours(&self) -> bool {
+        self.applied.is_some()
+    }
 }
 
 /// Applies the objects; `serving` waits for them. The route needs only the Service.
@@ -77,6 +113,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
             return Ok(Prometheus {
                 port,
                 applied: None,
+                is_left: false,
             });
         }
         Claim::Created(live) => vec![Applied::new(Outcome::Created, None, live)],
@@ -88,11 +125,16 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
     Ok(Prometheus {
         port: PORT,
         applied: Some(applied),
+        is_left: false,
     })
 }
 
 /// Waits until our own Prometheus is rolled out. One that was there before is used as it is.
 pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
+    if prometheus.is_left {
+        scope.progress.done("writes to the store until Kiali queries the federation");
+        return Ok(());
+    }
     let Some(applied) = &prometheus.applied else {
         scope.progress.done(format!(
             "Service {ISTIO_NAMESPACE}/{NAME} was there before, reused"
@@ -105,10 +147,31 @@ pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
     Ok(())
 }
 
+/// Whether our own was made to write to a store.
+pub async fn writes(scope: &Scope<'_>) -> Result<bool> {
+    let api = Api::<ConfigMap>::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE);
+    let id = ObjectId::new("ConfigMap", ISTIO_NAMESPACE, NAME);
+    let Some(map) = send_opt(scope, &id, || api.get(NAME)).await? else {
+        return Ok(false);
+    };
+    let key = Key::named("v1", "ConfigMap", &map.metadata);
+    let config = map.data.as_ref().and_then(|data| data.get(CONFIG_FILE));
+    let writes = config.is_some_and(|text| text.lines().any(|line| line == "remote_write:"));
+    Ok(writes && scope.record.owns(&key, &map.metadata))
+}
+
 async fn service(scope: &Scope<'_>) -> Result<Option<Service>> {
     let api = Api::<Service>::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE);
     let id = ObjectId::new("Service", ISTIO_NAMESPACE, NAME);
     Ok(send_opt(scope, &id, || api.get(NAME)).await?)
+}
+
+/// Whether the Prometheus of a cluster is ours, as far as its Service tells.
+pub async fn is_own(scope: &Scope<'_>) -> bool {
+    match service(scope).await {
+        Ok(Some(service)) => is_ours(scope, &service),
+        _ => true,
+    }
 }
 
 fn is_ours(scope: &Scope<'_>, service: &Service) -> bool {
