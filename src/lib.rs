@@ -24,6 +24,7 @@ mod limit;
 mod login;
 mod manifests;
 mod mesh;
+mod metrics;
 mod mutual_tls;
 mod options;
 mod out;

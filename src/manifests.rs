@@ -39,9 +39,11 @@ manifest!(REMOTE_CLUSTER, "remote-cluster.yaml");
 manifest!(KIALI, "kiali.yaml");
 manifest!(NAMESPACE_ADMIN, "namespace-admin.yaml");
 
-/// Scrape jobs of the Prometheus in each cluster. Not a template.
-pub const CLUSTER_PROMETHEUS_CONFIG: &str =
-    include_str!("../manifests/cluster-prometheus.config.yaml");
+/// Scrape jobs of the Prometheus in each cluster.
+pub const CLUSTER_PROMETHEUS_CONFIG: Manifest = Manifest {
+    file: "cluster-prometheus.config.yaml",
+    text: include_str!("../manifests/cluster-prometheus.config.yaml"),
+};
 
 /// User `nobody` as a number, because the kubelet cannot verify that a user name is not root. Null if the platform
 /// assigns users to the pods of each namespace and rejects others.
@@ -71,15 +73,19 @@ pub fn render(manifest: Manifest, values: Value) -> Result<Vec<Value>> {
     if let (Some(all), Value::Object(values)) = (all.as_object_mut(), values) {
         all.extend(values);
     }
+    let text = text(manifest, all)?;
+    let objects = serde_yaml::from_multiple_with_options::<Value>(&text, options());
+    objects.with_context(|| format!("manifest {}", manifest.file))
+}
+
+/// Renders a manifest as text.
+pub fn text(manifest: Manifest, values: Value) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // The suffix .yaml enables the escaping.
     environment.add_template(manifest.file, manifest.text)?;
-    let text = environment
-        .get_template(manifest.file)?
-        .render(minijinja::value::Serde(all))?;
-    let objects = serde_yaml::from_multiple_with_options::<Value>(&text, options());
-    objects.with_context(|| format!("manifest {}", manifest.file))
+    let template = environment.get_template(manifest.file)?;
+    Ok(template.render(minijinja::value::Serde(values))?)
 }
 
 fn options() -> serde_yaml::Options {
@@ -125,7 +131,7 @@ mod tests {
             },
             "annotations": {"x\ny: z": "a: b\n- c"}, "source_ranges": ["x\ny: z"],
             "mutual_tls": true, "tls_data": {"x\ny: z": "a: b\n- c"}, "tls_files": ["x\ny: z"],
-            "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true,
+            "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true, "read_timeout": "a: b",
             "login": {"issuer": "x\ny: z", "client_id": "1:30", "disable_rbac": true},
             "token": "a: b\n- c", "expires": "false", "writes": true, "store_secret": "a: b\n- c",
         })

@@ -10,6 +10,7 @@ use crate::exposure::{
 };
 use crate::images::{self, COMPONENTS, Images};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, Login, RBAC};
+use crate::metrics::{self, Interval, METRICS, Metrics, Profile, SCRAPE_INTERVAL};
 use crate::settings::Settings;
 use crate::store::{self, STORE, Store};
 use crate::{age, shell, visible};
@@ -94,7 +95,10 @@ fn known(name: &str, value: &str) -> Result<(), String> {
         exposure::annotation_key(key)?;
         return exposure::annotation_value(value).map(drop);
     }
-    if let Some(known) = login::known(name, value).or_else(|| store::known(name, value)) {
+    let of_module = login::known(name, value)
+        .or_else(|| metrics::known(name, value))
+        .or_else(|| store::known(name, value));
+    if let Some(known) = of_module {
         return known;
     }
     let component = name.strip_prefix(IMAGE);
@@ -139,6 +143,7 @@ impl Options {
             exposure: Exposure::of(&self.values),
             network_policies: self.get(NETWORK_POLICIES).is_some(),
             login: Login::of(&self.values),
+            metrics: Metrics::of(&self.values),
             store: Store::of(&self.values),
             token_lifetime: self.get(TOKEN_LIFETIME).and_then(|t| age::lifetime(t).ok()),
             every_token: false,
@@ -250,7 +255,7 @@ impl Options {
 
     /// The flags that reset these options.
     pub fn flags_back(&self) -> String {
-        let flags = self.values.keys().map(|name| flag(name, default(name)));
+        let flags = self.values.keys().map(|name| flag(name, &default(name)));
         flags.collect::<Vec<_>>().join(" ")
     }
 
@@ -264,8 +269,9 @@ impl Options {
     pub fn changes(&self, now: &Options) -> Vec<String> {
         let names = self.values.keys().chain(now.values.keys());
         let names = names.collect::<std::collections::BTreeSet<_>>();
-        let value =
-            |options: &Options, name: &str| options.get(name).unwrap_or(default(name)).to_string();
+        let value = |options: &Options, name: &str| {
+            options.get(name).map_or_else(|| default(name), Into::into)
+        };
         let changed = names.into_iter().filter(|n| self.get(n) != now.get(n));
         let said = |n: &String| match n.as_str() {
             ALLOW_WRITE | NETWORK_POLICIES | RBAC => {
@@ -287,10 +293,12 @@ impl Options {
 }
 
 /// The value that a user gives for the default.
-fn default(name: &str) -> &'static str {
+fn default(name: &str) -> String {
     match name {
-        PROTOCOL => MUTUAL_TLS,
-        _ => DEFAULT,
+        PROTOCOL => MUTUAL_TLS.into(),
+        METRICS => Profile::default().name().into(),
+        SCRAPE_INTERVAL => Interval::default().to_string(),
+        _ => DEFAULT.into(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::exposure::Exposure;
 use crate::images::Images;
 use crate::login::Login;
+use crate::metrics::Metrics;
 use crate::store::Store;
 
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Settings {
     pub network_policies: bool,
     /// How users log in to Kiali; None for no login.
     pub login: Option<Login>,
+    /// What home pulls from each cluster, and how often.
+    pub metrics: Metrics,
     /// The user's own store for the metrics; None for a federating Prometheus.
     pub store: Option<Store>,
     /// How long a token for a remote is valid; None for ever.

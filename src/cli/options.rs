@@ -10,6 +10,7 @@ use super::{INSTALLED, Images};
 use crate::age;
 use crate::exposure::{self, ANNOTATION, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, RBAC};
+use crate::metrics::{Interval, METRICS, Profile, SCRAPE_INTERVAL};
 use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON, TOKEN_LIFETIME};
 
 #[derive(Args, Debug)]
@@ -46,6 +47,13 @@ pub struct Options {
         hide_possible_values = true,
     )]
     network_policies: Option<bool>,
+    /// Series that home pulls from each cluster: core is what Kiali reads, lean leaves out the percentiles of durations,
+    /// and guide is every series of job kubernetes-pods [default: core]
+    #[arg(long, value_name = "core|lean|guide", value_parser = profile)]
+    metrics: Option<String>,
+    /// Time between two scrapes, in each cluster and by home, from 5s to 5m [default: 15s]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    scrape_interval: Option<String>,
     /// How users log in to Kiali: openid, through an OpenID Connect provider, or anonymous, without a login [default:
     /// anonymous]
     #[arg(long, value_name = "STRATEGY", value_parser = strategy)]
@@ -132,13 +140,15 @@ impl Options {
         let internal = self.gateway_internal;
         asked.extend(internal.map(|provider| (INTERNAL.into(), provider)));
         asked.extend(self.gateway_annotation);
-        let login = [
+        let parsed = [
             (AUTH, self.auth),
             (ISSUER, self.oidc_issuer),
             (CLIENT_ID, self.oidc_client_id),
+            (METRICS, self.metrics),
+            (SCRAPE_INTERVAL, self.scrape_interval),
         ];
-        let login = login.into_iter();
-        asked.extend(login.filter_map(|(name, value)| Some((name.to_string(), value?))));
+        let parsed = parsed.into_iter();
+        asked.extend(parsed.filter_map(|(name, value)| Some((name.to_string(), value?))));
         asked.extend(self.token.asked());
         asked.extend(self.store.asked());
         asked
@@ -171,6 +181,27 @@ fn issuer(text: &str) -> Result<String, String> {
 
 fn client_id(text: &str) -> Result<String, String> {
     or_default(text, login::client_id)
+}
+
+fn profile(text: &str) -> Result<String, String> {
+    or_default(text, |text| {
+        let profile = text.parse::<Profile>()?;
+        Ok(match profile == Profile::default() {
+            true => DEFAULT,
+            false => profile.name(),
+        }
+        .to_string())
+    })
+}
+
+fn interval(text: &str) -> Result<String, String> {
+    or_default(text, |text| {
+        let interval = text.parse::<Interval>()?;
+        Ok(match interval == Interval::default() {
+            true => DEFAULT.into(),
+            false => interval.to_string(),
+        })
+    })
 }
 
 fn annotation(text: &str) -> Result<(String, String), String> {

@@ -19,8 +19,8 @@ use crate::steps::cluster_prometheus::{Prometheus, remote_write};
 use crate::steps::expose_prometheus::GatewayTls;
 use crate::steps::{ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus};
 
-/// After how long a scrape is late, at intervals of 15 s.
-const LATE: Duration = Duration::from_secs(25);
+/// How long after the first interval a scrape is late.
+const LATE: Duration = Duration::from_secs(10);
 
 /// A cluster that will be scraped.
 pub struct Exposing<'a> {
@@ -280,7 +280,7 @@ pub async fn scraped(run: &Run<'_>, parts: &[Part<'_>], arranged: &Arranged) -> 
 /// Opens the ports of Gateways that may be closed since a certificate was unusable, once a scrape is late. It only helps:
 /// whether the clusters are scraped decides about the install.
 async fn remind(run: &Run<'_>, parts: &[Part<'_>]) -> Infallible {
-    tokio::time::sleep(LATE).await;
+    tokio::time::sleep(run.settings.metrics.interval.duration() + LATE).await;
     let closed = parts
         .iter()
         .filter(|part| run.settings.exposure.mutual_tls() && part.cluster.prometheus.is_none());

@@ -32,8 +32,8 @@ use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
 
-/// Time for several scrapes, which are 15 s apart.
-const SCRAPED: Duration = Duration::from_secs(60);
+/// How long the first scrape may take after the longest time until it begins, which is one interval.
+const SCRAPED: Duration = Duration::from_secs(45);
 /// The kubelet writes a changed Secret into the volume of a pod that runs within this time.
 const MOUNTED: Duration = Duration::from_secs(150);
 
@@ -59,7 +59,7 @@ pub fn objects(
     assigns_users: bool,
     tls: Option<&HomeTls<'_>>,
 ) -> Result<Vec<Value>> {
-    let config = PrometheusConfig::federating(targets).render()?;
+    let config = PrometheusConfig::federating(targets, settings.metrics).render()?;
     let hash = manifests::hash(&config);
     let files = files(targets).map(|file| json!({"key": file, "path": file}));
     let values = json!({
@@ -111,9 +111,10 @@ pub async fn install(
     let has_changed = |one: &Applied| one.outcome == Outcome::Changed;
     let secret = applied.iter().find(|one| one.live["kind"] == "Secret");
     let pod = apply::of_kind(&applied, "Deployment")?;
+    let scraped = scope.settings.metrics.interval.duration() + SCRAPED;
     let patience = match secret.is_some_and(has_changed) && pod.outcome == Outcome::Unchanged {
-        true => SCRAPED + MOUNTED,
-        false => SCRAPED,
+        true => scraped + MOUNTED,
+        false => scraped,
     };
     Ok(Written { summary, patience })
 }
@@ -213,13 +214,15 @@ fn unscraped(cluster: &Cluster, health: &Health) -> Option<Problem> {
 
 /// Removes the jobs of these clusters and keeps the others. Returns a summary of what was written, or would be.
 pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<ObjectId>> {
-    let mut targets = config::targets(&config(scope).await?);
+    let config = config(scope).await?;
+    let mut targets = config::targets(&config);
     if targets.is_empty() {
         scope.progress.done("nothing to remove");
         return Ok(Vec::new());
     }
-    // A remote is removed without the options of the install, so keep the protocol that is in use.
+    // A remote is removed without the options of the install, so keep the protocol and the metrics that are in use.
     let mut settings = scope.settings.clone();
+    settings.metrics = config::metrics(&config);
     let has_secret = secret::live(scope, &secret_id(scope)).await?.is_some();
     settings.exposure.plain_http = !has_secret && !targets.iter().any(|target| target.mutual_tls);
     targets.retain(|target| !leaving.contains(&target.cluster));

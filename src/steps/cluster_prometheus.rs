@@ -3,6 +3,8 @@
 
 pub mod remote_write;
 
+use std::time::Duration;
+
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServicePort};
@@ -37,15 +39,24 @@ pub fn objects(
     settings: &Settings,
     assigns_users: bool,
 ) -> Result<Vec<Value>> {
-    let mut config = manifests::CLUSTER_PROMETHEUS_CONFIG.to_string();
+    let interval = settings.metrics.interval;
+    let seconds = |time: Duration| format!("{}s", time.as_secs());
+    let mut config = manifests::text(
+        manifests::CLUSTER_PROMETHEUS_CONFIG,
+        json!({"interval": interval.to_string(), "timeout": seconds(interval.timeout())}),
+    )?;
     let store = settings.store.as_ref();
     if let Some(store) = store {
-        config += &manifests::to_yaml(&store.remote_write(cluster))?;
+        if !config.ends_with('\n') {
+            config.push('\n');
+        }
+        config += &manifests::to_yaml(&store.remote_write(cluster, settings.metrics))?;
     }
     let secret = store.and_then(|store| store.credentials.as_ref());
     let values = json!({
-        "config": config, "config_hash": manifests::hash(&config), "images": settings.images.values(),
+        "config_hash": manifests::hash(&config), "config": config, "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
+        "read_timeout": format!("--web.read-timeout={}", seconds(interval.idle())),
         "writes": store.is_some(), "store_secret": secret.map(Credentials::secret),
     });
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)

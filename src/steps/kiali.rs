@@ -34,7 +34,6 @@ use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
-use crate::store::Store;
 use crate::visible;
 use store::Seen;
 
@@ -71,8 +70,10 @@ pub fn objects(
 
 /// What Kiali queries: the user's store, or the federating Prometheus.
 fn metrics(prometheus: &str, settings: &Settings) -> Value {
-    let store = settings.store.as_ref();
-    store.map_or_else(|| json!({"url": prometheus}), Store::for_kiali)
+    match &settings.store {
+        Some(store) => store.for_kiali(settings.metrics),
+        None => json!({"url": prometheus}),
+    }
 }
 
 fn values_of(login: &Login) -> Value {

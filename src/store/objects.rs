@@ -4,27 +4,16 @@ use serde_json::{Map, Value, json};
 
 use super::{Credentials, Store};
 use crate::mesh::ClusterName;
+use crate::metrics::Metrics;
 
 /// Where the Prometheus of each cluster finds the credentials.
 pub const FOLDER: &str = "/etc/store";
-/// The interval at which the Prometheus of each cluster scrapes.
-const INTERVAL: &str = "15s";
 /// For how far back Kiali offers metrics of a store that does not say it.
 const RETENTION: &str = "15d";
 
-/// What Kiali and `verify` need of a mesh: everything else stays in its cluster.
-const KEPT: &str = "istio_(requests|request_messages|response_messages|tcp_(sent_bytes|received_bytes|connections_opened|connections_closed|connections_failed))_total\
-|istio_(request_duration_milliseconds|request_bytes|response_bytes)_(bucket|sum|count)|istio_build|up|pilot_.+|process_.+";
-/// The labels that tell series of one mesh apart, and that Kiali asks for: the labels of pods are left out, because a
-/// store takes only so many.
-const LABELS: &str = "__name__|le|reporter|job|app|pod|namespace|instance|container\
-|(source|destination)_(cluster|principal|workload|workload_namespace|canonical_service|canonical_revision)\
-|destination_service(_name|_namespace)?|request_protocol|response_code|grpc_response_status|response_flags\
-|connection_security_policy|component|tag|version|type";
-
 impl Store {
     /// The section of Prometheus' configuration.
-    pub fn remote_write(&self, cluster: &ClusterName) -> Value {
+    pub fn remote_write(&self, cluster: &ClusterName, metrics: Metrics) -> Value {
         let mut to = json!({
             "name": "ambikiali",
             "url": self.write_url,
@@ -32,8 +21,8 @@ impl Store {
             "follow_redirects": false,
             "queue_config": {"batch_send_deadline": "5s"},
             "write_relabel_configs": [
-                {"action": "keep", "source_labels": ["__name__"], "regex": KEPT},
-                {"action": "labelkeep", "regex": LABELS},
+                {"action": "keep", "source_labels": ["__name__"], "regex": metrics.profile.keep_regex()},
+                {"action": "labelkeep", "regex": metrics.profile.labels_regex()},
                 // Not an external label, which a label of that name from a pod would overrule.
                 {"action": "replace", "target_label": "cluster", "replacement": cluster.as_str()},
             ],
@@ -56,7 +45,7 @@ impl Store {
     }
 
     /// Kiali's `external_services.prometheus`.
-    pub fn for_kiali(&self) -> Value {
+    pub fn for_kiali(&self, metrics: Metrics) -> Value {
         let mut prometheus = Map::new();
         prometheus.insert("url".into(), json!(self.url));
         if let Some(url) = &self.health_url {
@@ -67,7 +56,7 @@ impl Store {
         }
         if self.engine.is_asked_in_vain() {
             let proxy = json!({
-                "enabled": true, "scrape_interval": INTERVAL, "retention_period": RETENTION,
+                "enabled": true, "scrape_interval": metrics.interval.to_string(), "retention_period": RETENTION,
             });
             prometheus.insert("thanos_proxy".into(), proxy);
         }

@@ -52,7 +52,7 @@ async fn written(run: &Run<'_>, store: &Store, name: &ClusterName) -> Finding {
     let sent = async {
         let before = remote_write::counters(&scope).await;
         let before = before.map_err(|error| format!("{error:#}"))?;
-        remote_write::sends(&scope, before, remote_write::PATIENCE).await?;
+        remote_write::sends(&scope, before).await?;
         Ok::<_, String>(format!("writes to {}", store.write_url))
     };
     match sent.await {

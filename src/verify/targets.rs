@@ -17,14 +17,15 @@ use crate::k8s::kinds;
 use crate::k8s::request::send_opt;
 use crate::mesh::ClusterName;
 use crate::mesh::pages;
+use crate::metrics::Profile;
 use crate::policies;
 use crate::progress::ObjectId;
 use crate::run::Run;
 use crate::steps::aggregate_metrics::{self, ActiveTarget, Federation};
 use crate::steps::{ScrapeTarget, expose_prometheus};
 
-/// Two scrapes by the federating Prometheus, with some margin.
-const SCRAPED: Duration = Duration::from_secs(40);
+/// How long two scrapes by the federating Prometheus may take after two intervals.
+const SCRAPED: Duration = Duration::from_secs(10);
 /// Prometheus lists its jobs up to 5 s after it is ready.
 const SHOWN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
@@ -134,7 +135,8 @@ async fn up(
     exposed: Option<&ScrapeTarget>,
 ) -> Result<String, String> {
     let job = aggregate_metrics::job(cluster);
-    let (begin, patience) = (Instant::now(), run.deadline.at_most(SCRAPED));
+    let scraped = run.settings.metrics.interval.times(2) + SCRAPED;
+    let (begin, patience) = (Instant::now(), run.deadline.at_most(scraped));
     let object = ObjectId::cluster_wide("scrape job", &job);
     let mut waits = WaitReporter::of(run, Hop::ScrapeTarget, cluster, object);
     let mut first: Option<String> = None;
@@ -161,7 +163,7 @@ async fn up(
                 }
                 if begin.elapsed() > patience {
                     return Err(match scraped {
-                        true => no_series(&target, cluster),
+                        true => no_series(&target, cluster, run.settings.metrics.profile),
                         false => not_scraped(&target, patience),
                     });
                 }
@@ -229,10 +231,15 @@ async fn has_samples(federation: &Federation<'_>, cluster: &ClusterName) -> Resu
     Ok(samples.get(cluster.as_str()).is_some_and(|n| *n > 0.0))
 }
 
-fn no_series(target: &ActiveTarget, cluster: &ClusterName) -> String {
+fn no_series(target: &ActiveTarget, cluster: &ClusterName, profile: Profile) -> String {
+    let from = match profile {
+        Profile::Guide => "from job kubernetes-pods, which must scrape ztunnels and waypoints",
+        Profile::Core | Profile::Lean => {
+            "of the mesh: one of its jobs must scrape ztunnels and waypoints"
+        }
+    };
     format!(
-        "{} is up but sends no series: the Prometheus of {cluster} has none from job kubernetes-pods, which \
-         must scrape ztunnels and waypoints",
+        "{} is up but sends no series: the Prometheus of {cluster} has none {from}",
         target.url()
     )
 }

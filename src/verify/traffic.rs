@@ -22,10 +22,10 @@ pub(super) const NAMESPACE: &str = "sample";
 const PODS: &str = "app=curl";
 const CONTAINER: &str = "curl";
 const URL: &str = "helloworld.sample:5000/hello";
-/// One scrape by a cluster's own Prometheus and two by the federating one, 15 s each, with some margin.
-const PATIENCE: Duration = Duration::from_secs(75);
-/// How long the receiver's metrics may lag behind the sender's after a failure.
-const OTHER_END: Duration = Duration::from_secs(30);
+/// How long one scrape by a cluster's own Prometheus and two by the federating one may take after three intervals.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many intervals the receiver's metrics may lag behind the sender's after a failure.
+const OTHER_END: u32 = 2;
 const ANSWER: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_secs(1);
 /// How curl's error starts if ztunnel accepted the connection and closed it.
@@ -70,11 +70,13 @@ pub async fn flows(
         Ok(None) => return vec![nobody()],
         Err(broken) => return vec![broken],
     };
-    let patience = run.deadline.at_most(PATIENCE);
+    let interval = run.settings.metrics.interval;
+    let patience = run.deadline.at_most(interval.times(3) + PATIENCE);
     let mut seen = Seen::default();
     let pod = ObjectId::new("Pod", NAMESPACE, &sender.pod);
     let waits = WaitReporter::of(run, Hop::Traffic, &run.mesh.home.name, pod);
-    let watching = watch(&sender, federation, clusters, &mut seen, waits);
+    let lag = interval.times(OTHER_END);
+    let watching = watch(&sender, federation, (clusters, lag), &mut seen, waits);
     if let Ok(Err(broken)) = timeout(patience, watching).await {
         return vec![broken];
     }
@@ -112,7 +114,7 @@ pub(super) async fn sender<'a>(run: &Run<'a>) -> Result<Option<Sender<'a>>, Find
 async fn watch(
     sender: &Sender<'_>,
     federation: &Federation<'_>,
-    clusters: &[ClusterName],
+    (clusters, lag): (&[ClusterName], Duration),
     seen: &mut Seen,
     mut waits: WaitReporter,
 ) -> Result<(), Finding> {
@@ -141,7 +143,7 @@ async fn watch(
         };
         waits.update(missing);
         if edges::have_failed(from, &seen.flows)
-            && failed_since.get_or_insert_with(Instant::now).elapsed() > OTHER_END
+            && failed_since.get_or_insert_with(Instant::now).elapsed() > lag
         {
             return Ok(());
         }

@@ -88,7 +88,7 @@ fn fault_52_a_federation_that_brings_no_series_is_no_success() {
             targets(clusters).await,
             "\
 ok        scrape target  cluster1      https://ADDRESS:9090/federate up
-broken    scrape target  cluster2      https://ADDRESS:9090/federate is up but sends no series: the Prometheus of cluster2 has none from job kubernetes-pods, which must scrape ztunnels and waypoints
+broken    scrape target  cluster2      https://ADDRESS:9090/federate is up but sends no series: the Prometheus of cluster2 has none of the mesh: one of its jobs must scrape ztunnels and waypoints
 "
         );
         mended(clusters).await;

@@ -11,6 +11,15 @@ const GATEWAY: (&str, &str) = ("gateway.networking.k8s.io/v1", "Gateway");
 /// The jobs of Istio's sample that the federation uses.
 const JOBS: [&str; 1] = ["kubernetes-pods"];
 
+const SELECTORS: [&str; 5] = [
+    r#"{__name__=~"istio_requests_total|istio_request_messages_total|istio_response_messages_total|istio_tcp_received_bytes_total|istio_tcp_sent_bytes_total|istio_tcp_connections_opened_total|istio_tcp_connections_closed_total|istio_tcp_connections_failed_total",instance!=""}"#,
+    r#"{__name__=~"istio_request_duration_milliseconds_sum|istio_request_duration_milliseconds_count|istio_request_bytes_sum|istio_request_bytes_count|istio_response_bytes_sum|istio_response_bytes_count",instance!=""}"#,
+    r#"{__name__=~"istio_build|pilot_info|pilot_proxy_convergence_time_sum|pilot_proxy_convergence_time_count|pilot_services|pilot_xds|pilot_xds_pushes|workload_manager_active_proxy_count|process_cpu_seconds_total|process_resident_memory_bytes|envoy_cluster_upstream_cx_active|envoy_cluster_upstream_rq_total|envoy_listener_downstream_cx_active|envoy_listener_http_downstream_rq|envoy_server_memory_allocated|envoy_server_memory_heap_size|envoy_server_uptime",instance!=""}"#,
+    r#"{__name__=~"container_cpu_usage_seconds_total|container_memory_working_set_bytes",namespace="istio-system",instance!=""}"#,
+    r#"{__name__=~"istio_request_duration_milliseconds_bucket",instance!=""}"#,
+];
+const DROPPED: &str = "apps_kubernetes_io_pod_index|app_kubernetes_io_component|app_kubernetes_io_instance|app_kubernetes_io_managed_by|app_kubernetes_io_part_of|chart|controller_revision_hash|gateway_istio_io_managed|gateway_networking_k8s_io_gateway_class_name|helm_sh_chart|heritage|install_operator_istio_io_owning_resource|install_operator_istio_io_owning_resource_namespace|istio_io_dataplane_mode|istio_io_rev|operator_istio_io_component|operator_istio_io_managed|operator_istio_io_version|pod_template_generation|pod_template_hash|release|security_istio_io_tlsMode|sidecar_istio_io_inject|statefulset_kubernetes_io_pod_name";
+
 /// Compares with the guide's prometheus.yml and a few additional lines.
 pub async fn each_cluster_is_scraped_at_its_gateway(clusters: &Clusters) {
     let map = there(clusters, "cluster1", MAP, "kiali/prometheus-config");
@@ -25,12 +34,17 @@ pub async fn each_cluster_is_scraped_at_its_gateway(clusters: &Clusters) {
             "job_name": format!("federate-{name}"),
             "honor_labels": true,
             "metrics_path": "/federate",
-            "params": {"match[]": ["{job=\"kubernetes-pods\"}"]},
+            // In the guide: the job kubernetes-pods. Here: what Kiali reads.
+            "params": {"match[]": SELECTORS},
             "static_configs": [{"targets": [format!("{address}:9090")], "labels": {"cluster": name}}],
             // Not in the guide: a series that vanished in the source is stale at once, and an existing label
             // `cluster` is replaced.
             "track_timestamps_staleness": true,
-            "metric_relabel_configs": [{"target_label": "cluster", "replacement": name}],
+            "metric_relabel_configs": [
+                {"target_label": "cluster", "replacement": name},
+                // Not in the guide: labels of pods that Kiali does not read.
+                {"action": "labeldrop", "regex": DROPPED},
+            ],
             // Not in the guide: only home reads them, and only from the Gateway that it knows.
             "scheme": "https",
             "tls_config": {
@@ -48,7 +62,9 @@ pub async fn each_cluster_is_scraped_at_its_gateway(clusters: &Clusters) {
             "label_value_length_limit": 4096,
         }));
     }
-    let whole = json!({"global": {"scrape_interval": "15s"}, "scrape_configs": jobs});
+    let whole = json!({
+        "global": {"scrape_interval": "15s", "scrape_timeout": "12s"}, "scrape_configs": jobs,
+    });
     assert_eq!(config, whole);
 }
 

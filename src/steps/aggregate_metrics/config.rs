@@ -9,11 +9,10 @@ use serde_json::Value;
 use super::ScrapeTarget;
 use crate::manifests;
 use crate::mesh::ClusterName;
+use crate::metrics::{Interval, Metrics, Profile};
 use crate::mutual_tls::SERVER_NAME;
 
 const JOB: &str = "federate-";
-/// The job that is federated: that of ztunnels, waypoints and istiod.
-const MATCH: &str = r#"{job="kubernetes-pods"}"#;
 
 /// The files with which the federating Prometheus proves itself to the Gateways.
 pub const CLIENT_CERTIFICATE: &str = "client.crt";
@@ -39,6 +38,7 @@ pub struct PrometheusConfig {
 struct Global {
     /// Kiali offers no duration below twice this value, so it is the interval of the federation.
     scrape_interval: String,
+    scrape_timeout: String,
 }
 
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
@@ -105,8 +105,41 @@ struct Labels {
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Relabel {
-    target_label: String,
-    replacement: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    action: Option<Action>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    regex: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target_label: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replacement: Option<String>,
+}
+
+/// Prometheus' default is to replace.
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    LabelDrop,
+}
+
+impl Relabel {
+    fn replace(label: &str, value: String) -> Relabel {
+        Relabel {
+            action: None,
+            regex: None,
+            target_label: Some(label.into()),
+            replacement: Some(value),
+        }
+    }
+
+    fn drop(labels: String) -> Relabel {
+        Relabel {
+            action: Some(Action::LabelDrop),
+            regex: Some(labels),
+            target_label: None,
+            replacement: None,
+        }
+    }
 }
 
 /// The job that scrapes a cluster.
@@ -136,18 +169,35 @@ pub fn target(text: &str, cluster: &ClusterName) -> Option<ScrapeTarget> {
     targets(text).into_iter().find(|t| t.cluster == *cluster)
 }
 
+/// What a configuration pulls, as far as it can be parsed.
+pub fn metrics(text: &str) -> Metrics {
+    let config: Value = manifests::from_yaml(text).unwrap_or_default();
+    let pulls = |profile: &Profile| {
+        config.pointer("/scrape_configs/0/params/match[]") == Some(&profile.selectors().into())
+    };
+    let interval = config["global"]["scrape_interval"].as_str();
+    Metrics {
+        profile: Profile::ALL.into_iter().find(pulls).unwrap_or_default(),
+        interval: interval
+            .and_then(|text| text.parse::<Interval>().ok())
+            .unwrap_or_default(),
+    }
+}
+
 /// The file with the certificate of a cluster's Gateway.
 pub fn gateway_file(cluster: &ClusterName) -> String {
     format!("gateway-{cluster}.crt")
 }
 
 impl PrometheusConfig {
-    pub fn federating(targets: &[ScrapeTarget]) -> PrometheusConfig {
+    pub fn federating(targets: &[ScrapeTarget], metrics: Metrics) -> PrometheusConfig {
+        let Metrics { profile, interval } = metrics;
         PrometheusConfig {
             global: Global {
-                scrape_interval: "15s".into(),
+                scrape_interval: interval.to_string(),
+                scrape_timeout: format!("{}s", interval.timeout().as_secs()),
             },
-            scrape_configs: targets.iter().map(scrape).collect(),
+            scrape_configs: targets.iter().map(|t| scrape(t, profile)).collect(),
         }
     }
 
@@ -192,8 +242,11 @@ impl PrometheusConfig {
     }
 }
 
-fn scrape(target: &ScrapeTarget) -> ScrapeConfig {
+fn scrape(target: &ScrapeTarget, profile: Profile) -> ScrapeConfig {
     let cluster = target.cluster.to_string();
+    // With honor_labels, a series would keep a `cluster` label of its own.
+    let named = Relabel::replace("cluster", cluster.clone());
+    let dropped = profile.dropped_labels().map(Relabel::drop);
     ScrapeConfig {
         job_name: job(&target.cluster),
         honor_labels: true,
@@ -213,19 +266,13 @@ fn scrape(target: &ScrapeTarget) -> ScrapeConfig {
         }),
         metrics_path: "/federate".into(),
         params: Params {
-            matches: vec![MATCH.into()],
+            matches: profile.selectors(),
         },
         static_configs: vec![StaticConfig {
             targets: vec![target.address.clone()],
-            labels: Labels {
-                cluster: cluster.clone(),
-            },
+            labels: Labels { cluster },
         }],
-        // With honor_labels, a series would keep a `cluster` label of its own.
-        metric_relabel_configs: vec![Relabel {
-            target_label: "cluster".into(),
-            replacement: cluster,
-        }],
+        metric_relabel_configs: std::iter::once(named).chain(dropped).collect(),
     }
 }
 

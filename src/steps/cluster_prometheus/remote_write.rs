@@ -17,11 +17,9 @@ use crate::progress::ObjectId;
 use crate::store::Store;
 use crate::visible;
 
-/// Two scrapes and a batch, with some margin.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 const ANSWER: Duration = Duration::from_secs(10);
-/// A scrape, a batch, and some margin.
-const LATE: f64 = 30.0;
+/// A batch and an answer, which come after the scrapes.
+const MARGIN: Duration = Duration::from_secs(30);
 /// The queue to the store, by its name in the configuration.
 const QUEUE: &str = "remote_name=\"ambikiali\"";
 const PREFIX: &str = "prometheus_remote_storage_";
@@ -57,26 +55,30 @@ impl Counters {
     }
 }
 
-/// Whether the store took what was sent after `before`.
-pub fn judge(before: &Counters, now: &Counters) -> Health {
+/// Whether the store took what was sent after `before`. `late` is how far it may be behind.
+fn judge(before: &Counters, now: &Counters, late: Duration) -> Health {
     let refused = now.failed - before.failed;
+    let behind = now.newest - now.sent;
+    let is_late = behind > late.as_secs_f64();
     match () {
         () if now.samples == 0.0 => Health::InProgress("it has sent no sample yet".into()),
         () if refused > 0.0 => Health::InProgress(format!(
             "the store refused {refused:.0} samples, which are lost"
         )),
-        () if now.sent <= before.sent && now.newest > now.sent + LATE => {
-            let behind = now.newest - now.sent;
+        () if now.sent <= before.sent && is_late => {
             Health::InProgress(format!("nothing was sent for {behind:.0} s"))
         }
         () if now.sent <= before.sent => {
             Health::InProgress("nothing was sent since the last look".into())
         }
-        () if now.newest > now.sent + LATE => {
-            Health::InProgress(format!("it is {:.0} s behind", now.newest - now.sent))
-        }
+        () if is_late => Health::InProgress(format!("it is {behind:.0} s behind")),
         () => Health::Ready,
     }
+}
+
+/// Two scrapes, and a batch.
+fn late(scope: &Scope<'_>) -> Duration {
+    scope.settings.metrics.interval.times(2)
 }
 
 /// The store as an object to show.
@@ -98,20 +100,17 @@ pub async fn counters(scope: &Scope<'_>) -> Result<Counters> {
 }
 
 /// Waits until the store has taken samples that were sent after `before`.
-pub async fn sends(
-    scope: &Scope<'_>,
-    before: Counters,
-    patience: Duration,
-) -> Result<(), String> {
+pub async fn sends(scope: &Scope<'_>, before: Counters) -> Result<(), String> {
     let Some(store) = &scope.settings.store else {
         return Ok(());
     };
+    let patience = scope.settings.metrics.interval.times(2) + MARGIN;
     let mut before = before;
     let object = id(store);
     let waited = wait::poll(scope, &object, patience, async || {
         match counters(scope).await {
             Ok(now) => {
-                let health = judge(&before, &now);
+                let health = judge(&before, &now, late(scope));
                 // What was refused once is no reason to refuse the rest.
                 if now.sent > before.sent {
                     before = now;
@@ -135,7 +134,7 @@ pub async fn writes(scope: &Scope<'_>) -> Result<()> {
     let Some(store) = scope.settings.store.as_ref().filter(|_| !scope.choices.dry_run) else {
         return Ok(());
     };
-    let sends = sends(scope, Counters::default(), PATIENCE).await;
+    let sends = sends(scope, Counters::default()).await;
     sends.map_err(|why| {
         let cause = format!(
             "{}: its Prometheus does not write to {}: {why}",
@@ -161,7 +160,7 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
                 failed: now.failed,
                 ..Counters::default()
             };
-            judge(&before, &now)
+            judge(&before, &now, late(scope))
         }
         Err(error) => Health::InProgress(format!("{error:#}")),
     };

@@ -8,13 +8,20 @@ fn target(cluster: &str, address: &str) -> ScrapeTarget {
     }
 }
 
+fn federating(targets: &[ScrapeTarget]) -> PrometheusConfig {
+    let profile = Profile::Guide;
+    let interval = Interval::default();
+    PrometheusConfig::federating(targets, Metrics { profile, interval })
+}
+
 #[test]
 fn the_configuration_is_the_guides_with_its_gaps_closed() {
-    let config = PrometheusConfig::federating(&[target("cluster1", "127.0.1.200:9090")]);
+    let config = federating(&[target("cluster1", "127.0.1.200:9090")]);
     assert_eq!(
         config.render().unwrap(),
         r#"global:
   scrape_interval: 15s
+  scrape_timeout: 12s
 scrape_configs:
 - job_name: federate-cluster1
   honor_labels: true
@@ -47,7 +54,7 @@ fn a_gateway_with_mutual_tls_is_pinned_by_files_beside_the_configuration() {
         mutual_tls: true,
         ..target("cluster1", "127.0.1.200:9090")
     };
-    let config = PrometheusConfig::federating(std::slice::from_ref(&exposed));
+    let config = federating(std::slice::from_ref(&exposed));
     let text = config.render().unwrap();
     let tls = "  scheme: https
   tls_config:
@@ -63,7 +70,7 @@ fn a_gateway_with_mutual_tls_is_pinned_by_files_beside_the_configuration() {
 #[test]
 fn an_empty_target_never_leaves_this_module() {
     for address in [":9090", "", "host", "host:", "host:x"] {
-        let config = PrometheusConfig::federating(&[target("a", address)]);
+        let config = federating(&[target("a", address)]);
         assert!(
             config
                 .render()
@@ -78,7 +85,7 @@ fn an_empty_target_never_leaves_this_module() {
 #[test]
 fn a_target_is_found_in_whatever_was_written() {
     let cluster = ClusterName::new("cluster1").unwrap();
-    let config = PrometheusConfig::federating(&[target("cluster1", "x:1")]);
+    let config = federating(&[target("cluster1", "x:1")]);
     let text = config.render().unwrap() + "rule_files: [more]\n";
     assert_eq!(
         super::target(&text, &cluster),
@@ -95,8 +102,27 @@ fn a_target_is_found_in_whatever_was_written() {
 }
 
 #[test]
+fn a_configuration_tells_what_it_pulls() {
+    let target = [target("cluster1", "x:1")];
+    for profile in Profile::ALL {
+        let interval = "30s".parse().unwrap();
+        let metrics = Metrics { profile, interval };
+        let config = PrometheusConfig::federating(&target, metrics);
+        let text = config.render().unwrap();
+        assert_eq!(super::metrics(&text), metrics, "{text}");
+        assert_eq!(
+            text.contains("action: labeldrop"),
+            profile != Profile::Guide
+        );
+    }
+    for other in ["", "- a: [", "global: {scrape_interval: 1s}"] {
+        assert_eq!(super::metrics(other), Metrics::default());
+    }
+}
+
+#[test]
 fn two_clusters_of_one_name_are_refused() {
-    let config = PrometheusConfig::federating(&[target("a", "x:1"), target("a", "y:1")]);
+    let config = federating(&[target("a", "x:1"), target("a", "y:1")]);
     assert!(
         config
             .render()
@@ -108,9 +134,7 @@ fn two_clusters_of_one_name_are_refused() {
 
 #[test]
 fn a_cluster_named_like_a_boolean_stays_a_name() {
-    let text = PrometheusConfig::federating(&[target("no", "x:1")])
-        .render()
-        .unwrap();
+    let text = federating(&[target("no", "x:1")]).render().unwrap();
     assert!(
         text.contains("cluster: \"no\"") || text.contains("cluster: 'no'"),
         "{text}"

@@ -1,5 +1,7 @@
 use super::*;
 
+const LATE: Duration = Duration::from_secs(30);
+
 const PAGE: &str = r#"# HELP prometheus_remote_storage_samples_total Total number of samples sent to remote storage.
 # TYPE prometheus_remote_storage_samples_total counter
 prometheus_remote_storage_samples_total{remote_name="other",url="http://192.0.2.1/api/v1/write"} 7
@@ -25,7 +27,7 @@ fn the_counters_of_the_queue_are_read() {
     assert_eq!(Counters::read(&PAGE.replace(" 667", " NaN")), None);
     crate::fuzz::fuzz("Prometheus' page about itself", &[PAGE], |input| {
         if let Some(now) = Counters::read(&String::from_utf8_lossy(input)) {
-            judge(&Counters::default(), &now);
+            judge(&Counters::default(), &now, LATE);
         }
     });
 }
@@ -38,7 +40,7 @@ fn a_store_takes_samples_when_new_ones_were_sent_and_none_refused() {
         samples,
         failed,
     };
-    let said = |before: Counters, now: Counters| match judge(&before, &now) {
+    let said = |before: Counters, now: Counters| match judge(&before, &now, LATE) {
         Health::InProgress(why) => why,
         health => format!("{health:?}"),
     };
