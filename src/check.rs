@@ -16,6 +16,7 @@ mod rehearsal;
 mod rights;
 mod secrets;
 mod servers;
+mod store;
 mod sync;
 mod taken;
 
@@ -144,13 +145,13 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     if !scope.is_home() {
         let _ = record::look(&scope).await;
     }
-    let (facts, kinds, rights, sync, secrets, others, login) = tokio::try_join!(
+    let (facts, kinds, rights, sync, secrets, others, login, store) = tokio::try_join!(
         Facts::of(&scope),
         async {
-            match cluster.prometheus {
+            match cluster.prometheus.is_some() || run.settings.store.is_some() {
                 // No Gateway is created there.
-                Some(_) => Ok(Vec::new()),
-                None => gateway_api::check(&scope).await,
+                true => Ok(Vec::new()),
+                false => gateway_api::check(&scope).await,
             }
         },
         rights::check(run, &scope, &planned),
@@ -158,6 +159,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         secrets::check(&scope),
         async { Ok(others::check(&scope).await) },
         login::check(run, &scope),
+        store::check(run, &scope),
     )?;
     if let Some(elsewhere) = istio::elsewhere(&facts) {
         // Everything else would be searched in the wrong namespace.
@@ -177,11 +179,15 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let policies = policies::judge(&facts, home, scope.namespace, &own_policies);
     let findings = [
         kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies, others,
-        login,
+        login, store,
     ];
+    let mut findings = findings.concat();
+    if run.settings.store.is_some() {
+        findings.retain(|finding| !finding.code.is_about_gateway());
+    }
     Ok(One {
         facts,
-        findings: at_once(findings.concat()),
+        findings: at_once(findings),
         seen,
     })
 }

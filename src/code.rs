@@ -154,6 +154,22 @@ impl Code {
         )
     }
 
+    /// Whether it is only about the Gateways of an install, which an install with a store does not have.
+    pub fn is_about_gateway(self) -> bool {
+        use Code::*;
+        matches!(
+            self,
+            NoGatewayApi
+                | OldGatewayApi
+                | NoGatewayClass
+                | GatewayClassNotAccepted
+                | GatewayClassOfAnother
+                | DeniedByPolicy
+                | PodSecurity
+                | NoLoadBalancer
+        )
+    }
+
     /// A short summary.
     pub fn title(self) -> &'static str {
         let heading = self.section().map_or("", |(heading, _)| heading);

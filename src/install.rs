@@ -70,9 +70,9 @@ async fn ask<'a>(
     moves: bool,
 ) -> Result<Asked<'a>> {
     let in_use = view::in_use(run, home, remotes).await?;
-    let exposing = std::iter::once(home)
-        .chain(remotes)
-        .map(|part| run.unless_left_out(part.cluster, metrics::ask(run, part, certificates, moves)));
+    let exposing = std::iter::once(home).chain(remotes).map(|part| {
+        run.unless_left_out(part.cluster, metrics::ask(run, part, certificates, moves))
+    });
     let opening = remotes.iter().map(|part| {
         run.unless_left_out(part.cluster, view::ask_remote(run, part, in_use.as_ref()))
     });

@@ -187,7 +187,10 @@ impl Options {
             all.values.retain(|name, _| rest(name));
         }
         // Headers and credentials for one store are not for another one.
-        if asked.get(STORE).is_some_and(|new| all.get(STORE) != Some(new)) {
+        if asked
+            .get(STORE)
+            .is_some_and(|new| all.get(STORE) != Some(new))
+        {
             all.values.retain(|name, _| !store::goes_with_store(name));
         }
         let asked = asked.iter().map(|(k, v)| (k.clone(), v.clone()));

@@ -223,15 +223,12 @@ async fn everywhere(run: &Run<'_>, cluster: &Cluster) -> [(Step, Vec<Component>)
         match cluster.prometheus {
             // The scrape target shows whether a foreign Prometheus works.
             Some(_) => (Vec::new(), Vec::new()),
-            None => tokio::join!(
-                cluster_prometheus::status(&prometheus),
-                async {
-                    match run.settings.store {
-                        Some(_) => writes(run, cluster).await,
-                        None => expose_prometheus::status(&expose).await,
-                    }
-                },
-            ),
+            None => tokio::join!(cluster_prometheus::status(&prometheus), async {
+                match run.settings.store {
+                    Some(_) => writes(run, cluster).await,
+                    None => expose_prometheus::status(&expose).await,
+                }
+            },),
         }
     };
     let looked = tokio::join!(

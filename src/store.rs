@@ -161,7 +161,11 @@ pub fn check(options: &BTreeMap<String, String>) -> Result<(), String> {
         (true, _) => format!("--{STORE_URL} needs --{WRITE_URL}"),
         (_, true) => format!("--{WRITE_URL} needs --{STORE_URL}"),
         _ => {
-            let flag = if first.starts_with(HEADER) { "store-header" } else { first };
+            let flag = if first.starts_with(HEADER) {
+                "store-header"
+            } else {
+                first
+            };
             format!("--{flag} goes with --{STORE}, or with --{STORE_URL} and --{WRITE_URL}")
         }
     })
@@ -250,7 +254,9 @@ pub fn header_name(text: &str) -> Result<String, String> {
     if RESERVED.contains(&lower.as_str()) {
         return Err("Prometheus sets this header itself".into());
     }
-    let secret = ["auth", "token", "secret", "cookie", "password", "api-key", "apikey"];
+    let secret = [
+        "auth", "token", "secret", "cookie", "password", "api-key", "apikey",
+    ];
     if secret.iter().any(|word| lower.contains(word)) {
         return Err(format!(
             "a header can be read in the Kiali CR and the configuration of Prometheus; put a secret into a Secret and name it with --{SECRET}"
@@ -260,8 +266,8 @@ pub fn header_name(text: &str) -> Result<String, String> {
 }
 
 pub fn header_value(text: &str) -> Result<String, String> {
-    let good = (1..=LONGEST_VALUE).contains(&text.len())
-        && text.chars().all(|c| c.is_ascii_graphic());
+    let good =
+        (1..=LONGEST_VALUE).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
     good.then(|| text.to_string())
         .ok_or_else(|| format!("use 1 to {LONGEST_VALUE} characters without spaces"))
 }

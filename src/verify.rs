@@ -181,7 +181,9 @@ async fn components(run: &Run<'_>) -> Vec<Finding> {
     let rows = status::components(run).await;
     let of = |name: &ClusterName| {
         // The store has hops of its own.
-        let rows = rows.iter().filter(|row| row.component.object.kind != "Store");
+        let rows = rows
+            .iter()
+            .filter(|row| row.component.object.kind != "Store");
         let rows = rows.filter(|row| row.cluster == *name);
         Finding::on(Hop::Components, name, all_ready(rows))
     };

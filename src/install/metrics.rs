@@ -178,7 +178,9 @@ pub async fn ahead(
 
 /// Once Kiali has its metrics from where the options say: removes what it had them from before.
 pub async fn retire(run: &Run<'_>, parts: &[Part<'_>], moves: bool) -> Result<()> {
-    let ours = parts.iter().filter(|part| part.cluster.prometheus.is_none());
+    let ours = parts
+        .iter()
+        .filter(|part| part.cluster.prometheus.is_none() && !run.left_out.has(&part.cluster.name));
     if run.settings.store.is_none() {
         if moves {
             let stopped = ours.map(|p| run.unless_left_out(p.cluster, stop_writing(run, p)));
@@ -188,7 +190,11 @@ pub async fn retire(run: &Run<'_>, parts: &[Part<'_>], moves: bool) -> Result<()
     }
     let home = async {
         let cluster = &run.mesh.home;
-        if !has_made(run, cluster, &aggregate_metrics::possible(run.namespace, run.settings)?) {
+        if !has_made(
+            run,
+            cluster,
+            &aggregate_metrics::possible(run.namespace, run.settings)?,
+        ) {
             return Ok(());
         }
         let gone = async |scope: Scope<'_>| aggregate_metrics::remove(&scope).await;

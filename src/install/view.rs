@@ -14,7 +14,8 @@ use crate::run::{Run, step};
 use crate::steps::remote_cluster::Remote;
 use crate::steps::remote_secret::{AskingPod, InUse, Kubeconfig};
 use crate::steps::{
-    RemoteAccess, aggregate_metrics, cluster_prometheus, kiali, kiali_operator, remote_cluster, remote_secret,
+    RemoteAccess, aggregate_metrics, cluster_prometheus, kiali, kiali_operator, remote_cluster,
+    remote_secret,
 };
 
 /// A remote whose operator was asked for Kiali's rights.

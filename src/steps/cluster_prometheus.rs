@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::apply::{self, Applied, Before, Claim, Outcome};
+use crate::k8s::forward::Target;
 use crate::k8s::health;
 use crate::k8s::look::{Component, look};
 use crate::k8s::record::Key;
@@ -143,7 +144,9 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
 /// Waits until our own Prometheus is rolled out. One that was there before is used as it is.
 pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
     if prometheus.is_left {
-        scope.progress.done("writes to the store until Kiali queries the federation");
+        scope
+            .progress
+            .done("writes to the store until Kiali queries the federation");
         return Ok(());
     }
     let Some(applied) = &prometheus.applied else {
@@ -156,6 +159,16 @@ pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
     pods::rolled_out_with(scope, &api, applied, deployment_id(), PODS).await?;
     scope.progress.done(apply::summary(applied));
     Ok(())
+}
+
+/// The ready pod of our own.
+pub async fn target(scope: &Scope<'_>) -> Result<Option<Target>> {
+    let pod = pods::ready(scope, ISTIO_NAMESPACE, PODS).await?;
+    Ok(pod.map(|pod| Target {
+        namespace: ISTIO_NAMESPACE.into(),
+        pod,
+        port: PORT,
+    }))
 }
 
 /// Whether our own was made to write to a store.

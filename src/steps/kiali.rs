@@ -237,7 +237,12 @@ pub async fn serving(
 
 /// Waits until the store answers Kiali's queries.
 pub async fn queries(scope: &Scope<'_>) -> Result<()> {
-    let Some(store) = scope.settings.store.as_ref().filter(|_| !scope.choices.dry_run) else {
+    let Some(store) = scope
+        .settings
+        .store
+        .as_ref()
+        .filter(|_| !scope.choices.dry_run)
+    else {
         return Ok(());
     };
     let object = ObjectId::cluster_wide("Store", &store.url);
@@ -251,7 +256,10 @@ pub async fn queries(scope: &Scope<'_>) -> Result<()> {
         }
     });
     asked.await.map_err(|why| {
-        let cause = format!("{}: no metrics from {}: {why}", scope.cluster.name, store.url);
+        let cause = format!(
+            "{}: no metrics from {}: {why}",
+            scope.cluster.name, store.url
+        );
         Problem::new(Exit::TimedOut, cause)
             .code(Code::NotQueried)
             .fix(format!("ambikiali explain {}", Code::NotQueried))

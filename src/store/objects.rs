@@ -65,7 +65,9 @@ impl Store {
             Some(Credentials::Basic(name)) => json!({
                 "type": "basic", "username": of(name, "username"), "password": of(name, "password"),
             }),
-            Some(Credentials::Bearer(name)) => json!({"type": "bearer", "token": of(name, "token")}),
+            Some(Credentials::Bearer(name)) => {
+                json!({"type": "bearer", "token": of(name, "token")})
+            }
             None => return prometheus.into(),
         };
         prometheus.insert("auth".into(), auth);

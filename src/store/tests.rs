@@ -175,7 +175,10 @@ fn values_are_validated_as_a_record_has_them() {
         assert!(known(name, value).unwrap().is_err(), "{name} {value:?}");
     }
     for (name, value) in [
-        (STORE_URL, "http://vm.monitoring.svc:8428/select/0/prometheus"),
+        (
+            STORE_URL,
+            "http://vm.monitoring.svc:8428/select/0/prometheus",
+        ),
         (SECRET, "store.credentials"),
         (SECRET, "store:token"),
         ("store-header.THANOS-TENANT", "mesh"),
@@ -183,7 +186,11 @@ fn values_are_validated_as_a_record_has_them() {
         assert_eq!(known(name, value), Some(Ok(())), "{name} {value}");
     }
     assert_eq!(known("registry", "a"), None);
-    let samples = ["mimir=https://a:1/b,tenant=c", "http://[::1]:9/a", "a.b:token"];
+    let samples = [
+        "mimir=https://a:1/b,tenant=c",
+        "http://[::1]:9/a",
+        "a.b:token",
+    ];
     crate::fuzz::fuzz("the options of a store", &samples, |input| {
         let text = String::from_utf8_lossy(input);
         for name in [STORE, STORE_URL, SECRET, "store-header.A"] {
@@ -222,7 +229,10 @@ fn kiali_and_prometheus_are_told_the_same_store() {
     );
     let relabel = written["write_relabel_configs"].as_array().unwrap();
     let actions = relabel.iter().map(|rule| rule["action"].as_str().unwrap());
-    assert_eq!(actions.collect::<Vec<_>>(), ["keep", "labelkeep", "replace"]);
+    assert_eq!(
+        actions.collect::<Vec<_>>(),
+        ["keep", "labelkeep", "replace"]
+    );
     assert_eq!(relabel[2]["replacement"], "C3.prod");
     let plain = store(&[
         (STORE, "prometheus=http://p.example.com:9090"),
@@ -236,6 +246,9 @@ fn kiali_and_prometheus_are_told_the_same_store() {
         })
     );
     let written = &plain.remote_write(&cluster, metrics)["remote_write"][0];
-    assert_eq!(written["authorization"]["credentials_file"], "/etc/store/token");
+    assert_eq!(
+        written["authorization"]["credentials_file"],
+        "/etc/store/token"
+    );
     assert!(written.get("headers").is_none() && written.get("basic_auth").is_none());
 }

@@ -27,9 +27,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A finding for each cluster, and one for Kiali.
 pub async fn hops(run: &Run<'_>, store: &Store, expected: &[ClusterName]) -> Vec<Finding> {
-    let written = expected.iter().map(|cluster| {
-        report_one(run, Hop::RemoteWrite, cluster, written(run, store, cluster))
-    });
+    let written = expected
+        .iter()
+        .map(|cluster| report_one(run, Hop::RemoteWrite, cluster, written(run, store, cluster)));
     let home = &run.mesh.home.name;
     let queried = report_one(run, Hop::Store, home, queried(run, store));
     let (mut findings, queried) = tokio::join!(join_all(written), queried);
@@ -38,9 +38,8 @@ pub async fn hops(run: &Run<'_>, store: &Store, expected: &[ClusterName]) -> Vec
 }
 
 async fn written(run: &Run<'_>, store: &Store, name: &ClusterName) -> Finding {
-    let finding = |verdict, why: &str| {
-        Finding::with_verdict(Hop::RemoteWrite, Some(name), verdict, why)
-    };
+    let finding =
+        |verdict, why: &str| Finding::with_verdict(Hop::RemoteWrite, Some(name), verdict, why);
     let Some(cluster) = run.mesh.all().find(|c| c.name == *name) else {
         return finding(Verdict::Unproven, "this machine does not reach it");
     };
@@ -98,7 +97,12 @@ pub async fn flows(run: &Run<'_>, store: &Store, clusters: &[ClusterName]) -> Ve
     let home = &run.mesh.home.name;
     if run.settings.login.is_some() {
         let why = "Kiali shows its graph only after a login";
-        return vec![Finding::with_verdict(Hop::Edge, Some(home), Verdict::Skipped, why)];
+        return vec![Finding::with_verdict(
+            Hop::Edge,
+            Some(home),
+            Verdict::Skipped,
+            why,
+        )];
     }
     let sender = match traffic::sender(run).await {
         Ok(Some(sender)) => sender,

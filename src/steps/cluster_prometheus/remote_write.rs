@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{PODS, PORT};
+use super::PODS;
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
-use crate::k8s::forward::{Connection, Target};
+use crate::k8s::forward::Connection;
 use crate::k8s::health::Health;
 use crate::k8s::look::Component;
 use crate::k8s::{Scope, pods, wait};
@@ -88,12 +88,8 @@ pub fn id(store: &Store) -> ObjectId {
 
 /// The counters now.
 pub async fn counters(scope: &Scope<'_>) -> Result<Counters> {
-    let pod = pods::ready(scope, ISTIO_NAMESPACE, PODS).await?;
-    let target = Target {
-        namespace: ISTIO_NAMESPACE.into(),
-        pod: pod.context("no pod of its Prometheus is ready")?,
-        port: PORT,
-    };
+    let target = super::target(scope).await?;
+    let target = target.context("no pod of its Prometheus is ready")?;
     let mut server = Connection::open(scope, &target, ANSWER).await?;
     let page = server.text("/metrics").await?;
     Counters::read(&page).context("its Prometheus does not write to a store: run install again")
@@ -131,7 +127,12 @@ pub async fn sends(scope: &Scope<'_>, before: Counters) -> Result<(), String> {
 
 /// For an install: whatever was taken before counts too.
 pub async fn writes(scope: &Scope<'_>) -> Result<()> {
-    let Some(store) = scope.settings.store.as_ref().filter(|_| !scope.choices.dry_run) else {
+    let Some(store) = scope
+        .settings
+        .store
+        .as_ref()
+        .filter(|_| !scope.choices.dry_run)
+    else {
         return Ok(());
     };
     let sends = sends(scope, Counters::default()).await;
@@ -144,7 +145,9 @@ pub async fn writes(scope: &Scope<'_>) -> Result<()> {
             .code(Code::NotWritten)
             .fix(format!("ambikiali explain {}", Code::NotWritten))
     })?;
-    scope.progress.done(format!("writes to {}", store.write_url));
+    scope
+        .progress
+        .done(format!("writes to {}", store.write_url));
     Ok(())
 }
 
@@ -228,12 +231,17 @@ fn hint(cause: &str) -> Option<&'static str> {
         () if has(&["max-label-names", "label names"]) => {
             "; the store takes fewer labels: raise its limit for the labels of a series"
         }
-        () if has(&["out of bounds", "too old", "too-old", "out-of-order", "out of order"]) => {
+        () if has(&[
+            "out of bounds",
+            "too old",
+            "too-old",
+            "out-of-order",
+            "out of order",
+        ]) =>
+        {
             "; the store refuses the time of the samples: compare the clocks, and whether another one writes the same series"
         }
-        () if has(&["x509", "tls:"]) => {
-            "; the pods must trust the certificate of the store"
-        }
+        () if has(&["x509", "tls:"]) => "; the pods must trust the certificate of the store",
         () if has(&["HTTP status 30"]) => "; redirects are not followed",
         () => return None,
     })

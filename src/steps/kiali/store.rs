@@ -103,7 +103,9 @@ async fn look(
             None => Seen::Broken("Kiali does not reach it".into()),
         });
     }
-    let config = kiali.get::<Config>(&format!("{WEB_ROOT}/api/config")).await?;
+    let config = kiali
+        .get::<Config>(&format!("{WEB_ROOT}/api/config"))
+        .await?;
     let reason = config.prometheus.disabled_reason;
     if !reason.is_empty() {
         let reason = visible::short(&reason, visible::SAID).into_owned();
@@ -132,14 +134,18 @@ pub async fn mismatch(
         Some(_) => "/api",
         None => "/api/status",
     };
-    let status = kiali.get::<Status>(&format!("{WEB_ROOT}{path}")).await.ok()?;
+    let status = kiali
+        .get::<Status>(&format!("{WEB_ROOT}{path}"))
+        .await
+        .ok()?;
     is_other(store.engine, status.version()?)
 }
 
 impl Status {
     fn version(&self) -> Option<&str> {
         let mut all = self.external_services.iter();
-        all.find(|s| s.name == "Prometheus").map(|s| s.version.as_str())
+        all.find(|s| s.name == "Prometheus")
+            .map(|s| s.version.as_str())
     }
 }
 
@@ -147,7 +153,9 @@ impl Status {
 fn is_other(engine: Engine, version: &str) -> Option<String> {
     let of = |what: &str| {
         let version = visible::short(version, 40);
-        Some(format!("it says version {version}, which is that of {what}"))
+        Some(format!(
+            "it says version {version}, which is that of {what}"
+        ))
     };
     let is_victoria = version == OF_VICTORIA;
     match engine {
@@ -239,12 +247,16 @@ mod tests {
         assert_eq!(found, BTreeSet::from([pair("cluster1"), pair("cluster2")]));
         let config = r#"{"prometheus": {"enabled": false, "disabledReason": "Connecting"}}"#;
         let status = r#"{"externalServices": [{"name": "Prometheus", "version": "2.24.0"}]}"#;
-        crate::fuzz::fuzz("Kiali's answers about metrics", &[text, config, status], |input| {
-            let _ = serde_json::from_slice::<Graph>(input).map(pairs);
-            let _ = serde_json::from_slice::<Config>(input);
-            if let Ok(status) = serde_json::from_slice::<Status>(input) {
-                status.version();
-            }
-        });
+        crate::fuzz::fuzz(
+            "Kiali's answers about metrics",
+            &[text, config, status],
+            |input| {
+                let _ = serde_json::from_slice::<Graph>(input).map(pairs);
+                let _ = serde_json::from_slice::<Config>(input);
+                if let Ok(status) = serde_json::from_slice::<Status>(input) {
+                    status.version();
+                }
+            },
+        );
     }
 }
