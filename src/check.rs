@@ -18,6 +18,7 @@ mod rights;
 mod scrapes;
 mod secrets;
 mod servers;
+mod store;
 mod sync;
 mod taken;
 
@@ -164,13 +165,13 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         let _ = record::look(&scope).await;
     }
     let history = history::check(&scope, &mut planned).await?;
-    let (facts, kinds, rights, sync, secrets, others, login) = tokio::try_join!(
+    let (facts, kinds, rights, sync, secrets, others, login, store) = tokio::try_join!(
         Facts::of(&scope),
         async {
-            match cluster.prometheus {
+            match cluster.prometheus.is_some() || run.settings.store.is_some() {
                 // No Gateway is created there.
-                Some(_) => Ok(Vec::new()),
-                None => gateway_api::check(&scope).await,
+                true => Ok(Vec::new()),
+                false => gateway_api::check(&scope).await,
             }
         },
         rights::check(run, &scope, &planned),
@@ -178,6 +179,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         secrets::check(&scope),
         async { Ok(others::check(&scope).await) },
         login::check(&scope),
+        store::check(run, &scope),
     )?;
     if let Some(elsewhere) = istio::elsewhere(&facts) {
         // Everything else would be searched in the wrong namespace.
@@ -200,11 +202,15 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let policies = policies::judge(&facts, home, scope.namespace, &own_policies);
     let findings = [
         kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies, others,
-        login, history,
+        login, history, store,
     ];
+    let mut findings = findings.concat();
+    if run.settings.store.is_some() {
+        findings.retain(|finding| !finding.code.is_about_gateway());
+    }
     Ok(One {
         facts,
-        findings: at_once(findings.concat()),
+        findings: at_once(findings),
         seen,
     })
 }

@@ -8,6 +8,7 @@ mod images;
 mod options;
 mod render;
 mod scripts;
+mod store;
 mod values;
 
 use std::path::{Path, PathBuf};

@@ -93,6 +93,14 @@ codes! {
     NoClientSecret = 1442,
     NoStorageClass = 1450,
     HistoryClaim = 1451,
+    NotOursToWrite = 1460,
+    TooManyLabels = 1461,
+    NotWritten = 1462,
+    NotQueried = 1463,
+    NoStoreSecret = 1464,
+    StoreInClearText = 1465,
+    UselessStoreAddress = 1466,
+    OtherEngine = 1467,
     SlowScrape = 1470,
 }
 
@@ -147,6 +155,22 @@ impl Code {
                 | OptionOfRecord
                 | IssuerNotAccepted
                 | HistoryClaim
+        )
+    }
+
+    /// Whether it is only about the Gateways of an install, which an install with a store does not have.
+    pub fn is_about_gateway(self) -> bool {
+        use Code::*;
+        matches!(
+            self,
+            NoGatewayApi
+                | OldGatewayApi
+                | NoGatewayClass
+                | GatewayClassNotAccepted
+                | GatewayClassOfAnother
+                | DeniedByPolicy
+                | PodSecurity
+                | NoLoadBalancer
         )
     }
 

@@ -53,7 +53,7 @@ async fn found(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<Share>> {
         bail!("its Prometheus at {address} is outside of the cluster");
     }
     let scope = run.on(Step::ClusterPrometheus, cluster);
-    let target = cluster_prometheus::target(&scope).await?;
+    let target = cluster_prometheus::served(&scope).await?;
     let mut connection = Connection::open(&scope, &target, PATIENCE).await?;
     let shares = shares(&mut connection).await;
     shares.with_context(|| format!("Pod {}/{}", target.namespace, target.pod))

@@ -14,6 +14,8 @@ pub enum Step {
     Namespace,
     ClusterPrometheus,
     ExposePrometheus,
+    /// In place of the steps around it, if the metrics go to the user's store.
+    RemoteWrite,
     AggregateMetrics,
     KialiOperator,
     RemoteCluster,
@@ -28,6 +30,7 @@ impl Step {
             Step::Namespace => "namespace",
             Step::ClusterPrometheus => "cluster prometheus",
             Step::ExposePrometheus => "expose prometheus",
+            Step::RemoteWrite => "remote write",
             Step::AggregateMetrics => "aggregate metrics",
             Step::KialiOperator => "kiali operator",
             Step::RemoteCluster => "remote cluster",
@@ -42,6 +45,7 @@ impl Step {
             Step::Namespace | Step::RemoteSecret => 60,
             Step::ExposePrometheus | Step::Kiali => 420,
             Step::ClusterPrometheus
+            | Step::RemoteWrite
             | Step::AggregateMetrics
             | Step::KialiOperator
             | Step::RemoteCluster => 300,

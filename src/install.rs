@@ -14,7 +14,6 @@ use crate::mesh::Cluster;
 use crate::mutual_tls::Certificates;
 use crate::planned::planned;
 use crate::run::{Run, step};
-use crate::steps::aggregate_metrics::Written;
 use crate::steps::namespaces;
 
 /// A cluster that takes part, and whether an install begins or goes on there.
@@ -36,12 +35,22 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
         seen: &seen,
         ..run.clone()
     };
-    let asked = ask(run, home, remotes, certificates).await?;
-    let (federated, given, cut_off) = hand_on(run, home, &asked, certificates).await?;
+    let moves = view::moves(run, home).await?;
+    if moves && !run.choices.dry_run {
+        metrics::ahead(run, &parts, certificates).await?;
+    }
+    // What was written ahead is not what was seen before.
+    let run = &Run {
+        seen: if moves { &[] } else { run.seen },
+        ..run.clone()
+    };
+    let asked = ask(run, home, remotes, certificates, moves).await?;
+    let (arranged, given, cut_off) = hand_on(run, home, &asked, certificates).await?;
     tokio::try_join!(
-        metrics::scraped(run, &parts, &federated),
+        metrics::scraped(run, &parts, &arranged),
         view::serving(run, home, &asked.kiali, given, cut_off),
     )?;
+    metrics::retire(run, &parts, moves).await?;
     let retired = asked
         .opening
         .iter()
@@ -68,11 +77,12 @@ async fn ask<'a>(
     home: &Part<'a>,
     remotes: &[Part<'a>],
     certificates: Option<&Certificates>,
+    moves: bool,
 ) -> Result<Asked<'a>> {
     let in_use = view::in_use(run, home, remotes).await?;
-    let exposing = std::iter::once(home)
-        .chain(remotes)
-        .map(|part| run.unless_left_out(part.cluster, metrics::ask(run, part, certificates)));
+    let exposing = std::iter::once(home).chain(remotes).map(|part| {
+        run.unless_left_out(part.cluster, metrics::ask(run, part, certificates, moves))
+    });
     let opening = remotes.iter().map(|part| {
         run.unless_left_out(part.cluster, view::ask_remote(run, part, in_use.as_ref()))
     });
@@ -92,14 +102,14 @@ async fn hand_on(
     home: &Part<'_>,
     asked: &Asked<'_>,
     certificates: Option<&Certificates>,
-) -> Result<(Written, view::Given, bool)> {
+) -> Result<(metrics::Arranged, view::Given, bool)> {
     let ready = async {
         let proven = asked
             .opening
             .iter()
             .map(|remote| run.unless_left_out(remote.cluster, view::access(run, remote)));
-        let federated = metrics::federate(run, home, &asked.exposing, certificates);
-        tokio::try_join!(federated, all(proven))
+        let arranged = metrics::arrange(run, home, &asked.exposing, certificates);
+        tokio::try_join!(arranged, all(proven))
     };
     let settled = asked
         .opening
@@ -108,17 +118,17 @@ async fn hand_on(
     let made = view::made(run, home, &asked.kiali);
     if asked.kiali.kiali.cr.outcome == Outcome::Created {
         let given = async {
-            let (federated, accesses) = ready.await?;
-            anyhow::Ok((federated, view::give(run, home, accesses).await?))
+            let (arranged, accesses) = ready.await?;
+            anyhow::Ok((arranged, view::give(run, home, accesses).await?))
         };
-        let ((federated, given), cut_off, _) = tokio::try_join!(given, made, all(settled))?;
-        return Ok((federated, given, cut_off));
+        let ((arranged, given), cut_off, _) = tokio::try_join!(given, made, all(settled))?;
+        return Ok((arranged, given, cut_off));
     }
     // Over a Kiali that exists already, the operator's run restores what it read at its start: a roll-out with new
     // remotes in the middle of it would be lost.
-    let ((federated, accesses), cut_off, _) = tokio::try_join!(ready, made, all(settled))?;
+    let ((arranged, accesses), cut_off, _) = tokio::try_join!(ready, made, all(settled))?;
     let given = view::give(run, home, accesses).await?;
-    Ok((federated, given, cut_off))
+    Ok((arranged, given, cut_off))
 }
 
 /// The results of all clusters but those that were left out.

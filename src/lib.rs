@@ -46,6 +46,7 @@ mod settings;
 mod shell;
 mod status;
 mod steps;
+mod store;
 mod ui;
 mod verify;
 mod version;

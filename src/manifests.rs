@@ -124,7 +124,7 @@ mod tests {
     fn hostile() -> Value {
         json!({
             "namespace": "x\ny: z", "config": "a: no\n---\nb: \"1:30\"\n", "config_hash": "no",
-            "prometheus_port": 9090, "revision": "no", "pod_user": 65534, "prometheus_url": "http://x: y #z", "home": "1:30",
+            "prometheus_port": 9090, "revision": "no", "pod_user": 65534, "prometheus": {"url": "http://x: y #z"}, "home": "1:30",
             "images": {
                 "prometheus": "no", "kiali_operator": "a: b",
                 "kiali": {"name": "x\ny: z", "digest": "no", "version": "1:30"},
@@ -135,6 +135,7 @@ mod tests {
             "login": {"issuer": "x\ny: z", "client_id": "1:30", "disable_rbac": true},
             "token": "a: b\n- c", "expires": "false",
             "history": {"arguments": ["x\ny: z"], "claim": {"size": "a: b", "class": "no"}},
+            "token": "a: b\n- c", "expires": "false", "writes": true, "store_secret": "a: b\n- c",
         })
     }
 

@@ -178,7 +178,6 @@ impl Profile {
     }
 
     /// The metrics by name, without those of containers, which no pod of the mesh exposes; None for all.
-    #[cfg_attr(not(test), allow(dead_code))]
     pub fn names(self) -> Option<Vec<&'static str>> {
         let buckets = match self {
             Profile::Core => &BUCKETS[..],
@@ -189,14 +188,12 @@ impl Profile {
     }
 
     /// The names of the metrics for a rule that keeps them. Prometheus anchors it.
-    #[cfg_attr(not(test), allow(dead_code))]
     pub fn keep_regex(self) -> String {
         self.names().map_or(".+".into(), |names| names.join("|"))
     }
 
     /// The names of the labels for a rule that keeps them. Series of a mesh whose Telemetry adds tags of its own differ
     /// in more labels than these: there, only `dropped_labels` is safe.
-    #[cfg_attr(not(test), allow(dead_code))]
     pub fn labels_regex(self) -> String {
         match self {
             Profile::Core | Profile::Lean => KEPT.join("|"),

@@ -13,6 +13,7 @@ use crate::images::{self, COMPONENTS, Images};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, Login, RBAC};
 use crate::metrics::{self, Interval, METRICS, Metrics, Profile, SCRAPE_INTERVAL};
 use crate::settings::Settings;
+use crate::store::{self, STORE, Store};
 use crate::{age, shell, visible};
 
 /// Name of the option for the registry of all images.
@@ -95,7 +96,10 @@ fn known(name: &str, value: &str) -> Result<(), String> {
         exposure::annotation_key(key)?;
         return exposure::annotation_value(value).map(drop);
     }
-    if let Some(known) = login::known(name, value).or_else(|| metrics::known(name, value)) {
+    let of_module = login::known(name, value)
+        .or_else(|| metrics::known(name, value))
+        .or_else(|| store::known(name, value));
+    if let Some(known) = of_module {
         return known;
     }
     if let Some(known) = history::known(name, value) {
@@ -145,6 +149,7 @@ impl Options {
             login: Login::of(&self.values),
             metrics: Metrics::of(&self.values),
             history: History::of(&self.values),
+            store: Store::of(&self.values),
             token_lifetime: self.get(TOKEN_LIFETIME).and_then(|t| age::lifetime(t).ok()),
             every_token: false,
         }
@@ -175,6 +180,7 @@ impl Options {
         options.settings().exposure.check()?;
         login::check(&options.values, options.allow_write())?;
         history::check(&options.values)?;
+        store::check(&options.values)?;
         Ok(options)
     }
 
@@ -188,6 +194,13 @@ impl Options {
         }
         if asked.get(STORAGE).is_some_and(|value| value == DEFAULT) {
             all.values.remove(STORAGE_CLASS);
+        }
+        // Headers and credentials for one store are not for another one.
+        if asked
+            .get(STORE)
+            .is_some_and(|new| all.get(STORE) != Some(new))
+        {
+            all.values.retain(|name, _| !store::goes_with_store(name));
         }
         let asked = asked.iter().map(|(k, v)| (k.clone(), v.clone()));
         all.values.extend(asked);
@@ -222,7 +235,9 @@ impl Options {
                 RETENTION,
             ];
             let parts = [IMAGE, ANNOTATION];
-            whole.contains(&name.as_str()) || parts.iter().any(|part| name.starts_with(part))
+            whole.contains(&name.as_str())
+                || parts.iter().any(|part| name.starts_with(part))
+                || store::is_of_store(name)
         };
         let mut these = self.clone();
         these.values.retain(|name, value| {
@@ -244,7 +259,10 @@ impl Options {
             STORAGE,
             RETENTION,
         ];
-        let narrows = |name: &str| NARROW.contains(&name) || name.starts_with(ANNOTATION);
+        let narrows = |name: &str| {
+            // Without a store, the metrics of each cluster would be exposed.
+            NARROW.contains(&name) || name.starts_with(ANNOTATION) || store::is_of_store(name)
+        };
         let mut these = self.clone();
         these.values.retain(|name, _| {
             narrows(name) && !asked.contains_key(name) && others.get(name).is_none()
@@ -281,6 +299,10 @@ impl Options {
                 let strategy = |options: &Options| options.get(n).unwrap_or(ANONYMOUS).to_string();
                 format!("--{n} {} -> {}", strategy(self), strategy(now))
             }
+            STORE => {
+                let store = |options: &Options| options.get(n).unwrap_or(store::NONE).to_string();
+                format!("--{n} {} -> {}", store(self), store(now))
+            }
             _ => format!("{} -> {}", flag(n, &value(self, n)), value(now, n)),
         };
         changed.map(said).collect()
@@ -304,12 +326,17 @@ fn flag(name: &str, value: &str) -> String {
             shell::quoted(&format!("{key}={value}"))
         );
     }
+    if let Some(header) = name.strip_prefix(store::HEADER) {
+        let header = format!("{header}={value}");
+        return format!("--store-header {}", shell::quoted(&header));
+    }
     match (name, name.strip_prefix(IMAGE)) {
         (_, Some(component)) => format!("--image {component}={value}"),
         (ALLOW_WRITE | NETWORK_POLICIES | RBAC, _) if value == ON => format!("--{name}"),
         (ALLOW_WRITE | NETWORK_POLICIES | RBAC, _) => format!("--{name}=false"),
         (AUTH, _) if value == DEFAULT => format!("--{name} {ANONYMOUS}"),
-        (CLIENT_ID | ISSUER, _) => format!("--{name} {}", shell::quoted(value)),
+        (STORE, _) if value == DEFAULT => format!("--{name} {}", store::NONE),
+        (CLIENT_ID | ISSUER | STORE, _) => format!("--{name} {}", shell::quoted(value)),
         _ => format!("--{name} {value}"),
     }
 }

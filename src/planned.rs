@@ -73,7 +73,7 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
         (Step::Namespace, vec![namespaces::object(namespace)?]),
         (
             Step::ClusterPrometheus,
-            cluster_prometheus::objects(settings, place.assigns_users)?,
+            cluster_prometheus::objects(place.cluster, settings, place.assigns_users)?,
         ),
         (Step::ExposePrometheus, exposed),
         (Step::KialiOperator, operator),
@@ -95,6 +95,11 @@ pub fn objects(place: &Place<'_>) -> Result<Vec<(Step, Value)>> {
     } else {
         let objects = remote_cluster::objects(namespace, settings)?;
         all.push((Step::RemoteCluster, objects));
+    }
+    if settings.store.is_some() {
+        // Each cluster writes to the store itself.
+        let federation = [Step::ExposePrometheus, Step::AggregateMetrics];
+        all.retain(|(step, _)| !federation.contains(step));
     }
     let each = |(step, objects): (Step, Vec<Value>)| objects.into_iter().map(move |o| (step, o));
     Ok(all.into_iter().flat_map(each).collect())

@@ -103,7 +103,7 @@ pub fn files(options: &RenderOptions) -> Result<Files> {
     Ok(files)
 }
 
-/// The scrape targets, home first. With --rbac, none are needed.
+/// The scrape targets, home first. With --rbac or a store, none are needed.
 fn targets(options: &RenderOptions) -> Result<Vec<ScrapeTarget>, Problem> {
     let all = || std::iter::once(&options.home).chain(&options.remotes);
     let distinct = all().collect::<BTreeSet<_>>();
@@ -121,7 +121,7 @@ fn targets(options: &RenderOptions) -> Result<Vec<ScrapeTarget>, Problem> {
     }
     let missing = all().filter(|name| !options.targets.contains_key(name));
     let missing = missing.map(ToString::to_string).collect::<Vec<_>>();
-    if !missing.is_empty() && !options.rbac {
+    if !missing.is_empty() && !options.rbac && options.settings.store.is_none() {
         let cause = format!(
             "--target is missing for {}; render contacts no cluster, so it cannot look up the address of a Gateway",
             missing.join(", ")

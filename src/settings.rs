@@ -7,6 +7,7 @@ use crate::history::{History, Storage};
 use crate::images::Images;
 use crate::login::Login;
 use crate::metrics::Metrics;
+use crate::store::Store;
 
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -23,6 +24,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// How long and where the federating Prometheus keeps its data.
     pub history: History,
+    /// The user's own store for the metrics; None for a federating Prometheus.
+    pub store: Option<Store>,
     /// How long a token for a remote is valid; None for ever.
     pub token_lifetime: Option<Duration>,
     /// Every Secret that a token for a remote may be in, and not only the first one.
@@ -42,6 +45,7 @@ impl Settings {
         all.exposure.plain_http = false;
         all.every_token = true;
         all.history.storage.get_or_insert_with(Storage::default);
+        all.store = None;
         all.exposure.source_ranges = vec!["0.0.0.0/32".into()];
         // Behind a login, the Secret stays as it is unless the user gives another one.
         all.login.get_or_insert_with(|| Login {

@@ -19,6 +19,7 @@ use crate::progress::ObjectId;
 use crate::run::Run;
 use crate::session::HomeRecord;
 use crate::settings::Settings;
+use crate::steps::cluster_prometheus::remote_write;
 use crate::steps::remote_secret::{InUse, Kubeconfig};
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
@@ -246,10 +247,12 @@ async fn everywhere(run: &Run<'_>, cluster: &Cluster) -> [(Step, Vec<Component>)
         match cluster.prometheus {
             // The scrape target shows whether a foreign Prometheus works.
             Some(_) => (Vec::new(), Vec::new()),
-            None => tokio::join!(
-                cluster_prometheus::status(&prometheus),
-                expose_prometheus::status(&expose),
-            ),
+            None => tokio::join!(cluster_prometheus::status(&prometheus), async {
+                match run.settings.store {
+                    Some(_) => writes(run, cluster).await,
+                    None => expose_prometheus::status(&expose).await,
+                }
+            },),
         }
     };
     let looked = tokio::join!(
@@ -260,9 +263,24 @@ async fn everywhere(run: &Run<'_>, cluster: &Cluster) -> [(Step, Vec<Component>)
     [
         (Step::Namespace, looked.0),
         (Step::ClusterPrometheus, looked.1.0),
-        (Step::ExposePrometheus, looked.1.1),
+        (
+            match run.settings.store {
+                Some(_) => Step::RemoteWrite,
+                None => Step::ExposePrometheus,
+            },
+            looked.1.1,
+        ),
         (Step::KialiOperator, looked.2),
     ]
+}
+
+/// Whether our own Prometheus writes to the store.
+async fn writes(run: &Run<'_>, cluster: &Cluster) -> Vec<Component> {
+    let scope = run.on(Step::RemoteWrite, cluster);
+    match cluster_prometheus::is_own(&scope).await {
+        true => remote_write::status(&scope).await,
+        false => Vec::new(),
+    }
 }
 
 async fn on_home(run: &Run<'_>, home: &Cluster, remotes: &[ClusterName]) -> Vec<Row> {
@@ -273,7 +291,12 @@ async fn on_home(run: &Run<'_>, home: &Cluster, remotes: &[ClusterName]) -> Vec<
     );
     let (shared, metrics, secret, server) = tokio::join!(
         everywhere(run, home),
-        aggregate_metrics::status(&metrics, exposed(run)),
+        async {
+            match run.settings.store {
+                Some(_) => kiali::status_of_store(&server).await,
+                None => aggregate_metrics::status(&metrics, exposed(run)).await,
+            }
+        },
         remote_secret::status(&secret, remotes),
         kiali::status(&server),
     );

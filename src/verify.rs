@@ -6,6 +6,7 @@ mod exposure;
 mod flows;
 mod report;
 mod rights;
+mod store;
 mod targets;
 mod traffic;
 mod view;
@@ -26,6 +27,7 @@ pub use crate::progress::{Hop, Verdict};
 use crate::run::Run;
 use crate::status::{self, Row};
 use crate::steps::aggregate_metrics::Federation;
+use crate::store::Store;
 
 /// The result for one hop: what was seen, or what is wrong.
 #[derive(Clone, Debug, Serialize)]
@@ -75,14 +77,14 @@ impl Finding {
 /// those that this machine cannot reach.
 pub async fn verify(run: &Run<'_>, expected: &[ClusterName], with_traffic: bool) -> Vec<Finding> {
     let home = run.on(Step::AggregateMetrics, &run.mesh.home);
+    if let Some(store) = &run.settings.store {
+        return of_store(run, &home, store, expected, with_traffic).await;
+    }
     let federation = Federation::find(&home).await;
     // On the heap, like the steps of an install.
-    let hops = Box::pin(hops(run, &home, &federation, expected));
-    let skipped = |verdict, why| {
-        let finding = Finding::with_verdict(Hop::Traffic, None, verdict, why);
-        report(run, &finding);
-        vec![finding]
-    };
+    let metrics = targets::targets(run, &federation, expected);
+    let hops = Box::pin(hops(run, &home, metrics, expected));
+    let skipped = |verdict, why| skipped(run, verdict, why);
     let (mut findings, traffic) = match &federation {
         _ if !with_traffic => (
             hops.await,
@@ -100,6 +102,37 @@ pub async fn verify(run: &Run<'_>, expected: &[ClusterName], with_traffic: bool)
                 "no federating Prometheus to read it from",
             ),
         ),
+    };
+    findings.extend(traffic);
+    findings
+}
+
+fn skipped(run: &Run<'_>, verdict: Verdict, why: &str) -> Vec<Finding> {
+    let finding = Finding::with_verdict(Hop::Traffic, None, verdict, why);
+    report(run, &finding);
+    vec![finding]
+}
+
+/// The same with the user's store in place of the federation.
+async fn of_store(
+    run: &Run<'_>,
+    home: &Scope<'_>,
+    store: &Store,
+    expected: &[ClusterName],
+    with_traffic: bool,
+) -> Vec<Finding> {
+    let metrics = store::hops(run, store, expected);
+    let hops = Box::pin(hops(run, home, metrics, expected));
+    let (mut findings, traffic) = match with_traffic {
+        false => (
+            hops.await,
+            skipped(run, Verdict::Skipped, "disabled by --traffic none"),
+        ),
+        true => {
+            let flows = store::flows(run, store, expected);
+            let flows = report_all(run, Hop::Traffic, [&run.mesh.home.name], flows);
+            with_flows(run, hops, flows).await
+        }
     };
     findings.extend(traffic);
     findings
@@ -127,7 +160,7 @@ async fn with_flows(
 async fn hops(
     run: &Run<'_>,
     home: &Scope<'_>,
-    federation: &anyhow::Result<Federation<'_>>,
+    metrics: impl Future<Output = Vec<Finding>>,
     expected: &[ClusterName],
 ) -> Vec<Finding> {
     let name = &home.cluster.name;
@@ -136,7 +169,7 @@ async fn hops(
     let (access, view) = (view::access(home, expected), view::view(home, expected));
     let (components, targets, access, rights, view) = tokio::join!(
         report_all(run, Hop::Components, reached, components(run)),
-        targets::targets(run, federation, expected),
+        metrics,
         report_all(run, Hop::RemoteAccess, remotes, access),
         report_all(run, Hop::Rights, expected, rights::rights(home, expected)),
         report_all(run, Hop::Kiali, [name], view),
@@ -147,7 +180,11 @@ async fn hops(
 async fn components(run: &Run<'_>) -> Vec<Finding> {
     let rows = status::components(run).await;
     let of = |name: &ClusterName| {
-        let rows = rows.iter().filter(|row| row.cluster == *name);
+        // The store has hops of its own.
+        let rows = rows
+            .iter()
+            .filter(|row| row.component.object.kind != "Store");
+        let rows = rows.filter(|row| row.cluster == *name);
         Finding::on(Hop::Components, name, all_ready(rows))
     };
     run.mesh.all().map(|cluster| of(&cluster.name)).collect()

@@ -29,6 +29,7 @@ mod render;
 mod rotate;
 mod rules;
 mod status;
+mod store;
 mod support;
 mod verify;
 mod view_only;

@@ -21,6 +21,9 @@ use crate::steps::expose_prometheus;
 const INSIDE: [&str; 2] = ["ClusterIP", "NodePort"];
 
 pub fn judge(run: &Run<'_>, facts: &Facts<'_>) -> Vec<Finding> {
+    if run.settings.store.is_some() {
+        return Vec::new();
+    }
     let home = run.is_home(facts.cluster);
     let mut findings = useless(facts, home, run.choices.allow_loopback);
     findings.extend(public(facts, &run.settings.exposure));

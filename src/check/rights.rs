@@ -88,6 +88,15 @@ fn needed(scope: &Scope<'_>, objects: &[Value], home: bool) -> Result<Vec<Right>
             needed.push(Right::new(namespace, &kind.group, &kind.plural, verb));
         }
     }
+    if scope.settings.store.is_some() {
+        // Its own counters tell whether a Prometheus writes to the store.
+        let istio = Some(ISTIO_NAMESPACE);
+        let ask = |stream: &str| ["get", "create"].map(|verb| Right::new(istio, "", stream, verb));
+        needed.extend(ask("pods/portforward"));
+        if home {
+            needed.extend(ask("pods/exec"));
+        }
+    }
     for namespace in [own, Some(ISTIO_NAMESPACE)] {
         needed.push(Right::new(namespace, "", "pods", "list"));
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::images::or_default;
+use super::store::Store;
 use super::{INSTALLED, Images};
 use crate::age;
 use crate::exposure::{self, ANNOTATION, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE};
@@ -83,6 +84,8 @@ pub struct Options {
     retention: Option<String>,
     #[command(flatten)]
     token: TokenLifetime,
+    #[command(flatten)]
+    store: Store,
 }
 
 /// Files that no install remembers.
@@ -161,6 +164,7 @@ impl Options {
         let parsed = parsed.into_iter();
         asked.extend(parsed.filter_map(|(name, value)| Some((name.to_string(), value?))));
         asked.extend(self.token.asked());
+        asked.extend(self.store.asked());
         asked
     }
 }

@@ -17,7 +17,7 @@ use crate::mesh::{Address, Cluster, ClusterName};
 use crate::mutual_tls::{self, Certificates, Pair, Side};
 use crate::run::{Run, step};
 use crate::steps::aggregate_metrics::{HomeTls, Written};
-use crate::steps::cluster_prometheus::Prometheus;
+use crate::steps::cluster_prometheus::{Prometheus, remote_write};
 use crate::steps::expose_prometheus::GatewayTls;
 use crate::steps::{ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus};
 
@@ -31,7 +31,7 @@ pub struct Exposing<'a> {
 }
 
 enum Server<'a> {
-    /// Our own, with the objects of its Gateway.
+    /// Our own, with the objects of its Gateway. Without a Gateway, it writes to the store.
     Own(Prometheus, Vec<Applied>),
     SomebodyElses(&'a Address),
 }
@@ -43,7 +43,7 @@ pub async fn certificates(
     parts: &[Part<'_>],
     seen: &mut [Seen],
 ) -> Result<Option<Certificates>> {
-    if !run.settings.exposure.mutual_tls() {
+    if !run.settings.exposure.mutual_tls() || run.settings.store.is_some() {
         return Ok(None);
     }
     let home = parts.first().context("home takes part")?;
@@ -94,6 +94,7 @@ pub async fn ask<'a>(
     run: &Run<'a>,
     part: &Part<'a>,
     certificates: Option<&Certificates>,
+    moves: bool,
 ) -> Result<Exposing<'a>> {
     let Part { cluster, before } = *part;
     if let Some(address) = &cluster.prometheus {
@@ -104,9 +105,19 @@ pub async fn ask<'a>(
         });
     }
     let prometheus = step(run, Step::ClusterPrometheus, cluster, async |scope| {
-        cluster_prometheus::install(&scope, before).await
+        // It writes to the store that Kiali queries until Kiali has the federation.
+        match moves && cluster_prometheus::writes(&scope).await? && scope.settings.store.is_none() {
+            true => Ok(Prometheus::left()),
+            false => cluster_prometheus::install(&scope, before).await,
+        }
     })
     .await?;
+    if run.settings.store.is_some() {
+        return Ok(Exposing {
+            cluster,
+            prometheus: Server::Own(prometheus, Vec::new()),
+        });
+    }
     let gateway = step(run, Step::ExposePrometheus, cluster, async |scope| {
         let tls = certificates.and_then(|all| gateway_tls(all, &cluster.name));
         expose_prometheus::install(&scope, prometheus.port, tls.as_ref(), before).await
@@ -135,8 +146,116 @@ fn home_tls(all: &Certificates) -> HomeTls<'_> {
     }
 }
 
-/// Lets home scrape all clusters, once each of them has an address. Returns what was written.
-pub async fn federate(
+/// How the metrics of all clusters get to Kiali.
+pub enum Arranged {
+    /// What was written for the federating Prometheus.
+    Federated(Written),
+    /// Each cluster writes to the store.
+    Stored,
+}
+
+/// Lets home scrape all clusters, once each of them has an address, or waits until all write to the store.
+pub async fn arrange(
+    run: &Run<'_>,
+    home: &Part<'_>,
+    exposing: &[Exposing<'_>],
+    certificates: Option<&Certificates>,
+) -> Result<Arranged> {
+    if run.settings.store.is_none() {
+        let federated = federate(run, home, exposing, certificates).await?;
+        return Ok(Arranged::Federated(federated));
+    }
+    let writing = exposing
+        .iter()
+        .map(|exposing| run.unless_left_out(exposing.cluster, writes(run, exposing)));
+    all(writing).await?;
+    Ok(Arranged::Stored)
+}
+
+async fn writes(run: &Run<'_>, exposing: &Exposing<'_>) -> Result<()> {
+    let cluster = exposing.cluster;
+    let Server::Own(prometheus, _) = &exposing.prometheus else {
+        return Ok(());
+    };
+    let serving = async |scope: Scope<'_>| cluster_prometheus::serving(&scope, prometheus).await;
+    step(run, Step::ClusterPrometheus, cluster, serving).await?;
+    if !prometheus.is_ours() {
+        return Ok(());
+    }
+    step(run, Step::RemoteWrite, cluster, async |scope| {
+        remote_write::writes(&scope).await
+    })
+    .await
+}
+
+/// Before Kiali is told to query something else: has it work.
+pub async fn ahead(
+    run: &Run<'_>,
+    parts: &[Part<'_>],
+    certificates: Option<&Certificates>,
+) -> Result<()> {
+    let home = parts.first().context("home takes part")?;
+    let exposing = parts
+        .iter()
+        .map(|part| run.unless_left_out(part.cluster, ask(run, part, certificates, true)));
+    let exposing = all(exposing).await?;
+    let arranged = arrange(run, home, &exposing, certificates).await?;
+    scraped(run, parts, &arranged).await
+}
+
+/// Once Kiali has its metrics from where the options say: removes what it had them from before.
+pub async fn retire(run: &Run<'_>, parts: &[Part<'_>], moves: bool) -> Result<()> {
+    let ours = parts
+        .iter()
+        .filter(|part| part.cluster.prometheus.is_none() && !run.left_out.has(&part.cluster.name));
+    if run.settings.store.is_none() {
+        if moves {
+            let stopped = ours.map(|p| run.unless_left_out(p.cluster, stop_writing(run, p)));
+            try_join_all(stopped).await?;
+        }
+        return Ok(());
+    }
+    let home = async {
+        let cluster = &run.mesh.home;
+        if !has_made(
+            run,
+            cluster,
+            &aggregate_metrics::possible(run.namespace, run.settings)?,
+        ) {
+            return Ok(());
+        }
+        let gone = async |scope: Scope<'_>| aggregate_metrics::remove(&scope).await;
+        step(run, Step::AggregateMetrics, cluster, gone).await
+    };
+    let gateways = ours.map(|part| {
+        run.unless_left_out(part.cluster, async {
+            let all = run.settings.with_all_objects();
+            let made = expose_prometheus::objects(0, None, &all, None)?;
+            if !has_made(run, part.cluster, &made) {
+                return Ok(());
+            }
+            let gone = async |scope: Scope<'_>| expose_prometheus::remove(&scope).await;
+            step(run, Step::ExposePrometheus, part.cluster, gone).await
+        })
+    });
+    tokio::try_join!(home, try_join_all(gateways))?;
+    Ok(())
+}
+
+async fn stop_writing(run: &Run<'_>, part: &Part<'_>) -> Result<()> {
+    step(run, Step::ClusterPrometheus, part.cluster, async |scope| {
+        let prometheus = cluster_prometheus::install(&scope, part.before).await?;
+        cluster_prometheus::serving(&scope, &prometheus).await
+    })
+    .await
+}
+
+fn has_made(run: &Run<'_>, cluster: &Cluster, objects: &[Value]) -> bool {
+    let record = run.on(Step::ExposePrometheus, cluster).record;
+    objects.iter().any(|object| record.entry(object).is_some())
+}
+
+async fn federate(
     run: &Run<'_>,
     home: &Part<'_>,
     exposing: &[Exposing<'_>],
@@ -176,10 +295,12 @@ async fn target(run: &Run<'_>, exposing: &Exposing<'_>) -> Result<ScrapeTarget> 
 
 /// Waits until every cluster was scraped once since the federating Prometheus started, and then removes what is
 /// no longer scraped.
-pub async fn scraped(run: &Run<'_>, parts: &[Part<'_>], written: &Written) -> Result<()> {
-    tokio::select! {
-        scraped = all_scraped(run, parts, written) => scraped?,
-        never = remind(run, parts) => match never {},
+pub async fn scraped(run: &Run<'_>, parts: &[Part<'_>], arranged: &Arranged) -> Result<()> {
+    if let Arranged::Federated(written) = arranged {
+        tokio::select! {
+            scraped = all_scraped(run, parts, written) => scraped?,
+            never = remind(run, parts) => match never {},
+        }
     }
     let unused = parts
         .iter()
@@ -230,16 +351,12 @@ async fn all_scraped(run: &Run<'_>, parts: &[Part<'_>], written: &Written) -> Re
 
 /// Removes our Prometheus from a cluster that now uses a foreign one.
 async fn unexpose(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
-    let is_there = |object: &Value| {
-        let entry = run.on(Step::ExposePrometheus, cluster).record.entry(object);
-        entry.is_some()
-    };
     let all = run.settings.with_all_objects();
     let made = [
-        cluster_prometheus::objects(&all, false)?,
+        cluster_prometheus::objects(&cluster.name, &all, false)?,
         expose_prometheus::objects(0, None, &all, None)?,
     ];
-    if !made.iter().flatten().any(is_there) {
+    if !made.iter().any(|made| has_made(run, cluster, made)) {
         return Ok(());
     }
     let gateway = async |scope: Scope<'_>| expose_prometheus::remove(&scope).await;

@@ -1,20 +1,21 @@
 //! The view: rights in each remote, and the Kiali on home that uses them.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::jiff::SignedDuration;
 
 use super::Part;
-use crate::guide::Step;
+use crate::guide::{ISTIO_NAMESPACE, Step};
 use crate::k8s::apply::{Applied, Before, Outcome};
 use crate::k8s::delete::Removed;
 use crate::k8s::{Scope, kiali_cr, ownership, pods};
 use crate::mesh::{Cluster, ClusterName};
 use crate::run::{Run, step};
 use crate::steps::remote_cluster::Remote;
-use crate::steps::remote_secret::{InUse, Kubeconfig};
+use crate::steps::remote_secret::{AskingPod, InUse, Kubeconfig};
 use crate::steps::{
-    RemoteAccess, aggregate_metrics, kiali, kiali_operator, remote_cluster, remote_secret,
+    RemoteAccess, aggregate_metrics, cluster_prometheus, kiali, kiali_operator, remote_cluster,
+    remote_secret,
 };
 
 /// A remote whose operator was asked for Kiali's rights.
@@ -85,6 +86,18 @@ pub async fn settled(run: &Run<'_>, opening: &Opening<'_>) -> Result<()> {
     .await
 }
 
+/// Whether a Kiali of an earlier install queries something else than the options say. It goes on to do so until what
+/// they say works.
+pub async fn moves(run: &Run<'_>, home: &Part<'_>) -> Result<bool> {
+    if home.before == Before::Nothing {
+        return Ok(false);
+    }
+    let scope = run.on(Step::Kiali, home.cluster);
+    let queried = kiali::queried(&scope).await.context(Step::Kiali)?;
+    let wanted = kiali::to_query(&aggregate_metrics::url(run.namespace), run.settings);
+    Ok(queried.is_some_and(|queried| queried != wanted))
+}
+
 /// The Kiali that home's operator was asked for.
 pub struct AskedKiali {
     pub kiali: kiali::Asked,
@@ -127,7 +140,8 @@ pub async fn serving(
             since = kiali::restarted(&scope).await?.max(since);
         }
         let names = std::iter::once(home.cluster.name.clone()).chain(given.remotes);
-        kiali::serving(&scope, since, &names.collect::<Vec<_>>(), &[]).await
+        kiali::serving(&scope, since, &names.collect::<Vec<_>>(), &[]).await?;
+        kiali::queries(&scope).await
     })
     .await
 }
@@ -214,21 +228,46 @@ pub async fn give(run: &Run<'_>, home: &Part<'_>, accesses: Vec<RemoteAccess>) -
     .await
 }
 
-/// The remotes whose API servers answer requests from the pod of the federating Prometheus, which is beside Kiali.
+/// The remotes whose API servers answer requests from a pod of home: that of the federating Prometheus, which is beside
+/// Kiali, or else that of home's own Prometheus.
 async fn reached(
     run: &Run<'_>,
     home: &Scope<'_>,
     accesses: Vec<RemoteAccess>,
 ) -> Result<Vec<RemoteAccess>> {
-    let pod = pods::ready(home, home.namespace, aggregate_metrics::PODS).await?;
-    let pod = pod.context("no pod of the federating Prometheus is ready any more")?;
-    let container = aggregate_metrics::CONTAINER;
+    let (namespace, labels, container) = match home.settings.store {
+        None => (
+            home.namespace,
+            aggregate_metrics::PODS,
+            aggregate_metrics::CONTAINER,
+        ),
+        Some(_) => (
+            ISTIO_NAMESPACE,
+            cluster_prometheus::PODS,
+            cluster_prometheus::CONTAINER,
+        ),
+    };
+    let pod = match pods::ready(home, namespace, labels).await? {
+        Some(pod) => pod,
+        None if home.settings.store.is_some() && home.cluster.prometheus.is_some() => {
+            home.progress.note(
+                "no pod of ours runs in home, so whether its pods reach the remotes was not tried",
+            );
+            return Ok(accesses);
+        }
+        None => bail!("no pod of Prometheus is ready any more in {namespace}"),
+    };
+    let place = AskingPod {
+        namespace,
+        pod: &pod,
+        container,
+    };
     // A remote without metrics is left out of Kiali too.
     let whole = |access: &RemoteAccess| !run.left_out.has(&access.cluster);
     let reached = accesses.into_iter().filter(whole).map(async |access| {
         let remote = run.mesh.remotes.iter().find(|r| r.name == access.cluster);
         let remote = remote.context("a remote of this mesh")?;
-        let reached = remote_secret::reached_from_home(home, &pod, container, &access);
+        let reached = remote_secret::reached_from_home(home, place, &access);
         let reached = run.unless_left_out(remote, reached).await?;
         anyhow::Ok(reached.map(|()| access))
     });

@@ -74,6 +74,17 @@ impl Connection {
         counted.map_err(|_| silent(self.patience))?
     }
 
+    /// Sends a GET request and returns the text of the response. Any status but 200 is an error.
+    pub async fn text(&mut self, path: &str) -> Result<String> {
+        let (status, body) = self.ask(path).await?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        if status != StatusCode::OK {
+            let line = text.lines().next().unwrap_or_default();
+            bail!("answered {status}: {}", visible::short(line, visible::SAID));
+        }
+        Ok(text)
+    }
+
     async fn ask(&mut self, path: &str) -> Result<(StatusCode, Bytes)> {
         let asked = tokio::time::timeout_at(self.end, ask(&mut self.sender, path)).await;
         asked.map_err(|_| silent(self.patience))?

@@ -293,6 +293,20 @@ async fn first_failure(scope: &Scope<'_>, namespace: &str, labels: &str) -> Resu
     }
 }
 
+/// The end of the log of a pod with one container. None if the user may not read it.
+pub async fn log(scope: &Scope<'_>, namespace: &str, pod: &str) -> Option<String> {
+    let api = Api::<Pod>::namespaced(scope.cluster.client.clone(), namespace);
+    let params = LogParams {
+        tail_lines: Some(100),
+        // A line may be endless.
+        limit_bytes: Some(256 << 10),
+        ..LogParams::default()
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(5), api.logs(pod, &params)).await;
+    let text = asked.ok()?.ok()?;
+    Some(without_tokens(&text))
+}
+
 /// The last log line of the previous container, or of the current one.
 async fn last_log_line(scope: &Scope<'_>, namespace: &str, pod: &str) -> Option<String> {
     let api = Api::<Pod>::namespaced(scope.cluster.client.clone(), namespace);

@@ -144,6 +144,10 @@ enum Phase {
 /// Looks at the certificates of all clusters of this run, and whether they are in use. Those that are younger than
 /// `if_older` are kept.
 pub async fn look<'a>(run: &'a Run<'a>, if_older: Option<Duration>) -> Result<Rotation<'a>> {
+    if run.settings.store.is_some() {
+        let cause = "the metrics go to a store, so there are no Gateways and no certificates";
+        return Err(Problem::new(Exit::Usage, cause).into());
+    }
     if !run.settings.exposure.mutual_tls() {
         let cause = "the Gateways serve plain HTTP, so there are no certificates";
         let problem = Problem::new(Exit::Usage, cause);

@@ -85,6 +85,11 @@ fn on(
     objects(scope.namespace, targets, settings, assigns_users, tls)
 }
 
+/// All that an install with these settings may have made, whatever its options were.
+pub fn possible(namespace: &str, settings: &Settings) -> Result<Vec<Value>> {
+    objects(namespace, &[], &settings.with_all_objects(), false, None)
+}
+
 /// What was written.
 pub struct Written {
     pub summary: String,

@@ -1,14 +1,18 @@
 //! § Deploy Prometheus in each cluster: it collects the metrics of the ztunnels and waypoints of its cluster. An
 //! existing Prometheus Service is used unchanged and never removed.
 
+pub mod remote_write;
+mod served;
+
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServicePort};
 use kube::Api;
 use serde_json::{Value, json};
+
+pub use served::served;
 
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::apply::{self, Applied, Before, Claim, Outcome};
@@ -19,27 +23,45 @@ use crate::k8s::record::Key;
 use crate::k8s::request::send_opt;
 use crate::k8s::{Scope, delete, pods};
 use crate::manifests;
+use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
+use crate::store::Credentials;
 
 const NAME: &str = "prometheus";
 pub const PORT: u16 = 9090;
 /// Why a Service without `port_of` cannot be used.
 pub const UNUSABLE: &str = "has neither port 9090 nor one named http or web";
-const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";
+pub const PODS: &str = "app.kubernetes.io/name=prometheus,app.kubernetes.io/instance=prometheus,app.kubernetes.io/component=server";
 
-pub fn objects(settings: &Settings, assigns_users: bool) -> Result<Vec<Value>> {
+pub const CONTAINER: &str = "prometheus-server";
+const CONFIG_FILE: &str = "prometheus.yml";
+
+pub fn objects(
+    cluster: &ClusterName,
+    settings: &Settings,
+    assigns_users: bool,
+) -> Result<Vec<Value>> {
     let interval = settings.metrics.interval;
     let seconds = |time: Duration| format!("{}s", time.as_secs());
-    let config = manifests::text(
+    let mut config = manifests::text(
         manifests::CLUSTER_PROMETHEUS_CONFIG,
         json!({"interval": interval.to_string(), "timeout": seconds(interval.timeout())}),
     )?;
+    let store = settings.store.as_ref();
+    if let Some(store) = store {
+        if !config.ends_with('\n') {
+            config.push('\n');
+        }
+        config += &manifests::to_yaml(&store.remote_write(cluster, settings.metrics))?;
+    }
+    let secret = store.and_then(|store| store.credentials.as_ref());
     let values = json!({
         "config_hash": manifests::hash(&config), "config": config, "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
         "read_timeout": format!("--web.read-timeout={}", seconds(interval.idle())),
+        "writes": store.is_some(), "store_secret": secret.map(Credentials::secret),
     });
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)
 }
@@ -55,13 +77,15 @@ pub fn objects_of_earlier_versions() -> [Value; 2] {
 }
 
 fn on(scope: &Scope<'_>) -> Result<Vec<Value>> {
-    objects(scope.settings, scope.cluster.assigns_users)
+    let cluster = scope.cluster;
+    objects(&cluster.name, scope.settings, cluster.assigns_users)
 }
 
 /// With those that only an option adds, and those of earlier versions.
 fn ever_on(scope: &Scope<'_>) -> Result<Vec<Value>> {
     let all = scope.settings.with_all_objects();
-    let mut objects = objects(&all, scope.cluster.assigns_users)?;
+    let cluster = scope.cluster;
+    let mut objects = objects(&cluster.name, &all, cluster.assigns_users)?;
     objects.extend(objects_of_earlier_versions());
     Ok(objects)
 }
@@ -72,6 +96,23 @@ pub struct Prometheus {
     pub port: u16,
     /// None if it existed before.
     applied: Option<Vec<Applied>>,
+    /// Our own, which stays as it is for now.
+    is_left: bool,
+}
+
+impl Prometheus {
+    /// Our own, as an earlier install made it.
+    pub fn left() -> Prometheus {
+        Prometheus {
+            port: PORT,
+            applied: None,
+            is_left: true,
+        }
+    }
+
+    pub fn is_ours(&self) -> bool {
+        self.applied.is_some()
+    }
 }
 
 /// Applies the objects; `serving` waits for them. The route needs only the Service.
@@ -87,6 +128,7 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
             return Ok(Prometheus {
                 port,
                 applied: None,
+                is_left: false,
             });
         }
         Claim::Created(live) => vec![Applied::new(Outcome::Created, None, live)],
@@ -98,11 +140,18 @@ pub async fn install(scope: &Scope<'_>, before: Before) -> Result<Prometheus> {
     Ok(Prometheus {
         port: PORT,
         applied: Some(applied),
+        is_left: false,
     })
 }
 
 /// Waits until our own Prometheus is rolled out. One that was there before is used as it is.
 pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
+    if prometheus.is_left {
+        scope
+            .progress
+            .done("writes to the store until Kiali queries the federation");
+        return Ok(());
+    }
     let Some(applied) = &prometheus.applied else {
         scope.progress.done(format!(
             "Service {ISTIO_NAMESPACE}/{NAME} was there before, reused"
@@ -115,53 +164,41 @@ pub async fn serving(scope: &Scope<'_>, prometheus: &Prometheus) -> Result<()> {
     Ok(())
 }
 
+/// The ready pod of our own.
+pub async fn target(scope: &Scope<'_>) -> Result<Option<Target>> {
+    let pod = pods::ready(scope, ISTIO_NAMESPACE, PODS).await?;
+    Ok(pod.map(|pod| Target {
+        namespace: ISTIO_NAMESPACE.into(),
+        pod,
+        port: PORT,
+    }))
+}
+
+/// Whether our own was made to write to a store.
+pub async fn writes(scope: &Scope<'_>) -> Result<bool> {
+    let api = Api::<ConfigMap>::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE);
+    let id = ObjectId::new("ConfigMap", ISTIO_NAMESPACE, NAME);
+    let Some(map) = send_opt(scope, &id, || api.get(NAME)).await? else {
+        return Ok(false);
+    };
+    let key = Key::named("v1", "ConfigMap", &map.metadata);
+    let config = map.data.as_ref().and_then(|data| data.get(CONFIG_FILE));
+    let writes = config.is_some_and(|text| text.lines().any(|line| line == "remote_write:"));
+    Ok(writes && scope.record.owns(&key, &map.metadata))
+}
+
 async fn service(scope: &Scope<'_>) -> Result<Option<Service>> {
     let api = Api::<Service>::namespaced(scope.cluster.client.clone(), ISTIO_NAMESPACE);
     let id = ObjectId::new("Service", ISTIO_NAMESPACE, NAME);
     Ok(send_opt(scope, &id, || api.get(NAME)).await?)
 }
 
-/// The pod that serves it, ours or one that was there before, and the port of its API.
-pub async fn target(scope: &Scope<'_>) -> Result<Target> {
-    let service = service(scope).await?;
-    let service =
-        service.with_context(|| format!("there is no Service {ISTIO_NAMESPACE}/{NAME}"))?;
-    let port = port(scope, &service)?;
-    let spec = service.spec.unwrap_or_default();
-    let selector = spec.selector.unwrap_or_default();
-    ensure!(
-        !selector.is_empty(),
-        "Service {ISTIO_NAMESPACE}/{NAME} selects no pods"
-    );
-    let labels = selector
-        .iter()
-        .map(|(label, value)| format!("{label}={value}"));
-    let labels = labels.collect::<Vec<_>>().join(",");
-    let pods = pods::labelled(scope, ISTIO_NAMESPACE, &labels).await?;
-    let pod = pods.into_iter().rev().find(pods::is_ready);
-    let pod =
-        pod.with_context(|| format!("no pod of Service {ISTIO_NAMESPACE}/{NAME} is ready"))?;
-    let mut ports = spec.ports.unwrap_or_default().into_iter();
-    let target = ports
-        .find(|one| one.port == i32::from(port))
-        .and_then(|one| one.target_port);
-    let port = match target {
-        None => Some(port),
-        Some(IntOrString::Int(port)) => u16::try_from(port).ok(),
-        Some(IntOrString::String(name)) => port_named(&pod, &name),
-    };
-    Ok(Target {
-        namespace: ISTIO_NAMESPACE.into(),
-        port: port.with_context(|| format!("Service {ISTIO_NAMESPACE}/{NAME} leads to no port"))?,
-        pod: pod.metadata.name.unwrap_or_default(),
-    })
-}
-
-fn port_named(pod: &Pod, name: &str) -> Option<u16> {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
-    let port = ports.find(|port| port.name.as_deref() == Some(name))?;
-    u16::try_from(port.container_port).ok()
+/// Whether the Prometheus of a cluster is ours, as far as its Service tells.
+pub async fn is_own(scope: &Scope<'_>) -> bool {
+    match service(scope).await {
+        Ok(Some(service)) => is_ours(scope, &service),
+        _ => true,
+    }
 }
 
 fn is_ours(scope: &Scope<'_>, service: &Service) -> bool {

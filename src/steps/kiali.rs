@@ -2,6 +2,7 @@
 //! the operator's `Successful` and `/healthz` do not.
 
 pub mod server;
+pub mod store;
 
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
+use kube::core::DynamicObject;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
+use crate::code::Code;
 use crate::k8s::apply::{self, Applied, Before, Outcome};
 use crate::k8s::forward::Target;
 use crate::k8s::health::{self, Health, Kiali, KialiFence};
@@ -33,6 +36,7 @@ use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
 use crate::visible;
+use store::Seen;
 
 pub const NAME: &str = "kiali";
 /// The Secret with the client secret of the login. The operator mounts the one of this name, if it exists.
@@ -52,7 +56,7 @@ pub fn objects(
 ) -> Result<Vec<Value>> {
     let values = json!({
         "namespace": namespace,
-        "prometheus_url": prometheus,
+        "prometheus": metrics(prometheus, settings),
         "home": home.as_str(),
         "images": settings.images.values(),
         "view_only": !settings.allow_write,
@@ -63,6 +67,14 @@ pub fn objects(
     let secret = settings.login.as_ref().and_then(|l| l.secret.as_ref());
     objects.extend(secret.map(|secret| client_secret(namespace, secret)));
     Ok(objects)
+}
+
+/// What Kiali queries: the user's store, or the federating Prometheus.
+fn metrics(prometheus: &str, settings: &Settings) -> Value {
+    match &settings.store {
+        Some(store) => store.for_kiali(settings.metrics),
+        None => json!({"url": prometheus}),
+    }
 }
 
 fn values_of(login: &Login) -> Value {
@@ -227,6 +239,83 @@ pub async fn serving(
         None => format!("sees {names}"),
     });
     Ok(())
+}
+
+/// Waits until the store answers Kiali's queries.
+pub async fn queries(scope: &Scope<'_>) -> Result<()> {
+    let Some(store) = scope
+        .settings
+        .store
+        .as_ref()
+        .filter(|_| !scope.choices.dry_run)
+    else {
+        return Ok(());
+    };
+    let object = ObjectId::cluster_wide("Store", &store.url);
+    let asked = wait::poll(scope, &object, Duration::from_secs(90), || async {
+        let Ok(Some(target)) = target(scope).await else {
+            return Health::InProgress("no pod of Kiali is ready".into());
+        };
+        match store::seen(scope, &target, store, ANSWER).await {
+            Seen::Answers | Seen::Named => Health::Ready,
+            Seen::Broken(why) => Health::InProgress(why),
+        }
+    });
+    asked.await.map_err(|why| {
+        let cause = format!(
+            "{}: no metrics from {}: {why}",
+            scope.cluster.name, store.url
+        );
+        Problem::new(Exit::TimedOut, cause)
+            .code(Code::NotQueried)
+            .fix(format!("ambikiali explain {}", Code::NotQueried))
+    })?;
+    Ok(())
+}
+
+/// For `status` and `verify`, which look once: the store as Kiali sees it.
+pub async fn status_of_store(scope: &Scope<'_>) -> Vec<Component> {
+    let Some(store) = &scope.settings.store else {
+        return Vec::new();
+    };
+    let seen = match target(scope).await {
+        Ok(Some(target)) => store::seen(scope, &target, store, ANSWER).await,
+        Ok(None) => Seen::Broken("no pod of Kiali is ready".into()),
+        Err(error) => Seen::Broken(format!("{error:#}")),
+    };
+    let health = match seen {
+        Seen::Answers | Seen::Named => Health::Ready,
+        Seen::Broken(why) => Health::InProgress(why),
+    };
+    let mut component = Component::new(ObjectId::cluster_wide("Store", &store.url), health);
+    component.code = (component.health != Health::Ready).then_some(Code::NotQueried);
+    vec![component]
+}
+
+/// The URL that a live Kiali CR of this install queries. None without one.
+pub async fn queried(scope: &Scope<'_>) -> Result<Option<String>> {
+    let crs = Api::<DynamicObject>::namespaced_with(
+        scope.cluster.client.clone(),
+        scope.namespace,
+        &kinds::kiali(),
+    );
+    let id = ObjectId::new("Kiali", scope.namespace, NAME);
+    let live = match send_opt(scope, &id, || crs.get(NAME)).await {
+        Ok(live) => live,
+        Err(refusal) if refusal.is_unknown_kind() => None,
+        Err(refusal) => return Err(refusal.into()),
+    };
+    let url = live.as_ref().and_then(|cr| {
+        let url = cr.data.pointer("/spec/external_services/prometheus/url");
+        url.and_then(Value::as_str)
+    });
+    Ok(url.map(Into::into))
+}
+
+/// The URL that the CR of this install gives to Kiali.
+pub fn to_query(prometheus: &str, settings: &Settings) -> String {
+    let url = &metrics(prometheus, settings)["url"];
+    url.as_str().unwrap_or_default().into()
 }
 
 /// Whether Kiali's Deployment has another image than the operator was told. The operator creates the Deployment, and

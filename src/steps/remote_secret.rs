@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub use leave::{given, take_out};
 use proof::{Answer, answer};
-pub use proof::{prove, reached_from_home};
+pub use proof::{AskingPod, prove, reached_from_home};
 pub use rotation::{InUse, Kubeconfig, in_use, of_access, prove_new, refused, swap};
 
 use super::RemoteAccess;

@@ -18,7 +18,7 @@ use crate::run::Run;
 use crate::steps::aggregate_metrics::Federation;
 use crate::visible;
 
-const NAMESPACE: &str = "sample";
+pub(super) const NAMESPACE: &str = "sample";
 const PODS: &str = "app=curl";
 const CONTAINER: &str = "curl";
 const URL: &str = "helloworld.sample:5000/hello";
@@ -36,9 +36,9 @@ const SHOWN: usize = 200;
 const VERSIONS: usize = 20;
 
 /// The pod of the sample that sends requests.
-struct Sender<'a> {
-    scope: Scope<'a>,
-    pod: String,
+pub(super) struct Sender<'a> {
+    pub(super) scope: Scope<'a>,
+    pub(super) pod: String,
 }
 
 #[derive(Default)]
@@ -52,7 +52,7 @@ struct Seen {
 }
 
 /// The result of a request.
-enum RequestResult {
+pub(super) enum RequestResult {
     Answered(String),
     /// Closed by ztunnel, which counts it in the metrics.
     Closed(String),
@@ -89,14 +89,14 @@ pub async fn flows(
         .collect()
 }
 
-fn nobody() -> Finding {
+pub(super) fn nobody() -> Finding {
     let why = format!(
         "no cluster has a ready pod with label {PODS} in namespace {NAMESPACE} to send requests from; --traffic none skips this"
     );
     Finding::with_verdict(Hop::Traffic, None, Verdict::Unproven, why)
 }
 
-async fn sender<'a>(run: &Run<'a>) -> Result<Option<Sender<'a>>, Finding> {
+pub(super) async fn sender<'a>(run: &Run<'a>) -> Result<Option<Sender<'a>>, Finding> {
     for cluster in run.mesh.all() {
         let scope = run.on(Step::AggregateMetrics, cluster);
         match pods::ready(&scope, NAMESPACE, PODS).await {
@@ -236,7 +236,7 @@ impl Seen {
 }
 
 /// Sends one request from the sample's client. The result omits the pod's name.
-async fn request(Sender { scope, pod }: &Sender<'_>) -> Result<RequestResult> {
+pub(super) async fn request(Sender { scope, pod }: &Sender<'_>) -> Result<RequestResult> {
     let command = ["curl", "-sS", URL];
     let output = pods::exec(scope, NAMESPACE, pod, CONTAINER, &command, ANSWER).await?;
     let short = |line| visible::short(line, SHOWN);

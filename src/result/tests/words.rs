@@ -33,9 +33,9 @@ fn spelt<T: Serialize>(variants: Vec<T>) -> BTreeSet<String> {
 
 #[test]
 fn each_word_of_an_enum_is_in_the_schema_and_no_other() {
-    let steps = each!(Step: Namespace, ClusterPrometheus, ExposePrometheus, AggregateMetrics,
+    let steps = each!(Step: Namespace, ClusterPrometheus, ExposePrometheus, RemoteWrite, AggregateMetrics,
         KialiOperator, RemoteCluster, RemoteSecret, Kiali);
-    let hops = each!(Hop: ApiServer, Components, ScrapeTarget, Exposure, RemoteAccess, Rights,
+    let hops = each!(Hop: ApiServer, Components, ScrapeTarget, Exposure, RemoteWrite, Store, RemoteAccess, Rights,
         Kiali, Traffic, Metrics, Edge);
     let names = each!(Name: Started, Waiting, Arrived, Note, Done, Failed, Found, Ended);
     let shells = each!(Shell: Bash, Elvish, Fish, Powershell, Zsh);

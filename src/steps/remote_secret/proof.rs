@@ -146,17 +146,29 @@ pub async fn answer(kubeconfig: &RemoteKubeconfig, patience: Duration) -> Result
     }
 }
 
+/// The pod that tries it.
+#[derive(Clone, Copy)]
+pub struct AskingPod<'a> {
+    pub namespace: &'a str,
+    pub pod: &'a str,
+    pub container: &'a str,
+}
+
 /// Reaches the API server of a remote from the pod of the federating Prometheus, which is beside Kiali. Any response
 /// counts, because the wget of BusyBox checks no certificates; `prove` has checked the certificate.
 pub async fn reached_from_home(
     home: &Scope<'_>,
-    pod: &str,
-    container: &str,
+    from: AskingPod<'_>,
     access: &RemoteAccess,
 ) -> Result<()> {
+    let AskingPod {
+        namespace,
+        pod,
+        container,
+    } = from;
     let url = format!("{}/version", access.server);
     let command = ["wget", "-q", "-T", "5", "-O", "-", &url];
-    let output = pods::exec(home, home.namespace, pod, container, &command, PATIENCE * 2).await?;
+    let output = pods::exec(home, namespace, pod, container, &command, PATIENCE * 2).await?;
     if output.success || answered(&output.stderr) {
         return Ok(());
     }

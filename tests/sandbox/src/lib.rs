@@ -14,6 +14,7 @@ pub mod sandbox;
 pub mod snapshot;
 pub mod standin;
 pub mod tools;
+pub mod victoria_metrics;
 
 pub use cluster::Cluster;
 pub use delays::Delays;

@@ -35,6 +35,8 @@ pub struct Tools {
     pub helm: PathBuf,
     /// An OpenID Connect provider.
     pub oidc_provider: PathBuf,
+    /// A store for metrics.
+    pub victoria_metrics: PathBuf,
     /// The folder with the YAML files of the Gateway API's CRDs (standard channel).
     pub gateway_api_crds: PathBuf,
     /// The same of version 1.4.
@@ -83,6 +85,7 @@ impl Tools {
             envoy: store.path(wheel::NAME)?,
             helm: store.path("helm")?,
             oidc_provider: store.path("oidc-provider")?,
+            victoria_metrics: store.path("victoria-metrics")?,
             gateway_api_crds: store.path("gateway-api-crds")?,
             old_gateway_api_crds: store.path("gateway-api-1.4-crds")?,
             istio_charts: store.path("istio-charts")?,

@@ -12,6 +12,8 @@ pub const CONTROLLER_MANAGER: u16 = 3;
 const SCHEDULER: u16 = 4;
 const KWOK: u16 = 5;
 pub const OIDC: u16 = 6;
+/// A store for metrics.
+pub const STORE: u16 = 7;
 pub const ISTIOD_HTTP: u16 = 10;
 /// The first of five ports for the other servers of istiod.
 pub const ISTIOD_OTHERS: u16 = 11;

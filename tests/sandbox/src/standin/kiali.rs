@@ -2,7 +2,7 @@
 //! configuration, and fails like the real one if one of them is bad.
 //!
 //! What it cannot show: the UI, endpoints other than those below, the rights of users who log in, the health of workloads, waypoints in
-//! the graph, kubeconfigs with exec, a Prometheus with TLS or a login, and how fast its watches notice a change. It
+//! the graph, kubeconfigs with exec, a Prometheus with TLS, and how fast its watches notice a change. It
 //! queries the clusters for each request, so a broken istiod shows at once and not after 20 s as with the real one.
 
 use std::net::{IpAddr, SocketAddr};
@@ -46,7 +46,7 @@ pub async fn run(container: Container) -> i32 {
         container.log(format_args!("FTL {why}"));
         1
     };
-    let config = match Config::read(&container) {
+    let mut config = match Config::read(&container) {
         Ok(config) => config,
         Err(why) => return fatal(why),
     };
@@ -57,7 +57,7 @@ pub async fn run(container: Container) -> i32 {
     let address = SocketAddr::new(IpAddr::V4(container.ip), config.port);
     let kiali = Kiali {
         version: version(&container),
-        prometheus: Prometheus::new(&config, container.cluster.client()),
+        prometheus: Prometheus::new(&mut config, container.cluster.client()),
         clusters,
         login: config
             .openid

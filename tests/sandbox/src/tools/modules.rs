@@ -23,7 +23,7 @@ pub(super) struct Module {
 pub(super) const OWN: &str = "./";
 
 /// The largest first. Programs of the same module follow each other, because they share compiled packages.
-pub(super) const MODULES: [Module; 9] = [
+pub(super) const MODULES: [Module; 10] = [
     Module {
         name: "kubernetes",
         upstream: "k8s.io/kubernetes",
@@ -89,6 +89,14 @@ pub(super) const MODULES: [Module; 9] = [
         tags: "",
         version_flags: "",
         programs: &[("oidc-provider", OWN, 8)],
+        files: None,
+    },
+    Module {
+        name: "victoriametrics",
+        upstream: "github.com/VictoriaMetrics/VictoriaMetrics",
+        tags: "",
+        version_flags: "-X github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version=victoria-metrics-v{version}",
+        programs: &[("victoria-metrics", "/app/victoria-metrics", 11)],
         files: None,
     },
     Module {

@@ -29,8 +29,43 @@ pub(super) struct PrometheusConfig {
     pub(super) enabled: bool,
     pub(super) url: String,
     pub(super) health_check_url: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) auth: Auth,
+    /// Interval and retention that Kiali is told, for a store that does not say them.
+    pub(super) told: Option<(String, String)>,
     /// Labels added to every query.
     pub(super) scope: Vec<(String, String)>,
+}
+
+/// How Kiali proves itself. A value that refers to a Secret is in a mounted file.
+#[derive(Debug)]
+pub(super) enum Auth {
+    None,
+    Basic(String, String),
+    Bearer(String),
+}
+
+impl Auth {
+    fn of(container: &Container, yaml: &Value) -> Result<Auth, String> {
+        let auth = yaml.pointer("/external_services/prometheus/auth");
+        let auth = auth.cloned().unwrap_or_default();
+        let value = |key: &str| {
+            let text = auth[key].as_str().unwrap_or_default();
+            if !text.starts_with("secret:") {
+                return Ok(text.to_string());
+            }
+            let name = format!("/kiali-override-secrets/prometheus-{key}/value.txt");
+            let path = container
+                .path(&name)
+                .ok_or(format!("open {name}: no such file"))?;
+            std::fs::read_to_string(path).map_err(|e| format!("open {name}: {e}"))
+        };
+        Ok(match auth["type"].as_str() {
+            Some("basic") => Auth::Basic(value("username")?, value("password")?),
+            Some("bearer") => Auth::Bearer(value("token")?),
+            _ => Auth::None,
+        })
+    }
 }
 
 impl Config {
@@ -40,7 +75,10 @@ impl Config {
             .path(name)
             .ok_or(format!("open {name}: no such file or directory"))?;
         let text = std::fs::read_to_string(path).map_err(|e| format!("open {name}: {e}"))?;
-        Config::parse(&text)
+        let mut config = Config::parse(&text)?;
+        let yaml = serde_yaml::from_str(&text).map_err(|e| e.to_string())?;
+        config.prometheus.auth = Auth::of(container, &yaml)?;
+        Ok(config)
     }
 
     fn parse(text: &str) -> Result<Config, String> {
@@ -70,6 +108,18 @@ impl Config {
                     .trim_end_matches('/')
                     .to_string(),
                 health_check_url: string("/external_services/prometheus/health_check_url"),
+                headers: strings(&at("/external_services/prometheus/custom_headers")),
+                auth: Auth::None,
+                told: at("/external_services/prometheus/thanos_proxy/enabled")
+                    .as_bool()
+                    .filter(|enabled| *enabled)
+                    .map(|_| {
+                        let proxy = "/external_services/prometheus/thanos_proxy";
+                        (
+                            string(&format!("{proxy}/scrape_interval")),
+                            string(&format!("{proxy}/retention_period")),
+                        )
+                    }),
                 scope: scope
                     .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_string())))
                     .collect(),
@@ -79,6 +129,12 @@ impl Config {
                 .unwrap_or(true),
         })
     }
+}
+
+fn strings(map: &Value) -> Vec<(String, String)> {
+    let all = map.as_object().into_iter().flatten();
+    all.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_string())))
+        .collect()
 }
 
 #[cfg(test)]

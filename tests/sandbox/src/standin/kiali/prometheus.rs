@@ -11,7 +11,7 @@ use reqwest::header::HOST;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::config::Config;
+use super::config::{Auth, Config};
 use crate::standin::container::Container;
 use crate::standin::service;
 
@@ -19,6 +19,9 @@ pub(super) struct Prometheus {
     enabled: bool,
     url: String,
     health_check_url: String,
+    headers: Vec<(String, String)>,
+    auth: Auth,
+    told: Option<(String, String)>,
     cluster: Client,
     http: reqwest::Client,
     /// All metrics are empty until Prometheus has answered once.
@@ -26,8 +29,8 @@ pub(super) struct Prometheus {
 }
 
 impl Prometheus {
-    pub(super) fn new(config: &Config, cluster: Client) -> Prometheus {
-        let settings = &config.prometheus;
+    pub(super) fn new(config: &mut Config, cluster: Client) -> Prometheus {
+        let settings = &mut config.prometheus;
         let health = match settings.health_check_url.as_str() {
             "" => format!("{}/-/healthy", settings.url),
             url => url.to_string(),
@@ -36,6 +39,9 @@ impl Prometheus {
             enabled: settings.enabled,
             url: settings.url.clone(),
             health_check_url: health,
+            headers: std::mem::take(&mut settings.headers),
+            auth: std::mem::replace(&mut settings.auth, Auth::None),
+            told: settings.told.take(),
             cluster,
             // Ignores a proxy from the environment of this machine, which the cluster does not have.
             http: reqwest::Client::builder()
@@ -66,7 +72,8 @@ impl Prometheus {
     }
 
     pub(super) async fn healthy(&self) -> bool {
-        self.enabled && self.get(&self.health_check_url, &[]).await.is_ok()
+        // Sent without the headers, as the real one does.
+        self.enabled && self.get(&self.health_check_url, &[], &[]).await.is_ok()
     }
 
     pub(super) async fn version(&self) -> Option<String> {
@@ -79,6 +86,13 @@ impl Prometheus {
         if !self.connected() {
             let why = "Connecting to Prometheus, metrics features are temporarily unavailable";
             return json!({"enabled": false, "disabledReason": why});
+        }
+        if let Some((interval, retention)) = &self.told {
+            return json!({
+                "enabled": true,
+                "globalScrapeInterval": seconds(interval).unwrap_or(15),
+                "storageTsdbRetention": seconds(retention).unwrap_or(15 * 86400),
+            });
         }
         let (config, runtime) = tokio::join!(
             self.api("status/config", &[]),
@@ -114,13 +128,18 @@ impl Prometheus {
     async fn api(&self, path: &str, query: &[(&str, &str)]) -> Result<Value> {
         ensure!(self.enabled, "disabled");
         let text = self
-            .get(&format!("{}/api/v1/{path}", self.url), query)
+            .get(&format!("{}/api/v1/{path}", self.url), query, &self.headers)
             .await?;
         let mut body: Value = serde_json::from_str(&text)?;
         Ok(body["data"].take())
     }
 
-    async fn get(&self, url: &str, query: &[(&str, &str)]) -> Result<String> {
+    async fn get(
+        &self,
+        url: &str,
+        query: &[(&str, &str)],
+        headers: &[(String, String)],
+    ) -> Result<String> {
         let mut url = Url::parse(url)?;
         let host = url.host_str().context("a URL without a host")?.to_string();
         let port = url
@@ -134,11 +153,19 @@ impl Prometheus {
                 .and_then(|()| url.set_port(Some(pod.port())));
             ensure!(moved.is_ok(), "{url} cannot be resolved");
         }
-        let asked = self
+        let mut asked = self
             .http
             .get(url)
             .query(query)
             .header(HOST, format!("{host}:{port}"));
+        for (name, value) in headers {
+            asked = asked.header(name, value);
+        }
+        asked = match &self.auth {
+            Auth::None => asked,
+            Auth::Basic(username, password) => asked.basic_auth(username, Some(password)),
+            Auth::Bearer(token) => asked.bearer_auth(token),
+        };
         let answer = asked.timeout(Duration::from_secs(30)).send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
         if !status.is_success() {

@@ -183,6 +183,20 @@ fn volumes(config: &Config, remotes: &[Secret]) -> (Vec<Value>, Vec<Value>) {
             format!("/kiali-override-secrets/{SIGNING_KEY}"),
         ));
     }
+    for key in ["username", "password", "token"] {
+        // Not optional: no pod starts without it.
+        let value = config.text(&format!("/external_services/prometheus/auth/{key}"));
+        let Some((secret, of)) = value
+            .strip_prefix("secret:")
+            .and_then(|v| v.split_once(':'))
+        else {
+            continue;
+        };
+        let name = format!("prometheus-{key}");
+        let items = json!([{"key": of, "path": "value.txt"}]);
+        volumes.push(json!({"name": name, "secret": {"secretName": secret, "items": items}}));
+        mounts.push(mount(&name, format!("/kiali-override-secrets/{name}")));
+    }
     for secret in config
         .value("/deployment/custom_secrets")
         .as_array()

@@ -1,0 +1,262 @@
+//! Whether Kiali gets metrics from the user's store. Its own health checks prove little: a store may answer them without
+//! the tenant or the password that a query needs. So Kiali is asked for a graph, which it makes from queries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Deserialize;
+
+use super::WEB_ROOT;
+use crate::guide::ISTIO_NAMESPACE;
+use crate::k8s::Scope;
+use crate::k8s::forward::{Connection, Target};
+use crate::store::{Engine, Store};
+use crate::visible;
+
+/// The version that VictoriaMetrics says of itself, whatever it is.
+const OF_VICTORIA: &str = "2.24.0";
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    prometheus: Prometheus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Prometheus {
+    disabled_reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    #[serde(default)]
+    external_services: Vec<Service>,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    name: String,
+    #[serde(default)]
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct Graph {
+    elements: Elements,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Elements {
+    nodes: Vec<Element<Node>>,
+    edges: Vec<Element<Edge>>,
+}
+
+#[derive(Deserialize)]
+struct Element<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    #[serde(default)]
+    cluster: String,
+}
+
+#[derive(Deserialize)]
+struct Edge {
+    source: String,
+    target: String,
+}
+
+/// What Kiali tells of the store.
+pub enum Seen {
+    /// It answers Kiali's queries.
+    Answers,
+    /// Kiali asks for a login first, but names the store among the services that answer.
+    Named,
+    Broken(String),
+}
+
+pub async fn seen(scope: &Scope<'_>, target: &Target, store: &Store, patience: Duration) -> Seen {
+    match look(scope, target, store, patience).await {
+        Ok(seen) => seen,
+        Err(error) => Seen::Broken(format!("{error:#}")),
+    }
+}
+
+async fn look(
+    scope: &Scope<'_>,
+    target: &Target,
+    store: &Store,
+    patience: Duration,
+) -> Result<Seen> {
+    let mut kiali = Connection::open(scope, target, patience).await?;
+    if scope.settings.login.is_some() {
+        let status = kiali.get::<Status>(&format!("{WEB_ROOT}/api")).await?;
+        return Ok(match status.version() {
+            Some(_) => Seen::Named,
+            None => Seen::Broken("Kiali does not reach it".into()),
+        });
+    }
+    let config = kiali
+        .get::<Config>(&format!("{WEB_ROOT}/api/config"))
+        .await?;
+    let reason = config.prometheus.disabled_reason;
+    if !reason.is_empty() {
+        let reason = visible::short(&reason, visible::SAID).into_owned();
+        return Ok(Seen::Broken(format!("Kiali does not reach it: {reason}")));
+    }
+    let asked = kiali.get::<Graph>(&graph_of(ISTIO_NAMESPACE)).await;
+    Ok(match asked {
+        Ok(_) => Seen::Answers,
+        Err(error) => {
+            let error = format!("{error:#}");
+            let hint = hint(&error, store);
+            Seen::Broken(format!("Kiali's query fails: {error}{hint}"))
+        }
+    })
+}
+
+/// What is strange about the store for its preset. None if nothing is, or Kiali does not say it.
+pub async fn mismatch(
+    scope: &Scope<'_>,
+    target: &Target,
+    store: &Store,
+    patience: Duration,
+) -> Option<String> {
+    let mut kiali = Connection::open(scope, target, patience).await.ok()?;
+    let path = match scope.settings.login {
+        Some(_) => "/api",
+        None => "/api/status",
+    };
+    let status = kiali
+        .get::<Status>(&format!("{WEB_ROOT}{path}"))
+        .await
+        .ok()?;
+    is_other(store.engine, status.version()?)
+}
+
+impl Status {
+    fn version(&self) -> Option<&str> {
+        let mut all = self.external_services.iter();
+        all.find(|s| s.name == "Prometheus")
+            .map(|s| s.version.as_str())
+    }
+}
+
+/// VictoriaMetrics can be told from the others by its version. Thanos has one below 1.
+fn is_other(engine: Engine, version: &str) -> Option<String> {
+    let of = |what: &str| {
+        let version = visible::short(version, 40);
+        Some(format!(
+            "it says version {version}, which is that of {what}"
+        ))
+    };
+    let is_victoria = version == OF_VICTORIA;
+    match engine {
+        Engine::Other => None,
+        Engine::VictoriaMetrics if !is_victoria && version.starts_with("0.") => of("Thanos"),
+        Engine::VictoriaMetrics if !is_victoria => of("no VictoriaMetrics"),
+        Engine::VictoriaMetrics => None,
+        Engine::Mimir | Engine::Thanos | Engine::Prometheus if is_victoria => of("VictoriaMetrics"),
+        Engine::Mimir | Engine::Prometheus if version.starts_with("0.") => of("Thanos"),
+        Engine::Mimir | Engine::Thanos | Engine::Prometheus => None,
+    }
+}
+
+fn hint(error: &str, store: &Store) -> &'static str {
+    let has = |word| error.contains(word);
+    match () {
+        () if has("401") || has("403") => match (&store.credentials, store.headers.is_empty()) {
+            (None, true) => {
+                "; the store wants a tenant or credentials: --store-header or --store-secret"
+            }
+            _ => "; the store refuses the tenant or the credentials",
+        },
+        () if has("404") => "; nothing answers queries there: give the whole --store-url",
+        () if has("x509") => "; Kiali does not trust the certificate of the store",
+        () => "",
+    }
+}
+
+/// The traffic of the last minute between the workloads of a namespace.
+fn graph_of(namespace: &str) -> String {
+    format!(
+        "{WEB_ROOT}/api/namespaces/graph?namespaces={namespace}&duration=60s&graphType=workload&injectServiceNodes=false\
+         &includeIdleEdges=false&ambientTraffic=total&appenders=deadNode&rateGrpc=requests&rateHttp=requests&rateTcp=sent"
+    )
+}
+
+/// The pairs of clusters with traffic from the first to the second, in Kiali's graph of a namespace.
+pub async fn edges(
+    scope: &Scope<'_>,
+    target: &Target,
+    namespace: &str,
+    patience: Duration,
+) -> Result<BTreeSet<(String, String)>> {
+    let mut kiali = Connection::open(scope, target, patience).await?;
+    Ok(pairs(kiali.get::<Graph>(&graph_of(namespace)).await?))
+}
+
+fn pairs(graph: Graph) -> BTreeSet<(String, String)> {
+    let nodes = graph.elements.nodes.into_iter();
+    let clusters = nodes.map(|node| (node.data.id, node.data.cluster));
+    let clusters = clusters.collect::<BTreeMap<_, _>>();
+    let edges = graph.elements.edges.into_iter().filter_map(|edge| {
+        let of = |id: &String| clusters.get(id).cloned();
+        Some((of(&edge.data.source)?, of(&edge.data.target)?))
+    });
+    edges.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preset_for_another_engine_is_told_by_the_version() {
+        for (engine, version, other) in [
+            (Engine::VictoriaMetrics, "2.24.0", false),
+            (Engine::VictoriaMetrics, "3.16.0", true),
+            (Engine::VictoriaMetrics, "0.42.4", true),
+            (Engine::Prometheus, "3.16.0", false),
+            (Engine::Prometheus, "2.24.0", true),
+            (Engine::Mimir, "unknown", false),
+            (Engine::Mimir, "0.42.4", true),
+            (Engine::Thanos, "0.42.4", false),
+            (Engine::Other, "2.24.0", false),
+        ] {
+            assert_eq!(is_other(engine, version).is_some(), other, "{version}");
+        }
+    }
+
+    #[test]
+    fn an_edge_goes_from_the_cluster_of_one_node_to_that_of_another() {
+        let text = r#"{"timestamp": 1, "elements": {
+            "nodes": [{"data": {"id": "a", "cluster": "cluster1", "workload": "curl"}},
+                {"data": {"id": "b", "cluster": "cluster2"}}, {"data": {"id": "c"}}],
+            "edges": [{"data": {"id": "e", "source": "a", "target": "b", "traffic": {"protocol": "tcp"}}},
+                {"data": {"source": "a", "target": "a"}}, {"data": {"source": "a", "target": "x"}}]}}"#;
+        let found = pairs(serde_json::from_str(text).unwrap());
+        let pair = |to: &str| ("cluster1".to_string(), to.to_string());
+        assert_eq!(found, BTreeSet::from([pair("cluster1"), pair("cluster2")]));
+        let config = r#"{"prometheus": {"enabled": false, "disabledReason": "Connecting"}}"#;
+        let status = r#"{"externalServices": [{"name": "Prometheus", "version": "2.24.0"}]}"#;
+        crate::fuzz::fuzz(
+            "Kiali's answers about metrics",
+            &[text, config, status],
+            |input| {
+                let _ = serde_json::from_slice::<Graph>(input).map(pairs);
+                let _ = serde_json::from_slice::<Config>(input);
+                if let Ok(status) = serde_json::from_slice::<Status>(input) {
+                    status.version();
+                }
+            },
+        );
+    }
+}
