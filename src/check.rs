@@ -11,6 +11,7 @@ mod login;
 mod mesh_config;
 mod objects;
 mod others;
+mod own_prometheus;
 mod policies;
 mod reach;
 mod rehearsal;
@@ -146,7 +147,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         let _ = record::look(&scope).await;
     }
     let history = history::check(&scope, &mut planned).await?;
-    let (facts, kinds, rights, sync, secrets, others, login) = tokio::try_join!(
+    let (facts, kinds, rights, sync, secrets, others, login, own) = tokio::try_join!(
         Facts::of(&scope),
         async {
             match cluster.prometheus {
@@ -160,6 +161,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         secrets::check(&scope),
         async { Ok(others::check(&scope).await) },
         login::check(run, &scope),
+        async { Ok(own_prometheus::check(run, &scope).await) },
     )?;
     if let Some(elsewhere) = istio::elsewhere(&facts) {
         // Everything else would be searched in the wrong namespace.
@@ -182,7 +184,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let policies = policies::judge(&facts, home, scope.namespace, &own_policies);
     let findings = [
         kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies, others,
-        login, history,
+        login, history, own,
     ];
     Ok(One {
         facts,

@@ -93,6 +93,7 @@ codes! {
     NoClientSecret = 1442,
     NoStorageClass = 1450,
     HistoryClaim = 1451,
+    OwnPrometheusObject = 1453,
 }
 
 /// Whether a finding stops an install.

@@ -28,6 +28,7 @@ mod mesh;
 mod mutual_tls;
 mod options;
 mod out;
+mod own_prometheus;
 mod panic;
 mod plan;
 mod planned;

@@ -12,7 +12,7 @@ use crate::history::{self, History, RETENTION, STORAGE, STORAGE_CLASS};
 use crate::images::{self, COMPONENTS, Images};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, Login, RBAC};
 use crate::settings::Settings;
-use crate::{age, shell, visible};
+use crate::{age, own_prometheus, shell, visible};
 
 /// Name of the option for the registry of all images.
 pub const REGISTRY: &str = "registry";
@@ -100,6 +100,9 @@ fn known(name: &str, value: &str) -> Result<(), String> {
     if let Some(known) = history::known(name, value) {
         return known;
     }
+    if let Some(known) = own_prometheus::known(name, value) {
+        return known;
+    }
     let component = name.strip_prefix(IMAGE);
     match (name, component) {
         (SOURCE_RANGE, _) if value.split(',').any(|range| range == DEFAULT) => Err(format!(
@@ -143,6 +146,7 @@ impl Options {
             network_policies: self.get(NETWORK_POLICIES).is_some(),
             login: Login::of(&self.values),
             history: History::of(&self.values),
+            own_prometheus: own_prometheus::accesses(&self.values),
             token_lifetime: self.get(TOKEN_LIFETIME).and_then(|t| age::lifetime(t).ok()),
             every_token: false,
         }
@@ -219,7 +223,7 @@ impl Options {
                 STORAGE_CLASS,
                 RETENTION,
             ];
-            let parts = [IMAGE, ANNOTATION];
+            let parts = [IMAGE, ANNOTATION, own_prometheus::AUTH, own_prometheus::CA];
             whole.contains(&name.as_str()) || parts.iter().any(|part| name.starts_with(part))
         };
         let mut these = self.clone();
@@ -298,6 +302,12 @@ fn flag(name: &str, value: &str) -> String {
             "--gateway-annotation {}",
             shell::quoted(&format!("{key}={value}"))
         );
+    }
+    for prefix in [own_prometheus::AUTH, own_prometheus::CA] {
+        if let Some(cluster) = name.strip_prefix(prefix) {
+            let flag = prefix.trim_end_matches('.');
+            return format!("--{flag} {cluster}={value}");
+        }
     }
     match (name, name.strip_prefix(IMAGE)) {
         (_, Some(component)) => format!("--image {component}={value}"),

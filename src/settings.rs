@@ -6,6 +6,7 @@ use crate::exposure::Exposure;
 use crate::history::{History, Storage};
 use crate::images::Images;
 use crate::login::Login;
+use crate::own_prometheus::Accesses;
 
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -20,6 +21,8 @@ pub struct Settings {
     pub login: Option<Login>,
     /// How long and where the federating Prometheus keeps its data.
     pub history: History,
+    /// How Prometheus servers of the user are scraped over https.
+    pub own_prometheus: Accesses,
     /// How long a token for a remote is valid; None for ever.
     pub token_lifetime: Option<Duration>,
     /// Every Secret that a token for a remote may be in, and not only the first one.

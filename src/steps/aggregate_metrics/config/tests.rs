@@ -5,12 +5,14 @@ fn target(cluster: &str, address: &str) -> ScrapeTarget {
         cluster: ClusterName::new(cluster).unwrap(),
         address: address.into(),
         mutual_tls: false,
+        https: None,
     }
 }
 
 #[test]
 fn the_configuration_is_the_guides_with_its_gaps_closed() {
-    let config = PrometheusConfig::federating(&[target("cluster1", "127.0.1.200:9090")]);
+    let config =
+        PrometheusConfig::federating(&[target("cluster1", "127.0.1.200:9090")], &Accesses::new());
     assert_eq!(
         config.render().unwrap(),
         r#"global:
@@ -47,7 +49,7 @@ fn a_gateway_with_mutual_tls_is_pinned_by_files_beside_the_configuration() {
         mutual_tls: true,
         ..target("cluster1", "127.0.1.200:9090")
     };
-    let config = PrometheusConfig::federating(std::slice::from_ref(&exposed));
+    let config = PrometheusConfig::federating(std::slice::from_ref(&exposed), &Accesses::new());
     let text = config.render().unwrap();
     let tls = "  scheme: https
   tls_config:
@@ -61,9 +63,45 @@ fn a_gateway_with_mutual_tls_is_pinned_by_files_beside_the_configuration() {
 }
 
 #[test]
+fn a_server_of_the_user_is_scraped_over_https_with_files_that_are_mounted() {
+    let theirs = ScrapeTarget {
+        https: Some("/prom".into()),
+        ..target("west", "p.example.com:443")
+    };
+    let options = [
+        ("prometheus-auth.west", "basic:metrics"),
+        ("prometheus-ca.west", "bundle"),
+    ];
+    let options = options.map(|(k, v)| (k.to_string(), v.to_string()));
+    let accesses = own_prometheus::accesses(&options.into());
+    let config = PrometheusConfig::federating(std::slice::from_ref(&theirs), &accesses);
+    let text = config.render().unwrap();
+    let scraped = "  scheme: https
+  tls_config:
+    ca_file: own-west-ca.crt
+  basic_auth:
+    username_file: own-west-username
+    password_file: own-west-password
+  metrics_path: /prom/federate
+";
+    assert!(text.contains(scraped), "{text}");
+    assert_eq!(super::target(&text, &theirs.cluster), Some(theirs.clone()));
+    let bearer = [("prometheus-auth.west".to_string(), "bearer:t".to_string())];
+    let accesses = own_prometheus::accesses(&bearer.into());
+    let config = PrometheusConfig::federating(&[theirs], &accesses);
+    let text = config.render().unwrap();
+    let scraped = "  scheme: https
+  authorization:
+    credentials_file: own-west-token
+  metrics_path: /prom/federate
+";
+    assert!(text.contains(scraped), "{text}");
+}
+
+#[test]
 fn an_empty_target_never_leaves_this_module() {
     for address in [":9090", "", "host", "host:", "host:x"] {
-        let config = PrometheusConfig::federating(&[target("a", address)]);
+        let config = PrometheusConfig::federating(&[target("a", address)], &Accesses::new());
         assert!(
             config
                 .render()
@@ -78,7 +116,7 @@ fn an_empty_target_never_leaves_this_module() {
 #[test]
 fn a_target_is_found_in_whatever_was_written() {
     let cluster = ClusterName::new("cluster1").unwrap();
-    let config = PrometheusConfig::federating(&[target("cluster1", "x:1")]);
+    let config = PrometheusConfig::federating(&[target("cluster1", "x:1")], &Accesses::new());
     let text = config.render().unwrap() + "rule_files: [more]\n";
     assert_eq!(
         super::target(&text, &cluster),
@@ -96,7 +134,8 @@ fn a_target_is_found_in_whatever_was_written() {
 
 #[test]
 fn two_clusters_of_one_name_are_refused() {
-    let config = PrometheusConfig::federating(&[target("a", "x:1"), target("a", "y:1")]);
+    let config =
+        PrometheusConfig::federating(&[target("a", "x:1"), target("a", "y:1")], &Accesses::new());
     assert!(
         config
             .render()
@@ -108,7 +147,7 @@ fn two_clusters_of_one_name_are_refused() {
 
 #[test]
 fn a_cluster_named_like_a_boolean_stays_a_name() {
-    let text = PrometheusConfig::federating(&[target("no", "x:1")])
+    let text = PrometheusConfig::federating(&[target("no", "x:1")], &Accesses::new())
         .render()
         .unwrap();
     assert!(
