@@ -93,7 +93,8 @@ codes! {
     NoClientSecret = 1442,
     NoStorageClass = 1450,
     HistoryClaim = 1451,
-    OwnPrometheusObject = 1453,
+    NoSeries = 1452,
+    OwnPrometheusOption = 1453,
 }
 
 /// Whether a finding stops an install.

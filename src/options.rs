@@ -223,8 +223,9 @@ impl Options {
                 STORAGE_CLASS,
                 RETENTION,
             ];
-            let parts = [IMAGE, ANNOTATION, own_prometheus::AUTH, own_prometheus::CA];
-            whole.contains(&name.as_str()) || parts.iter().any(|part| name.starts_with(part))
+            let parts = [IMAGE, ANNOTATION];
+            let parts = parts.into_iter().chain(own_prometheus::ALL);
+            whole.contains(&name.as_str()) || parts.into_iter().any(|part| name.starts_with(part))
         };
         let mut these = self.clone();
         these.values.retain(|name, value| {
@@ -303,10 +304,14 @@ fn flag(name: &str, value: &str) -> String {
             shell::quoted(&format!("{key}={value}"))
         );
     }
-    for prefix in [own_prometheus::AUTH, own_prometheus::CA] {
+    for prefix in own_prometheus::ALL {
         if let Some(cluster) = name.strip_prefix(prefix) {
             let flag = prefix.trim_end_matches('.');
-            return format!("--{flag} {cluster}={value}");
+            let value = format!("{cluster}={value}");
+            return match prefix {
+                own_prometheus::SELECTOR => format!("--{flag} {}", shell::quoted(&value)),
+                _ => format!("--{flag} {value}"),
+            };
         }
     }
     match (name, name.strip_prefix(IMAGE)) {

@@ -1,5 +1,5 @@
-//! How home scrapes Prometheus servers of the user that serve https: whom it trusts, and how it proves itself. Both are
-//! objects of the user in Kiali's namespace of home, which are mounted. Values may come from a record that others wrote,
+//! How home scrapes Prometheus servers of the user: which series it takes and, over https, whom it trusts and how it proves
+//! itself. The latter two are objects of the user in Kiali's namespace of home, which are mounted. Values may come from a record that others wrote,
 //! so each is parsed strictly.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,10 @@ use crate::mesh::ClusterName;
 /// Prefixes of the options, followed by the name of a cluster.
 pub const AUTH: &str = "prometheus-auth.";
 pub const CA: &str = "prometheus-ca.";
+pub const SELECTOR: &str = "prometheus-selector.";
+pub const ALL: [&str; 3] = [AUTH, CA, SELECTOR];
+
+const LONGEST_SELECTOR: usize = 512;
 
 /// The key of a ConfigMap with a CA.
 const CA_KEY: &str = "ca.crt";
@@ -23,6 +27,8 @@ pub struct Access {
     /// ConfigMap with the CA; None for the CAs of the image.
     pub ca: Option<String>,
     pub auth: Option<Auth>,
+    /// The series that home takes; None for those of the job that Istio's sample has.
+    pub selector: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +100,9 @@ pub fn accesses(options: &BTreeMap<String, String>) -> Accesses {
         if let Some(cluster) = cluster(name, CA) {
             all.entry(cluster).or_default().ca = Some(value.clone());
         }
+        if let Some(cluster) = cluster(name, SELECTOR) {
+            all.entry(cluster).or_default().selector = Some(value.clone());
+        }
     }
     all
 }
@@ -107,11 +116,13 @@ pub fn known(name: &str, value: &str) -> Option<Result<(), String>> {
     let check = |cluster: &str, value: Result<String, String>| {
         ClusterName::new(cluster).and(value).map(drop)
     };
-    match (name.strip_prefix(AUTH), name.strip_prefix(CA)) {
-        (Some(cluster), _) => Some(check(cluster, auth(value))),
-        (_, Some(cluster)) => Some(check(cluster, object(value))),
-        _ => None,
-    }
+    let prefix = ALL.into_iter().find(|prefix| name.starts_with(prefix))?;
+    let value = match prefix {
+        AUTH => auth(value),
+        CA => object(value),
+        _ => selector(value),
+    };
+    Some(check(&name[prefix.len()..], value))
 }
 
 fn parsed(text: &str) -> Option<Auth> {
@@ -129,6 +140,31 @@ fn parsed(text: &str) -> Option<Auth> {
 pub fn auth(text: &str) -> Result<String, String> {
     let said = "use basic:SECRET or bearer:SECRET";
     parsed(text).map(|_| text.into()).ok_or(said.into())
+}
+
+/// Parses a selector of series by the values of labels, as in `{job="mesh"}`.
+pub fn selector(text: &str) -> Result<String, String> {
+    let said = "use {LABEL=\"VALUE\"}, as in {job=\"mesh\"}, with more labels after commas";
+    let inner = text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'));
+    let of_label = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let of_value = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    let is_matcher = |text: &str| {
+        let Some((label, value)) = text.split_once('=') else {
+            return false;
+        };
+        let value = value
+            .strip_prefix('"')
+            .and_then(|value| value.strip_suffix('"'));
+        !label.is_empty()
+            && label.chars().all(of_label)
+            && !label.starts_with(|c: char| c.is_ascii_digit())
+            && value.is_some_and(|value| !value.is_empty() && value.chars().all(of_value))
+    };
+    let good = text.len() <= LONGEST_SELECTOR
+        && inner.is_some_and(|inner| inner.split(',').all(is_matcher));
+    good.then(|| text.to_string()).ok_or_else(|| said.into())
 }
 
 /// Parses the name of an object.
@@ -179,6 +215,8 @@ mod tests {
             ("prometheus-auth.west", "basic:a.b-c"),
             ("prometheus-auth.west", "bearer:a"),
             ("prometheus-ca.west", "bundle"),
+            ("prometheus-selector.west", "{job=\"mesh\"}"),
+            ("prometheus-selector.west", "{job=\"a/b\",_x=\"1\"}"),
         ] {
             assert_eq!(known(name, value), Some(Ok(())), "{name} {value}");
         }
@@ -190,6 +228,15 @@ mod tests {
             ("prometheus-auth.a b", "basic:a"),
             ("prometheus-ca.west", "A"),
             ("prometheus-ca.", "a"),
+            ("prometheus-selector.west", "mesh"),
+            ("prometheus-selector.west", "{}"),
+            ("prometheus-selector.west", "{job=mesh}"),
+            ("prometheus-selector.west", "{job=\"\"}"),
+            ("prometheus-selector.west", "{job=~\".*\"}"),
+            ("prometheus-selector.west", "{job=\"a\\\"\"}"),
+            ("prometheus-selector.west", "{job=\"a\"}[1h]"),
+            ("prometheus-selector.west", "{1a=\"a\"}"),
+            ("prometheus-selector.west", "{job=\"a\",}"),
         ] {
             assert!(
                 known(name, value).is_some_and(|k| k.is_err()),

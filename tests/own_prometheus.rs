@@ -18,7 +18,7 @@ const PASSWORD: &str = "of-the-user";
 /// A bcrypt hash of the password.
 const HASH: &str = "$2b$04$77/YfwDETfy5DiNAefBGJOhgUrrz4C1oA/ryWD8HuB7oohFX0IhH.";
 
-/// A real Prometheus that scrapes itself, as the job that home takes.
+/// A real Prometheus that scrapes itself, as job mesh.
 struct Theirs {
     url: String,
     /// Its certificate as PEM.
@@ -49,7 +49,7 @@ fn started(clusters: &Clusters, folder: &Path) -> Theirs {
         "tls_server_config: {{cert_file: tls.crt, key_file: tls.key}}\nbasic_auth_users: {{home: \"{HASH}\"}}\n"
     );
     let itself = format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: kubernetes-pods\n  scheme: https\n  \
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: mesh\n  scheme: https\n  \
          metrics_path: /prom/metrics\n  tls_config: {{insecure_skip_verify: true}}\n  \
          basic_auth: {{username: home, password: {PASSWORD}}}\n  static_configs: [{{targets: ['{at}']}}]\n"
     );
@@ -92,9 +92,8 @@ async fn has_series(clusters: &Clusters) -> bool {
     let Ok(pod) = service::resolve(&client, "prometheus.kiali", 9090).await else {
         return false;
     };
-    let url = format!(
-        "http://{pod}/api/v1/query?query=count({{cluster=%22cluster2%22,job=%22kubernetes-pods%22}})"
-    );
+    let url =
+        format!("http://{pod}/api/v1/query?query=count({{cluster=%22cluster2%22,job=%22mesh%22}})");
     let client = reqwest::Client::builder().no_proxy().build();
     let Ok(answer) = client.expect("a client").get(url).send().await else {
         return false;
@@ -131,11 +130,27 @@ fn a_prometheus_of_the_user_is_scraped_over_https_with_its_ca_and_a_login() {
         let useless = "ConfigMap kiali/west-ca: is for the Prometheus of cluster2, which is not scraped over https";
         assert!(checked.contains(useless), "{checked}");
 
+        let nobody = ["--prometheus-selector", r#"cluster1={job="mesh"}"#];
+        let nobody = [&["check"], &BOTH[..], &nobody].concat();
+        let checked = clusters.run(&nobody).await.exited(3).stdout;
+        let not_theirs = "error[AK1453]: cluster1: Prometheus of cluster1: is not one of yours, and --prometheus-selector is only for those\n";
+        assert!(checked.contains(not_theirs), "{checked}");
+
         let own = Foreign::apply(clusters.home(), &objects(&theirs)).await;
         let ended = clusters.install(&flags).await.succeeded();
         let used = format!("{}/federate is somebody else's, used\n", theirs.url);
         assert!(ended.stderr.contains(&used), "{ended:#?}");
         assert!(!format!("{ended:?}").contains(PASSWORD));
+        // A selector that nothing matches is noticed by the next check.
+        let other = ["--prometheus-selector", r#"cluster2={job="none"}"#];
+        clusters.install(&other).await.succeeded();
+        let check = [&["check"], &BOTH[..]].concat();
+        let checked = clusters.run(&check).await.succeeded().stdout;
+        let nothing = "warning[AK1452]: cluster2: Prometheus of the user: sends no series to home: none match {job=\"none\"}\n  \
+             fix: name series that it has: --prometheus-selector 'cluster2={job=\"JOB\"}'\n";
+        assert!(checked.contains(nothing), "{checked}");
+        let mesh = ["--prometheus-selector", r#"cluster2={job="mesh"}"#];
+        clusters.install(&mesh).await.succeeded();
         until("home has their series", async || has_series(clusters).await).await;
         let marks = clusters.marks();
         clusters.install(&[]).await.succeeded();

@@ -83,6 +83,10 @@ pub struct Options {
     /// trusts the CAs of the image (repeatable)
     #[arg(long, value_name = "NAME=CONFIGMAP", value_parser = prometheus_ca)]
     prometheus_ca: Vec<(String, String)>,
+    /// Series to take from a cluster's own Prometheus (--prometheus2), by the values of labels, as in
+    /// 'NAME={job="mesh"}'; "NAME=default" takes job kubernetes-pods (repeatable)
+    #[arg(long, value_name = "NAME=SELECTOR", value_parser = prometheus_selector)]
+    prometheus_selector: Vec<(String, String)>,
     #[command(flatten)]
     token: TokenLifetime,
 }
@@ -152,6 +156,7 @@ impl Options {
         asked.extend(self.gateway_annotation);
         asked.extend(self.prometheus_auth);
         asked.extend(self.prometheus_ca);
+        asked.extend(self.prometheus_selector);
         let valued = [
             (STORAGE, self.storage),
             (STORAGE_CLASS, self.storage_class),
@@ -197,6 +202,10 @@ fn prometheus_auth(text: &str) -> Result<(String, String), String> {
 
 fn prometheus_ca(text: &str) -> Result<(String, String), String> {
     of_cluster(text, own_prometheus::CA, own_prometheus::object)
+}
+
+fn prometheus_selector(text: &str) -> Result<(String, String), String> {
+    of_cluster(text, own_prometheus::SELECTOR, own_prometheus::selector)
 }
 
 fn of_cluster(

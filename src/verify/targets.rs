@@ -161,7 +161,7 @@ async fn up(
                 }
                 if begin.elapsed() > patience {
                     return Err(match scraped {
-                        true => no_series(&target, cluster),
+                        true => no_series(run, &target, cluster),
                         false => not_scraped(&target, patience),
                     });
                 }
@@ -229,10 +229,14 @@ async fn has_samples(federation: &Federation<'_>, cluster: &ClusterName) -> Resu
     Ok(samples.get(cluster.as_str()).is_some_and(|n| *n > 0.0))
 }
 
-fn no_series(target: &ActiveTarget, cluster: &ClusterName) -> String {
+fn no_series(run: &Run<'_>, target: &ActiveTarget, cluster: &ClusterName) -> String {
+    let access = run.settings.own_prometheus.get(cluster);
+    let which = match access.and_then(|access| access.selector.as_ref()) {
+        Some(selector) => format!("that match {selector}, which must be those of"),
+        None => "from job kubernetes-pods, which must scrape".into(),
+    };
     format!(
-        "{} is up but sends no series: the Prometheus of {cluster} has none from job kubernetes-pods, which \
-         must scrape ztunnels and waypoints",
+        "{} is up but sends no series: the Prometheus of {cluster} has none {which} ztunnels and waypoints",
         target.url()
     )
 }

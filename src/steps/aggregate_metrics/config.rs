@@ -236,6 +236,13 @@ fn tls_config(target: &ScrapeTarget, accesses: &Accesses) -> Option<TlsConfig> {
     })
 }
 
+/// The series to take. Those of our own Prometheus have the job of the default.
+fn matches<'a>(target: &ScrapeTarget, accesses: &'a Accesses) -> &'a str {
+    let access = accesses.get(&target.cluster).filter(|_| !target.mutual_tls);
+    let selector = access.and_then(|access| access.selector.as_deref());
+    selector.unwrap_or(MATCH)
+}
+
 fn scrape(target: &ScrapeTarget, accesses: &Accesses) -> ScrapeConfig {
     let cluster = target.cluster.to_string();
     let auth = accesses
@@ -267,7 +274,7 @@ fn scrape(target: &ScrapeTarget, accesses: &Accesses) -> ScrapeConfig {
         }),
         metrics_path: target.path(),
         params: Params {
-            matches: vec![MATCH.into()],
+            matches: vec![matches(target, accesses).into()],
         },
         static_configs: vec![StaticConfig {
             targets: vec![target.address.clone()],

@@ -71,6 +71,7 @@ fn a_server_of_the_user_is_scraped_over_https_with_files_that_are_mounted() {
     let options = [
         ("prometheus-auth.west", "basic:metrics"),
         ("prometheus-ca.west", "bundle"),
+        ("prometheus-selector.west", "{job=\"mesh\"}"),
     ];
     let options = options.map(|(k, v)| (k.to_string(), v.to_string()));
     let accesses = own_prometheus::accesses(&options.into());
@@ -85,6 +86,8 @@ fn a_server_of_the_user_is_scraped_over_https_with_files_that_are_mounted() {
   metrics_path: /prom/federate
 ";
     assert!(text.contains(scraped), "{text}");
+    let taken = "\"match[]\":\n    - \"{job=\\\"mesh\\\"}\"\n";
+    assert!(text.contains(taken), "{text}");
     assert_eq!(super::target(&text, &theirs.cluster), Some(theirs.clone()));
     let bearer = [("prometheus-auth.west".to_string(), "bearer:t".to_string())];
     let accesses = own_prometheus::accesses(&bearer.into());
