@@ -11,6 +11,7 @@ mod login;
 mod mesh_config;
 mod objects;
 mod others;
+mod own_prometheus;
 mod policies;
 mod reach;
 mod rehearsal;
@@ -165,7 +166,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         let _ = record::look(&scope).await;
     }
     let history = history::check(&scope, &mut planned).await?;
-    let (facts, kinds, rights, sync, secrets, others, login, store) = tokio::try_join!(
+    let (facts, kinds, rights, sync, secrets, others, login, store, own) = tokio::try_join!(
         Facts::of(&scope),
         async {
             match cluster.prometheus.is_some() || run.settings.store.is_some() {
@@ -180,6 +181,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
         async { Ok(others::check(&scope).await) },
         login::check(&scope),
         store::check(run, &scope),
+        async { Ok(own_prometheus::check(run, &scope).await) },
     )?;
     if let Some(elsewhere) = istio::elsewhere(&facts) {
         // Everything else would be searched in the wrong namespace.
@@ -202,7 +204,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<One<'a>> {
     let policies = policies::judge(&facts, home, scope.namespace, &own_policies);
     let findings = [
         kinds, rights, objects, istio, reach, sync, servers, secrets, exposed, policies, others,
-        login, history, store,
+        login, history, store, own,
     ];
     let mut findings = findings.concat();
     if run.settings.store.is_some() {

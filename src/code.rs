@@ -93,6 +93,8 @@ codes! {
     NoClientSecret = 1442,
     NoStorageClass = 1450,
     HistoryClaim = 1451,
+    NoSeries = 1452,
+    OwnPrometheusOption = 1453,
     NotOursToWrite = 1460,
     TooManyLabels = 1461,
     NotWritten = 1462,

@@ -30,6 +30,7 @@ mod metrics;
 mod mutual_tls;
 mod options;
 mod out;
+mod own_prometheus;
 mod panic;
 mod plan;
 mod planned;

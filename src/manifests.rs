@@ -134,6 +134,7 @@ mod tests {
             "own_kiali": "true", "view_only": "a: b", "allow_write": true, "network_policies": true, "read_timeout": "a: b",
             "login": {"issuer": "x\ny: z", "client_id": "1:30", "disable_rbac": true},
             "token": "a: b\n- c", "expires": "false",
+            "sources": [{"secret": {"name": "x\ny: z"}}],
             "history": {"arguments": ["x\ny: z"], "claim": {"size": "a: b", "class": "no"}},
             "token": "a: b\n- c", "expires": "false", "writes": true, "store_secret": "a: b\n- c",
         })

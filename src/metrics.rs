@@ -177,6 +177,19 @@ impl Profile {
         }
     }
 
+    /// The same, but only series that match another selector, such as `{job="mesh"}`. It takes the place of the guide's.
+    pub fn selectors_within(self, selector: &str) -> Vec<String> {
+        let matchers = selector.trim_start_matches('{').trim_end_matches('}');
+        let within = |own: String| match own.strip_suffix('}') {
+            Some(own) => format!("{own},{matchers}}}"),
+            None => own,
+        };
+        match self {
+            Profile::Core | Profile::Lean => self.selectors().into_iter().map(within).collect(),
+            Profile::Guide => vec![selector.into()],
+        }
+    }
+
     /// The metrics by name, without those of containers, which no pod of the mesh exposes; None for all.
     pub fn names(self) -> Option<Vec<&'static str>> {
         let buckets = match self {

@@ -14,7 +14,7 @@ use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, Login, RBAC};
 use crate::metrics::{self, Interval, METRICS, Metrics, Profile, SCRAPE_INTERVAL};
 use crate::settings::Settings;
 use crate::store::{self, STORE, Store};
-use crate::{age, shell, visible};
+use crate::{age, own_prometheus, shell, visible};
 
 /// Name of the option for the registry of all images.
 pub const REGISTRY: &str = "registry";
@@ -105,6 +105,9 @@ fn known(name: &str, value: &str) -> Result<(), String> {
     if let Some(known) = history::known(name, value) {
         return known;
     }
+    if let Some(known) = own_prometheus::known(name, value) {
+        return known;
+    }
     let component = name.strip_prefix(IMAGE);
     match (name, component) {
         (SOURCE_RANGE, _) if value.split(',').any(|range| range == DEFAULT) => Err(format!(
@@ -150,6 +153,7 @@ impl Options {
             metrics: Metrics::of(&self.values),
             history: History::of(&self.values),
             store: Store::of(&self.values),
+            own_prometheus: own_prometheus::accesses(&self.values),
             token_lifetime: self.get(TOKEN_LIFETIME).and_then(|t| age::lifetime(t).ok()),
             every_token: false,
         }
@@ -235,8 +239,9 @@ impl Options {
                 RETENTION,
             ];
             let parts = [IMAGE, ANNOTATION];
+            let parts = parts.into_iter().chain(own_prometheus::ALL);
             whole.contains(&name.as_str())
-                || parts.iter().any(|part| name.starts_with(part))
+                || parts.into_iter().any(|part| name.starts_with(part))
                 || store::is_of_store(name)
         };
         let mut these = self.clone();
@@ -329,6 +334,16 @@ fn flag(name: &str, value: &str) -> String {
     if let Some(header) = name.strip_prefix(store::HEADER) {
         let header = format!("{header}={value}");
         return format!("--store-header {}", shell::quoted(&header));
+    }
+    for prefix in own_prometheus::ALL {
+        if let Some(cluster) = name.strip_prefix(prefix) {
+            let flag = prefix.trim_end_matches('.');
+            let value = format!("{cluster}={value}");
+            return match prefix {
+                own_prometheus::SELECTOR => format!("--{flag} {}", shell::quoted(&value)),
+                _ => format!("--{flag} {value}"),
+            };
+        }
     }
     match (name, name.strip_prefix(IMAGE)) {
         (_, Some(component)) => format!("--image {component}={value}"),

@@ -136,7 +136,7 @@ fn targets(options: &RenderOptions) -> Result<Vec<ScrapeTarget>, Problem> {
     }
     let known = all().filter_map(|name| Some((name, options.targets.get(name)?)));
     let targets = known.map(|(cluster, address)| ScrapeTarget {
-        mutual_tls: options.settings.exposure.mutual_tls(),
+        mutual_tls: options.settings.exposure.mutual_tls() && address.https().is_none(),
         ..ScrapeTarget::of(cluster, address)
     });
     Ok(targets.collect())

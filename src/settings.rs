@@ -7,6 +7,7 @@ use crate::history::{History, Storage};
 use crate::images::Images;
 use crate::login::Login;
 use crate::metrics::Metrics;
+use crate::own_prometheus::Accesses;
 use crate::store::Store;
 
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Settings {
     pub history: History,
     /// The user's own store for the metrics; None for a federating Prometheus.
     pub store: Option<Store>,
+    /// How Prometheus servers of the user are scraped over https.
+    pub own_prometheus: Accesses,
     /// How long a token for a remote is valid; None for ever.
     pub token_lifetime: Option<Duration>,
     /// Every Secret that a token for a remote may be in, and not only the first one.

@@ -26,8 +26,10 @@ pub struct ScrapeTarget {
     pub cluster: ClusterName,
     /// `host:port`, with brackets around an IPv6 address.
     pub address: String,
-    /// Whether both sides prove themselves with their certificates. Otherwise it is plain HTTP.
+    /// Whether both sides prove themselves with their certificates.
     pub mutual_tls: bool,
+    /// The path of a server of the user that serves https. Without this and mutual TLS, it is plain HTTP.
+    pub https: Option<String>,
 }
 
 impl ScrapeTarget {
@@ -35,14 +37,21 @@ impl ScrapeTarget {
     pub fn of(cluster: &ClusterName, address: &Address) -> ScrapeTarget {
         ScrapeTarget {
             cluster: cluster.clone(),
-            address: address.to_string(),
+            address: address.host_and_port().into(),
             mutual_tls: false,
+            https: address.https().map(Into::into),
         }
     }
 
     pub fn url(&self) -> String {
-        let scheme = if self.mutual_tls { "https" } else { "http" };
-        format!("{scheme}://{}/federate", self.address)
+        let is_plain = !self.mutual_tls && self.https.is_none();
+        let scheme = if is_plain { "http" } else { "https" };
+        format!("{scheme}://{}{}", self.address, self.path())
+    }
+
+    /// The path of the metrics.
+    pub fn path(&self) -> String {
+        format!("{}/federate", self.https.as_deref().unwrap_or_default())
     }
 
     fn at(cluster: &ClusterName, host: &str, port: u16, mutual_tls: bool) -> ScrapeTarget {
@@ -54,6 +63,7 @@ impl ScrapeTarget {
             cluster: cluster.clone(),
             address,
             mutual_tls,
+            https: None,
         }
     }
 }

@@ -21,6 +21,7 @@ mod mutual_tls;
 mod options;
 mod output;
 mod own_clusters;
+mod own_prometheus;
 mod parity;
 mod plan;
 mod readmes;

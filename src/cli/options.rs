@@ -11,8 +11,10 @@ use crate::age;
 use crate::exposure::{self, ANNOTATION, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE};
 use crate::history::{self, RETENTION, STORAGE, STORAGE_CLASS};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, RBAC};
+use crate::mesh::ClusterName;
 use crate::metrics::{Interval, METRICS, Profile, SCRAPE_INTERVAL};
 use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON, TOKEN_LIFETIME};
+use crate::own_prometheus;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = INSTALLED)]
@@ -82,6 +84,18 @@ pub struct Options {
     /// How long the federating Prometheus keeps data, such as 36h or 30d [default: 15d]
     #[arg(long, value_name = "TIME", value_parser = retention)]
     retention: Option<String>,
+    /// How home proves itself to the https Prometheus of a cluster (--prometheus2 https://...): with username and password,
+    /// or with the token, of a Secret in Kiali's namespace of home; "NAME=default" removes it (repeatable)
+    #[arg(long, value_name = "NAME=basic:SECRET|bearer:SECRET", value_parser = prometheus_auth)]
+    prometheus_auth: Vec<(String, String)>,
+    /// ConfigMap in Kiali's namespace of home whose ca.crt is the CA of the https Prometheus of a cluster; "NAME=default"
+    /// trusts the CAs of the image (repeatable)
+    #[arg(long, value_name = "NAME=CONFIGMAP", value_parser = prometheus_ca)]
+    prometheus_ca: Vec<(String, String)>,
+    /// Series to take from a cluster's own Prometheus (--prometheus2), by the values of labels, as in
+    /// 'NAME={job="mesh"}'; "NAME=default" takes job kubernetes-pods (repeatable)
+    #[arg(long, value_name = "NAME=SELECTOR", value_parser = prometheus_selector)]
+    prometheus_selector: Vec<(String, String)>,
     #[command(flatten)]
     token: TokenLifetime,
     #[command(flatten)]
@@ -151,6 +165,9 @@ impl Options {
         let internal = self.gateway_internal;
         asked.extend(internal.map(|provider| (INTERNAL.into(), provider)));
         asked.extend(self.gateway_annotation);
+        asked.extend(self.prometheus_auth);
+        asked.extend(self.prometheus_ca);
+        asked.extend(self.prometheus_selector);
         let parsed = [
             (STORAGE, self.storage),
             (STORAGE_CLASS, self.storage_class),
@@ -191,6 +208,28 @@ fn storage_class(text: &str) -> Result<String, String> {
 
 fn retention(text: &str) -> Result<String, String> {
     or_default(text, history::retention)
+}
+
+fn prometheus_auth(text: &str) -> Result<(String, String), String> {
+    of_cluster(text, own_prometheus::AUTH, own_prometheus::auth)
+}
+
+fn prometheus_ca(text: &str) -> Result<(String, String), String> {
+    of_cluster(text, own_prometheus::CA, own_prometheus::object)
+}
+
+fn prometheus_selector(text: &str) -> Result<(String, String), String> {
+    of_cluster(text, own_prometheus::SELECTOR, own_prometheus::selector)
+}
+
+fn of_cluster(
+    text: &str,
+    prefix: &str,
+    check: impl Fn(&str) -> Result<String, String>,
+) -> Result<(String, String), String> {
+    let (cluster, value) = text.split_once('=').ok_or("use NAME=VALUE")?;
+    ClusterName::new(cluster)?;
+    Ok((format!("{prefix}{cluster}"), or_default(value, check)?))
 }
 
 fn strategy(text: &str) -> Result<String, String> {

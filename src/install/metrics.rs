@@ -278,10 +278,9 @@ async fn target(run: &Run<'_>, exposing: &Exposing<'_>) -> Result<ScrapeTarget> 
         Server::Own(prometheus, gateway) => (prometheus, gateway),
         Server::SomebodyElses(address) => {
             let progress = run.on(Step::ExposePrometheus, cluster).progress;
-            progress.done(format!(
-                "http://{address}/federate is somebody else's, used"
-            ));
-            return Ok(ScrapeTarget::of(&cluster.name, address));
+            let target = ScrapeTarget::of(&cluster.name, address);
+            progress.done(format!("{} is somebody else's, used", target.url()));
+            return Ok(target);
         }
     };
     let serving = async |scope: Scope<'_>| cluster_prometheus::serving(&scope, prometheus).await;

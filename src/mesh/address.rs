@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// `HOST:PORT`, with an IPv6 address in brackets.
+/// `HOST:PORT`, with an IPv6 address in brackets, or `https://HOST:PORT/PATH` for a Prometheus that serves https.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 pub struct Address(String);
@@ -14,11 +14,15 @@ impl TryFrom<String> for Address {
     type Error = String;
 
     fn try_from(text: String) -> Result<Address, String> {
-        let (host, port) = text.rsplit_once(':').unwrap_or_default();
-        match is_host(host) && is_port(port) {
+        let (at, path) = match text.strip_prefix(HTTPS) {
+            Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+            None => (text.as_str(), ""),
+        };
+        let (host, port) = at.rsplit_once(':').unwrap_or_default();
+        match is_host(host) && is_port(port) && is_path(path) {
             true => Ok(Address(text)),
             false => Err(format!(
-                "\"{text}\" is not HOST:PORT, like prometheus.example.com:9090 or [fd00::1]:9090"
+                "\"{text}\" is not HOST:PORT, like prometheus.example.com:9090 or [fd00::1]:9090, and not https://HOST:PORT/PATH"
             )),
         }
     }
@@ -44,14 +48,42 @@ impl TryFrom<String> for Prometheus {
     }
 }
 
+/// A path below which a Prometheus serves, or none. It ends without a slash.
+fn is_path(path: &str) -> bool {
+    let of_part = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let is_part =
+        |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(of_part);
+    path.len() <= LONGEST_PATH
+        && (path.is_empty()
+            || path
+                .strip_prefix('/')
+                .is_some_and(|path| path.split('/').all(is_part)))
+}
+
 pub fn is_port(port: &str) -> bool {
     let digits = port.chars().all(|c| c.is_ascii_digit()) && !port.starts_with('0');
     digits && port.parse::<u16>().is_ok()
 }
 
+const HTTPS: &str = "https://";
+const LONGEST_PATH: usize = 256;
+
 impl Address {
     fn host(&self) -> &str {
-        self.0.rsplit_once(':').map_or("", |(host, _)| host)
+        self.host_and_port()
+            .rsplit_once(':')
+            .map_or("", |(host, _)| host)
+    }
+
+    pub fn host_and_port(&self) -> &str {
+        let rest = self.0.strip_prefix(HTTPS).unwrap_or(&self.0);
+        rest.split('/').next().unwrap_or_default()
+    }
+
+    /// The path of a server that serves https, which may be empty; None for plain HTTP.
+    pub fn https(&self) -> Option<&str> {
+        let rest = self.0.strip_prefix(HTTPS)?;
+        Some(rest.find('/').map_or("", |start| &rest[start..]))
     }
 
     /// Why pods of another cluster cannot reach the address.
@@ -285,6 +317,18 @@ mod tests {
         for good in ["10.0.0.1:9090", "a:1", "p.example.com:65535", "[::1]:9090"] {
             assert_eq!(Address::try_from(good.to_string()).unwrap().0, good);
         }
+        for (good, at, path) in [
+            ("https://a:1", "a:1", ""),
+            (
+                "https://p.example.com:443/prom",
+                "p.example.com:443",
+                "/prom",
+            ),
+            ("https://[::1]:9090/a/b-c", "[::1]:9090", "/a/b-c"),
+        ] {
+            let address = Address::try_from(good.to_string()).unwrap();
+            assert_eq!((address.host_and_port(), address.https()), (at, Some(path)));
+        }
         for bad in [
             "",
             ":1",
@@ -294,6 +338,13 @@ mod tests {
             "a:+1",
             "a:65536",
             "http://a:1",
+            "https://a",
+            "https://a:1/",
+            "https://a:1/..",
+            "https://a:1/a//b",
+            "https://a:1/a?b=c",
+            "https://u@a:1",
+            "a:1/b",
             "-a:1",
             "[]:1",
         ] {

@@ -63,14 +63,19 @@ pub fn objects(
     assigns_users: bool,
     tls: Option<&HomeTls<'_>>,
 ) -> Result<Vec<Value>> {
-    let config = PrometheusConfig::federating(targets, settings.metrics).render()?;
+    let accesses = &settings.own_prometheus;
+    let config = PrometheusConfig::federating(targets, settings.metrics, accesses).render()?;
+    let theirs = targets.iter().filter(|target| target.https.is_some());
+    let access =
+        |target: &ScrapeTarget| Some(accesses.get(&target.cluster)?.sources(&target.cluster));
+    let sources = theirs.filter_map(access).flatten();
     let hash = manifests::hash(&config);
     let files = files(targets).map(|file| json!({"key": file, "path": file}));
     let values = json!({
         "namespace": namespace, "config": config, "config_hash": hash, "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
         "mutual_tls": settings.exposure.mutual_tls(), "tls_data": tls.map(|tls| tls.data(targets)),
-        "tls_files": files.collect::<Vec<_>>(), "history": settings.history.values(),
+        "tls_files": files.collect::<Vec<_>>(), "history": settings.history.values(), "sources": sources.collect::<Vec<_>>(),
     });
     manifests::render(manifests::FEDERATED_PROMETHEUS, values)
 }
@@ -238,7 +243,9 @@ pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<
     settings.exposure.plain_http = !has_secret && !targets.iter().any(|target| target.mutual_tls);
     targets.retain(|target| !leaving.contains(&target.cluster));
     let stored = scope.record.stored_options().unwrap_or_default();
-    settings.history = stored.settings().history;
+    let stored = stored.settings();
+    settings.history = stored.history;
+    settings.own_prometheus = stored.own_prometheus;
     let mut objects = on(scope, &targets, &settings, None)?;
     objects.retain(|object| object["kind"] != CLAIM);
     for secret in objects.iter_mut().filter(|o| o["kind"] == "Secret") {

@@ -166,7 +166,7 @@ async fn up(
                 }
                 if begin.elapsed() > patience {
                     return Err(match scraped {
-                        true => no_series(&target, cluster, run.settings.metrics.profile),
+                        true => no_series(run, &target, cluster),
                         false => not_scraped(&target, patience),
                     });
                 }
@@ -234,11 +234,18 @@ async fn has_samples(federation: &Federation<'_>, cluster: &ClusterName) -> Resu
     Ok(samples.get(cluster.as_str()).is_some_and(|n| *n > 0.0))
 }
 
-fn no_series(target: &ActiveTarget, cluster: &ClusterName, profile: Profile) -> String {
-    let from = match profile {
-        Profile::Guide => "from job kubernetes-pods, which must scrape ztunnels and waypoints",
-        Profile::Core | Profile::Lean => {
-            "of the mesh: one of its jobs must scrape ztunnels and waypoints"
+fn no_series(run: &Run<'_>, target: &ActiveTarget, cluster: &ClusterName) -> String {
+    let access = run.settings.own_prometheus.get(cluster);
+    let selector = access.and_then(|access| access.selector.as_ref());
+    let from = match (selector, run.settings.metrics.profile) {
+        (Some(selector), _) => {
+            format!("that match {selector}, which must be those of ztunnels and waypoints")
+        }
+        (None, Profile::Guide) => {
+            "from job kubernetes-pods, which must scrape ztunnels and waypoints".into()
+        }
+        (None, Profile::Core | Profile::Lean) => {
+            "of the mesh: one of its jobs must scrape ztunnels and waypoints".into()
         }
     };
     format!(

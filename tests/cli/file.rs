@@ -101,11 +101,11 @@ const BAD: [(&str, &str); 23] = [
     ),
     (
         "home: {context: east}\nremotes: [{context: west, prometheus: 10.0.0.1}]\n",
-        "\"10.0.0.1\" is not HOST:PORT, like prometheus.example.com:9090 or [fd00::1]:9090 at line 4, column 39",
+        "\"10.0.0.1\" is not HOST:PORT, like prometheus.example.com:9090 or [fd00::1]:9090, and not https://HOST:PORT/PATH at line 4, column 39",
     ),
     (
         "home: {context: east}\nremotes: [{context: west, prometheus: 'h:65536'}]\n",
-        "\"h:65536\" is not HOST:PORT, like prometheus.example.com:9090 or [fd00::1]:9090 at line 4, column 39",
+        "\"h:65536\" is not HOST:PORT, like prometheus.example.com:9090 or [fd00::1]:9090, and not https://HOST:PORT/PATH at line 4, column 39",
     ),
     (
         "home: {context: east, kubeconfig: ''}\nremotes: [{context: west}]\n",

@@ -41,11 +41,11 @@ pub const FLAGS: [Flag; 6] = [
     },
     Flag {
         name: "prometheus",
-        value: "HOST:PORT",
+        value: "HOST:PORT|URL",
         first: 1,
         new: true,
         heading: INSTALLED,
-        said: "Scrape this Prometheus of --ctx2 instead of installing one there; \"default\" installs one again (likewise --prometheus1, --prometheus3, ...)",
+        said: "Scrape this Prometheus of --ctx2, over plain HTTP or at https://HOST:PORT/PATH, instead of installing one there; \"default\" installs one again (likewise --prometheus1, --prometheus3, ...)",
     },
     Flag {
         name: "name",

@@ -11,6 +11,7 @@ use crate::manifests;
 use crate::mesh::ClusterName;
 use crate::metrics::{Interval, Metrics, Profile};
 use crate::mutual_tls::SERVER_NAME;
+use crate::own_prometheus::{self, Accesses, Kind};
 
 const JOB: &str = "federate-";
 
@@ -60,6 +61,10 @@ struct ScrapeConfig {
     scheme: Option<Scheme>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tls_config: Option<TlsConfig>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    basic_auth: Option<BasicAuth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    authorization: Option<Authorization>,
     metrics_path: String,
     params: Params,
     static_configs: Vec<StaticConfig>,
@@ -77,9 +82,25 @@ enum Scheme {
 #[serde(deny_unknown_fields)]
 struct TlsConfig {
     ca_file: String,
-    cert_file: String,
-    key_file: String,
-    server_name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cert_file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server_name: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct BasicAuth {
+    username_file: String,
+    password_file: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Authorization {
+    credentials_file: String,
 }
 
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
@@ -153,13 +174,18 @@ pub fn targets(text: &str) -> Vec<ScrapeTarget> {
     let jobs = config["scrape_configs"].as_array().into_iter().flatten();
     let target = |found: &Value| {
         let cluster = found["job_name"].as_str()?.strip_prefix(JOB)?;
+        let is_https = found["scheme"] == "https";
+        let mutual_tls = is_https && found["tls_config"]["cert_file"].is_string();
+        let path = found["metrics_path"].as_str().unwrap_or_default();
+        let path = path.strip_suffix("/federate").unwrap_or_default();
         Some(ScrapeTarget {
             cluster: ClusterName::new(cluster).ok()?,
             address: found
                 .pointer("/static_configs/0/targets/0")?
                 .as_str()?
                 .into(),
-            mutual_tls: found["scheme"] == "https",
+            mutual_tls,
+            https: (is_https && !mutual_tls).then(|| path.into()),
         })
     };
     jobs.filter_map(target).collect()
@@ -172,8 +198,11 @@ pub fn target(text: &str, cluster: &ClusterName) -> Option<ScrapeTarget> {
 /// What a configuration pulls, as far as it can be parsed.
 pub fn metrics(text: &str) -> Metrics {
     let config: Value = manifests::from_yaml(text).unwrap_or_default();
+    let jobs = config["scrape_configs"].as_array();
     let pulls = |profile: &Profile| {
-        config.pointer("/scrape_configs/0/params/match[]") == Some(&profile.selectors().into())
+        let selectors = profile.selectors().into();
+        let mut jobs = jobs.into_iter().flatten();
+        jobs.any(|job| job.pointer("/params/match[]") == Some(&selectors))
     };
     let interval = config["global"]["scrape_interval"].as_str();
     Metrics {
@@ -190,14 +219,19 @@ pub fn gateway_file(cluster: &ClusterName) -> String {
 }
 
 impl PrometheusConfig {
-    pub fn federating(targets: &[ScrapeTarget], metrics: Metrics) -> PrometheusConfig {
+    pub fn federating(
+        targets: &[ScrapeTarget],
+        metrics: Metrics,
+        accesses: &Accesses,
+    ) -> PrometheusConfig {
         let Metrics { profile, interval } = metrics;
+        let scraped = targets.iter().map(|one| scrape(one, profile, accesses));
         PrometheusConfig {
             global: Global {
                 scrape_interval: interval.to_string(),
                 scrape_timeout: format!("{}s", interval.timeout().as_secs()),
             },
-            scrape_configs: targets.iter().map(|t| scrape(t, profile)).collect(),
+            scrape_configs: scraped.collect(),
         }
     }
 
@@ -242,11 +276,46 @@ impl PrometheusConfig {
     }
 }
 
-fn scrape(target: &ScrapeTarget, profile: Profile) -> ScrapeConfig {
+fn tls_config(target: &ScrapeTarget, accesses: &Accesses) -> Option<TlsConfig> {
+    if target.mutual_tls {
+        return Some(TlsConfig {
+            ca_file: gateway_file(&target.cluster),
+            cert_file: Some(CLIENT_CERTIFICATE.into()),
+            key_file: Some(CLIENT_KEY.into()),
+            server_name: Some(SERVER_NAME.into()),
+        });
+    }
+    target.https.as_ref()?;
+    Some(TlsConfig {
+        ca_file: accesses.get(&target.cluster)?.ca_file(&target.cluster)?,
+        cert_file: None,
+        key_file: None,
+        server_name: None,
+    })
+}
+
+/// The series to take. Those of our own Prometheus need no other selector.
+fn selectors(target: &ScrapeTarget, profile: Profile, accesses: &Accesses) -> Vec<String> {
+    let access = accesses.get(&target.cluster).filter(|_| !target.mutual_tls);
+    match access.and_then(|access| access.selector.as_deref()) {
+        Some(selector) => profile.selectors_within(selector),
+        None => profile.selectors(),
+    }
+}
+
+fn scrape(target: &ScrapeTarget, profile: Profile, accesses: &Accesses) -> ScrapeConfig {
     let cluster = target.cluster.to_string();
     // With honor_labels, a series would keep a `cluster` label of its own.
     let named = Relabel::replace("cluster", cluster.clone());
     let dropped = profile.dropped_labels().map(Relabel::drop);
+    let auth = accesses
+        .get(&target.cluster)
+        .and_then(|one| one.auth.as_ref());
+    // Credentials go over https alone.
+    let kind = auth
+        .filter(|_| target.https.is_some())
+        .map(|auth| auth.kind);
+    let file = |key| own_prometheus::file(&target.cluster, key);
     ScrapeConfig {
         job_name: job(&target.cluster),
         honor_labels: true,
@@ -258,16 +327,18 @@ fn scrape(target: &ScrapeTarget, profile: Profile) -> ScrapeConfig {
         label_limit: LABELS,
         label_name_length_limit: LABEL_NAME,
         label_value_length_limit: LABEL_VALUE,
-        scheme: target.mutual_tls.then_some(Scheme::Https),
-        tls_config: target.mutual_tls.then(|| TlsConfig {
-            ca_file: gateway_file(&target.cluster),
-            cert_file: CLIENT_CERTIFICATE.into(),
-            key_file: CLIENT_KEY.into(),
-            server_name: SERVER_NAME.into(),
+        scheme: (target.mutual_tls || target.https.is_some()).then_some(Scheme::Https),
+        tls_config: tls_config(target, accesses),
+        basic_auth: (kind == Some(Kind::Basic)).then(|| BasicAuth {
+            username_file: file("username"),
+            password_file: file("password"),
         }),
-        metrics_path: "/federate".into(),
+        authorization: (kind == Some(Kind::Bearer)).then(|| Authorization {
+            credentials_file: file("token"),
+        }),
+        metrics_path: target.path(),
         params: Params {
-            matches: profile.selectors(),
+            matches: selectors(target, profile, accesses),
         },
         static_configs: vec![StaticConfig {
             targets: vec![target.address.clone()],

@@ -5,13 +5,17 @@ fn target(cluster: &str, address: &str) -> ScrapeTarget {
         cluster: ClusterName::new(cluster).unwrap(),
         address: address.into(),
         mutual_tls: false,
+        https: None,
     }
 }
 
 fn federating(targets: &[ScrapeTarget]) -> PrometheusConfig {
-    let profile = Profile::Guide;
+    with(targets, Profile::Guide, &Accesses::new())
+}
+
+fn with(targets: &[ScrapeTarget], profile: Profile, accesses: &Accesses) -> PrometheusConfig {
     let interval = Interval::default();
-    PrometheusConfig::federating(targets, Metrics { profile, interval })
+    PrometheusConfig::federating(targets, Metrics { profile, interval }, accesses)
 }
 
 #[test]
@@ -68,6 +72,48 @@ fn a_gateway_with_mutual_tls_is_pinned_by_files_beside_the_configuration() {
 }
 
 #[test]
+fn a_server_of_the_user_is_scraped_over_https_with_files_that_are_mounted() {
+    let theirs = ScrapeTarget {
+        https: Some("/prom".into()),
+        ..target("west", "p.example.com:443")
+    };
+    let options = [
+        ("prometheus-auth.west", "basic:metrics"),
+        ("prometheus-ca.west", "bundle"),
+        ("prometheus-selector.west", "{job=\"mesh\"}"),
+    ];
+    let options = options.map(|(k, v)| (k.to_string(), v.to_string()));
+    let accesses = own_prometheus::accesses(&options.into());
+    let federating = |profile| with(std::slice::from_ref(&theirs), profile, &accesses);
+    let text = federating(Profile::Guide).render().unwrap();
+    let scraped = "  scheme: https
+  tls_config:
+    ca_file: own-west-ca.crt
+  basic_auth:
+    username_file: own-west-username
+    password_file: own-west-password
+  metrics_path: /prom/federate
+";
+    assert!(text.contains(scraped), "{text}");
+    let taken = "\"match[]\":\n    - \"{job=\\\"mesh\\\"}\"\n";
+    assert!(text.contains(taken), "{text}");
+    assert_eq!(super::target(&text, &theirs.cluster), Some(theirs.clone()));
+    let lean = federating(Profile::Lean).render().unwrap();
+    let within = lean.matches("instance!=\\\"\\\",job=\\\"mesh\\\"}").count();
+    assert_eq!(within, Profile::Lean.selectors().len(), "{lean}");
+    let bearer = [("prometheus-auth.west".to_string(), "bearer:t".to_string())];
+    let accesses = own_prometheus::accesses(&bearer.into());
+    let config = with(&[theirs], Profile::Guide, &accesses);
+    let text = config.render().unwrap();
+    let scraped = "  scheme: https
+  authorization:
+    credentials_file: own-west-token
+  metrics_path: /prom/federate
+";
+    assert!(text.contains(scraped), "{text}");
+}
+
+#[test]
 fn an_empty_target_never_leaves_this_module() {
     for address in [":9090", "", "host", "host:", "host:x"] {
         let config = federating(&[target("a", address)]);
@@ -107,7 +153,7 @@ fn a_configuration_tells_what_it_pulls() {
     for profile in Profile::ALL {
         let interval = "30s".parse().unwrap();
         let metrics = Metrics { profile, interval };
-        let config = PrometheusConfig::federating(&target, metrics);
+        let config = PrometheusConfig::federating(&target, metrics, &Accesses::new());
         let text = config.render().unwrap();
         assert_eq!(super::metrics(&text), metrics, "{text}");
         assert_eq!(
