@@ -110,19 +110,18 @@ const KEPT: [&str; 45] = [
     "tcp_prefix",
     "response_code_class",
 ];
-/// Labels of pods that Kiali does not read. A pod has one value of each, so its series stay apart without them.
-const DROPPED: [&str; 24] = [
+/// Labels of pods that Kiali does not read. A pod has one value of each, so its series stay apart without them. Words
+/// that a mesh may use for tags of its own, such as `release`, are not among them.
+const DROPPED: [&str; 21] = [
     "apps_kubernetes_io_pod_index",
     "app_kubernetes_io_component",
     "app_kubernetes_io_instance",
     "app_kubernetes_io_managed_by",
     "app_kubernetes_io_part_of",
-    "chart",
     "controller_revision_hash",
     "gateway_istio_io_managed",
     "gateway_networking_k8s_io_gateway_class_name",
     "helm_sh_chart",
-    "heritage",
     "install_operator_istio_io_owning_resource",
     "install_operator_istio_io_owning_resource_namespace",
     "istio_io_dataplane_mode",
@@ -132,7 +131,6 @@ const DROPPED: [&str; 24] = [
     "operator_istio_io_version",
     "pod_template_generation",
     "pod_template_hash",
-    "release",
     "security_istio_io_tlsMode",
     "sidecar_istio_io_inject",
     "statefulset_kubernetes_io_pod_name",

@@ -1,6 +1,7 @@
 //! Metric profiles: each brings the series of Kiali's graph exactly as the Prometheus of each cluster has them, and an
 //! install moves from one to another.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use ambikiali_sandbox::Cluster;
@@ -134,15 +135,24 @@ async fn asked(clusters: &Clusters, (host, port): (&str, u16), path: &str) -> Va
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The edges of Kiali's graph after traffic that `verify` found in it.
+/// The edges of Kiali's graph: from curl to the Service in each cluster, and from there to its version.
 async fn edges(clusters: &Clusters) -> BTreeSet<String> {
     clusters.run(&["verify"]).await.succeeded();
-    let graph = asked(clusters, ("kiali.kiali", 20001), GRAPH).await;
-    let edges = graph["elements"]["edges"].as_array().expect("edges");
-    let edge = |edge: &Value| format!("{} {}", edge["data"]["source"], edge["data"]["target"]);
-    let edges = edges.iter().map(edge).collect::<BTreeSet<_>>();
-    assert!(edges.len() > 2, "{graph:#}");
-    edges
+    let seen = RefCell::new(BTreeSet::new());
+    until("Kiali's graph has all edges", async || {
+        // A rate needs counters that grow from one scrape to the next.
+        for _ in 0..10 {
+            let traffic = &clusters.sandbox.world().traffic;
+            traffic.request("cluster1").await.expect("an answer");
+        }
+        let graph = asked(clusters, ("kiali.kiali", 20001), GRAPH).await;
+        let edges = graph["elements"]["edges"].as_array().expect("edges");
+        let edge = |edge: &Value| format!("{} {}", edge["data"]["source"], edge["data"]["target"]);
+        seen.replace(edges.iter().map(edge).collect());
+        seen.borrow().len() == 4
+    })
+    .await;
+    seen.into_inner()
 }
 
 /// The cluster, name, pod and reporter of a series, both ends, and its value.

@@ -18,7 +18,7 @@ const SELECTORS: [&str; 5] = [
     r#"{__name__=~"container_cpu_usage_seconds_total|container_memory_working_set_bytes",namespace="istio-system",instance!=""}"#,
     r#"{__name__=~"istio_request_duration_milliseconds_bucket",instance!=""}"#,
 ];
-const DROPPED: &str = "apps_kubernetes_io_pod_index|app_kubernetes_io_component|app_kubernetes_io_instance|app_kubernetes_io_managed_by|app_kubernetes_io_part_of|chart|controller_revision_hash|gateway_istio_io_managed|gateway_networking_k8s_io_gateway_class_name|helm_sh_chart|heritage|install_operator_istio_io_owning_resource|install_operator_istio_io_owning_resource_namespace|istio_io_dataplane_mode|istio_io_rev|operator_istio_io_component|operator_istio_io_managed|operator_istio_io_version|pod_template_generation|pod_template_hash|release|security_istio_io_tlsMode|sidecar_istio_io_inject|statefulset_kubernetes_io_pod_name";
+const DROPPED: &str = "apps_kubernetes_io_pod_index|app_kubernetes_io_component|app_kubernetes_io_instance|app_kubernetes_io_managed_by|app_kubernetes_io_part_of|controller_revision_hash|gateway_istio_io_managed|gateway_networking_k8s_io_gateway_class_name|helm_sh_chart|install_operator_istio_io_owning_resource|install_operator_istio_io_owning_resource_namespace|istio_io_dataplane_mode|istio_io_rev|operator_istio_io_component|operator_istio_io_managed|operator_istio_io_version|pod_template_generation|pod_template_hash|security_istio_io_tlsMode|sidecar_istio_io_inject|statefulset_kubernetes_io_pod_name";
 
 /// Compares with the guide's prometheus.yml and a few additional lines.
 pub async fn each_cluster_is_scraped_at_its_gateway(clusters: &Clusters) {

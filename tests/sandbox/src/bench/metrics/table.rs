@@ -33,8 +33,8 @@ impl Pulled {
             gzip: compressed.bytes,
             alone: plain.took,
             times: Vec::new(),
-            cpu: f64::NAN,
-            memory: f64::NAN,
+            cpu: 0.0,
+            memory: 0.0,
             failed: 0,
             beyond_limit: true,
             graph: Graph::default(),
@@ -103,12 +103,22 @@ fn p95(times: &[f64]) -> f64 {
     let mut times = times.to_vec();
     times.sort_by(f64::total_cmp);
     let at = (times.len() * 95).div_ceil(100).saturating_sub(1);
-    times.get(at).copied().unwrap_or(f64::NAN)
+    times.get(at).copied().unwrap_or_default()
 }
 
 impl Row {
     pub fn line(&self, guide: &Row) -> String {
         let (own, whole) = (&self.pulled, &guide.pulled);
+        if own.times.is_empty() {
+            return format!(
+                "| {} | {}, not pulled | {} | {} | {:.2} s |",
+                self.profile,
+                own.lines,
+                mb(own.bytes as f64),
+                mb(own.gzip as f64),
+                own.alone.as_secs_f64()
+            );
+        }
         let failed = match own.failed {
             0 => String::new(),
             failed => format!(", {failed} of {} failed", own.times.len()),

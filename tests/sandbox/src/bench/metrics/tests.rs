@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-/// Families of series by their name without the part of a histogram.
+/// The histograms of a waypoint.
 const HISTOGRAMS: usize = 3;
 
 /// The number of series of each name that a profile pulls from a real Prometheus.
