@@ -19,6 +19,7 @@ use crate::progress::ObjectId;
 use crate::run::Run;
 use crate::steps::cluster_prometheus;
 use crate::store::{Credentials, Store};
+use crate::visible;
 
 /// For series of a Prometheus that may be busy.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -166,7 +167,7 @@ async fn labels(scope: &Scope<'_>, store: &Store) -> Option<Finding> {
         return None;
     }
     let object = ObjectId::new("Deployment", ISTIO_NAMESPACE, "prometheus");
-    let name = crate::visible::short(name, 80);
+    let name = visible::short(name, 80);
     let cause = format!(
         "has series {name} with {count} labels, and the store takes {most} by default: it {}",
         store.engine.beyond()

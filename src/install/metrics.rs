@@ -243,6 +243,10 @@ pub async fn retire(run: &Run<'_>, parts: &[Part<'_>], moves: bool) -> Result<()
 }
 
 async fn stop_writing(run: &Run<'_>, part: &Part<'_>) -> Result<()> {
+    let scope = run.on(Step::ClusterPrometheus, part.cluster);
+    if !cluster_prometheus::writes(&scope).await? {
+        return Ok(());
+    }
     step(run, Step::ClusterPrometheus, part.cluster, async |scope| {
         let prometheus = cluster_prometheus::install(&scope, part.before).await?;
         cluster_prometheus::serving(&scope, &prometheus).await
