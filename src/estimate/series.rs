@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tokio::time::Instant;
 
 use crate::k8s::forward::Connection;
@@ -16,6 +16,8 @@ const SAMPLES: usize = 10;
 const TIMED: u64 = 20_000;
 /// How often it is timed. The median counts.
 const TIMES: usize = 3;
+/// No Prometheus has as many series of one metric.
+const MOST: f64 = 1e9;
 const READY: &str = "/-/ready";
 
 /// The series of a profile.
@@ -49,12 +51,12 @@ impl Edge {
             // Any of them would do, but only this function keeps the labels.
             let some = format!("topk by (__name__) ({SAMPLES}, {selector})");
             let some = prometheus::query(connection, &some).await?;
-            edge.add(&counts, &some);
+            edge.add(&counts, &some)?;
         }
         Ok(edge)
     }
 
-    fn add(&mut self, counts: &[Sample], some: &[Sample]) {
+    fn add(&mut self, counts: &[Sample], some: &[Sample]) -> Result<()> {
         let mut lines = BTreeMap::<&str, Vec<usize>>::new();
         for sample in some {
             let Some(name) = sample.name() else { continue };
@@ -64,14 +66,18 @@ impl Edge {
         for count in counts {
             // Others choose the names, and one of them goes into a selector.
             let name = count.name().filter(|name| prometheus::is_name(name));
-            let (Some(name), Some(series)) = (name, count.count()) else {
-                continue;
+            let series = count.count().filter(|series| *series <= MOST);
+            let (Some(name), Some(series)) = (name, series) else {
+                bail!(
+                    "its answer to count by (__name__) has a name or a number that cannot be one"
+                );
             };
             let lines = lines.get(name).map_or(&[][..], Vec::as_slice);
             let line = lines.iter().sum::<usize>() as f64 / lines.len().max(1) as f64;
             let series = series as u64;
             self.metrics.insert(name.into(), Metric { series, line });
         }
+        Ok(())
     }
 
     pub fn series(&self) -> u64 {
@@ -151,15 +157,10 @@ mod tests {
     }
 
     fn edge() -> Edge {
-        let counts = samples(&[
-            ("a", "", "3"),
-            ("b", "", "50000"),
-            ("c", "", "NaN"),
-            ("d\"}", "", "1"),
-        ]);
+        let counts = samples(&[("a", "", "3"), ("b", "", "50000")]);
         let some = samples(&[("a", "p", "1"), ("a", "pod", "1"), ("b", "p", "1")]);
         let mut edge = Edge::default();
-        edge.add(&counts, &some);
+        edge.add(&counts, &some).unwrap();
         edge
     }
 
@@ -173,6 +174,21 @@ mod tests {
         assert_eq!(edge.series(), 50_003);
         assert_eq!(edge.bytes(), 3.0 * (line + 1.0) + 50_000.0 * line);
         assert_eq!(edge.widest, 2);
+    }
+
+    #[test]
+    fn what_cannot_be_a_count_is_refused() {
+        for (name, value) in [
+            ("a", "NaN"),
+            ("a", "-5"),
+            ("a", "1e308"),
+            ("a", "x"),
+            ("d\"}", "1"),
+        ] {
+            let counts = samples(&[(name, "", value)]);
+            let refused = Edge::default().add(&counts, &[]);
+            assert!(refused.is_err(), "{name} {value}");
+        }
     }
 
     #[test]

@@ -106,11 +106,25 @@ impl EstimateResult {
         }
     }
 
-    /// The worst of the profile in use; None if no cluster is known.
-    pub fn fit(&self) -> Option<Fit> {
+    /// The worst of a profile in all clusters; None if one of them is unknown.
+    fn fit_of(&self, profile: &str) -> Option<Fit> {
+        let is_known =
+            self.unreachable.is_empty() && self.estimates.iter().all(|one| one.reason.is_none());
         let all = self.estimates.iter().flat_map(|one| &one.profiles);
-        let in_use = all.filter(|one| one.profile == self.profile);
-        in_use.map(|one| one.fit).max()
+        let of_profile = all.filter(|one| is_known && one.profile == profile);
+        of_profile.map(|one| one.fit).max()
+    }
+
+    /// That of the profile in use.
+    pub fn fit(&self) -> Option<Fit> {
+        self.fit_of(self.profile)
+    }
+
+    /// Another profile that fits, the one with more series first.
+    pub fn better(&self) -> Option<&'static str> {
+        let others = Profile::ALL.into_iter().map(Profile::name);
+        let mut others = others.filter(|name| *name != self.profile);
+        others.find(|name| self.fit_of(name) == Some(Fit::Fits))
     }
 
     pub fn exit(&self) -> Option<Exit> {

@@ -24,9 +24,12 @@ pub fn estimated(result: &EstimateResult) {
         );
     }
     match result.fit() {
-        None => {}
+        None => say!(
+            "Whether --metrics {}, which is in use (*), fits everywhere is unknown.",
+            result.profile
+        ),
         Some(Fit::Fits) => say!("--metrics {}, which is in use (*), fits.", result.profile),
-        Some(Fit::Tight | Fit::Fails) => out::result(advice(result.profile)),
+        Some(Fit::Tight | Fit::Fails) => out::result(advice(result)),
     }
 }
 
@@ -68,12 +71,19 @@ fn line(name: &str, one: &ProfileEstimate, result: &EstimateResult) -> Text {
     text.plain(format!("{time:<16}  ")).styled(style, word)
 }
 
-fn advice(profile: &str) -> Text {
-    let text = Text::new().styled(
-        BAD,
-        format!("--metrics {profile}, which is in use (*), does not fit well"),
+fn advice(result: &EstimateResult) -> Text {
+    let text = format!(
+        "--metrics {}, which is in use (*), does not fit well",
+        result.profile
     );
-    text.plain(": use a smaller profile (ambikiali install --metrics lean), a longer --scrape-interval, or a store")
+    let text = Text::new().styled(BAD, text);
+    text.plain(match result.better() {
+        Some(other) => format!(": ambikiali install --metrics {other}"),
+        None => {
+            ": no profile does; use a longer --scrape-interval, or a store of your own (--store)"
+                .into()
+        }
+    })
 }
 
 /// As in "4.2 MB".

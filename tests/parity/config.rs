@@ -78,7 +78,10 @@ pub async fn mesh_pods_are_scraped_in_one_job(clusters: &Clusters) {
         assert_eq!(names, JOBS);
         let pods = jobs.iter().find(|job| job["job_name"] == "kubernetes-pods");
         let pods = pods.expect("the job");
-        let wanted = json!({"honor_labels": true, "kubernetes_sd_configs": [{"role": "pod"}]});
+        let wanted = json!({
+            "honor_labels": true, "kubernetes_sd_configs": [{"role": "pod"}],
+            "follow_redirects": false, "sample_limit": 500_000, "body_size_limit": "640MB",
+        });
         assert_eq!(difference(&wanted, pods), None);
         let rules = pods["relabel_configs"].as_array().expect("rules");
         let pod = |what: &str| format!("__meta_kubernetes_pod_{what}");
