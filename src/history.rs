@@ -13,6 +13,9 @@ pub const RETENTION: &str = "retention";
 /// Annotation with which somebody lets an install use a claim that it did not create.
 pub const CONSENT: (&str, &str) = ("ambikiali.dev/use-for", "history");
 
+/// Prometheus has this default only without a limit of size. With that alone, it would keep data for ever and in blocks
+/// of a month, of which one is deleted as a whole.
+const DEFAULT_RETENTION: &str = "15d";
 /// Gibibytes in a tebibyte.
 const TEBI: u64 = 1024;
 const LARGEST: u64 = 64 * TEBI;
@@ -78,7 +81,8 @@ impl History {
 
     /// The arguments of Prometheus.
     pub fn arguments(&self) -> Vec<String> {
-        let time = self.retention.as_ref();
+        let default = self.storage.as_ref().map(|_| DEFAULT_RETENTION);
+        let time = self.retention.as_deref().or(default);
         let time = time.map(|time| format!("--storage.tsdb.retention.time={time}"));
         let size = self.storage.as_ref();
         let size = size.map(|s| format!("--storage.tsdb.retention.size={}", s.limit()));
@@ -278,7 +282,11 @@ mod tests {
             json!({"arguments": [], "claim": null})
         );
         let small = History::of(&options(&[(STORAGE, "1Gi")]));
-        assert_eq!(small.arguments(), ["--storage.tsdb.retention.size=819MB"]);
+        let arguments = [
+            "--storage.tsdb.retention.time=15d",
+            "--storage.tsdb.retention.size=819MB",
+        ];
+        assert_eq!(small.arguments(), arguments);
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     if moves && !run.choices.dry_run {
         metrics::ahead(run, &parts, certificates).await?;
     }
+    // One that failed ahead is not asked again.
+    let still_takes_part = |part: &&Part<'_>| !run.left_out.has(&part.cluster.name);
+    let remotes = remotes.iter().filter(still_takes_part).copied();
+    let remotes = &remotes.collect::<Vec<_>>()[..];
     // What was written ahead is not what was seen before.
     let run = &Run {
         seen: if moves { &[] } else { run.seen },
@@ -46,8 +50,16 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     };
     let asked = ask(run, home, remotes, certificates, moves).await?;
     let (arranged, given, cut_off) = hand_on(run, home, &asked, certificates).await?;
+    let scraped = async {
+        metrics::scraped(run, &parts, &arranged).await?;
+        match moves {
+            // Kiali does not query it yet.
+            true => Ok(()),
+            false => metrics::discard(run, &parts).await,
+        }
+    };
     tokio::try_join!(
-        metrics::scraped(run, &parts, &arranged),
+        scraped,
         view::serving(run, home, &asked.kiali, given, cut_off),
     )?;
     metrics::retire(run, &parts, moves).await?;

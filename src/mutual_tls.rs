@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::mesh::{ClusterName, pem, tls, x509};
 
-pub use held::{Held, held, held_or_new, not_in_use, now, status};
+pub use held::{Held, certificates, held, held_or_new, not_in_use, now, status};
 
 /// The name in the certificate of every Gateway, which the federating Prometheus expects whatever the address is.
 pub const SERVER_NAME: &str = "prometheus-gateway.ambikiali.dev";

@@ -11,6 +11,7 @@ use crate::exposure::{
 use crate::history::{self, History, RETENTION, STORAGE, STORAGE_CLASS};
 use crate::images::{self, COMPONENTS, Images};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, Login, RBAC};
+use crate::mesh::ClusterName;
 use crate::metrics::{self, Interval, METRICS, Metrics, Profile, SCRAPE_INTERVAL};
 use crate::settings::Settings;
 use crate::store::{self, STORE, Store};
@@ -53,7 +54,7 @@ struct Written {
 }
 
 /// Limits for the number of options and the lengths of a name and a value.
-const MOST: usize = 64;
+const MOST: usize = 512;
 const LONGEST_NAME: usize = 320;
 const LONGEST: usize = 1024;
 
@@ -206,10 +207,32 @@ impl Options {
         {
             all.values.retain(|name, _| !store::goes_with_store(name));
         }
-        let asked = asked.iter().map(|(k, v)| (k.clone(), v.clone()));
-        all.values.extend(asked);
+        let before = Store::of(&all.values);
+        let given = asked.iter().map(|(k, v)| (k.clone(), v.clone()));
+        all.values.extend(given);
         all.values.retain(|_, value| value != DEFAULT);
+        let now = Store::of(&all.values);
+        if let (Some(before), Some(now)) = (before, now)
+            && !now.is_at_hosts_of(&before)
+        {
+            let is_secret = |name: &str| name == store::SECRET || name.starts_with(store::HEADER);
+            all.values
+                .retain(|name, _| !is_secret(name) || asked.contains_key(name));
+        }
         all
+    }
+
+    /// Without the options for a Prometheus of the user in clusters that do not take part, unless they are given now.
+    pub fn without_others(mut self, clusters: &[&ClusterName], asked: &Asked) -> Options {
+        self.values.retain(|name, _| {
+            let mut of_cluster = own_prometheus::ALL
+                .iter()
+                .filter_map(|p| name.strip_prefix(p));
+            let cluster = of_cluster.next();
+            let takes_part = |name: &str| clusters.iter().any(|one| one.as_str() == name);
+            cluster.is_none_or(takes_part) || asked.contains_key(name)
+        });
+        self
     }
 
     /// This option alone.
@@ -266,7 +289,10 @@ impl Options {
         ];
         let narrows = |name: &str| {
             // Without a store, the metrics of each cluster would be exposed.
-            NARROW.contains(&name) || name.starts_with(ANNOTATION) || store::is_of_store(name)
+            NARROW.contains(&name)
+                || name.starts_with(ANNOTATION)
+                || name.starts_with(own_prometheus::CA)
+                || store::is_of_store(name)
         };
         let mut these = self.clone();
         these.values.retain(|name, _| {
@@ -503,7 +529,7 @@ mod tests {
         ] {
             assert!(read(name, value).is_err(), "{name} {value:?}");
         }
-        let many = (0..65).map(|i| (format!("o{i}"), "1".to_string()));
+        let many = (0..513).map(|i| (format!("o{i}"), "1".to_string()));
         let many = serde_json::json!({"version": 1, "values": many.collect::<Asked>()});
         assert!(serde_json::from_value::<Options>(many).is_err());
     }

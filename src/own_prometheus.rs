@@ -16,6 +16,8 @@ pub const ALL: [&str; 3] = [AUTH, CA, SELECTOR];
 
 const LONGEST_SELECTOR: usize = 512;
 
+/// How the name of a file of the user begins.
+const FILE: &str = "own-";
 /// The key of a ConfigMap with a CA.
 const CA_KEY: &str = "ca.crt";
 
@@ -87,7 +89,21 @@ impl Access {
 
 /// The file of a key, beside the configuration.
 pub fn file(cluster: &ClusterName, key: &str) -> String {
-    format!("own-{cluster}-{key}")
+    format!("{FILE}{cluster}-{key}")
+}
+
+/// Whether this is such a file.
+pub fn is_file(path: &str) -> bool {
+    path.starts_with(FILE)
+}
+
+/// Whether this is a file for this cluster.
+pub fn is_file_of(cluster: &ClusterName, path: &str) -> bool {
+    let keys = [CA_KEY]
+        .into_iter()
+        .chain(Kind::Basic.keys().iter().copied());
+    let mut keys = keys.chain(Kind::Bearer.keys().iter().copied());
+    keys.any(|key| file(cluster, key) == path)
 }
 
 /// The parts of options that are valid.
@@ -170,10 +186,12 @@ pub fn selector(text: &str) -> Result<String, String> {
 /// Parses the name of an object.
 pub fn object(text: &str) -> Result<String, String> {
     let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let good = (1..=253).contains(&text.len())
-        && text.chars().all(|c| outer(c) || c == '-' || c == '.')
-        && text.starts_with(outer)
-        && text.ends_with(outer);
+    let is_label = |label: &str| {
+        label.starts_with(outer)
+            && label.ends_with(outer)
+            && label.chars().all(|c| outer(c) || c == '-')
+    };
+    let good = text.len() <= 253 && text.split('.').all(is_label);
     good.then(|| text.to_string())
         .ok_or_else(|| "not the name of an object".into())
 }

@@ -72,7 +72,8 @@ pub struct RenderOptions {
 impl RenderOptions {
     /// Whether a store fills the other Secrets, but none those with certificates.
     pub fn lacks_certificates(&self) -> bool {
-        self.store.is_some() && self.settings.exposure.mutual_tls() && !self.rbac
+        let has_certificates = self.settings.exposure.mutual_tls() && self.settings.store.is_none();
+        self.store.is_some() && has_certificates && !self.rbac
     }
 }
 

@@ -144,7 +144,8 @@ impl Session {
         let before = self.options.clone();
         self.check_format(&before)?;
         self.check_source(&before, asked)?;
-        let options = chosen(&before, asked)?;
+        let clusters = self.mesh.all().map(|cluster| &cluster.name);
+        let options = chosen(&before, asked)?.without_others(&clusters.collect::<Vec<_>>(), asked);
         let mut said = Vec::new();
         if self.records[0].stored_options().is_some() {
             said.extend(changes(&before, &options));

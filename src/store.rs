@@ -10,6 +10,8 @@ use http::Uri;
 
 use preset::Preset;
 
+use crate::own_prometheus;
+
 /// Names of the options.
 pub const STORE: &str = "store";
 pub const STORE_URL: &str = "store-url";
@@ -119,6 +121,9 @@ impl Store {
             let name = name.strip_prefix(HEADER)?;
             Some((name.to_string(), value.clone()))
         });
+        let own = own.collect::<BTreeMap<_, _>>();
+        // Prometheus would send one of two that differ in case alone, by chance.
+        headers.retain(|name, _| !own.keys().any(|own| own.eq_ignore_ascii_case(name)));
         headers.extend(own);
         Some(Store {
             engine,
@@ -128,6 +133,12 @@ impl Store {
             headers,
             credentials: get(SECRET).and_then(|text| credentials(&text).ok()),
         })
+    }
+
+    /// Whether nothing is sent to or asked of another host than those of `other`.
+    pub fn is_at_hosts_of(&self, other: &Store) -> bool {
+        let host = |url: &str| url.split('/').nth(2).map(str::to_string);
+        host(&self.url) == host(&other.url) && host(&self.write_url) == host(&other.write_url)
     }
 
     /// Every URL of it.
@@ -150,6 +161,12 @@ pub fn goes_with_store(name: &str) -> bool {
 
 /// Checks options that are valid one by one.
 pub fn check(options: &BTreeMap<String, String>) -> Result<(), String> {
+    let headers = options.keys().filter_map(|name| name.strip_prefix(HEADER));
+    let mut headers = headers.map(str::to_ascii_lowercase).collect::<Vec<_>>();
+    headers.sort_unstable();
+    if let Some(twice) = headers.windows(2).find(|two| two[0] == two[1]) {
+        return Err(format!("--store-header {} is given twice", twice[0]));
+    }
     if Store::of(options).is_some() {
         return Ok(());
     }
@@ -206,16 +223,7 @@ pub fn credentials(text: &str) -> Result<Credentials, String> {
         Some((name, key)) => (name, Some(key)),
         None => (text, None),
     };
-    let label = |label: &str| {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        !label.is_empty()
-            && label.chars().all(plain)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    if name.len() > 253 || !name.split('.').all(label) {
-        return Err("use the name of a Secret".into());
-    }
+    own_prometheus::object(name).map_err(|_| "use the name of a Secret")?;
     match key {
         None => Ok(Credentials::Basic(name.into())),
         Some("token") => Ok(Credentials::Bearer(name.into())),
@@ -227,7 +235,7 @@ pub fn credentials(text: &str) -> Result<Credentials, String> {
 }
 
 /// Headers that Prometheus sets itself.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 17] = [
     "accept-encoding",
     "connection",
     "content-encoding",
@@ -241,6 +249,9 @@ const RESERVED: [&str; 14] = [
     "upgrade",
     "user-agent",
     "www-authenticate",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-prometheus-remote-read-version",
     "x-prometheus-remote-write-version",
 ];
 

@@ -92,6 +92,11 @@ fn envoy_lets_in_the_federating_prometheus_and_nobody_else() {
         let broken =
             "broken    components     cluster2      Secret istio-system/prometheus-gateway-tls: ";
         assert!(refused.contains(broken), "{refused}");
+        let exposed = "broken    exposure       cluster2      ";
+        let others =
+            "also lets in a client with another certificate than that of the federating Prometheus";
+        let mut lines = refused.lines().filter(|line| line.starts_with(exposed));
+        assert!(lines.any(|line| line.contains(others)), "{refused}");
         mended(clusters, &home).await;
         a_broken_secret_is_told_and_mended(clusters, &home).await;
         clusters.cleaned().await;

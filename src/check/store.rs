@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::Result;
 use http::Uri;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::Finding;
 use crate::code::Code;
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::forward::Connection;
-use crate::k8s::{Scope, secret};
+use crate::k8s::{Scope, secret, write};
 use crate::mesh::{Address, UnreachableReason};
 use crate::metrics::Profile;
 use crate::progress::ObjectId;
@@ -137,9 +138,24 @@ async fn secrets(scope: &Scope<'_>, store: &Store, is_own: bool) -> Vec<Finding>
             files.collect::<String>()
         );
         let finding = Finding::new(Code::NoStoreSecret, scope.cluster, id, cause);
-        findings.push(finding.kubectl(scope.cluster, &fix));
+        let finding = finding.kubectl(scope.cluster, &fix);
+        findings.push(match has_namespace(scope, namespace).await {
+            true => finding,
+            false => {
+                let first = format!("{} create namespace {namespace}", scope.cluster.kubectl);
+                let both = format!("{first} && {}", finding.fix);
+                finding.fix(both)
+            }
+        });
     }
     findings
+}
+
+/// Whether it exists, as far as the user may know.
+async fn has_namespace(scope: &Scope<'_>, name: &str) -> bool {
+    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let id = ObjectId::cluster_wide("Namespace", name);
+    !matches!(write::read(scope, &object, &id).await, Ok(None))
 }
 
 fn lacks(data: Option<&serde_json::Value>, credentials: &Credentials) -> Option<String> {

@@ -11,8 +11,8 @@ const EMPTY: f64 = 75e6;
 const SERIES: f64 = 7_000.0;
 /// Its memory for each byte of the largest pull, which it reads as a whole before it parses it.
 const PULLED: f64 = 3.7;
-/// It keeps no buffer of this size for the next pull, but makes another one by growing it.
-const LARGE: u64 = 100_000_000;
+/// Prometheus keeps buffers up to this size for the next pull. It makes a larger one anew, by growing it.
+const LARGE: u64 = 59_049_000;
 const GROWN: f64 = 10.0;
 
 /// What one profile brings from one cluster.
@@ -75,6 +75,9 @@ mod tests {
             (4_537, 6_300_000, 112.0),
             (11_338, 16_000_000, 202.0),
             (29_389, 36_700_000, 412.0),
+            (9_813, 13_800_000, 185.0),
+            (24_614, 34_800_000, 402.0),
+            (62_037, 79_200_000, 1_357.0),
             (30_913, 43_600_000, 433.0),
             (77_714, 110_100_000, 1_609.0),
             (191_903, 249_100_000, 3_894.0),

@@ -12,6 +12,7 @@ use crate::prometheus::{self, Sample};
 
 /// How many series of each metric are looked at for their labels.
 const SAMPLES: usize = 10;
+const FEW: usize = 2;
 /// A pull that is timed brings at most this many series, so that it costs the server no more than a scrape.
 const TIMED: u64 = 20_000;
 /// How often it is timed. The median counts.
@@ -29,10 +30,12 @@ pub struct Edge {
     pub widest: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
     pub series: u64,
     pub line: f64,
+    /// Selects what was counted.
+    selector: String,
 }
 
 /// What a pull costs for each series, measured with a part of them.
@@ -46,17 +49,23 @@ impl Edge {
     pub async fn read(connection: &mut Connection, profile: Profile) -> Result<Edge> {
         let mut edge = Edge::default();
         for selector in profile.selectors() {
+            // Few of the many names of the guide's selection, so that the answer stays small.
+            let samples = if profile == Profile::Guide {
+                FEW
+            } else {
+                SAMPLES
+            };
             let counts = format!("count by (__name__) ({selector})");
             let counts = prometheus::query(connection, &counts).await?;
             // Any of them would do, but only this function keeps the labels.
-            let some = format!("topk by (__name__) ({SAMPLES}, {selector})");
+            let some = format!("topk by (__name__) ({samples}, {selector})");
             let some = prometheus::query(connection, &some).await?;
-            edge.add(&counts, &some)?;
+            edge.add(&selector, &counts, &some)?;
         }
         Ok(edge)
     }
 
-    fn add(&mut self, counts: &[Sample], some: &[Sample]) -> Result<()> {
+    fn add(&mut self, selector: &str, counts: &[Sample], some: &[Sample]) -> Result<()> {
         let mut lines = BTreeMap::<&str, Vec<usize>>::new();
         for sample in some {
             let Some(name) = sample.name() else { continue };
@@ -75,7 +84,13 @@ impl Edge {
             let lines = lines.get(name).map_or(&[][..], Vec::as_slice);
             let line = lines.iter().sum::<usize>() as f64 / lines.len().max(1) as f64;
             let series = series as u64;
-            self.metrics.insert(name.into(), Metric { series, line });
+            let selector = format!("{{__name__=\"{name}\",{}", selector.trim_start_matches('{'));
+            let metric = Metric {
+                series,
+                line,
+                selector,
+            };
+            self.metrics.insert(name.into(), metric);
         }
         Ok(())
     }
@@ -96,9 +111,8 @@ impl Edge {
     /// The metric with the most series that may be timed, else the one with the fewest.
     fn timed(&self) -> Option<(&str, u64)> {
         let all = || {
-            self.metrics
-                .iter()
-                .map(|(name, metric)| (name.as_str(), metric.series))
+            let metrics = self.metrics.values();
+            metrics.map(|metric| (metric.selector.as_str(), metric.series))
         };
         let small = all().filter(|(_, series)| *series <= TIMED);
         small
@@ -116,7 +130,7 @@ pub async fn speed(
     let (selectors, series) = match (edge.series(), edge.timed()) {
         (0, _) | (_, None) => return Ok(None),
         (series @ ..=TIMED, _) => (profile.selectors(), series),
-        (_, Some((name, series))) => (vec![format!("{{__name__=\"{name}\"}}")], series),
+        (_, Some((selector, series))) => (vec![selector.into()], series),
     };
     let path = prometheus::federate(&selectors);
     let mut timed = Vec::new();
@@ -160,7 +174,7 @@ mod tests {
         let counts = samples(&[("a", "", "3"), ("b", "", "50000")]);
         let some = samples(&[("a", "p", "1"), ("a", "pod", "1"), ("b", "p", "1")]);
         let mut edge = Edge::default();
-        edge.add(&counts, &some).unwrap();
+        edge.add("{job=\"j\"}", &counts, &some).unwrap();
         edge
     }
 
@@ -186,7 +200,7 @@ mod tests {
             ("d\"}", "1"),
         ] {
             let counts = samples(&[(name, "", value)]);
-            let refused = Edge::default().add(&counts, &[]);
+            let refused = Edge::default().add("{}", &counts, &[]);
             assert!(refused.is_err(), "{name} {value}");
         }
     }
@@ -194,9 +208,9 @@ mod tests {
     #[test]
     fn the_largest_metric_that_is_not_too_large_is_timed() {
         let mut edge = edge();
-        assert_eq!(edge.timed(), Some(("a", 3)));
+        assert_eq!(edge.timed(), Some(("{__name__=\"a\",job=\"j\"}", 3)));
         edge.metrics.remove("a");
-        assert_eq!(edge.timed(), Some(("b", 50_000)));
+        assert_eq!(edge.timed(), Some(("{__name__=\"b\",job=\"j\"}", 50_000)));
         edge.metrics.remove("b");
         assert_eq!(edge.timed(), None);
     }

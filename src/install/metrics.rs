@@ -23,6 +23,8 @@ use crate::steps::{ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_p
 
 /// How long after the first interval a scrape is late.
 const LATE: Duration = Duration::from_secs(10);
+/// For the last look after a wait for scrapes.
+const MARGIN: Duration = Duration::from_secs(30);
 
 /// A cluster that will be scraped.
 pub struct Exposing<'a> {
@@ -105,8 +107,13 @@ pub async fn ask<'a>(
         });
     }
     let prometheus = step(run, Step::ClusterPrometheus, cluster, async |scope| {
-        // It writes to the store that Kiali queries until Kiali has the federation.
-        match moves && cluster_prometheus::writes(&scope).await? && scope.settings.store.is_none() {
+        // It writes to the store that Kiali queries until Kiali has the federation. One that does not serve has nothing
+        // to keep, and may only work again without the store.
+        let stays = moves
+            && scope.settings.store.is_none()
+            && cluster_prometheus::writes(&scope).await?
+            && cluster_prometheus::target(&scope).await?.is_some();
+        match stays {
             true => Ok(Prometheus::left()),
             false => cluster_prometheus::install(&scope, before).await,
         }
@@ -205,6 +212,9 @@ pub async fn ahead(
 
 /// Once Kiali has its metrics from where the options say: removes what it had them from before.
 pub async fn retire(run: &Run<'_>, parts: &[Part<'_>], moves: bool) -> Result<()> {
+    if moves {
+        discard(run, parts).await?;
+    }
     let ours = parts
         .iter()
         .filter(|part| part.cluster.prometheus.is_none() && !run.left_out.has(&part.cluster.name));
@@ -305,6 +315,11 @@ pub async fn scraped(run: &Run<'_>, parts: &[Part<'_>], arranged: &Arranged) -> 
             never = remind(run, parts) => match never {},
         }
     }
+    Ok(())
+}
+
+/// Removes our Prometheus and its Gateway from the clusters that use one of the user.
+pub async fn discard(run: &Run<'_>, parts: &[Part<'_>]) -> Result<()> {
     let unused = parts
         .iter()
         .filter(|part| part.cluster.prometheus.is_some());
@@ -337,6 +352,9 @@ async fn all_scraped(run: &Run<'_>, parts: &[Part<'_>], written: &Written) -> Re
     let clusters = taking_part.filter(|cluster| !run.left_out.has(&cluster.name));
     let clusters = clusters.collect::<Vec<_>>();
     step(run, Step::AggregateMetrics, &run.mesh.home, async |scope| {
+        // Longer than a step usually may take, where the interval is long.
+        let deadline = run.deadline.sooner(written.patience() + MARGIN);
+        let scope = Scope { deadline, ..scope };
         let unscraped = aggregate_metrics::scraped(&scope, &clusters, written).await;
         let scraped = clusters.len() - unscraped.len();
         for (cluster, problem) in unscraped {

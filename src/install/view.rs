@@ -1,6 +1,6 @@
 //! The view: rights in each remote, and the Kiali on home that uses them.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::jiff::SignedDuration;
 
@@ -235,6 +235,18 @@ async fn reached(
     home: &Scope<'_>,
     accesses: Vec<RemoteAccess>,
 ) -> Result<Vec<RemoteAccess>> {
+    let is_federated = home.settings.store.is_none();
+    // Nothing is run in pods of others.
+    let is_ours = is_federated
+        || (home.cluster.prometheus.is_none() && cluster_prometheus::is_own(home).await);
+    // A remote without metrics is left out of Kiali too.
+    let whole = |access: &RemoteAccess| !run.left_out.has(&access.cluster);
+    if !is_ours {
+        home.progress.note(
+            "no pod of ours runs in home, so whether its pods reach the remotes was not tried",
+        );
+        return Ok(accesses.into_iter().filter(whole).collect());
+    }
     let (namespace, labels, container) = match home.settings.store {
         None => (
             home.namespace,
@@ -247,23 +259,14 @@ async fn reached(
             cluster_prometheus::CONTAINER,
         ),
     };
-    let pod = match pods::ready(home, namespace, labels).await? {
-        Some(pod) => pod,
-        None if home.settings.store.is_some() && home.cluster.prometheus.is_some() => {
-            home.progress.note(
-                "no pod of ours runs in home, so whether its pods reach the remotes was not tried",
-            );
-            return Ok(accesses);
-        }
-        None => bail!("no pod of Prometheus is ready any more in {namespace}"),
-    };
+    let pod = pods::ready(home, namespace, labels).await?;
+    let pod =
+        pod.with_context(|| format!("no pod of Prometheus is ready any more in {namespace}"))?;
     let place = AskingPod {
         namespace,
         pod: &pod,
         container,
     };
-    // A remote without metrics is left out of Kiali too.
-    let whole = |access: &RemoteAccess| !run.left_out.has(&access.cluster);
     let reached = accesses.into_iter().filter(whole).map(async |access| {
         let remote = run.mesh.remotes.iter().find(|r| r.name == access.cluster);
         let remote = remote.context("a remote of this mesh")?;

@@ -111,8 +111,10 @@ impl EstimateResult {
         let is_known =
             self.unreachable.is_empty() && self.estimates.iter().all(|one| one.reason.is_none());
         let all = self.estimates.iter().flat_map(|one| &one.profiles);
-        let of_profile = all.filter(|one| is_known && one.profile == profile);
-        of_profile.map(|one| one.fit).max()
+        let of_profile = all.filter(|one| one.profile == profile).map(|one| one.fit);
+        let home = self.home.iter().filter(|home| home.profile == profile);
+        let of_home = home.map(|home| Fit::of(home.memory_bytes as f64 / estimate::MEMORY as f64));
+        of_profile.chain(of_home).filter(|_| is_known).max()
     }
 
     /// That of the profile in use.
@@ -136,6 +138,17 @@ impl EstimateResult {
     }
 }
 
+impl Fit {
+    /// By the part of a limit that is used.
+    fn of(part: f64) -> Fit {
+        match part {
+            part if part > 1.0 => Fit::Fails,
+            part if part > 0.5 => Fit::Tight,
+            _ => Fit::Fits,
+        }
+    }
+}
+
 impl ProfileEstimate {
     fn of(share: &Share, timeout: f64) -> ProfileEstimate {
         let pull = share.pull;
@@ -152,11 +165,7 @@ impl ProfileEstimate {
             bytes: pull.map(|pull| pull.bytes),
             compressed_bytes: pull.map(|pull| pull.compressed),
             seconds,
-            fit: match parts.into_iter().fold(0.0, f64::max) {
-                part if part > 1.0 => Fit::Fails,
-                part if part > 0.5 => Fit::Tight,
-                _ => Fit::Fits,
-            },
+            fit: Fit::of(parts.into_iter().fold(0.0, f64::max)),
         }
     }
 }

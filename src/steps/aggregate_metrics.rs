@@ -5,6 +5,7 @@ mod certificates;
 mod claim;
 mod config;
 mod federation;
+mod in_use;
 
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::{Value, json};
 
-pub use certificates::{HomeTls, held, keep_certificates, mounted, trusted, write_certificates};
+pub use certificates::{
+    HomeTls, certificate, held, keep_certificates, mounted, trusted, write_certificates,
+};
 use certificates::{files, gateway_files};
 pub use claim::{claim_id, keep_claim, unusable};
 pub use config::{MOST_BYTES, MOST_SERIES, PrometheusConfig, job};
@@ -38,6 +41,8 @@ use crate::settings::Settings;
 
 /// How long the first scrape may take after the longest time until it begins, which is one interval.
 const SCRAPED: Duration = Duration::from_secs(45);
+/// Beside the timeout of a scrape.
+const ONE_MORE: Duration = Duration::from_secs(15);
 /// The kubelet writes a changed Secret into the volume of a pod that runs within this time.
 const MOUNTED: Duration = Duration::from_secs(150);
 
@@ -64,18 +69,40 @@ pub fn objects(
     tls: Option<&HomeTls<'_>>,
 ) -> Result<Vec<Value>> {
     let accesses = &settings.own_prometheus;
-    let config = PrometheusConfig::federating(targets, settings.metrics, accesses).render()?;
+    let config = PrometheusConfig::federating(targets, settings.metrics, accesses);
     let theirs = targets.iter().filter(|target| target.https.is_some());
     let access =
         |target: &ScrapeTarget| Some(accesses.get(&target.cluster)?.sources(&target.cluster));
-    let sources = theirs.filter_map(access).flatten();
+    let sources = theirs.filter_map(access).flatten().collect();
+    let tls_data = tls.map(|tls| tls.data(targets));
+    let serving = Serving { config, sources };
+    let pod_user = manifests::pod_user(assigns_users);
+    rendered(namespace, targets, settings, pod_user, tls_data, serving)
+}
+
+/// What the federating Prometheus runs with.
+struct Serving {
+    config: PrometheusConfig,
+    /// The sources of the user in the volume with the configuration.
+    sources: Vec<Value>,
+}
+
+fn rendered(
+    namespace: &str,
+    targets: &[ScrapeTarget],
+    settings: &Settings,
+    pod_user: Value,
+    tls_data: Option<Value>,
+    serving: Serving,
+) -> Result<Vec<Value>> {
+    let config = serving.config.render()?;
     let hash = manifests::hash(&config);
     let files = files(targets).map(|file| json!({"key": file, "path": file}));
     let values = json!({
         "namespace": namespace, "config": config, "config_hash": hash, "images": settings.images.values(),
-        "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
-        "mutual_tls": settings.exposure.mutual_tls(), "tls_data": tls.map(|tls| tls.data(targets)),
-        "tls_files": files.collect::<Vec<_>>(), "history": settings.history.values(), "sources": sources.collect::<Vec<_>>(),
+        "pod_user": pod_user, "network_policies": settings.network_policies,
+        "mutual_tls": settings.exposure.mutual_tls(), "tls_data": tls_data,
+        "tls_files": files.collect::<Vec<_>>(), "history": settings.history.values(), "sources": serving.sources,
     });
     manifests::render(manifests::FEDERATED_PROMETHEUS, values)
 }
@@ -102,6 +129,13 @@ pub struct Written {
     patience: Duration,
 }
 
+impl Written {
+    /// How long `scraped` waits.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+}
+
 /// The step is done when the targets have been scraped.
 pub async fn install(
     scope: &Scope<'_>,
@@ -124,7 +158,8 @@ pub async fn install(
     let has_changed = |one: &Applied| one.outcome == Outcome::Changed;
     let secret = applied.iter().find(|one| one.live["kind"] == "Secret");
     let pod = apply::of_kind(&applied, "Deployment")?;
-    let scraped = scope.settings.metrics.interval.duration() + SCRAPED;
+    let interval = scope.settings.metrics.interval;
+    let scraped = interval.duration() + SCRAPED.max(interval.timeout() + ONE_MORE);
     if scope.settings.history.storage.is_none() && has_changed(pod) {
         claim::tell_kept(scope);
     }
@@ -236,22 +271,30 @@ pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<
         scope.progress.done("nothing to remove");
         return Ok(Vec::new());
     }
-    // A remote is removed without the options of the install, so keep the protocol and the metrics that are in use.
+    // A remote is removed without the options of the install, and a record alone decides nothing, so all that is in use
+    // is kept as it is.
     let mut settings = scope.settings.clone();
-    settings.metrics = config::metrics(&config);
     let has_secret = secret::live(scope, &secret_id(scope)).await?.is_some();
     settings.exposure.plain_http = !has_secret && !targets.iter().any(|target| target.mutual_tls);
     targets.retain(|target| !leaving.contains(&target.cluster));
-    let stored = scope.record.stored_options().unwrap_or_default();
-    let stored = stored.settings();
-    settings.history = stored.history;
-    settings.own_prometheus = stored.own_prometheus;
-    let mut objects = on(scope, &targets, &settings, None)?;
-    objects.retain(|object| object["kind"] != CLAIM);
-    for secret in objects.iter_mut().filter(|o| o["kind"] == "Secret") {
-        keep_certificates(scope, &targets, secret).await?;
+    let live = live(scope).await?;
+    let serving = Serving {
+        config: PrometheusConfig::without(&config, leaving).unwrap_or_else(|| {
+            let metrics = config::metrics(&config);
+            PrometheusConfig::federating(&targets, metrics, &settings.own_prometheus)
+        }),
+        sources: in_use::sources(&live, leaving),
+    };
+    let pod_user = manifests::pod_user(scope.cluster.assigns_users);
+    let namespace = scope.namespace;
+    let mut objects = rendered(namespace, &targets, &settings, pod_user, None, serving)?;
+    for object in &mut objects {
+        match object["kind"].as_str() {
+            Some("Secret") => drop(keep_certificates(scope, &targets, object).await?),
+            Some("Deployment") => in_use::keep(&live, object),
+            _ => {}
+        }
     }
-    keep_image(scope, &mut objects).await?;
     let applied = apply::apply_all(scope, &objects, Before::Unknown).await?;
     if !scope.choices.dry_run {
         let api = deployments(scope);
@@ -265,17 +308,12 @@ pub async fn take_out(scope: &Scope<'_>, leaving: &[ClusterName]) -> Result<Vec<
     written.map(|a| kinds::id(&a.live)).collect()
 }
 
-/// Keeps the image of the install, because a user who removes a remote need not repeat it.
-async fn keep_image(scope: &Scope<'_>, objects: &mut [Value]) -> Result<()> {
-    const IMAGE: &str = "/spec/template/spec/containers/0/image";
-    for object in objects.iter_mut().filter(|o| o["kind"] == "Deployment") {
-        let live = write::read(scope, object, &kinds::id(object)?).await?;
-        let image = live.as_ref().and_then(|live| live.pointer(IMAGE)).cloned();
-        if let (Some(wanted), Some(image)) = (object.pointer_mut(IMAGE), image) {
-            *wanted = image;
-        }
-    }
-    Ok(())
+/// The Deployment as it is; null if there is none.
+async fn live(scope: &Scope<'_>) -> Result<Value> {
+    let metadata = json!({"namespace": scope.namespace, "name": NAME});
+    let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata});
+    let live = write::read(scope, &object, &deployment_id(scope)).await?;
+    Ok(live.unwrap_or_default())
 }
 
 fn deployments(scope: &Scope<'_>) -> Api<Deployment> {

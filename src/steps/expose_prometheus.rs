@@ -10,7 +10,9 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use serde_json::{Value, json};
 
-pub use certificates::{held, keep_certificates, refuses, serves, trusted, write_certificates};
+pub use certificates::{
+    held, keep_certificates, lets_in_only, refuses, serves, trusted, write_certificates,
+};
 use reachable::usable;
 pub use reachable::{push_again, reachable};
 

@@ -261,6 +261,11 @@ pub async fn queries(scope: &Scope<'_>) -> Result<()> {
             Seen::Broken(why) => Health::InProgress(why),
         }
     });
+    if scope.settings.login.is_some() {
+        scope
+            .progress
+            .note("Kiali asks for a login, so whether the store answers its queries was not tried");
+    }
     asked.await.map_err(|why| {
         let cause = format!(
             "{}: no metrics from {}: {why}",
@@ -300,13 +305,20 @@ pub async fn queried(scope: &Scope<'_>) -> Result<Option<String>> {
         &kinds::kiali(),
     );
     let id = ObjectId::new("Kiali", scope.namespace, NAME);
+    const URL: &str = "/spec/external_services/prometheus/url";
+    let metadata = json!({"namespace": scope.namespace, "name": NAME});
+    let object = json!({"apiVersion": "kiali.io/v1alpha1", "kind": "Kiali", "metadata": metadata});
+    if let Some(seen) = scope.seen(&object) {
+        let url = seen.and_then(|cr| cr.pointer(URL)?.as_str());
+        return Ok(url.map(Into::into));
+    }
     let live = match send_opt(scope, &id, || crs.get(NAME)).await {
         Ok(live) => live,
         Err(refusal) if refusal.is_unknown_kind() => None,
         Err(refusal) => return Err(refusal.into()),
     };
     let url = live.as_ref().and_then(|cr| {
-        let url = cr.data.pointer("/spec/external_services/prometheus/url");
+        let url = cr.data.pointer(URL);
         url.and_then(Value::as_str)
     });
     Ok(url.map(Into::into))

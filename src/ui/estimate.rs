@@ -2,6 +2,7 @@
 
 use super::report::{BAD, GOOD};
 use super::version::no_access;
+use crate::estimate;
 use crate::out;
 use crate::out::Text;
 use crate::result::{ClusterEstimate, EstimateResult, Fit, ProfileEstimate};
@@ -17,8 +18,9 @@ pub fn estimated(result: &EstimateResult) {
     no_access(&result.unreachable);
     for home in result.home.iter().filter(|home| home.series > 0) {
         say!(
-            "The federating Prometheus needs about {} of memory with --metrics {}, for {} series.",
+            "The federating Prometheus needs about {} of its {} of memory with --metrics {}, for {} series.",
             bytes(home.memory_bytes),
+            bytes(estimate::MEMORY),
             home.profile,
             home.series
         );

@@ -78,6 +78,13 @@ async fn queried(run: &Run<'_>, store: &Store) -> Finding {
             ..Finding::on(Hop::Store, name, Err(format!("{}: {why}", store.url)))
         };
     }
+    if run.settings.login.is_some() {
+        let why = format!(
+            "Kiali names {} among its services; whether it answers queries is not tried behind a login",
+            store.url
+        );
+        return Finding::with_verdict(Hop::Store, Some(name), Verdict::Skipped, why);
+    }
     let told = match kiali::target(&home).await {
         Ok(Some(target)) => kiali::store::mismatch(&home, &target, store, ANSWER).await,
         _ => None,
@@ -114,7 +121,9 @@ pub async fn flows(run: &Run<'_>, store: &Store, clusters: &[ClusterName]) -> Ve
     let others = others.collect::<Vec<_>>();
     let pod = ObjectId::new("Pod", traffic::NAMESPACE, &sender.pod);
     let mut waits = WaitReporter::of(run, Hop::Traffic, home, pod);
-    let (begin, patience) = (Instant::now(), run.deadline.at_most(PATIENCE));
+    let window = kiali::store::window(run.settings.metrics.interval);
+    let patience = PATIENCE.max(window + Duration::from_secs(60));
+    let (begin, patience) = (Instant::now(), run.deadline.at_most(patience));
     let mut seen = Seen::default();
     loop {
         if let Err(why) = ask(run, &sender, &mut seen).await {

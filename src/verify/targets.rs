@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::future::join_all;
 use kube::Api;
 use kube::api::ListParams;
@@ -66,7 +66,9 @@ async fn of_cluster(
                 let why = "its Prometheus is not managed by ambikiali";
                 Finding::with_verdict(Hop::Exposure, Some(cluster), Verdict::Skipped, why)
             }
-            Ok(Some(target)) => Finding::on(Hop::Exposure, cluster, exposure::closed(target).await),
+            Ok(Some(target)) => {
+                Finding::on(Hop::Exposure, cluster, closed(run, cluster, target).await)
+            }
             _ => {
                 let why = "the address of its Gateway is unknown";
                 Finding::with_verdict(Hop::Exposure, Some(cluster), Verdict::Unproven, why)
@@ -78,6 +80,38 @@ async fn of_cluster(
         report_one(run, Hop::ScrapeTarget, cluster, scraped),
         report_one(run, Hop::Exposure, cluster, exposure),
     )
+}
+
+/// Whether the address lets in the federating Prometheus alone. This machine can try it only without a certificate, so
+/// also looks at which ones the Gateway trusts.
+async fn closed(
+    run: &Run<'_>,
+    cluster: &ClusterName,
+    target: &ScrapeTarget,
+) -> Result<String, String> {
+    let closed = exposure::closed(target).await?;
+    if !target.mutual_tls {
+        return Ok(closed);
+    }
+    match lets_in_others(run, cluster).await {
+        Ok(true) => Err(format!(
+            "https://{} also lets in a client with another certificate than that of the federating Prometheus: run install again",
+            target.address
+        )),
+        Ok(false) => Ok(closed),
+        Err(_) => Ok(format!("{closed}; which ones its Secret trusts is unknown")),
+    }
+}
+
+async fn lets_in_others(run: &Run<'_>, cluster: &ClusterName) -> Result<bool> {
+    let home = run.on(Step::AggregateMetrics, &run.mesh.home);
+    let own = aggregate_metrics::certificate(&home).await?;
+    let cluster = run.mesh.all().find(|one| one.name == *cluster);
+    let gateway = run.on(
+        Step::ExposePrometheus,
+        cluster.context("a cluster of the mesh")?,
+    );
+    Ok(!expose_prometheus::lets_in_only(&gateway, &own).await?)
 }
 
 /// Explains a 403: names the AuthorizationPolicy that may cause it.

@@ -79,7 +79,7 @@ cluster2: Secret kiali/kiali-2 already exists and was not created by ambikiali, 
             refused.error(),
             "\
 cluster1: Secret kiali/kiali-multi-cluster-secret is not as the last install wrote it, so somebody may have put another server into it, which would get the new token; nothing was done
-  fix: run ambikiali install with the same clusters and flags, which writes it again
+  fix: run ambikiali install with the same clusters and flags, which writes it again, then ambikiali rotate
 "
         );
         unwritten(&marks);

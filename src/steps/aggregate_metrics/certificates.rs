@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::config::gateway_file;
@@ -44,6 +44,13 @@ impl HomeTls<'_> {
 /// The certificates of the federating Prometheus as they are, if its own is usable.
 pub async fn held(scope: &Scope<'_>) -> Result<Option<Held>> {
     mutual_tls::held(scope, &secret_id(scope), Side::Client, TLS_FILES).await
+}
+
+/// The certificate of the federating Prometheus, in PEM.
+pub async fn certificate(scope: &Scope<'_>) -> Result<String> {
+    let mut own = mutual_tls::certificates(scope, &secret_id(scope), TLS_FILES[0]).await?;
+    ensure!(own.len() == 1, "it has several certificates");
+    Ok(own.remove(0))
 }
 
 /// The names of all values of the Secret, which are those of the files.

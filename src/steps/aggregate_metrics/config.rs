@@ -235,6 +235,14 @@ impl PrometheusConfig {
         }
     }
 
+    /// This configuration without the jobs of these clusters. None if it is not one that an install writes.
+    pub fn without(text: &str, leaving: &[ClusterName]) -> Option<PrometheusConfig> {
+        let mut config: PrometheusConfig = manifests::from_yaml(text).ok()?;
+        let leaves = |one: &ScrapeConfig| leaving.iter().any(|left| one.job_name == job(left));
+        config.scrape_configs.retain(|one| !leaves(one));
+        Some(config)
+    }
+
     /// The text for the ConfigMap, parsed again and checked.
     pub fn render(&self) -> Result<String> {
         let text = manifests::to_yaml(self)?;

@@ -65,6 +65,7 @@ fn judge(before: &Counters, now: &Counters, late: Duration) -> Health {
         () if refused > 0.0 => Health::InProgress(format!(
             "the store refused {refused:.0} samples, which are lost"
         )),
+        () if now.sent == 0.0 => Health::InProgress("it has sent no sample yet".into()),
         () if now.sent <= before.sent && is_late => {
             Health::InProgress(format!("nothing was sent for {behind:.0} s"))
         }
@@ -156,18 +157,27 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     let Some(store) = &scope.settings.store else {
         return Vec::new();
     };
+    let mut refused = None;
     let health = match counters(scope).await {
         Ok(now) => {
-            // The growth since the start of the server, but for what was refused.
+            // The growth since the start of the server, but for what was refused, unless that was all.
+            let none_taken = now.failed > 0.0 && now.failed >= now.samples;
             let before = Counters {
-                failed: now.failed,
+                failed: if none_taken { 0.0 } else { now.failed },
                 ..Counters::default()
             };
+            refused = (now.failed > 0.0).then(|| {
+                format!(
+                    "the store refused {:.0} samples since this server started",
+                    now.failed
+                )
+            });
             judge(&before, &now, late(scope))
         }
         Err(error) => Health::InProgress(format!("{error:#}")),
     };
     let mut component = Component::new(id(store), health);
+    component.note = refused;
     if component.health != Health::Ready {
         component.code = Some(Code::NotWritten);
         component.note = said(scope).await;

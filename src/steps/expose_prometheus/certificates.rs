@@ -33,6 +33,12 @@ pub async fn keep_certificates(scope: &Scope<'_>, secret: &mut Value) -> Result<
     secret::keep(scope, secret, &names).await.map(drop)
 }
 
+/// Whether the Gateway lets in this client alone. `Err` if its Secret cannot be read.
+pub async fn lets_in_only(scope: &Scope<'_>, client: &str) -> Result<bool> {
+    let trusted = mutual_tls::certificates(scope, &secret_id(), CLIENT).await?;
+    Ok(trusted.iter().all(|one| one == client))
+}
+
 /// The certificates that the Gateway lets in.
 pub fn trusted(held: &Held) -> String {
     held.trusted(CLIENT)

@@ -11,6 +11,7 @@ use super::WEB_ROOT;
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::Scope;
 use crate::k8s::forward::{Connection, Target};
+use crate::metrics::Interval;
 use crate::store::{Engine, Store};
 use crate::visible;
 
@@ -111,7 +112,10 @@ async fn look(
         let reason = visible::short(&reason, visible::SAID).into_owned();
         return Ok(Seen::Broken(format!("Kiali does not reach it: {reason}")));
     }
-    let asked = kiali.get::<Graph>(&graph_of(ISTIO_NAMESPACE)).await;
+    let interval = scope.settings.metrics.interval;
+    let asked = kiali
+        .get::<Graph>(&graph_of(ISTIO_NAMESPACE, interval))
+        .await;
     Ok(match asked {
         Ok(_) => Seen::Answers,
         Err(error) => {
@@ -169,6 +173,11 @@ fn is_other(engine: Engine, version: &str) -> Option<String> {
     }
 }
 
+/// How far back the graph goes: a rate needs several samples.
+pub fn window(interval: Interval) -> Duration {
+    interval.times(4).max(Duration::from_secs(60))
+}
+
 fn hint(error: &str, store: &Store) -> &'static str {
     let has = |word| error.contains(word);
     match () {
@@ -184,10 +193,11 @@ fn hint(error: &str, store: &Store) -> &'static str {
     }
 }
 
-/// The traffic of the last minute between the workloads of a namespace.
-fn graph_of(namespace: &str) -> String {
+/// The traffic between the workloads of a namespace, of the last minute or of as long as a rate needs.
+fn graph_of(namespace: &str, interval: Interval) -> String {
+    let seconds = window(interval).as_secs();
     format!(
-        "{WEB_ROOT}/api/namespaces/graph?namespaces={namespace}&duration=60s&graphType=workload&injectServiceNodes=false\
+        "{WEB_ROOT}/api/namespaces/graph?namespaces={namespace}&duration={seconds}s&graphType=workload&injectServiceNodes=false\
          &includeIdleEdges=false&ambientTraffic=total&appenders=deadNode&rateGrpc=requests&rateHttp=requests&rateTcp=sent"
     )
 }
@@ -200,7 +210,8 @@ pub async fn edges(
     patience: Duration,
 ) -> Result<BTreeSet<(String, String)>> {
     let mut kiali = Connection::open(scope, target, patience).await?;
-    Ok(pairs(kiali.get::<Graph>(&graph_of(namespace)).await?))
+    let graph = graph_of(namespace, scope.settings.metrics.interval);
+    Ok(pairs(kiali.get::<Graph>(&graph).await?))
 }
 
 fn pairs(graph: Graph) -> BTreeSet<(String, String)> {

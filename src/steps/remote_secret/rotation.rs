@@ -98,7 +98,7 @@ impl InUse {
         };
         let cause = format!("{}: {cause}; nothing was done", home.cluster.name);
         Err(Problem::new(Exit::Preflight, cause)
-            .fix("run ambikiali install with the same clusters and flags, which writes it again"))
+            .fix("run ambikiali install with the same clusters and flags, which writes it again, then ambikiali rotate"))
     }
 }
 
