@@ -252,6 +252,7 @@ pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
             None => look = false,
         }
     }
+    let mut was_refused = false;
     loop {
         if look && let Some(live) = read(scope, object, &id).await? {
             return Ok(whose(scope, live));
@@ -262,8 +263,8 @@ pub async fn claim(scope: &Scope<'_>, object: &Value, before: Before) -> Result<
                 tell(scope, object, What::Create, None)?;
                 return Ok(Claim::Created(live));
             }
-            // It exists, possibly since a moment ago: find out whose it is.
-            Err(_) if !look => look = true,
+            // It exists, possibly since a moment ago, or since a try whose answer was lost: find out whose it is.
+            Err(_) if !was_refused => (was_refused, look) = (true, true),
             Err(refusal) => return Err(conflict::refused(scope, &id, &refusal)),
         }
     }
