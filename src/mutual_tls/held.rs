@@ -61,10 +61,8 @@ pub async fn held(
 }
 
 /// The certificates in a value of a Secret, in PEM. An error if there are none, or one of them cannot be read.
-pub async fn certificates(scope: &Scope<'_>, id: &ObjectId, name: &str) -> Result<Vec<String>> {
-    let live = secret::live(scope, id).await?;
-    let data = live.map(|live| live["data"].clone()).unwrap_or_default();
-    let text = text(&data, name).map_err(anyhow::Error::msg)?;
+pub fn certificates(secret: &Value, name: &str) -> Result<Vec<String>> {
+    let text = text(&secret["data"], name).map_err(anyhow::Error::msg)?;
     let all =
         pem::certificates(text.as_bytes(), pem::Broken::Refused).map_err(anyhow::Error::msg)?;
     Ok(all.chunks(1).map(pem::text).collect())

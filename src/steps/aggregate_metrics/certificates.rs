@@ -48,7 +48,8 @@ pub async fn held(scope: &Scope<'_>) -> Result<Option<Held>> {
 
 /// The certificate of the federating Prometheus, in PEM.
 pub async fn certificate(scope: &Scope<'_>) -> Result<String> {
-    let mut own = mutual_tls::certificates(scope, &secret_id(scope), TLS_FILES[0]).await?;
+    let live = secret::live(scope, &secret_id(scope)).await?;
+    let mut own = mutual_tls::certificates(&live.unwrap_or_default(), TLS_FILES[0])?;
     ensure!(own.len() == 1, "it has several certificates");
     Ok(own.remove(0))
 }

@@ -1,6 +1,6 @@
 //! What the pod of the federating Prometheus has, for a change that is made without the options of the install.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::mesh::ClusterName;
 use crate::own_prometheus;
@@ -9,8 +9,7 @@ const VOLUMES: &str = "/spec/template/spec/volumes";
 const CONFIG: &str = "config-volume";
 const STORAGE: &str = "storage";
 /// What the options of an install decide and the removal of a remote does not.
-const KEPT: [&str; 3] = [
-    "/spec/strategy",
+const KEPT: [&str; 2] = [
     "/spec/template/spec/containers/0/image",
     "/spec/template/spec/containers/0/args",
 ];
@@ -48,6 +47,10 @@ pub fn keep(live: &Value, manifest: &mut Value) {
             *wanted = value.clone();
         }
     }
+    // As the manifest says it: what the API server adds to it stays the server's.
+    if live.pointer("/spec/strategy/type") == Some(&json!("Recreate")) {
+        manifest["spec"]["strategy"] = json!({"type": "Recreate", "rollingUpdate": null});
+    }
     let wanted = manifest.pointer_mut(VOLUMES).and_then(Value::as_array_mut);
     let mut wanted = wanted.into_iter().flatten();
     let storage = wanted.find(|volume| volume["name"] == STORAGE);
@@ -63,8 +66,6 @@ fn volume<'a>(deployment: &'a Value, name: &str) -> Option<&'a Value> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -99,6 +100,7 @@ mod tests {
         let mut wanted = pod("b:2", json!([]), empty, json!([]));
         keep(&live, &mut wanted);
         let mut kept = live.clone();
+        kept["spec"]["strategy"]["rollingUpdate"] = Value::Null;
         kept["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"] = json!([]);
         assert_eq!(wanted, kept);
         keep(&Value::Null, &mut wanted);

@@ -11,7 +11,7 @@ use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::apply::{self, Applied, Before};
 use crate::k8s::forward::{self, Target};
 use crate::k8s::health::Health;
-use crate::k8s::{Scope, pods, secret, wait};
+use crate::k8s::{FIELD_MANAGER, Scope, pods, secret, wait};
 use crate::manifests;
 use crate::mutual_tls::{self, Held, Pair, SERVER_NAME, Side};
 
@@ -33,10 +33,22 @@ pub async fn keep_certificates(scope: &Scope<'_>, secret: &mut Value) -> Result<
     secret::keep(scope, secret, &names).await.map(drop)
 }
 
-/// Whether the Gateway lets in this client alone. `Err` if its Secret cannot be read.
+/// Whether the Gateway lets in this client alone, or those that an unfinished rotation left. `Err` if its Secret cannot
+/// be read.
 pub async fn lets_in_only(scope: &Scope<'_>, client: &str) -> Result<bool> {
-    let trusted = mutual_tls::certificates(scope, &secret_id(), CLIENT).await?;
-    Ok(trusted.iter().all(|one| one == client))
+    let live = secret::live(scope, &secret_id()).await?.unwrap_or_default();
+    let trusted = mutual_tls::certificates(&live, CLIENT)?;
+    Ok(trusted.iter().all(|one| one == client) || !is_changed_by_others(&live))
+}
+
+/// Whether another field manager set the certificates that the Gateway trusts.
+fn is_changed_by_others(secret: &Value) -> bool {
+    let managers = secret["metadata"]["managedFields"].as_array();
+    let field = format!("f:{CLIENT}");
+    let mut managers = managers.into_iter().flatten();
+    managers.any(|one| {
+        one["manager"] != FIELD_MANAGER && one["fieldsV1"]["f:data"].get(&field).is_some()
+    })
 }
 
 /// The certificates that the Gateway lets in.
