@@ -43,11 +43,6 @@ pub async fn install(run: &Run<'_>) -> Result<()> {
     let still_takes_part = |part: &&Part<'_>| !run.left_out.has(&part.cluster.name);
     let remotes = remotes.iter().filter(still_takes_part).copied();
     let remotes = &remotes.collect::<Vec<_>>()[..];
-    // What was written ahead is not what was seen before.
-    let run = &Run {
-        seen: if moves { &[] } else { run.seen },
-        ..run.clone()
-    };
     let asked = ask(run, home, remotes, certificates, moves).await?;
     let (arranged, given, cut_off) = hand_on(run, home, &asked, certificates).await?;
     let scraped = async {

@@ -353,7 +353,7 @@ async fn all_scraped(run: &Run<'_>, parts: &[Part<'_>], written: &Written) -> Re
     let clusters = clusters.collect::<Vec<_>>();
     step(run, Step::AggregateMetrics, &run.mesh.home, async |scope| {
         // Longer than a step usually may take, where the interval is long.
-        let deadline = run.deadline.sooner(written.patience() + MARGIN);
+        let deadline = run.deadline.sooner(written.patience + MARGIN);
         let scope = Scope { deadline, ..scope };
         let unscraped = aggregate_metrics::scraped(&scope, &clusters, written).await;
         let scraped = clusters.len() - unscraped.len();

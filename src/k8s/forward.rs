@@ -76,13 +76,18 @@ impl Connection {
 
     /// Sends a GET request and returns the text of the response. Any status but 200 is an error.
     pub async fn text(&mut self, path: &str) -> Result<String> {
+        let body = self.body(path).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    async fn body(&mut self, path: &str) -> Result<Bytes> {
         let (status, body) = self.ask(path).await?;
-        let text = String::from_utf8_lossy(&body).into_owned();
         if status != StatusCode::OK {
+            let text = String::from_utf8_lossy(&body);
             let line = text.lines().next().unwrap_or_default();
             bail!("answered {status}: {}", visible::short(line, visible::SAID));
         }
-        Ok(text)
+        Ok(body)
     }
 
     async fn ask(&mut self, path: &str) -> Result<(StatusCode, Bytes)> {
@@ -92,12 +97,7 @@ impl Connection {
 
     /// Sends a GET request and parses the JSON response. Any status but 200 is an error.
     pub async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
-        let (status, body) = self.ask(path).await?;
-        if status != StatusCode::OK {
-            let text = String::from_utf8_lossy(&body);
-            let line = text.lines().next().unwrap_or_default();
-            bail!("answered {status}: {}", visible::short(line, visible::SAID));
-        }
+        let body = self.body(path).await?;
         serde_json::from_slice(&body).map_err(|error| {
             // The error quotes the response, so shorten it.
             let why = error.to_string();

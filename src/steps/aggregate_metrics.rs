@@ -126,14 +126,7 @@ pub fn possible(namespace: &str, settings: &Settings) -> Result<Vec<Value>> {
 pub struct Written {
     pub summary: String,
     /// How long the first scrape with it may take.
-    patience: Duration,
-}
-
-impl Written {
-    /// How long `scraped` waits.
-    pub fn patience(&self) -> Duration {
-        self.patience
-    }
+    pub patience: Duration,
 }
 
 /// The step is done when the targets have been scraped.

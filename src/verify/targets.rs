@@ -38,7 +38,13 @@ pub async fn targets(
     federation: &Result<Federation<'_>>,
     expected: &[ClusterName],
 ) -> Vec<Finding> {
-    let found = expected.iter().map(|c| of_cluster(run, federation, c));
+    let home = run.on(Step::AggregateMetrics, &run.mesh.home);
+    let own = match run.settings.exposure.mutual_tls() {
+        true => aggregate_metrics::certificate(&home).await.ok(),
+        false => None,
+    };
+    let own = own.as_deref();
+    let found = expected.iter().map(|c| of_cluster(run, federation, own, c));
     let (scraped, exposed): (Vec<_>, Vec<_>) = join_all(found).await.into_iter().unzip();
     [scraped, exposed].concat()
 }
@@ -46,6 +52,7 @@ pub async fn targets(
 async fn of_cluster(
     run: &Run<'_>,
     federation: &Result<Federation<'_>>,
+    own: Option<&str>,
     cluster: &ClusterName,
 ) -> (Finding, Finding) {
     let target = exposed(run, cluster).await;
@@ -66,9 +73,11 @@ async fn of_cluster(
                 let why = "its Prometheus is not managed by ambikiali";
                 Finding::with_verdict(Hop::Exposure, Some(cluster), Verdict::Skipped, why)
             }
-            Ok(Some(target)) => {
-                Finding::on(Hop::Exposure, cluster, closed(run, cluster, target).await)
-            }
+            Ok(Some(target)) => Finding::on(
+                Hop::Exposure,
+                cluster,
+                closed(run, own, cluster, target).await,
+            ),
             _ => {
                 let why = "the address of its Gateway is unknown";
                 Finding::with_verdict(Hop::Exposure, Some(cluster), Verdict::Unproven, why)
@@ -86,6 +95,7 @@ async fn of_cluster(
 /// also looks at which ones the Gateway trusts.
 async fn closed(
     run: &Run<'_>,
+    own: Option<&str>,
     cluster: &ClusterName,
     target: &ScrapeTarget,
 ) -> Result<String, String> {
@@ -93,7 +103,7 @@ async fn closed(
     if !target.mutual_tls {
         return Ok(closed);
     }
-    match lets_in_others(run, cluster).await {
+    match lets_in_others(run, own, cluster).await {
         Ok(true) => Err(format!(
             "https://{} also lets in a client with another certificate than that of the federating Prometheus: run install again",
             target.address
@@ -103,15 +113,15 @@ async fn closed(
     }
 }
 
-async fn lets_in_others(run: &Run<'_>, cluster: &ClusterName) -> Result<bool> {
-    let home = run.on(Step::AggregateMetrics, &run.mesh.home);
-    let own = aggregate_metrics::certificate(&home).await?;
+/// `own` is the certificate of the federating Prometheus.
+async fn lets_in_others(run: &Run<'_>, own: Option<&str>, cluster: &ClusterName) -> Result<bool> {
+    let own = own.context("that of the federating Prometheus is unknown")?;
     let cluster = run.mesh.all().find(|one| one.name == *cluster);
     let gateway = run.on(
         Step::ExposePrometheus,
         cluster.context("a cluster of the mesh")?,
     );
-    Ok(!expose_prometheus::lets_in_only(&gateway, &own).await?)
+    Ok(!expose_prometheus::lets_in_only(&gateway, own).await?)
 }
 
 /// Explains a 403: names the AuthorizationPolicy that may cause it.
