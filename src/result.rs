@@ -30,7 +30,7 @@ pub use self::program::{
 };
 pub use self::rotate::{Action, Certificate, RotateResult, Token};
 pub use self::status::{State, StatusResult};
-pub use self::verify::VerifyResult;
+pub use self::verify::{Flow, FlowHop, Place, VerifyResult};
 pub use self::version::{VersionResult, Versions};
 
 use crate::problem::{self, Exit};

@@ -53,6 +53,7 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
     let result = VerifyResult {
         clusters: Cluster::all(mesh),
         hops: [findings, proven].concat(),
+        flows: Vec::new(),
         took: started.elapsed(),
     };
     Ok(result.into())

@@ -193,6 +193,14 @@ fn rotate() -> Vec<Ended> {
 }
 
 fn verify() -> Vec<Ended> {
+    let hop = |hop, count, unit, seconds| FlowHop {
+        hop,
+        verdict: Verdict::Holds,
+        message: "seen".into(),
+        count,
+        unit,
+        seconds,
+    };
     let with = |verdict, cluster, code| VerifyResult {
         clusters: clusters(),
         hops: vec![verify::Finding {
@@ -201,6 +209,15 @@ fn verify() -> Vec<Ended> {
             code,
             cluster,
             text: "seen".into(),
+        }],
+        flows: vec![Flow {
+            from: name(),
+            to: name(),
+            verdict,
+            hops: vec![
+                hop(Place::Source, Some(1), Some("bytes"), Some(0.5)),
+                hop(Place::Kiali, None, None, None),
+            ],
         }],
         took: TOOK,
     };

@@ -13,7 +13,7 @@ use crate::k8s::change::What;
 use crate::problem::Exit;
 use crate::result::event::Name;
 use crate::result::fleet::Role;
-use crate::result::{Outcome, State};
+use crate::result::{Outcome, Place, State};
 use crate::verify::{Hop, Verdict};
 
 /// All variants of an enum: a new one does not compile before it is listed.
@@ -67,6 +67,10 @@ fn each_word_of_an_enum_is_in_the_schema_and_no_other() {
         let list = defs.pointer(&format!("/{place}/enum"));
         assert_eq!(words(list.expect(place)), spelt, "{place}");
     }
+    let places = each!(Place: Requests, Source, Destination, Metrics, Kiali);
+    let place = &schema("VerifyResult")["properties"]["flows"]["items"]["properties"]["hops"]["items"]
+        ["properties"]["hop"]["enum"];
+    assert_eq!(words(place), spelt(places));
     let event = &schema("Event")["properties"]["event"]["enum"];
     assert_eq!(words(event), spelt(names));
     let shell = &schema("CompletionsResult")["properties"]["shell"]["enum"];
