@@ -24,11 +24,6 @@ use crate::steps::cluster_prometheus;
 /// Time limit for all queries to the Prometheus of one cluster.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Limit for the memory of the federating Prometheus, as in its manifest.
-pub const MEMORY: u64 = 3 << 30;
-/// The most series and bytes that the federating Prometheus takes from one cluster.
-pub use crate::steps::aggregate_metrics::{MOST_BYTES, MOST_SERIES};
-
 /// The Prometheus of one cluster.
 #[derive(Debug)]
 pub struct Estimate {

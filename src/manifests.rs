@@ -137,6 +137,7 @@ mod tests {
             "sources": [{"secret": {"name": "x\ny: z"}}],
             "history": {"arguments": ["x\ny: z"], "claim": {"size": "a: b", "class": "no"}},
             "token": "a: b\n- c", "expires": "false", "writes": true, "store_secret": "a: b\n- c",
+            "memory": "1Gi\nx: y",
         })
     }
 

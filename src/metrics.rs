@@ -1,6 +1,8 @@
 //! Which series the federating Prometheus pulls from each cluster, and how often: the series that Kiali reads, by
 //! name, and never the result of a recording rule, because a sum of counters is wrong once one of them restarts.
 
+mod limits;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +10,13 @@ use std::time::Duration;
 
 use crate::age;
 
+pub use limits::{Limits, max_memory, max_series};
+
 /// Names of the options.
 pub const METRICS: &str = "metrics";
 pub const SCRAPE_INTERVAL: &str = "scrape-interval";
+pub const MAX_SERIES: &str = "max-series";
+pub const MAX_MEMORY: &str = "max-memory";
 
 /// The counters of the traffic: the graph and the rates of requests, messages, bytes and connections.
 const TRAFFIC: [&str; 8] = [
@@ -290,11 +296,12 @@ impl FromStr for Interval {
     }
 }
 
-/// What is pulled, and how often.
+/// What is pulled, how often, and how much of it at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
     pub profile: Profile,
     pub interval: Interval,
+    pub limits: Limits,
 }
 
 impl Metrics {
@@ -307,6 +314,7 @@ impl Metrics {
             interval: get(SCRAPE_INTERVAL)
                 .and_then(|i| i.parse().ok())
                 .unwrap_or_default(),
+            limits: Limits::of(options),
         }
     }
 }
@@ -316,6 +324,8 @@ pub fn known(name: &str, value: &str) -> Option<Result<(), String>> {
     match name {
         METRICS => Some(value.parse::<Profile>().map(drop)),
         SCRAPE_INTERVAL => Some(value.parse::<Interval>().map(drop)),
+        MAX_SERIES => Some(max_series(value).map(drop)),
+        MAX_MEMORY => Some(max_memory(value).map(drop)),
         _ => None,
     }
 }

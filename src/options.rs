@@ -12,7 +12,9 @@ use crate::history::{self, History, RETENTION, STORAGE, STORAGE_CLASS};
 use crate::images::{self, COMPONENTS, Images};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, Login, RBAC};
 use crate::mesh::ClusterName;
-use crate::metrics::{self, Interval, METRICS, Metrics, Profile, SCRAPE_INTERVAL};
+use crate::metrics::{
+    self, Interval, Limits, MAX_MEMORY, MAX_SERIES, METRICS, Metrics, Profile, SCRAPE_INTERVAL,
+};
 use crate::settings::Settings;
 use crate::store::{self, STORE, Store};
 use crate::{age, own_prometheus, shell, visible};
@@ -346,6 +348,8 @@ fn default(name: &str) -> String {
         PROTOCOL => MUTUAL_TLS.into(),
         METRICS => Profile::default().name().into(),
         SCRAPE_INTERVAL => Interval::default().to_string(),
+        MAX_SERIES => Limits::default().series.to_string(),
+        MAX_MEMORY => Limits::default().memory_quantity(),
         _ => DEFAULT.into(),
     }
 }

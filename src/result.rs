@@ -20,7 +20,7 @@ use serde::Serialize;
 
 pub use self::check::{CheckResult, CodesResult, ExplainResult};
 pub use self::cleanup::CleanupResult;
-pub use self::estimate::{ClusterEstimate, EstimateResult, Fit, ProfileEstimate};
+pub use self::estimate::{ClusterEstimate, EstimateResult, Fit, Limits, ProfileEstimate};
 pub use self::event::Event;
 pub use self::failure::{Failure, Unreachable};
 pub use self::fleet::Cluster;

@@ -12,7 +12,9 @@ use crate::exposure::{self, ANNOTATION, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_R
 use crate::history::{self, RETENTION, STORAGE, STORAGE_CLASS};
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, RBAC};
 use crate::mesh::ClusterName;
-use crate::metrics::{Interval, METRICS, Profile, SCRAPE_INTERVAL};
+use crate::metrics::{
+    self, Interval, Limits, MAX_MEMORY, MAX_SERIES, METRICS, Profile, SCRAPE_INTERVAL,
+};
 use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON, TOKEN_LIFETIME};
 use crate::own_prometheus;
 
@@ -57,6 +59,13 @@ pub struct Options {
     /// Time between two scrapes, in each cluster and by home, from 5s to 5m [default: 15s]
     #[arg(long, value_name = "TIME", value_parser = interval)]
     scrape_interval: Option<String>,
+    /// The most series that home takes from one cluster with one pull; "ambikiali estimate" tells how many there are
+    /// [default: 180000]
+    #[arg(long, value_name = "NUMBER", value_parser = max_series)]
+    max_series: Option<String>,
+    /// Memory limit of the federating Prometheus, such as 6Gi [default: 3Gi]
+    #[arg(long, value_name = "SIZE", value_parser = max_memory)]
+    max_memory: Option<String>,
     /// How users log in to Kiali: openid, through an OpenID Connect provider, or anonymous, without a login [default:
     /// anonymous]
     #[arg(long, value_name = "STRATEGY", value_parser = strategy)]
@@ -177,6 +186,8 @@ impl Options {
             (CLIENT_ID, self.oidc_client_id),
             (METRICS, self.metrics),
             (SCRAPE_INTERVAL, self.scrape_interval),
+            (MAX_SERIES, self.max_series),
+            (MAX_MEMORY, self.max_memory),
         ];
         let parsed = parsed.into_iter();
         asked.extend(parsed.filter_map(|(name, value)| Some((name.to_string(), value?))));
@@ -266,6 +277,21 @@ fn interval(text: &str) -> Result<String, String> {
             true => DEFAULT.into(),
             false => interval.to_string(),
         })
+    })
+}
+
+fn max_series(text: &str) -> Result<String, String> {
+    or_default(text, |text| {
+        let is_default = metrics::max_series(text)? == Limits::default().series;
+        Ok(if is_default { DEFAULT } else { text }.into())
+    })
+}
+
+fn max_memory(text: &str) -> Result<String, String> {
+    or_default(text, |text| {
+        metrics::max_memory(text)?;
+        let is_default = text == Limits::default().memory_quantity();
+        Ok(if is_default { DEFAULT } else { text }.into())
     })
 }
 

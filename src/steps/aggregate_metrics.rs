@@ -20,7 +20,7 @@ pub use certificates::{
 };
 use certificates::{files, gateway_files};
 pub use claim::{claim_id, keep_claim, unusable};
-pub use config::{MOST_BYTES, MOST_SERIES, PrometheusConfig, job};
+pub use config::{PrometheusConfig, job};
 pub use federation::{ActiveTarget, Federation};
 
 use super::ScrapeTarget;
@@ -103,6 +103,7 @@ fn rendered(
         "pod_user": pod_user, "network_policies": settings.network_policies,
         "mutual_tls": settings.exposure.mutual_tls(), "tls_data": tls_data,
         "tls_files": files.collect::<Vec<_>>(), "history": settings.history.values(), "sources": serving.sources,
+        "memory": settings.metrics.limits.memory_quantity(),
     });
     manifests::render(manifests::FEDERATED_PROMETHEUS, values)
 }

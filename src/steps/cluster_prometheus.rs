@@ -61,7 +61,7 @@ pub fn objects(
         "config_hash": manifests::hash(&config), "config": config, "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
         "read_timeout": format!("--web.read-timeout={}", seconds(interval.idle())),
-        "writes": store.is_some(), "store_secret": secret.map(Credentials::secret),
+        "memory": settings.metrics.limits.memory_of_cluster(), "writes": store.is_some(), "store_secret": secret.map(Credentials::secret),
     });
     manifests::render(manifests::CLUSTER_PROMETHEUS, values)
 }

@@ -2,10 +2,9 @@
 
 use super::report::{BAD, GOOD};
 use super::version::no_access;
-use crate::estimate;
 use crate::out;
 use crate::out::Text;
-use crate::result::{ClusterEstimate, EstimateResult, Fit, ProfileEstimate};
+use crate::result::{ClusterEstimate, EstimateResult, Fit, Limits, ProfileEstimate};
 
 const HEAD: &str = "CLUSTER       METRICS   SERIES     LABELS  PULL      COMPRESSED  TIME";
 
@@ -20,7 +19,7 @@ pub fn estimated(result: &EstimateResult) {
         say!(
             "The federating Prometheus needs about {} of its {} of memory with --metrics {}, for {} series.",
             bytes(home.memory_bytes),
-            bytes(estimate::MEMORY),
+            bytes(result.limits.memory_bytes),
             home.profile,
             home.series
         );
@@ -79,6 +78,13 @@ fn advice(result: &EstimateResult) -> Text {
         result.profile
     );
     let text = Text::new().styled(BAD, text);
+    let limits = result.needed.as_ref().filter(|_| result.is_in_time());
+    if let Some(needed) = limits {
+        return text.plain(format!(
+            " into the limits: ambikiali install{}",
+            flags(&result.limits, needed)
+        ));
+    }
     text.plain(match result.better() {
         Some(other) => format!(": ambikiali install --metrics {other}"),
         None => {
@@ -86,6 +92,13 @@ fn advice(result: &EstimateResult) -> Text {
                 .into()
         }
     })
+}
+
+/// The flags that raise the limits.
+fn flags(now: &Limits, needed: &Limits) -> String {
+    let series = (needed.series != now.series).then(|| format!(" --max-series {}", needed.series));
+    let memory = (needed.memory != now.memory).then(|| format!(" --max-memory {}", needed.memory));
+    [series, memory].into_iter().flatten().collect()
 }
 
 /// As in "4.2 MB".

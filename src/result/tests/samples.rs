@@ -35,6 +35,10 @@ fn estimate() -> Vec<Ended> {
         labels: 1,
         pull,
     };
+    let large = Share {
+        series: 1_000_000,
+        ..share(Some(pull))
+    };
     let with = |found| Estimate {
         cluster: name(),
         found,
@@ -48,7 +52,7 @@ fn estimate() -> Vec<Ended> {
     };
     vec![
         all(known, unreachable()),
-        all(vec![with(Ok(vec![]))], vec![]),
+        all(vec![with(Ok(vec![large]))], vec![]),
     ]
 }
 

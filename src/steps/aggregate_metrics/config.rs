@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::ScrapeTarget;
 use crate::manifests;
 use crate::mesh::ClusterName;
-use crate::metrics::{Interval, Metrics, Profile};
+use crate::metrics::{Interval, Limits, MAX_SERIES, Metrics, Profile};
 use crate::mutual_tls::SERVER_NAME;
 use crate::own_prometheus::{self, Accesses, Kind};
 
@@ -19,10 +19,8 @@ const JOB: &str = "federate-";
 pub const CLIENT_CERTIFICATE: &str = "client.crt";
 pub const CLIENT_KEY: &str = "client.key";
 
-// Limits for what one cluster may send, so that no remote can fill home's Prometheus. manifests/README.md tells how
-// they were chosen.
-pub const MOST_SERIES: u32 = 180_000;
-pub const MOST_BYTES: u64 = 320 << 20;
+// Limits for what one cluster may send besides those that an option sets. manifests/README.md tells how they were
+// chosen.
 const LABELS: u32 = 128;
 const LABEL_NAME: u32 = 512;
 const LABEL_VALUE: u32 = 4096;
@@ -205,11 +203,15 @@ pub fn metrics(text: &str) -> Metrics {
         jobs.any(|job| job.pointer("/params/match[]") == Some(&selectors))
     };
     let interval = config["global"]["scrape_interval"].as_str();
+    let series = jobs.and_then(|jobs| jobs.first()?["sample_limit"].as_u64());
+    let series = series.map(|series| (MAX_SERIES.to_string(), series.to_string()));
+    let limits = series.into_iter().collect();
     Metrics {
         profile: Profile::ALL.into_iter().find(pulls).unwrap_or_default(),
         interval: interval
             .and_then(|text| text.parse::<Interval>().ok())
             .unwrap_or_default(),
+        limits: Limits::of(&limits),
     }
 }
 
@@ -224,8 +226,8 @@ impl PrometheusConfig {
         metrics: Metrics,
         accesses: &Accesses,
     ) -> PrometheusConfig {
-        let Metrics { profile, interval } = metrics;
-        let scraped = targets.iter().map(|one| scrape(one, profile, accesses));
+        let interval = metrics.interval;
+        let scraped = targets.iter().map(|one| scrape(one, metrics, accesses));
         PrometheusConfig {
             global: Global {
                 scrape_interval: interval.to_string(),
@@ -311,7 +313,10 @@ fn selectors(target: &ScrapeTarget, profile: Profile, accesses: &Accesses) -> Ve
     }
 }
 
-fn scrape(target: &ScrapeTarget, profile: Profile, accesses: &Accesses) -> ScrapeConfig {
+fn scrape(target: &ScrapeTarget, metrics: Metrics, accesses: &Accesses) -> ScrapeConfig {
+    let Metrics {
+        profile, limits, ..
+    } = metrics;
     let cluster = target.cluster.to_string();
     // With honor_labels, a series would keep a `cluster` label of its own.
     let named = Relabel::replace("cluster", cluster.clone());
@@ -329,9 +334,9 @@ fn scrape(target: &ScrapeTarget, profile: Profile, accesses: &Accesses) -> Scrap
         honor_labels: true,
         track_timestamps_staleness: true,
         follow_redirects: false,
-        sample_limit: MOST_SERIES,
+        sample_limit: limits.series,
         // Prometheus counts a megabyte as 2^20 bytes.
-        body_size_limit: format!("{}MB", MOST_BYTES >> 20),
+        body_size_limit: format!("{}MB", limits.mebibytes()),
         label_limit: LABELS,
         label_name_length_limit: LABEL_NAME,
         label_value_length_limit: LABEL_VALUE,

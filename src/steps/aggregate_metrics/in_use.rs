@@ -9,9 +9,10 @@ const VOLUMES: &str = "/spec/template/spec/volumes";
 const CONFIG: &str = "config-volume";
 const STORAGE: &str = "storage";
 /// What the options of an install decide and the removal of a remote does not.
-const KEPT: [&str; 2] = [
+const KEPT: [&str; 3] = [
     "/spec/template/spec/containers/0/image",
     "/spec/template/spec/containers/0/args",
+    "/spec/template/spec/containers/0/resources/limits/memory",
 ];
 
 /// The sources of the user in the volume with the configuration, without those for the clusters that leave.

@@ -15,7 +15,12 @@ fn federating(targets: &[ScrapeTarget]) -> PrometheusConfig {
 
 fn with(targets: &[ScrapeTarget], profile: Profile, accesses: &Accesses) -> PrometheusConfig {
     let interval = Interval::default();
-    PrometheusConfig::federating(targets, Metrics { profile, interval }, accesses)
+    let metrics = Metrics {
+        profile,
+        interval,
+        ..Metrics::default()
+    };
+    PrometheusConfig::federating(targets, metrics, accesses)
 }
 
 #[test]
@@ -152,7 +157,13 @@ fn a_configuration_tells_what_it_pulls() {
     let target = [target("cluster1", "x:1")];
     for profile in Profile::ALL {
         let interval = "30s".parse().unwrap();
-        let metrics = Metrics { profile, interval };
+        let options = [(MAX_SERIES.to_string(), "400000".to_string())];
+        let limits = Limits::of(&options.into());
+        let metrics = Metrics {
+            profile,
+            interval,
+            limits,
+        };
         let config = PrometheusConfig::federating(&target, metrics, &Accesses::new());
         let text = config.render().unwrap();
         assert_eq!(super::metrics(&text), metrics, "{text}");
