@@ -7,6 +7,8 @@ use serde::{Serialize, Serializer};
 
 /// Where Istio's control plane and the Prometheus of each cluster are.
 pub const ISTIO_NAMESPACE: &str = "istio-system";
+/// Where the guide's sample apps are.
+pub const SAMPLE: &str = "sample";
 
 /// A section of the guide, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -17,6 +17,9 @@ use tokio::time::timeout;
 use crate::answers::behind::Behind;
 use crate::support::{Clusters, Foreign, on_an_install, on_two_clusters, remove, text, until};
 
+/// All kinds of traffic that Kiali shows, as its page keeps them in its address.
+const TRAFFIC: &str =
+    "ambient%2CambientTotal%2Cgrpc%2CgrpcRequest%2Chttp%2ChttpRequest%2Ctcp%2CtcpSent";
 const ANSWER: Duration = Duration::from_secs(20);
 
 /// A running dashboard, and the URL that it printed.
@@ -50,14 +53,20 @@ impl Dashboard {
         connection.get(path).await
     }
 
-    /// Sends Ctrl-C and returns the output besides the URL.
+    /// Sends Ctrl-C and returns the output besides the URLs.
     async fn interrupted(mut self) -> String {
         let pid = self.process.id().expect("it runs").to_string();
         let sent = Command::new("kill").args(["-INT", &pid]).status().await;
         assert!(sent.expect("kill").success());
         let ended = timeout(Duration::from_secs(2), self.process.wait()).await;
         assert_eq!(ended.expect("an end").expect("a status").code(), Some(130));
-        let mut rest = text(self.process.stderr.take()).await;
+        let stderr = text(self.process.stderr.take()).await;
+        let pages = format!(
+            "Traffic graph: {url}/console/graph/namespaces?namespaces=sample&graphType=workload&duration=300&boxByCluster=true&boxByNamespace=true&traffic={TRAFFIC}\nMesh: {url}/console/mesh\n",
+            url = self.url
+        );
+        assert!(stderr.contains(&pages), "{stderr}");
+        let mut rest = stderr.replace(&pages, "");
         self.stdout.read_to_string(&mut rest).await.expect("text");
         rest
     }

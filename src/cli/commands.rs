@@ -8,6 +8,7 @@ use super::options::TokenLifetime;
 use super::{BEHAVIOR, Clusters, Fleet, LoginFiles, Options, values};
 use crate::age;
 use crate::code::Code;
+use crate::guide;
 
 #[derive(Args, Debug)]
 #[command(mut_args(unless_listed))]
@@ -176,7 +177,13 @@ pub struct Dashboard {
     /// Local port; if it is in use, a free one is chosen
     #[arg(long, help_heading = BEHAVIOR, default_value_t = 20001)]
     pub port: u16,
-    /// Print the URL without opening a browser
+    /// Print the URLs without opening a browser
     #[arg(long, help_heading = BEHAVIOR)]
     pub no_open: bool,
+    /// Open the traffic graph of this namespace, that of the guide's sample by default
+    #[arg(
+        long, help_heading = BEHAVIOR, value_name = "NAMESPACE", num_args = 0..=1, default_missing_value = guide::SAMPLE,
+        value_parser = values::any_namespace,
+    )]
+    pub graph: Option<String>,
 }

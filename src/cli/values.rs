@@ -20,11 +20,15 @@ pub fn namespace(text: &str) -> Result<String, String> {
         "istio-system" => {
             Err("istio-system belongs to Istio and has a Prometheus of the same name".into())
         }
-        _ if is_dns_label(text) => Ok(text.into()),
-        _ => Err(format!(
-            "\"{text}\" is not a valid namespace name (lower-case letters, digits and '-')"
-        )),
+        _ => any_namespace(text),
     }
+}
+
+/// A namespace that is only looked at.
+pub fn any_namespace(text: &str) -> Result<String, String> {
+    is_dns_label(text).then(|| text.into()).ok_or_else(|| {
+        format!("\"{text}\" is not a valid namespace name (lower-case letters, digits and '-')")
+    })
 }
 
 /// Parses `NAME=HOST:PORT`.

@@ -18,8 +18,9 @@ use crate::result::{
     Versions,
 };
 use crate::session::{self, HomeRecord, Session};
+use crate::steps::kiali;
 use crate::verify::{self, Finding, Hop};
-use crate::{last_install, limit, out, progress, status, ui, version};
+use crate::{guide, last_install, limit, out, progress, status, ui, version};
 
 /// For one look at home's record by a command that also works without it.
 pub const RECALL: Duration = Duration::from_secs(10);
@@ -125,6 +126,7 @@ pub async fn dashboard(args: cli::Dashboard, global: &Global, work: &Work) -> Re
         clusters,
         port,
         no_open,
+        graph,
     } = args;
     // The way to the remotes is Kiali's own.
     let home_alone = Members {
@@ -139,7 +141,7 @@ pub async fn dashboard(args: cli::Dashboard, global: &Global, work: &Work) -> Re
     let login = last.options.settings().login;
     noted(&session, global, none, work, async |run| {
         let scope = run.on(Step::Kiali, &run.mesh.home);
-        served(&scope, login.as_ref(), port, no_open).await
+        served(&scope, login.as_ref(), port, (no_open, graph)).await
     })
     .await
 }
@@ -148,7 +150,7 @@ async fn served(
     scope: &Scope<'_>,
     login: Option<&Login>,
     port: u16,
-    no_open: bool,
+    (no_open, graph): (bool, Option<String>),
 ) -> Result<Ended> {
     let dashboard = Dashboard::open(scope, port).await?;
     limit::lift();
@@ -164,8 +166,21 @@ async fn served(
             dashboard.url
         ));
     }
+    let namespace = graph.as_deref().unwrap_or(guide::SAMPLE);
+    let pages = [
+        (
+            "Traffic graph",
+            kiali::pages::graph(&dashboard.url, namespace),
+        ),
+        ("Mesh", kiali::pages::mesh(&dashboard.url)),
+    ];
     ui::address(&scope.cluster.name, &dashboard.url);
-    if !no_open && open::that_detached(&dashboard.url).is_err() {
+    ui::pages(&pages);
+    let first = match graph {
+        Some(_) => &pages[0].1,
+        None => &dashboard.url,
+    };
+    if !no_open && open::that_detached(first).is_err() {
         out::note("cannot open a browser");
     }
     dashboard

@@ -193,6 +193,13 @@ pub fn rendered(paths: &[String]) {
     paths.iter().for_each(|path| say!("{path}"));
 }
 
+/// Kiali's pages by their titles. For people: programs read the URL of Kiali.
+pub fn pages(pages: &[(&str, String)]) {
+    for (title, url) in pages {
+        note(&format!("{title}: {url}"));
+    }
+}
+
 /// The URL of Kiali.
 pub fn address(home: &ClusterName, url: &str) {
     let message = Message {
