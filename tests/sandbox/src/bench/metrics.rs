@@ -12,11 +12,13 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::product::CLUSTERS;
 use crate::signals::Signals;
 use mesh::{Mesh, Served};
 use server::Server;
 use table::{Graph, Pulled, Row, Written, Wrong};
 
+mod estimated;
 mod mesh;
 mod server;
 mod table;
@@ -39,6 +41,9 @@ pub struct Asked {
     /// Time between two pulls
     #[arg(long, value_name = "TIME", default_value = "15s")]
     interval: String,
+    /// Compare ambikiali estimate with what is measured, in place of the costs
+    #[arg(long)]
+    estimate: bool,
 }
 
 struct Bench {
@@ -62,6 +67,16 @@ pub async fn run(asked: Asked) -> Result<ExitCode> {
         interval: asked.interval,
         pulls: asked.pulls,
     };
+    if asked.estimate {
+        let names = CLUSTERS.map(String::from);
+        let sandbox = signals.start(&names, false).await?;
+        let compared = estimated::all(&bench, &sandbox, &asked.workloads);
+        let compared = signals.or(compared).await;
+        sandbox.stop().await?;
+        bench.run.end()?;
+        print!("{}\n{}", table::machine(), table::compared(&compared?));
+        return Ok(ExitCode::SUCCESS);
+    }
     let measured = signals.or(bench.all(&asked.workloads)).await;
     bench.run.end()?;
     measured.map(|()| ExitCode::SUCCESS)

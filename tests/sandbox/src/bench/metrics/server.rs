@@ -19,15 +19,25 @@ const TICKS: f64 = 100.0;
 pub struct Server {
     pub address: String,
     pub client: reqwest::Client,
-    child: Child,
+    /// None for a server that another part runs.
+    child: Option<Child>,
     config: PathBuf,
 }
 
 /// A response whose body was counted and not kept.
 pub struct Counted {
     pub lines: u64,
+    /// Lines that begin with `#`, of which each metric has one.
+    pub comments: u64,
     pub bytes: u64,
     pub took: Duration,
+}
+
+impl Counted {
+    /// Only of a page that is not compressed.
+    pub fn series(&self) -> u64 {
+        self.lines - self.comments
+    }
 }
 
 impl Server {
@@ -71,7 +81,7 @@ impl Server {
         let server = Server {
             address,
             client,
-            child,
+            child: Some(child),
             config: file,
         };
         let begin = Instant::now();
@@ -80,6 +90,17 @@ impl Server {
             sleep(Duration::from_millis(200)).await;
         }
         Ok(server)
+    }
+
+    /// One that runs already.
+    pub fn at(address: &str) -> Result<Server> {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        Ok(Server {
+            address: address.into(),
+            client,
+            child: None,
+            config: PathBuf::new(),
+        })
     }
 
     /// Reads another configuration.
@@ -130,13 +151,19 @@ impl Server {
     pub async fn federate(&self, selectors: &[Value], compressed: bool) -> Result<Counted> {
         let begin = Instant::now();
         let mut answer = self.ask(selectors, compressed).await?;
-        let (mut lines, mut bytes) = (0, 0);
+        let (mut lines, mut comments, mut bytes) = (0, 0, 0);
+        let mut last = b'\n';
         while let Some(chunk) = answer.chunk().await? {
             bytes += chunk.len() as u64;
-            lines += chunk.iter().filter(|byte| **byte == b'\n').count() as u64;
+            for byte in &chunk {
+                lines += u64::from(*byte == b'\n');
+                comments += u64::from(last == b'\n' && *byte == b'#');
+                last = *byte;
+            }
         }
         Ok(Counted {
             lines,
+            comments,
             bytes,
             took: begin.elapsed(),
         })
@@ -164,7 +191,7 @@ impl Server {
     }
 
     fn proc(&self, file: &str) -> Result<String> {
-        let Some(pid) = self.child.id() else {
+        let Some(pid) = self.child.as_ref().and_then(Child::id) else {
             bail!("{} has ended", self.address);
         };
         Ok(fs::read_to_string(format!("/proc/{pid}/{file}"))?)
@@ -189,7 +216,10 @@ impl Server {
     }
 
     pub async fn stop(mut self) -> Result<()> {
-        Ok(self.child.kill().await?)
+        match &mut self.child {
+            Some(child) => Ok(child.kill().await?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::time::Duration;
 
+use super::estimated::Both;
 use super::server::Counted;
 
 pub struct Pulled {
@@ -181,6 +182,33 @@ pub fn restart(wrong: &[Wrong]) -> String {
         );
     }
     text
+}
+
+/// A line for a profile: what was estimated, and its ratio to what was measured.
+pub fn both(both: &Both) -> String {
+    let (told, seen) = (both.estimated, both.measured);
+    let beside = |told: f64, seen: f64, text: String| match seen > 0.0 {
+        true => format!("{text} ({:.2})", told / seen),
+        false => format!("{text} (not measured)"),
+    };
+    format!(
+        "| {}, {} | {} | {} | {} | {} | {} |",
+        both.workloads,
+        both.profile,
+        beside(told.series, seen.series, format!("{:.0}", told.series)),
+        beside(told.bytes, seen.bytes, mb(told.bytes)),
+        beside(told.gzip, seen.gzip, mb(told.gzip)),
+        beside(told.seconds, seen.seconds, format!("{:.2} s", told.seconds)),
+        beside(told.memory, seen.memory, mb(told.memory)),
+    )
+}
+
+pub fn compared(all: &[Both]) -> String {
+    let head = "| workloads, profile | series | bytes | gzip | time | memory of home |";
+    let lines = all.iter().map(both).collect::<Vec<_>>().join("\n");
+    format!(
+        "Estimated (and its ratio to what was measured):\n\n{head}\n|---|---|---|---|---|---|\n{lines}\n"
+    )
 }
 
 /// The load of the last minute.
