@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    Check, Cleanup, Dashboard, Explain, Install, Plan, Rotate, Traffic, Verify, Version,
+    Bundle, Check, Cleanup, Dashboard, Explain, Install, Plan, Rotate, Traffic, Verify, Version,
 };
 pub use file::{FleetFile, read};
 pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};
@@ -115,6 +115,9 @@ pub enum Command {
     /// Estimate what the metrics of each cluster cost; writes nothing
     #[command(after_help = examples::ESTIMATE)]
     Estimate(Clusters),
+    /// Collect results, objects, events and logs of all clusters in one archive, without secrets; changes nothing
+    #[command(after_help = examples::BUNDLE)]
+    Bundle(Bundle),
     /// Forward a local port to Kiali and open it in a browser
     #[command(after_help = examples::DASHBOARD)]
     Dashboard(Dashboard),
@@ -154,6 +157,7 @@ impl Command {
             Command::Render(_) => "RenderResult",
             Command::Verify(_) => "VerifyResult",
             Command::Status(_) => "StatusResult",
+            Command::Bundle(_) => "BundleResult",
             Command::Dashboard(_) => "DashboardResult",
             Command::Estimate(_) => "EstimateResult",
             Command::Rotate(_) => "RotateResult",
@@ -174,6 +178,7 @@ impl Command {
             Command::Install(install) => &install.fleet.remotes.file,
             Command::Verify(verify) => &verify.clusters.remotes.file,
             Command::Status(clusters) | Command::Estimate(clusters) => &clusters.remotes.file,
+            Command::Bundle(bundle) => &bundle.clusters.remotes.file,
             Command::Dashboard(dashboard) => &dashboard.clusters.remotes.file,
             Command::Rotate(rotate) => &rotate.clusters.remotes.file,
             Command::Cleanup(cleanup) => &cleanup.clusters.remotes.file,

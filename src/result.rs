@@ -1,6 +1,7 @@
 //! The result of a command: a typed value that determines its exit code, text and document. docs/schema publishes the
 //! documents, and a test compares each schema with the types here.
 
+mod bundle;
 mod check;
 mod cleanup;
 mod estimate;
@@ -18,6 +19,7 @@ mod version;
 
 use serde::Serialize;
 
+pub use self::bundle::{BundleResult, Written};
 pub use self::check::{CheckResult, CodesResult, ExplainResult};
 pub use self::cleanup::CleanupResult;
 pub use self::estimate::{ClusterEstimate, EstimateResult, Fit, ProfileEstimate};
@@ -55,6 +57,7 @@ macro_rules! results {
 }
 
 results! {
+    Bundle(BundleResult),
     Check(CheckResult),
     Cleanup(CleanupResult),
     Codes(CodesResult),
@@ -86,7 +89,8 @@ impl CommandResult {
             CommandResult::Status(result) => result.exit(),
             CommandResult::Verify(result) => result.exit(),
             CommandResult::Version(result) => result.exit(),
-            CommandResult::Codes(_)
+            CommandResult::Bundle(_)
+            | CommandResult::Codes(_)
             | CommandResult::Completions(_)
             | CommandResult::Dashboard(_)
             | CommandResult::Explain(_)

@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod aside;
+mod bundle;
 mod check;
 mod cleanup;
 mod conclude;
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use aside::{error, put_off, refused, request};
+pub use aside::{error, put_off, refused, remark, request};
 pub use check::{clusters, findings, given};
 pub use conclude::conclude;
 pub use report::{address, interrupted};

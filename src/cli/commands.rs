@@ -1,5 +1,6 @@
 //! The arguments of each command. The doc comments are the help text.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, Args, ValueEnum};
@@ -111,6 +112,21 @@ pub enum Traffic {
     Sample,
     /// No traffic; the metrics stay unproven
     None,
+}
+
+#[derive(Args, Debug)]
+pub struct Bundle {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// Take events and logs of this time, such as 30m, 6h or 2d
+    #[arg(long, help_heading = BEHAVIOR, value_name = "TIME", default_value = "1h", value_parser = age::parse)]
+    pub since: Duration,
+    /// File to write; it must not exist [default: ambikiali-bundle-YYYYMMDD-HHMMSS.tar.gz]
+    #[arg(long, help_heading = BEHAVIOR, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// List the files with their sizes; write nothing
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub dry_run: bool,
 }
 
 #[derive(Args, Debug)]

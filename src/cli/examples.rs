@@ -32,6 +32,11 @@ pub const ESTIMATE: &str = "\
 Examples:
   ambikiali estimate
   ambikiali estimate --ctx1 kind-east --ctx2 kind-west -o json";
+pub const BUNDLE: &str = "\
+Examples:
+  ambikiali bundle
+  ambikiali bundle --since 6h --out problem.tar.gz
+  ambikiali bundle --ctx1 kind-east --ctx2 kind-west --dry-run";
 pub const DASHBOARD: &str = "\
 Examples:
   ambikiali dashboard

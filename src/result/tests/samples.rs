@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::parts::*;
+use crate::bundle::{Bundle, Found, Missing, Overview};
 use crate::cleanup::{ClusterObject, Doubt, Forced, Left};
 use crate::code::Code;
 use crate::estimate::{Estimate, Pull, Share};
@@ -49,6 +50,33 @@ fn estimate() -> Vec<Ended> {
     vec![
         all(known, unreachable()),
         all(vec![with(Ok(vec![]))], vec![]),
+    ]
+}
+
+fn bundle() -> Vec<Ended> {
+    let overview = Overview {
+        version: VERSION,
+        clusters: &[name()],
+        since: TOOK,
+    };
+    let of = |missing| {
+        let found = Found {
+            missing,
+            ..Found::default()
+        };
+        Bundle::of(found, &overview)
+    };
+    let written = Written {
+        path: "a.tar.gz".into(),
+        bytes: 1,
+    };
+    let missing = vec![
+        Missing::new(None, "Kiali", "no pod"),
+        Missing::new(Some(&name()), "Prometheus", "no pod"),
+    ];
+    vec![
+        BundleResult::of(clusters(), &of(missing), Some(written)).into(),
+        BundleResult::of(clusters(), &of(vec![]), None).into(),
     ]
 }
 
@@ -258,6 +286,7 @@ fn results() -> BTreeMap<&'static str, Vec<Ended>> {
         files: vec!["a.yaml".into()],
     };
     BTreeMap::from([
+        ("BundleResult", bundle()),
         ("CheckResult", check()),
         ("CleanupResult", cleanup()),
         ("CodesResult", vec![CodesResult::all().into()]),
