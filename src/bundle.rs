@@ -108,7 +108,10 @@ impl Bundle {
             let why = format!("cut after {} MiB", archive::LARGEST_FILE >> 20);
             Missing::new(None, format!("{} bytes of {}", file.cut, file.name()), why)
         }));
-        let mut missing = missing.into_iter().map(Missing::scrubbed).collect::<Vec<_>>();
+        let mut missing = missing
+            .into_iter()
+            .map(Missing::scrubbed)
+            .collect::<Vec<_>>();
         missing.sort();
         missing.dedup();
         let index = index::index(&files, &missing, overview);

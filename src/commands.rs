@@ -7,6 +7,7 @@ mod install;
 mod look;
 mod render;
 mod rotate;
+mod watch;
 
 use std::path::Path;
 

@@ -16,6 +16,7 @@ mod status;
 mod tests;
 mod verify;
 mod version;
+mod watch;
 
 use serde::Serialize;
 
@@ -34,6 +35,7 @@ pub use self::rotate::{Action, Certificate, RotateResult, Token};
 pub use self::status::{State, StatusResult};
 pub use self::verify::{Flow, FlowHop, Place, VerifyResult};
 pub use self::version::{VersionResult, Versions};
+pub use self::watch::{Changed, View};
 
 use crate::problem::{self, Exit};
 

@@ -20,6 +20,7 @@ mod plan;
 mod report;
 mod rotate;
 mod version;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ pub use check::{clusters, findings, given};
 pub use conclude::conclude;
 pub use report::{address, interrupted};
 pub use version::version;
+pub use watch::{changed, first_look};
 
 use self::line::Line;
 use self::live::Live;

@@ -107,7 +107,9 @@ impl Name {
             let outer = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
             part.len() <= 253 && part.chars().all(inner) && ends.into_iter().all(outer)
         };
-        let all = parts.iter().all(|part| is_name(part) && !part.contains(".."));
+        let all = parts
+            .iter()
+            .all(|part| is_name(part) && !part.contains(".."));
         (all && !parts.is_empty()).then(|| Name(format!("{}{ending}", parts.join("/"))))
     }
 
@@ -157,8 +159,11 @@ fn taken(path: &Path) -> Problem {
 pub fn write(path: &Path, archive: &[u8]) -> Result<(), Problem> {
     let failed = |error: io::Error| {
         let why = problem::root_cause(&error);
-        Problem::new(Exit::Unexpected, format!("cannot write {}: {why}", path.display()))
-            .fix("name a file in another folder with --out")
+        Problem::new(
+            Exit::Unexpected,
+            format!("cannot write {}: {why}", path.display()),
+        )
+        .fix("name a file in another folder with --out")
     };
     let mut part = path.as_os_str().to_owned();
     part.push(format!(".{}.part", std::process::id()));
@@ -250,7 +255,18 @@ mod tests {
     fn a_name_is_made_of_names() {
         let name = |part: &str| Name::of(&["clusters", part], ".yaml");
         assert_eq!(name("a.b-1").unwrap().0, "clusters/a.b-1.yaml");
-        for bad in ["", ".", "..", "a..b", "a/b", "-a", "A", "a\n", "a b", &"a".repeat(254)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a..b",
+            "a/b",
+            "-a",
+            "A",
+            "a\n",
+            "a b",
+            &"a".repeat(254),
+        ] {
             assert_eq!(name(bad), None, "{bad}");
         }
     }
@@ -262,12 +278,19 @@ mod tests {
         write(&path, b"archive").unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        for refused in [write(&path, b"other").unwrap_err(), place(Some(path.clone())).unwrap_err()] {
+        for refused in [
+            write(&path, b"other").unwrap_err(),
+            place(Some(path.clone())).unwrap_err(),
+        ] {
             assert_eq!(refused.to_string(), format!("{} exists", path.display()));
         }
         assert_eq!(fs::read(&path).unwrap(), b"archive");
         let missing = write(&folder.path().join("none/a"), b"x").unwrap_err();
-        assert!(missing.to_string().ends_with("none/a: No such file or directory"));
+        assert!(
+            missing
+                .to_string()
+                .ends_with("none/a: No such file or directory")
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

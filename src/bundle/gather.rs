@@ -24,9 +24,15 @@ const AT_ONCE: usize = 8;
 
 /// Reads all clusters of the run.
 pub async fn gather(run: &Run<'_>, since: Duration) -> Found {
-    let asked = run.mesh.all().map(|cluster| Box::pin(one(run, cluster, since)));
+    let asked = run
+        .mesh
+        .all()
+        .map(|cluster| Box::pin(one(run, cluster, since)));
     let mut found = Found::default();
-    join_all(asked).await.into_iter().for_each(|one| found.add(one));
+    join_all(asked)
+        .await
+        .into_iter()
+        .for_each(|one| found.add(one));
     found
 }
 

@@ -37,7 +37,13 @@ pub fn index(files: &[File], missing: &[Missing], overview: &Overview<'_>) -> Fi
     );
     text.push_str("\n## Files\n\n| File | Bytes | What |\n|---|---|---|\n");
     for file in files {
-        let _ = writeln!(text, "| {} | {} | {} |", file.name(), file.size(), kind(file.name()));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} |",
+            file.name(),
+            file.size(),
+            kind(file.name())
+        );
     }
     text.push_str("\n## What is missing\n\n");
     if missing.is_empty() {

@@ -108,7 +108,10 @@ fn without_schemes(text: &str) -> String {
         let scheme = &text[start..end];
         out.push_str(&text[at..end]);
         at = end;
-        if !SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        if !SCHEMES
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+        {
             continue;
         }
         let spaces = text[end..].len() - text[end..].trim_start_matches([' ', '\t']).len();

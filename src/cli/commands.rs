@@ -104,6 +104,21 @@ pub struct Verify {
     /// Traffic to send before looking for it in the metrics
     #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Traffic::Sample)]
     pub traffic: Traffic,
+    /// Verify again every so many seconds and print what changes, until Ctrl-C [default: 60]
+    #[arg(long, help_heading = BEHAVIOR, value_name = "SECS", num_args = 0..=1, default_missing_value = "60", value_parser = values::seconds)]
+    pub watch: Option<Duration>,
+}
+
+#[derive(Args, Debug)]
+pub struct Status {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// Look again every so many seconds and print what changes, until Ctrl-C [default: 60]
+    #[arg(long, help_heading = BEHAVIOR, value_name = "SECS", num_args = 0..=1, default_missing_value = "60", value_parser = values::seconds)]
+    pub watch: Option<Duration>,
+    /// Exit with 5 as soon as a component is not ready or was changed
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub exit_on_drift: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

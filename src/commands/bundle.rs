@@ -120,7 +120,9 @@ async fn results(
         ("results/version.json", "VersionResult", versions),
     ] {
         if let Err(error) = &result {
-            found.missing.push(Missing::new(None, name, format!("{error:#}")));
+            found
+                .missing
+                .push(Missing::new(None, name, format!("{error:#}")));
         }
         let ended = result.unwrap_or_else(|error| Ended::failed(&[error]));
         found.document(name, document(&ended, kind));
@@ -133,12 +135,7 @@ fn document(ended: &Ended, kind: &'static str) -> Value {
 }
 
 /// With the options of the last install, as `check` without flags.
-async fn checked(
-    mesh: Mesh,
-    absent: &[Absent],
-    global: &Global,
-    work: &Work,
-) -> Result<Ended> {
+async fn checked(mesh: Mesh, absent: &[Absent], global: &Global, work: &Work) -> Result<Ended> {
     let (events, _quiet) = progress::channel();
     let deadline = Deadline::after(global.timeout);
     let absent = absent.iter().map(|absent| Absent {
@@ -169,6 +166,7 @@ async fn statuses(run: &Run<'_>, home_record: HomeRecord, absent: &[Absent]) -> 
         clusters: Cluster::all(run.mesh),
         components: rows.into_iter().map(Into::into).collect(),
         unreachable: Unreachable::all(absent),
+        watched: false,
     };
     result.into()
 }

@@ -17,7 +17,10 @@ pub fn bundled(result: &BundleResult) {
     for one in &result.missing {
         let cluster = one.cluster.as_ref().map_or("all", ClusterName::as_str);
         let text = Text::from(format!("{cluster:<12}  ")).styled(BAD, "missing");
-        out::result(text.plain(": ").lines(format!("{}: {}", one.what, one.reason)));
+        out::result(
+            text.plain(": ")
+                .lines(format!("{}: {}", one.what, one.reason)),
+        );
     }
     let (count, size) = (result.files.len(), bytes(result.bytes as u64));
     let Some(archive) = &result.archive else {
@@ -29,5 +32,7 @@ pub fn bundled(result: &BundleResult) {
         bytes(archive.bytes as u64)
     ));
     out::result(text);
-    say!("It has no Secret, but names and addresses. Read it before you publish it: index.md says what is in it.");
+    say!(
+        "It has no Secret, but names and addresses. Read it before you publish it: index.md says what is in it."
+    );
 }

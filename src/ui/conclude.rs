@@ -15,7 +15,7 @@ pub fn conclude(ended: &Ended, kind: &'static str) {
     out::document(&ended.document(kind));
 }
 
-fn print(result: &CommandResult) {
+pub fn print(result: &CommandResult) {
     match result {
         CommandResult::Bundle(result) => bundle::bundled(result),
         CommandResult::Check(result) => check::checked(result),

@@ -32,7 +32,9 @@ async fn of_cluster(of: &Of<'_>) -> Found {
     if of.scope.cluster.prometheus.is_some() {
         let mut found = Found::default();
         let why = "it is outside of the install, and not asked";
-        found.missing.push(of.missing("Prometheus of the cluster", why));
+        found
+            .missing
+            .push(of.missing("Prometheus of the cluster", why));
         return found;
     }
     let target = cluster_prometheus::served(of.scope).await;

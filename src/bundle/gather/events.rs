@@ -22,16 +22,23 @@ pub async fn events(of: &Of<'_>, since: Duration) -> Found {
     let mut found = Found::default();
     for namespace in of.namespaces() {
         let api = Api::<Event>::namespaced(of.scope.cluster.client.clone(), namespace);
-        let (object, all) = (ObjectId::new("events", namespace, "all"), ListParams::default());
+        let (object, all) = (
+            ObjectId::new("events", namespace, "all"),
+            ListParams::default(),
+        );
         match send(of.scope, &object, || pages::list(&api, &all)).await {
             Ok(events) => {
                 let start = SignedDuration::try_from(since).ok();
                 let now = of.scope.cluster.server_time();
-                let start = now.zip(start).and_then(|(now, since)| now.checked_sub(since).ok());
+                let start = now
+                    .zip(start)
+                    .and_then(|(now, since)| now.checked_sub(since).ok());
                 let text = lines(events, start);
                 let name = of.name(&["events", namespace], ".txt");
                 let name = name.filter(|_| !text.is_empty());
-                found.files.extend(name.map(|name| File::text(name, &text, Keep::End)));
+                found
+                    .files
+                    .extend(name.map(|name| File::text(name, &text, Keep::End)));
             }
             Err(error) => found.missing.extend(of.refused(&error)),
         }

@@ -93,7 +93,13 @@ fn kind(pod: &Pod) -> Option<String> {
 }
 
 fn is_of_mesh(kind: &str) -> bool {
-    let known = ["istiod", "ztunnel", "istio-cni", "istio-cni-node", "prometheus"];
+    let known = [
+        "istiod",
+        "ztunnel",
+        "istio-cni",
+        "istio-cni-node",
+        "prometheus",
+    ];
     known.contains(&kind) || kind.starts_with("gateway ") || kind.contains("eastwest")
 }
 
@@ -134,7 +140,9 @@ async fn read(of: &Of<'_>, log: Log, since: Duration) -> Found {
     let params = LogParams {
         container: Some(container.clone()),
         previous,
-        since_seconds: i64::try_from(since.as_secs()).ok().map(|seconds| seconds.max(1)),
+        since_seconds: i64::try_from(since.as_secs())
+            .ok()
+            .map(|seconds| seconds.max(1)),
         tail_lines: Some(LINES),
         limit_bytes: Some(LARGEST_FILE as i64),
         ..LogParams::default()

@@ -75,7 +75,9 @@ pub async fn objects(run: &Run<'_>, of: &Of<'_>) -> Found {
     for ((namespace, plural), objects) in files {
         let name = of.name(&["objects", &namespace, &plural], ".yaml");
         let objects = objects.into_values().collect();
-        found.files.extend(name.map(|name| File::yaml(name, objects)));
+        found
+            .files
+            .extend(name.map(|name| File::yaml(name, objects)));
     }
     found
 }
@@ -93,9 +95,16 @@ fn wanted(run: &Run<'_>, of: &Of<'_>) -> Vec<Wanted> {
         ApiResource::erase::<Pod>(&()),
         ApiResource::erase::<NetworkPolicy>(&()),
     ] {
-        wanted.extend(of.namespaces().map(|namespace| list(&resource, Some(namespace), "")));
+        wanted.extend(
+            of.namespaces()
+                .map(|namespace| list(&resource, Some(namespace), "")),
+        );
     }
-    wanted.push(list(&kinds::authorization_policy(), Some(ISTIO_NAMESPACE), ""));
+    wanted.push(list(
+        &kinds::authorization_policy(),
+        Some(ISTIO_NAMESPACE),
+        "",
+    ));
     wanted.push(list(&kinds::kiali(), Some(of.scope.namespace), ""));
     let ztunnels = ApiResource::erase::<DaemonSet>(&());
     wanted.push(list(&ztunnels, None, "app.kubernetes.io/name=ztunnel"));
@@ -174,7 +183,9 @@ async fn asked(of: &Of<'_>, wanted: Wanted) -> (String, Result<Vec<Value>, Reque
     let answer = match &which {
         Which::Name(name) => {
             let object = id(&resource.kind, name);
-            send(of.scope, &object, || api.get(name)).await.map(|one| vec![one])
+            send(of.scope, &object, || api.get(name))
+                .await
+                .map(|one| vec![one])
         }
         Which::Labels(labels) => {
             let object = id(&resource.plural, "all");
@@ -207,7 +218,11 @@ fn typed(resource: &ApiResource, object: DynamicObject) -> Value {
     if let (Value::Object(whole), Ok(Value::Object(fields))) =
         (&mut whole, serde_json::to_value(object))
     {
-        whole.extend(fields.into_iter().filter(|(key, _)| key != "apiVersion" && key != "kind"));
+        whole.extend(
+            fields
+                .into_iter()
+                .filter(|(key, _)| key != "apiVersion" && key != "kind"),
+        );
     }
     whole
 }

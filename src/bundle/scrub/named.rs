@@ -63,7 +63,7 @@ pub fn sort(name: &str) -> Option<&'static str> {
 }
 
 fn plain(name: &str) -> String {
-    let kept = name.chars().filter(|c| !matches!(c, '-' | '_' | '.'));
+    let kept = name.chars().filter(char::is_ascii_alphanumeric);
     kept.map(|c| c.to_ascii_lowercase()).collect()
 }
 
@@ -168,14 +168,18 @@ fn quoted(text: &str, from: usize, quote: usize, end: usize) -> Option<Span> {
         let before = &text[from..*at];
         before.len() - before.trim_end_matches('\\').len() == escapes
     };
-    let mut marks = text[from..near].match_indices(mark).map(|(at, _)| from + at);
+    let mut marks = text[from..near]
+        .match_indices(mark)
+        .map(|(at, _)| from + at);
     let to = marks.find(is_closing).map_or(end, |to| to - escapes);
     (from < to).then_some(Span { from, to })
 }
 
 /// Whether this is the rest of a line whose value is the lines below.
 fn is_block(line: &str) -> bool {
-    line.chars().skip(1).all(|c| "+- \r".contains(c) || c.is_ascii_digit())
+    line.chars()
+        .skip(1)
+        .all(|c| "+- \r".contains(c) || c.is_ascii_digit())
 }
 
 /// The lines below a name that are more indented. If they are a mapping, its names are read instead.
@@ -192,5 +196,6 @@ fn block(text: &str, end: usize, indent: usize, is_scalar: bool) -> Option<Span>
         to += line.len();
     }
     let to = from + text[from..to].trim_end().len();
+    let from = skip(text, from, |c| c == ' ');
     (from < to).then_some(Span { from, to })
 }

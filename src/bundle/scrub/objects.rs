@@ -24,14 +24,19 @@ pub fn value(value: &mut Value) {
 
 fn object(fields: Map<String, Value>) -> Map<String, Value> {
     let is_secret = fields.get("kind").is_some_and(|kind| kind == "Secret");
-    let named = ["name", "key"].iter().find_map(|name| fields.get(*name)?.as_str());
+    let named = ["name", "key"]
+        .iter()
+        .find_map(|name| fields.get(*name)?.as_str());
     let named = named.and_then(named::sort);
     let mut kept = Map::new();
     for (key, mut field) in fields {
         match key.as_str() {
             "managedFields" | "binaryData" | LAST_APPLIED => continue,
             "data" | "stringData" if is_secret => hide(&mut field, "secret"),
-            "value" if named.is_some() => hide(&mut field, named.unwrap_or_default()),
+            // A header, or a condition of a policy.
+            "value" | "values" | "notValues" if named.is_some() => {
+                hide(&mut field, named.unwrap_or_default());
+            }
             _ => {
                 let plain = key.replace(['-', '_'], "").to_ascii_lowercase();
                 match named::sort(&key) {

@@ -2,7 +2,9 @@
 //! case only where a new word begins, so both stay.
 
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
+use base64::prelude::{
+    BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD,
+};
 
 use super::removed;
 
@@ -86,7 +88,13 @@ fn is_mixed(word: &str) -> bool {
 }
 
 fn is_token(word: &str) -> bool {
-    let all = [is_jwt, is_access_key, is_encoded_text, is_mixed_random, is_plain_random];
+    let all = [
+        is_jwt,
+        is_access_key,
+        is_encoded_text,
+        is_mixed_random,
+        is_plain_random,
+    ];
     all.iter().any(|is_secret| is_secret(word))
 }
 
@@ -110,8 +118,17 @@ fn is_encoded_text(word: &str) -> bool {
 /// The id of an AWS key, or the token of a forge, by how they begin.
 fn is_access_key(word: &str) -> bool {
     let is_aws = ["AKIA", "ASIA"].iter().any(|start| word.contains(start));
-    let forges = ["ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-"];
-    is_aws && word.len() >= 16 || forges.iter().any(|start| word.contains(start)) && word.len() >= 16
+    let forges = [
+        "ghp_",
+        "gho_",
+        "ghs_",
+        "github_pat_",
+        "glpat-",
+        "xoxb-",
+        "xoxp-",
+    ];
+    is_aws && word.len() >= 16
+        || forges.iter().any(|start| word.contains(start)) && word.len() >= 16
 }
 
 /// In random base64, six of ten characters are of another class than the one before; in a name such as

@@ -2,7 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const JWT: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJrdWJlcm5ldGVzIn0.c2lnbmF0dXJlLW9mLWEtdG9rZW4";
+const JWT: &str =
+    "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJrdWJlcm5ldGVzIn0.c2lnbmF0dXJlLW9mLWEtdG9rZW4";
 const RANDOM: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 /// Each secret in its text, which is gone after a reading, and the reading of the reading.
@@ -21,7 +22,10 @@ fn what_is_secret_is_removed_wherever_it_stands() {
         ("hunter2", "Authorization: Bearer hunter2".into()),
         ("hunter2", "authorization: Token hunter2".into()),
         ("hunter2", "\"Authorization\":[\"Token hunter2\"]".into()),
-        ("hunter2", "curl -H 'Authorization: Custom a hunter2' https://x".into()),
+        (
+            "hunter2",
+            "curl -H 'Authorization: Custom a hunter2' https://x".into(),
+        ),
         ("dXNlcjpwYXNz", "sent Basic dXNlcjpwYXNz".into()),
         ("hunter2", "password=hunter2".into()),
         ("hunter2", "level=info password=hunter2, user=x".into()),
@@ -37,23 +41,38 @@ fn what_is_secret_is_removed_wherever_it_stands() {
         ("hunter2", "run --client-secret hunter2 --port 80".into()),
         ("hunter2", "run --token='hunter2 b'".into()),
         ("hunter2", "[\"--token\", \"hunter2\"]".into()),
-        ("hunter2", "https://example.com/?a=b&access_token=hunter2&c=d".into()),
+        (
+            "hunter2",
+            "https://example.com/?a=b&access_token=hunter2&c=d".into(),
+        ),
         ("hunter2", "password: |\n  a\n  hunter2\nb: c".into()),
-        ("hunter2", "- password: >-\n    hunter2\n\n    b\n- c".into()),
+        (
+            "hunter2",
+            "- password: >-\n    hunter2\n\n    b\n- c".into(),
+        ),
         ("hunter2", "password:\n  hunter2\nb: c".into()),
         ("hunter2", "example.com/api-token: hunter2".into()),
         ("hunter2", "password=|hunter2".into()),
         ("hunter2", "a \"password: |\\n  hunter2\" b".into()),
         ("hunter2", "Cookie: a=b; c=hunter2".into()),
-        ("TUlJQ2", "users:\n- user:\n    client-key-data: TUlJQ2\n".into()),
+        (
+            "TUlJQ2",
+            "users:\n- user:\n    client-key-data: TUlJQ2\n".into(),
+        ),
         (JWT, format!("refused {JWT}, again")),
-        ("c2lnbmF0dXJlLW9mLWEtdG9rZW4", format!("refused {JWT}, again")),
+        (
+            "c2lnbmF0dXJlLW9mLWEtdG9rZW4",
+            format!("refused {JWT}, again"),
+        ),
         (halves.0, format!("line {}\n{} next", halves.0, halves.1)),
         (halves.1, format!("line {}\n{} next", halves.0, halves.1)),
         (RANDOM, format!("got {RANDOM}.")),
         ("aHVudGVyMg", "data aHVudGVyMg== end".into()),
         ("AKIAIOSFODNN7EXAMPLE", "id AKIAIOSFODNN7EXAMPLE".into()),
-        ("0123456789abcdef", format!("hex {}", "0123456789abcdef".repeat(2))),
+        (
+            "0123456789abcdef",
+            format!("hex {}", "0123456789abcdef".repeat(2)),
+        ),
         ("abc1d", format!("is {}", "abc1d2e3f4".repeat(3))),
     ] {
         let read = super::text(&text);
@@ -92,7 +111,16 @@ fn what_is_no_secret_stays() {
 fn a_long_line_is_cut_and_a_long_text_takes_no_long_time() {
     let cut = super::text(&"a ".repeat(5000));
     assert!(cut.ends_with(" [cut: 1808 bytes]"), "{}", cut.len());
-    for part in ["token=", "://", "Basic ", "\"token\": \"", "eyJ.", "password: |\n ", "--token ", "'"] {
+    for part in [
+        "token=",
+        "://",
+        "Basic ",
+        "\"token\": \"",
+        "eyJ.",
+        "password: |\n ",
+        "--token ",
+        "'",
+    ] {
         let long = part.repeat((1 << 20) / part.len());
         assert!(super::text(&long).len() < 40 << 20);
     }
@@ -113,6 +141,7 @@ fn fields_of_objects_are_removed_by_what_they_are() {
             "auth": {"openid": {"client_secret": "hunter2", "client_id": "kiali"}, "strategy": "openid"},
             "custom_headers": {"X-Key": "hunter2"},
             "list": [{"name": "Authorization", "value": "hunter2"}, {"name": "plain", "value": "seen"}],
+            "when": [{"key": "request.headers[x-api-key]", "values": ["hunter2"]}],
             "volumes": [{"secret": {"secretName": "kiali"}}], "pin_token": 1234,
             "imagePullSecrets": [{"name": "pull"}], "automountServiceAccountToken": false,
             "hunter2 https://a:hunter2@b": 1,
@@ -120,17 +149,38 @@ fn fields_of_objects_are_removed_by_what_they_are() {
     });
     value(&mut object);
     let text = object.to_string();
-    let kept = ["secretKeyRef", "client_id", "\"kiali\"", "seen", "\"pull\"", "false", "--port", "\"80\"", "strategy"];
+    let kept = [
+        "secretKeyRef",
+        "client_id",
+        "\"kiali\"",
+        "seen",
+        "\"pull\"",
+        "false",
+        "--port",
+        "\"80\"",
+        "strategy",
+    ];
     for kept in kept {
         assert!(text.contains(kept), "{kept}: {text}");
     }
-    for gone in [":hunter2", "\"hunter2\"", "=hunter2", "literal", "managedFields", "last-applied", "1234"] {
+    for gone in [
+        ":hunter2",
+        "\"hunter2\"",
+        "=hunter2",
+        "literal",
+        "managedFields",
+        "last-applied",
+        "1234",
+    ] {
         assert!(!text.contains(gone), "{gone}: {text}");
     }
     let mut secret = json!({"kind": "Secret", "data": {"a": "b"}, "stringData": {"c": "d"}});
     value(&mut secret);
     let hidden = "[removed: secret]";
-    assert_eq!(secret, json!({"kind": "Secret", "data": hidden, "stringData": hidden}));
+    assert_eq!(
+        secret,
+        json!({"kind": "Secret", "data": hidden, "stringData": hidden})
+    );
 }
 
 #[test]

@@ -178,6 +178,7 @@ fn status() -> Vec<Ended> {
         clusters: clusters(),
         components,
         unreachable,
+        watched: true,
     };
     let bad = component(State::NotReady, Some("no pod"));
     vec![
@@ -341,7 +342,22 @@ fn events() -> Vec<Value> {
         };
         json!(Event::of(&message, TOOK))
     });
-    events.collect()
+    events.chain(looks()).collect()
+}
+
+/// The lines of --watch: a component that appeared, and one that went.
+fn looks() -> Vec<Value> {
+    let views = status().into_iter().map(|ended| View::of(&ended, &name()));
+    let views = [
+        vec![View::default()],
+        views.collect(),
+        vec![View::default()],
+    ]
+    .concat();
+    let changes = views
+        .windows(2)
+        .flat_map(|two| two[0].changes(&two[1], TOOK));
+    changes.map(|change| json!(change)).collect()
 }
 
 /// By their kinds.
