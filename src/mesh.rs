@@ -39,7 +39,6 @@ pub use api_server::ApiServer;
 pub use bounded::{TooLarge, found};
 pub use connect::{connect, connect_each, connect_reachable, connect_some, contexts, look_up};
 pub use endpoint::{Endpoint, Trust};
-pub use identity::remembered as name;
 pub use lease_state::{BootInstant, LeaseError, LeaseState};
 pub use name::{ClusterName, is_dns_label};
 pub use remote_kubeconfig::{RemoteKubeconfig, server_name};

@@ -144,6 +144,14 @@ pub fn place(given: Option<PathBuf>) -> Result<PathBuf, Problem> {
         PathBuf::from(format!("ambikiali-bundle-{now}.tar.gz"))
     };
     let path = given.unwrap_or_else(name);
+    // Known before anything is read, which takes a while.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let cause = format!("there is no folder {}", folder.display());
+        return Err(Problem::new(Exit::Preflight, cause).fix("name another file with --out"));
+    }
     match fs::symlink_metadata(&path) {
         Ok(_) => Err(taken(&path)),
         Err(_) => Ok(path),

@@ -20,7 +20,7 @@ const HEAD: &str = "# ambikiali bundle\n";
 const SCRUBBED: &str = "
 ## What is not in here
 
-No Secret was asked for by this bundle. Passwords, tokens, keys, certificates, credentials in URLs and headers, values
+Secrets are not in here. Passwords, tokens, keys, certificates, credentials in URLs and headers, values
 of environment variables and what looks random were replaced by `[removed: ...]` before anything was written.
 
 Names of clusters, contexts, namespaces, nodes, pods and images, and addresses stay. **Read the files before you publish

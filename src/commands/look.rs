@@ -37,7 +37,7 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
         every,
         until_bad: false,
     };
-    watch(&watched, &mesh::name(&members.home), look).await
+    watch(&watched, look).await
 }
 
 async fn verified(
@@ -91,7 +91,7 @@ pub async fn status(args: cli::Status, global: &Global, work: &Work) -> Result<E
         every,
         until_bad: args.exit_on_drift,
     };
-    watch(&watched, &mesh::name(&members.home), look).await
+    watch(&watched, look).await
 }
 
 async fn statuses(

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::mesh::ClusterName;
 use crate::problem::Exit;
 use crate::result::{Ended, Failure, View};
 use crate::{limit, ui};
@@ -20,11 +19,7 @@ pub struct Watch {
 
 /// Looks again and again. The result is that of the last look, as of when Ctrl-C or a bad look ended the command. A
 /// cluster that does not answer is a change; only the first look may fail.
-pub async fn watch(
-    watch: &Watch,
-    home: &ClusterName,
-    look: impl AsyncFn(bool) -> Result<Ended>,
-) -> Result<Ended> {
+pub async fn watch(watch: &Watch, look: impl AsyncFn(bool) -> Result<Ended>) -> Result<Ended> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     limit::lift();
     let started = Instant::now();
@@ -42,7 +37,8 @@ pub async fn watch(
             },
             (Ok(seen), _) => seen,
         };
-        let view = View::of(&seen, home);
+        let before = last.as_ref().map(|(_, view)| view);
+        let view = View::of(&seen, before);
         match &last {
             None => ui::first_look(&seen, watch.every),
             Some((_, before)) => {

@@ -1,13 +1,13 @@
 //! What changed between two looks at the clusters, for `--watch`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{API_VERSION, CommandResult, Ended, State, StatusResult, VerifyResult};
+use super::{API_VERSION, Cluster, CommandResult, Ended, State, StatusResult, VerifyResult};
 use crate::mesh::ClusterName;
-use crate::progress::{Hop, ObjectId, Part};
+use crate::progress::{Hop, ObjectId, Part, Verdict};
 
 /// What was seen of one hop or component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,12 @@ type Place = (ClusterName, Part, Option<ObjectId>, usize);
 
 /// All that one look saw.
 #[derive(Clone, Debug, Default)]
-pub struct View(BTreeMap<Place, Seen>);
+pub struct View {
+    home: Option<ClusterName>,
+    seen: BTreeMap<Place, Seen>,
+    /// The clusters that did not answer.
+    away: BTreeSet<ClusterName>,
+}
 
 /// One change between two looks, as a line of `-o jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,37 +53,56 @@ pub struct Changed {
 }
 
 impl View {
-    /// What a result saw. What is about no single cluster counts as home's.
-    pub fn of(ended: &Ended, home: &ClusterName) -> View {
-        let mut view = View::default();
+    /// What a result saw, after an earlier look. What is about no single cluster counts as home's. Of a cluster that
+    /// does not answer, what was seen before is kept; without home, nothing else is known.
+    pub fn of(ended: &Ended, before: Option<&View>) -> View {
+        let mut view = View {
+            home: before.and_then(|before| before.home.clone()),
+            ..View::default()
+        };
         match ended {
             Ended::Done(result) => match &**result {
-                CommandResult::Verify(result) => view.verified(result, home),
+                CommandResult::Verify(result) => view.verified(result),
                 CommandResult::Status(result) => view.status(result),
                 _ => {}
             },
             Ended::Failed { errors, .. } => {
                 let text = errors.first().map(|error| error.message.clone());
-                view.unreachable(home, text.unwrap_or_default());
+                if let Some(home) = view.home.clone() {
+                    view.unreachable(&home, text.unwrap_or_default());
+                }
             }
             Ended::Interrupted { .. } => {}
+        }
+        for (place, seen) in before.iter().flat_map(|before| &before.seen) {
+            let is_away = |name: &ClusterName| view.away.contains(name);
+            if is_away(&place.0) || view.home.as_ref().is_some_and(is_away) {
+                view.seen.entry(place.clone()).or_insert(seen.clone());
+            }
         }
         view
     }
 
-    fn verified(&mut self, result: &VerifyResult, home: &ClusterName) {
+    fn verified(&mut self, result: &VerifyResult) {
+        self.reached(&result.clusters);
         for finding in &result.hops {
-            let cluster = finding.cluster.as_ref().unwrap_or(home);
+            let Some(cluster) = finding.cluster.clone().or(self.home.clone()) else {
+                continue;
+            };
             let seen = Seen {
                 word: finding.verdict.word(),
                 good: !finding.verdict.fails(),
                 text: finding.text.clone(),
             };
-            self.add(cluster, Part::Hop(finding.hop), None, seen);
+            if finding.hop == Hop::ApiServer && !seen.good {
+                self.away.insert(cluster.clone());
+            }
+            self.add(&cluster, Part::Hop(finding.hop), None, seen);
         }
     }
 
     fn status(&mut self, result: &StatusResult) {
+        self.reached(&result.clusters);
         for component in &result.components {
             let seen = Seen {
                 word: component.state.word(),
@@ -93,30 +117,47 @@ impl View {
         }
     }
 
+    /// The clusters that answered, home first.
+    fn reached(&mut self, clusters: &[Cluster]) {
+        self.home = clusters.first().map(|home| home.name.clone());
+        for cluster in clusters {
+            let seen = Seen {
+                word: Verdict::Holds.word(),
+                good: true,
+                text: String::new(),
+            };
+            self.add(&cluster.name, Part::Hop(Hop::ApiServer), None, seen);
+        }
+    }
+
     fn unreachable(&mut self, cluster: &ClusterName, text: String) {
         let seen = Seen {
-            word: "no access",
+            word: Verdict::Broken.word(),
             good: false,
             text,
         };
+        self.away.insert(cluster.clone());
         self.add(cluster, Part::Hop(Hop::ApiServer), None, seen);
     }
 
     fn add(&mut self, cluster: &ClusterName, part: Part, object: Option<ObjectId>, seen: Seen) {
         let mut place = (cluster.clone(), part, object, 0);
-        while self.0.contains_key(&place) {
+        while self.seen.contains_key(&place) {
             place.3 += 1;
         }
-        self.0.insert(place, seen);
+        self.seen.insert(place, seen);
     }
 
     /// What is different in a later look, in the order of the clusters' names.
     pub fn changes(&self, later: &View, elapsed: Duration) -> Vec<Changed> {
-        let gone = self.0.keys().filter(|place| !later.0.contains_key(*place));
-        let mut places = later.0.keys().chain(gone).collect::<Vec<_>>();
+        let gone = self
+            .seen
+            .keys()
+            .filter(|place| !later.seen.contains_key(*place));
+        let mut places = later.seen.keys().chain(gone).collect::<Vec<_>>();
         places.sort();
         let changed = places.into_iter().filter_map(|place| {
-            let (was, is) = (self.0.get(place), later.0.get(place));
+            let (was, is) = (self.seen.get(place), later.seen.get(place));
             (!is_same(was, is)).then(|| changed(place, was, is, elapsed))
         });
         changed.collect()
@@ -173,9 +214,12 @@ mod tests {
     }
 
     fn lines(before: &Ended, after: &Ended) -> Vec<String> {
-        let home = cluster("a");
-        let views = [before, after].map(|ended| View::of(ended, &home));
-        let changes = views[0].changes(&views[1], Duration::ZERO);
+        let before = View {
+            home: Some(cluster("a")),
+            ..View::of(before, None)
+        };
+        let after = View::of(after, Some(&before));
+        let changes = before.changes(&after, Duration::ZERO);
         let line = |one: Changed| {
             let [was, is] = [one.was, one.is].map(|word| word.unwrap_or("-"));
             let part = one.part.title();
@@ -203,21 +247,31 @@ mod tests {
             finding(Hop::Metrics, "a", Ok("grew by 77 B")),
             finding(Hop::Kiali, "a", Err("does not see b")),
             finding(Hop::ScrapeTarget, "b", Err("no answer in 5 s")),
-            finding(Hop::ApiServer, "b", Err("refused")),
+            finding(Hop::ApiServer, "a", Ok("answers")),
         ]);
         assert_eq!(lines(&before, &before), [""; 0]);
         assert_eq!(
             lines(&before, &after),
             [
+                "a api server - ok answers",
                 "a kiali ok broken does not see b",
-                "b api server - broken refused",
                 "b edge ok - ",
+            ]
+        );
+        // Nothing else is known then.
+        let away = verified(vec![finding(Hop::ApiServer, "b", Err("refused"))]);
+        assert_eq!(
+            lines(&before, &away),
+            [
+                "a kiali ok - ",
+                "a metrics ok - ",
+                "b api server - broken refused"
             ]
         );
         let failed = Ended::Failed {
             errors: vec![Failure::of(&anyhow::anyhow!("no answer"))],
             exit: Exit::NotVerified,
         };
-        assert!(lines(&before, &failed).contains(&"a api server - no access no answer".into()));
+        assert_eq!(lines(&before, &failed), ["a api server - broken no answer"]);
     }
 }

@@ -20,6 +20,29 @@ const PROMETHEUS: [(&str, &str); 3] = [
     ("runtimeinfo", "/api/v1/status/runtimeinfo"),
 ];
 
+/// A server that is asked.
+struct Server {
+    title: &'static str,
+    folder: &'static str,
+    name: &'static str,
+}
+
+const CLUSTER: Server = Server {
+    title: "Prometheus of the cluster",
+    folder: "prometheus",
+    name: "cluster",
+};
+const FEDERATION: Server = Server {
+    title: "federating Prometheus",
+    folder: "prometheus",
+    name: "federation",
+};
+const KIALI: Server = Server {
+    title: "Kiali",
+    folder: "kiali",
+    name: "server",
+};
+
 pub async fn answers(of: &Of<'_>) -> Found {
     let (cluster, home) = tokio::join!(of_cluster(of), of_home(of));
     let mut found = cluster;
@@ -32,13 +55,11 @@ async fn of_cluster(of: &Of<'_>) -> Found {
     if of.scope.cluster.prometheus.is_some() {
         let mut found = Found::default();
         let why = "it is outside of the install, and not asked";
-        found
-            .missing
-            .push(of.missing("Prometheus of the cluster", why));
+        found.missing.push(of.missing(CLUSTER.title, why));
         return found;
     }
     let target = cluster_prometheus::served(of.scope).await;
-    asked(of, "prometheus", "cluster", target, &PROMETHEUS).await
+    asked(of, CLUSTER, target, &PROMETHEUS).await
 }
 
 /// The federating Prometheus and Kiali, which only home has.
@@ -52,13 +73,13 @@ async fn of_home(of: &Of<'_>) -> Found {
         }
         let found = aggregate_metrics::Federation::find(of.scope).await;
         let target = found.map(|federation| federation.target().clone());
-        asked(of, "prometheus", "federation", target, &PROMETHEUS).await
+        asked(of, FEDERATION, target, &PROMETHEUS).await
     };
     let view = async {
         let target = kiali::target(of.scope).await;
         let target = target.and_then(|target| target.context("no Kiali pod is ready"));
         let path = format!("{}/api/status", kiali::WEB_ROOT);
-        asked(of, "kiali", "server", target, &[("status", &path)]).await
+        asked(of, KIALI, target, &[("status", &path)]).await
     };
     let (mut found, view) = tokio::join!(federation, view);
     found.add(view);
@@ -67,8 +88,7 @@ async fn of_home(of: &Of<'_>) -> Found {
 
 async fn asked(
     of: &Of<'_>,
-    kind: &str,
-    whose: &str,
+    server: Server,
     target: Result<Target>,
     paths: &[(&str, &str)],
 ) -> Found {
@@ -77,8 +97,9 @@ async fn asked(
     let mut connection = match connected.await {
         Ok(connection) => connection,
         Err(error) => {
-            let what = format!("{kind} {whose}");
-            found.missing.push(of.missing(what, format!("{error:#}")));
+            found
+                .missing
+                .push(of.missing(server.title, format!("{error:#}")));
             return found;
         }
     };
@@ -86,10 +107,12 @@ async fn asked(
         match connection.get::<Value>(path).await {
             Ok(mut answer) => {
                 without_discovery(&mut answer);
-                found.files.extend(of.json(&[kind, whose, name], answer));
+                found
+                    .files
+                    .extend(of.json(&[server.folder, server.name, name], answer));
             }
             Err(error) => {
-                let what = format!("{kind} {whose}: GET {path}");
+                let what = format!("{}: GET {path}", server.title);
                 found.missing.push(of.missing(what, format!("{error:#}")));
             }
         }

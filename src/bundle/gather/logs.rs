@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::LogParams;
 
 use super::{AT_ONCE, Of};
-use crate::bundle::archive::{Keep, LARGEST_FILE};
+use crate::bundle::archive::Keep;
 use crate::bundle::{File, Found, Missing};
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::pods;
@@ -18,6 +18,10 @@ use crate::progress::ObjectId;
 
 /// Limit for the lines of a log.
 const LINES: i64 = 5000;
+/// Limit for the bytes of a log.
+const BYTES: i64 = 1 << 20;
+/// The most logs of a namespace.
+const MOST: usize = 50;
 /// The most pods of a kind, such as ztunnel, whose logs are read.
 const PODS: usize = 5;
 
@@ -68,6 +72,11 @@ fn chosen(of: &Of<'_>, namespace: &str, pods: Vec<Pod>) -> (Vec<Log>, Vec<Missin
             missing.push(of.missing(what, format!("at most {PODS} are read")));
         }
         logs.extend(pods[more..].iter().flat_map(|pod| of_pod(namespace, pod)));
+    }
+    if logs.len() > MOST {
+        let what = format!("{} more logs in {namespace}", logs.len() - MOST);
+        missing.push(of.missing(what, format!("at most {MOST} are read")));
+        logs.truncate(MOST);
     }
     (logs, missing)
 }
@@ -144,7 +153,7 @@ async fn read(of: &Of<'_>, log: Log, since: Duration) -> Found {
             .ok()
             .map(|seconds| seconds.max(1)),
         tail_lines: Some(LINES),
-        limit_bytes: Some(LARGEST_FILE as i64),
+        limit_bytes: Some(BYTES),
         ..LogParams::default()
     };
     let object = ObjectId::new("pods/log", &namespace, &format!("{pod} {container}"));

@@ -34,6 +34,8 @@ const LISTED: [&str; 6] = [
 ];
 /// Kinds of an install that are not read: they hold secrets, or are the same in every cluster.
 const UNREAD: [&str; 2] = ["Secret", "CustomResourceDefinition"];
+/// The most objects of a kind in a namespace.
+const MOST: usize = 1000;
 /// Namespace of Istio's sample apps, whose labels decide whether `verify` can send traffic.
 const SAMPLE: &str = "sample";
 /// What tells the Gateways of a network from those of applications.
@@ -73,8 +75,13 @@ pub async fn objects(run: &Run<'_>, of: &Of<'_>) -> Found {
         }
     }
     for ((namespace, plural), objects) in files {
+        if objects.len() > MOST {
+            let what = format!("{} more {plural} in {namespace}", objects.len() - MOST);
+            let why = format!("at most {MOST} are kept");
+            found.missing.push(of.missing(what, why));
+        }
         let name = of.name(&["objects", &namespace, &plural], ".yaml");
-        let objects = objects.into_values().collect();
+        let objects = objects.into_values().take(MOST).collect();
         found
             .files
             .extend(name.map(|name| File::yaml(name, objects)));

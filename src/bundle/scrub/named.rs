@@ -155,7 +155,7 @@ fn span(text: &str, from: usize, whole_line: bool, indent: Option<usize>) -> Opt
         }
     };
     let word = text[from..to].trim_matches([',', '}', ')', ' ', '\r']);
-    let is_plain = ["", "true", "false", "null", "~", "None"].contains(&word);
+    let is_plain = ["", "[]", "true", "false", "null", "~", "None"].contains(&word);
     (!is_plain).then_some(Span { from, to })
 }
 

@@ -95,6 +95,7 @@ fn what_is_no_secret_stays() {
         "Deployment/istio-system/prometheus-gateway-istio-7d5f8c9b4",
         "https://127.0.0.1:6443/version and http://10.0.0.1:9090/federate?match%5B%5D=%7Bjob%3D%22a%22%7D",
         "automountServiceAccountToken: true",
+        "image_pull_secrets: []",
         "terminationMessagePolicy: FallbackToLogsOnError",
         "ambikiali install --auth openid",
         "basic authentication is refused; send a bearer token",

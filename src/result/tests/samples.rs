@@ -347,13 +347,10 @@ fn events() -> Vec<Value> {
 
 /// The lines of --watch: a component that appeared, and one that went.
 fn looks() -> Vec<Value> {
-    let views = status().into_iter().map(|ended| View::of(&ended, &name()));
-    let views = [
-        vec![View::default()],
-        views.collect(),
-        vec![View::default()],
-    ]
-    .concat();
+    let views = status();
+    let views = views.iter().map(|ended| View::of(ended, None));
+    let none = View::default();
+    let views = [vec![none.clone()], views.collect(), vec![none]].concat();
     let changes = views
         .windows(2)
         .flat_map(|two| two[0].changes(&two[1], TOOK));
