@@ -17,7 +17,8 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    Check, Cleanup, Dashboard, Explain, Install, Plan, Rotate, Traffic, Verify, Version,
+    Bundle, Check, Cleanup, Dashboard, Explain, Install, Plan, Rotate, Status, Traffic, Verify,
+    Version,
 };
 pub use file::{FleetFile, read};
 pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};
@@ -51,7 +52,7 @@ Exit codes:
   2    wrong usage
   3    refused before anything was written
   4    timeout
-  5    a hop is broken or unproven
+  5    a hop is broken or unproven, or something drifted (--watch, --exit-on-drift)
   6    partial: an install left out a remote, or a cleanup left objects behind
   8    a cluster is unreachable or rejects the credentials
   9    another tool manages an object or field to be written
@@ -111,10 +112,13 @@ pub enum Command {
     Verify(Verify),
     /// Show the status of each component
     #[command(after_help = examples::STATUS)]
-    Status(Clusters),
+    Status(Status),
     /// Estimate what the metrics of each cluster cost; writes nothing
     #[command(after_help = examples::ESTIMATE)]
     Estimate(Clusters),
+    /// Collect results, objects, events and logs of all clusters in one archive, without secrets; changes nothing
+    #[command(after_help = examples::BUNDLE)]
+    Bundle(Bundle),
     /// Forward a local port to Kiali and open it in a browser
     #[command(after_help = examples::DASHBOARD)]
     Dashboard(Dashboard),
@@ -154,6 +158,7 @@ impl Command {
             Command::Render(_) => "RenderResult",
             Command::Verify(_) => "VerifyResult",
             Command::Status(_) => "StatusResult",
+            Command::Bundle(_) => "BundleResult",
             Command::Dashboard(_) => "DashboardResult",
             Command::Estimate(_) => "EstimateResult",
             Command::Rotate(_) => "RotateResult",
@@ -173,7 +178,9 @@ impl Command {
             Command::Plan(plan) => &plan.fleet.remotes.file,
             Command::Install(install) => &install.fleet.remotes.file,
             Command::Verify(verify) => &verify.clusters.remotes.file,
-            Command::Status(clusters) | Command::Estimate(clusters) => &clusters.remotes.file,
+            Command::Status(status) => &status.clusters.remotes.file,
+            Command::Estimate(clusters) => &clusters.remotes.file,
+            Command::Bundle(bundle) => &bundle.clusters.remotes.file,
             Command::Dashboard(dashboard) => &dashboard.clusters.remotes.file,
             Command::Rotate(rotate) => &rotate.clusters.remotes.file,
             Command::Cleanup(cleanup) => &cleanup.clusters.remotes.file,

@@ -1,11 +1,13 @@
 //! Connects and runs each command with the arguments of the user, shows its events, and returns its result.
 
+mod bundle;
 mod cleanup;
 mod estimate;
 mod install;
 mod look;
 mod render;
 mod rotate;
+mod watch;
 
 use std::path::Path;
 
@@ -47,6 +49,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Verify(args) => look::verify(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,
         Command::Estimate(args) => estimate::estimate(args, &global, work).await,
+        Command::Bundle(args) => bundle::bundle(args, &global, work).await,
         Command::Dashboard(args) => look::dashboard(args, &global, work).await,
         Command::Cleanup(args) => cleanup::cleanup(args, &global, work).await,
         Command::Rotate(args) => rotate::rotate(args, &global, work).await,
@@ -91,6 +94,18 @@ async fn noted<T>(
     command: impl AsyncFnOnce(&Run<'_>) -> T,
 ) -> T {
     seen_by(ui::show_notes, session, global, choices, work, command).await
+}
+
+/// Runs a command's work and shows nothing of it, because its result is kept.
+async fn unseen<T>(
+    session: &Session,
+    global: &Global,
+    choices: Choices,
+    work: &Work,
+    command: impl AsyncFnOnce(&Run<'_>) -> T,
+) -> T {
+    let drop_events = async |events| drop(events);
+    seen_by(drop_events, session, global, choices, work, command).await
 }
 
 async fn seen_by<T, S>(

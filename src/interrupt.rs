@@ -59,7 +59,8 @@ impl Work {
             code = signals.next() => code,
         };
         tokio::select! {
-            // The command ended by itself while its writes were drained.
+            biased;
+            // The command ended by itself, because of the signal or while its writes were drained.
             ended = &mut command => return ended,
             _ = timeout(LAST_WRITES, self.last_writes()) => {}
             code = signals.next() => return Ok(code),

@@ -2,6 +2,7 @@
 //! command line, connects, runs one command and says how it ended.
 
 mod age;
+mod bundle;
 mod check;
 mod cleanup;
 mod cli;

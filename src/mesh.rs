@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 pub use address::{Address, Prometheus, UnreachableReason, unreachable_reason_of_load_balancer};
 pub use api_server::ApiServer;
 pub use bounded::{TooLarge, found};
-pub use connect::{connect, connect_each, connect_reachable, contexts, look_up};
+pub use connect::{connect, connect_each, connect_reachable, connect_some, contexts, look_up};
 pub use endpoint::{Endpoint, Trust};
 pub use lease_state::{BootInstant, LeaseError, LeaseState};
 pub use name::{ClusterName, is_dns_label};

@@ -1,6 +1,7 @@
 //! The result of a command: a typed value that determines its exit code, text and document. docs/schema publishes the
 //! documents, and a test compares each schema with the types here.
 
+mod bundle;
 mod check;
 mod cleanup;
 mod estimate;
@@ -15,9 +16,11 @@ mod status;
 mod tests;
 mod verify;
 mod version;
+mod watch;
 
 use serde::Serialize;
 
+pub use self::bundle::{BundleResult, Written};
 pub use self::check::{CheckResult, CodesResult, ExplainResult};
 pub use self::cleanup::CleanupResult;
 pub use self::estimate::{ClusterEstimate, EstimateResult, Fit, Limits, ProfileEstimate};
@@ -32,6 +35,7 @@ pub use self::rotate::{Action, Certificate, RotateResult, Token};
 pub use self::status::{State, StatusResult};
 pub use self::verify::{Flow, FlowHop, Place, VerifyResult};
 pub use self::version::{VersionResult, Versions};
+pub use self::watch::{Changed, View};
 
 use crate::problem::{self, Exit};
 
@@ -55,6 +59,7 @@ macro_rules! results {
 }
 
 results! {
+    Bundle(BundleResult),
     Check(CheckResult),
     Cleanup(CleanupResult),
     Codes(CodesResult),
@@ -86,7 +91,8 @@ impl CommandResult {
             CommandResult::Status(result) => result.exit(),
             CommandResult::Verify(result) => result.exit(),
             CommandResult::Version(result) => result.exit(),
-            CommandResult::Codes(_)
+            CommandResult::Bundle(_)
+            | CommandResult::Codes(_)
             | CommandResult::Completions(_)
             | CommandResult::Dashboard(_)
             | CommandResult::Explain(_)

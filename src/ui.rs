@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod aside;
+mod bundle;
 mod check;
 mod cleanup;
 mod conclude;
@@ -19,17 +20,19 @@ mod plan;
 mod report;
 mod rotate;
 mod version;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use aside::{error, put_off, refused, request};
+pub use aside::{error, put_off, refused, remark, request};
 pub use check::{clusters, findings, given};
 pub use conclude::conclude;
 pub use report::{address, interrupted, pages};
 pub use version::version;
+pub use watch::{changed, first_look};
 
 use self::line::Line;
 use self::live::Live;

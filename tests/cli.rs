@@ -13,13 +13,14 @@ use crate::support::{Ended, ambikiali};
 /// Set this to rewrite the expected help after an intended change, then review the difference.
 const REWRITE: &str = "AMBIKIALI_REWRITE_HELP";
 
-const HELP: [(&str, &str); 16] = [
+const HELP: [(&str, &str); 17] = [
     ("", include_str!("help/ambikiali.txt")),
     ("install", include_str!("help/install.txt")),
     ("verify", include_str!("help/verify.txt")),
     ("rotate", include_str!("help/rotate.txt")),
     ("status", include_str!("help/status.txt")),
     ("estimate", include_str!("help/estimate.txt")),
+    ("bundle", include_str!("help/bundle.txt")),
     ("dashboard", include_str!("help/dashboard.txt")),
     ("cleanup", include_str!("help/cleanup.txt")),
     ("check", include_str!("help/check.txt")),
@@ -168,6 +169,7 @@ async fn without_contexts_and_an_install_to_remember_the_contexts_are_asked_for(
         "verify",
         "status",
         "estimate",
+        "bundle",
         "dashboard",
         "rotate",
         "cleanup",

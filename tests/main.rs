@@ -3,6 +3,7 @@
 mod always;
 mod answers;
 mod attacks;
+mod bundle;
 mod cases;
 mod check;
 mod cleanup;
@@ -34,3 +35,4 @@ mod store;
 mod support;
 mod verify;
 mod view_only;
+mod watch;

@@ -6,4 +6,4 @@ mod kinds;
 mod mutation;
 mod namespaces;
 mod pods;
-mod rights;
+pub mod rights;

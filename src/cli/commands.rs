@@ -1,5 +1,6 @@
 //! The arguments of each command. The doc comments are the help text.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, Args, ValueEnum};
@@ -104,6 +105,21 @@ pub struct Verify {
     /// Traffic to send before looking for it in the metrics
     #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Traffic::Sample)]
     pub traffic: Traffic,
+    /// Verify again every so many seconds and print what changes, until Ctrl-C [default: 60]
+    #[arg(long, help_heading = BEHAVIOR, value_name = "SECS", num_args = 0..=1, default_missing_value = "60", value_parser = values::seconds)]
+    pub watch: Option<Duration>,
+}
+
+#[derive(Args, Debug)]
+pub struct Status {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// Look again every so many seconds and print what changes, until Ctrl-C [default: 60]
+    #[arg(long, help_heading = BEHAVIOR, value_name = "SECS", num_args = 0..=1, default_missing_value = "60", value_parser = values::seconds)]
+    pub watch: Option<Duration>,
+    /// Exit with 5 as soon as a component is not ready or was changed
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub exit_on_drift: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -112,6 +128,21 @@ pub enum Traffic {
     Sample,
     /// No traffic; the metrics stay unproven
     None,
+}
+
+#[derive(Args, Debug)]
+pub struct Bundle {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// Take events and logs of this time, such as 30m, 6h or 2d
+    #[arg(long, help_heading = BEHAVIOR, value_name = "TIME", default_value = "1h", value_parser = age::parse)]
+    pub since: Duration,
+    /// File to write; it must not exist [default: ambikiali-bundle-YYYYMMDD-HHMMSS.tar.gz]
+    #[arg(long, help_heading = BEHAVIOR, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// List the files with their sizes; write nothing
+    #[arg(long, help_heading = BEHAVIOR)]
+    pub dry_run: bool,
 }
 
 #[derive(Args, Debug)]

@@ -23,15 +23,23 @@ Examples:
 pub const VERIFY: &str = "\
 Examples:
   ambikiali verify
-  ambikiali verify --ctx1 kind-east --ctx2 kind-west --traffic none";
+  ambikiali verify --ctx1 kind-east --ctx2 kind-west --traffic none
+  ambikiali verify --watch 300";
 pub const STATUS: &str = "\
 Examples:
   ambikiali status
-  ambikiali status --ctx1 kind-east --ctx2 kind-west";
+  ambikiali status --ctx1 kind-east --ctx2 kind-west
+  ambikiali status --exit-on-drift
+  ambikiali status --watch 30";
 pub const ESTIMATE: &str = "\
 Examples:
   ambikiali estimate
   ambikiali estimate --ctx1 kind-east --ctx2 kind-west -o json";
+pub const BUNDLE: &str = "\
+Examples:
+  ambikiali bundle
+  ambikiali bundle --since 6h --out problem.tar.gz
+  ambikiali bundle --ctx1 kind-east --ctx2 kind-west --dry-run";
 pub const DASHBOARD: &str = "\
 Examples:
   ambikiali dashboard

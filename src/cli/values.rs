@@ -69,6 +69,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("\"{text}\" is not between 1s and 24h"))
 }
 
+/// Parses the seconds between two looks.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<u64>().ok();
+    let seconds = seconds.filter(|seconds| (1..=86_400).contains(seconds));
+    let seconds = seconds.map(Duration::from_secs);
+    seconds.ok_or_else(|| format!("\"{text}\" is not a number of seconds between 1 and 86400"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{members, noted, shown};
-use crate::cli::{self, Clusters, Global};
+use super::watch::{Watch, watch};
+use super::{members, noted, shown, unseen};
+use crate::cli::{self, Global};
 use crate::dashboard::Dashboard;
 use crate::deadline::Deadline;
 use crate::guide::Step;
@@ -17,6 +18,7 @@ use crate::result::{
     Cluster, DashboardResult, Ended, StatusResult, Unreachable, VerifyResult, VersionResult,
     Versions,
 };
+use crate::run::Run;
 use crate::session::{self, HomeRecord, Session};
 use crate::steps::kiali;
 use crate::verify::{self, Finding, Hop};
@@ -26,12 +28,28 @@ use crate::{guide, last_install, limit, out, progress, status, ui, version};
 pub const RECALL: Duration = Duration::from_secs(10);
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
+    let members = members(args.clusters.ctx1, args.clusters.remotes, global)?;
+    let with_traffic = args.traffic == cli::Traffic::Sample;
+    let look = async |first| verified(&members, with_traffic, first, global, work).await;
+    let Some(every) = args.watch else {
+        return look(true).await;
+    };
+    let watched = Watch {
+        every,
+        until_bad: false,
+    };
+    watch(&watched, look).await
+}
+
+async fn verified(
+    members: &Members,
+    with_traffic: bool,
+    first: bool,
+    global: &Global,
+    work: &Work,
+) -> Result<Ended> {
     let started = Instant::now();
-    let (mesh, absent) = mesh::connect_reachable(
-        &members(args.clusters.ctx1, args.clusters.remotes, global)?,
-        Istiod::Optional,
-    )
-    .await?;
+    let (mesh, absent) = mesh::connect_reachable(members, Istiod::Optional).await?;
     let (session, _) = last_install_on(mesh, global, RECALL).await?;
     let mesh = &session.mesh;
     let expected = mesh
@@ -39,18 +57,21 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
         .map(|c| c.name.clone())
         .chain(absent.iter().map(|a| a.name.clone()))
         .collect::<Vec<_>>();
-    let with_traffic = args.traffic == cli::Traffic::Sample;
     let findings = absent
         .iter()
         .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
         .collect::<Vec<_>>();
-    let proven = shown(&session, global, Choices::default(), work, async |run| {
+    let work_of = async |run: &Run<'_>| {
         findings
             .iter()
             .for_each(|finding| verify::report(run, finding));
         verify::verify(run, &expected, with_traffic).await
-    })
-    .await;
+    };
+    let none = Choices::default();
+    let proven = match first {
+        true => shown(&session, global, none, work, work_of).await,
+        false => unseen(&session, global, none, work, work_of).await,
+    };
     let result = VerifyResult {
         clusters: Cluster::all(mesh),
         hops: [findings, proven].concat(),
@@ -60,10 +81,28 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
     Ok(result.into())
 }
 
-pub async fn status(args: Clusters, global: &Global, work: &Work) -> Result<Ended> {
-    let (mesh, absent) =
-        mesh::connect_reachable(&members(args.ctx1, args.remotes, global)?, Istiod::Optional)
-            .await?;
+pub async fn status(args: cli::Status, global: &Global, work: &Work) -> Result<Ended> {
+    let members = members(args.clusters.ctx1, args.clusters.remotes, global)?;
+    let watched = args.watch.is_some() || args.exit_on_drift;
+    let look = async |first| statuses(&members, watched, first, global, work).await;
+    let Some(every) = args.watch else {
+        return look(true).await;
+    };
+    let watched = Watch {
+        every,
+        until_bad: args.exit_on_drift,
+    };
+    watch(&watched, look).await
+}
+
+async fn statuses(
+    members: &Members,
+    watched: bool,
+    first: bool,
+    global: &Global,
+    work: &Work,
+) -> Result<Ended> {
+    let (mesh, absent) = mesh::connect_reachable(members, Istiod::Optional).await?;
     let (session, home_record) = last_install_on(mesh, global, RECALL).await?;
     let none = Choices::default();
     // A cluster that hangs in the middle must not keep the others from being seen.
@@ -71,14 +110,16 @@ pub async fn status(args: Clusters, global: &Global, work: &Work) -> Result<Ende
         timeout: global.timeout.min(status::PATIENCE),
         ..global.clone()
     };
-    let rows = shown(&session, global, none, work, async |run| {
-        status::status(run, home_record).await
-    })
-    .await;
+    let work_of = async |run: &Run<'_>| status::status(run, home_record).await;
+    let rows = match first {
+        true => shown(&session, global, none, work, work_of).await,
+        false => unseen(&session, global, none, work, work_of).await,
+    };
     let result = StatusResult {
         clusters: Cluster::all(&session.mesh),
         components: rows.into_iter().map(Into::into).collect(),
         unreachable: Unreachable::all(&absent),
+        watched,
     };
     Ok(result.into())
 }

@@ -32,7 +32,8 @@ fn said(events: &[Event]) -> Option<String> {
     (!message.is_empty()).then(|| visible::short(&message, visible::SAID).into_owned())
 }
 
-fn time(event: &Event) -> Option<Timestamp> {
+/// When it was last seen.
+pub fn time(event: &Event) -> Option<Timestamp> {
     let last = event.last_timestamp.as_ref().map(|time| time.0);
     let made = event.metadata.creation_timestamp.as_ref();
     let once = event.event_time.as_ref().map(|time| time.0);

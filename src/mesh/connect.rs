@@ -113,11 +113,7 @@ pub async fn connect_reachable(members: &Members, istiod: Istiod) -> Result<(Mes
         match answer {
             Ok(cluster) => remotes.push(cluster),
             Err(error) if unreachable(&error) || is_nameless(&error, istiod) => {
-                absent.push(Absent {
-                    name: identity::remembered(member),
-                    context: member.context.clone(),
-                    error,
-                })
+                absent.push(left_out(member, error))
             }
             Err(error) => return Err(error),
         }
@@ -128,6 +124,38 @@ pub async fn connect_reachable(members: &Members, istiod: Istiod) -> Result<(Mes
         .collect::<Vec<_>>();
     distinct(&all)?;
     Ok((Mesh { home, remotes }, absent))
+}
+
+fn left_out(member: &Member, error: anyhow::Error) -> Absent {
+    Absent {
+        name: identity::remembered(member),
+        context: member.context.clone(),
+        error,
+    }
+}
+
+/// Connects to the clusters that can be identified, and returns the others with their errors. Only wrong flags and
+/// kubeconfigs are failures. For a command that also works without home.
+pub async fn connect_some(members: &Members) -> Result<(Vec<Cluster>, Vec<Absent>)> {
+    let all = read(members).await?;
+    let asked = all
+        .iter()
+        .map(|(c, member)| identity::join(c, member, Istiod::Optional));
+    let (mut clusters, mut absent) = (Vec::new(), Vec::new());
+    for (member, answer) in each(members).zip(join_all(asked).await) {
+        match answer {
+            Ok(cluster) => clusters.push(cluster),
+            Err(error) if is_usage(&error) => return Err(error),
+            Err(error) => absent.push(left_out(member, error)),
+        }
+    }
+    distinct(&clusters)?;
+    Ok((clusters, absent))
+}
+
+fn is_usage(error: &anyhow::Error) -> bool {
+    let exit = problem::find(error).map(|problem| problem.exit);
+    matches!(exit, Some(Exit::Usage | Exit::Preflight))
 }
 
 fn unreachable(error: &anyhow::Error) -> bool {

@@ -16,6 +16,9 @@ pub struct StatusResult {
     pub clusters: Vec<Cluster>,
     pub components: Vec<Component>,
     pub unreachable: Vec<Unreachable>,
+    /// Whether something that is not as it should be is what the command was told to look for.
+    #[serde(skip)]
+    pub watched: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,11 +44,26 @@ pub enum State {
     Drifted,
 }
 
+impl State {
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Ready => "ready",
+            State::Drifted => "drifted",
+            State::NotReady => "not ready",
+            State::Failed => "failed",
+        }
+    }
+}
+
 impl StatusResult {
     pub fn exit(&self) -> Option<Exit> {
         let ready = |component: &Component| component.state == State::Ready;
         let good = self.unreachable.is_empty() && self.components.iter().all(ready);
-        (!good).then_some(Exit::Unexpected)
+        let bad = match self.watched {
+            true => Exit::NotVerified,
+            false => Exit::Unexpected,
+        };
+        (!good).then_some(bad)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Prints the result of a command as text or as a document. The result has its exit code already: nothing is decided
 //! here.
 
-use super::{aside, check, cleanup, estimate, plan, report, rotate, version};
+use super::{aside, bundle, check, cleanup, estimate, plan, report, rotate, version};
 use crate::out;
 use crate::result::{CommandResult, Ended};
 
@@ -15,8 +15,9 @@ pub fn conclude(ended: &Ended, kind: &'static str) {
     out::document(&ended.document(kind));
 }
 
-fn print(result: &CommandResult) {
+pub fn print(result: &CommandResult) {
     match result {
+        CommandResult::Bundle(result) => bundle::bundled(result),
         CommandResult::Check(result) => check::checked(result),
         CommandResult::Cleanup(result) => cleanup::cleaned(result),
         CommandResult::Codes(result) => check::codes(result),

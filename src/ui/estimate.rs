@@ -102,7 +102,7 @@ fn flags(now: &Limits, needed: &Limits) -> String {
 }
 
 /// As in "4.2 MB".
-fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     const UNITS: [(&str, f64); 3] = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
     let found = UNITS.iter().find(|(_, size)| bytes as f64 >= *size);
     match found {

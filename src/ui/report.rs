@@ -123,15 +123,13 @@ pub fn statuses(result: &StatusResult) {
             true => "",
             false => component.cluster.as_str(),
         };
-        let (style, state) = match component.state {
-            State::Ready => (GOOD, "ready"),
-            State::Drifted => (BAD, "drifted"),
-            State::NotReady => (BAD, "not ready"),
-            State::Failed => (BAD, "failed"),
+        let style = match component.state {
+            State::Ready => GOOD,
+            State::Drifted | State::NotReady | State::Failed => BAD,
         };
         let width = Step::WIDTH;
         let text = Text::from(format!("{cluster:<12}  {:<width$}  ", component.step))
-            .styled(style, format!("{state:<9}"))
+            .styled(style, format!("{:<9}", component.state.word()))
             .plain(format!("  {}", component.object));
         let code = component.code.map(|code| format!("[{code}] "));
         let said = [&component.reason, &component.note].into_iter().flatten();

@@ -100,7 +100,7 @@ fn all_of(role: &str) -> Vec<&'static str> {
 const UNKNOWN: &str = "the user may not read GatewayClass istio, ";
 
 /// Returns a kubeconfig in which every user impersonates another one.
-fn acting_as_limited(clusters: &Clusters) -> PathBuf {
+pub fn acting_as_limited(clusters: &Clusters) -> PathBuf {
     let text = std::fs::read_to_string(clusters.sandbox.kubeconfig()).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
     for user in config["users"].as_array_mut().expect("users") {

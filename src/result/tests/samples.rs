@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::parts::*;
+use crate::bundle::{Bundle, Found, Missing, Overview};
 use crate::cleanup::{ClusterObject, Doubt, Forced, Left};
 use crate::code::Code;
 use crate::estimate::{Estimate, Pull, Share};
@@ -53,6 +54,33 @@ fn estimate() -> Vec<Ended> {
     vec![
         all(known, unreachable()),
         all(vec![with(Ok(vec![large]))], vec![]),
+    ]
+}
+
+fn bundle() -> Vec<Ended> {
+    let overview = Overview {
+        version: VERSION,
+        clusters: &[name()],
+        since: TOOK,
+    };
+    let of = |missing| {
+        let found = Found {
+            missing,
+            ..Found::default()
+        };
+        Bundle::of(found, &overview)
+    };
+    let written = Written {
+        path: "a.tar.gz".into(),
+        bytes: 1,
+    };
+    let missing = vec![
+        Missing::new(None, "Kiali", "no pod"),
+        Missing::new(Some(&name()), "Prometheus", "no pod"),
+    ];
+    vec![
+        BundleResult::of(clusters(), &of(missing), Some(written)).into(),
+        BundleResult::of(clusters(), &of(vec![]), None).into(),
     ]
 }
 
@@ -154,6 +182,7 @@ fn status() -> Vec<Ended> {
         clusters: clusters(),
         components,
         unreachable,
+        watched: true,
     };
     let bad = component(State::NotReady, Some("no pod"));
     vec![
@@ -262,6 +291,7 @@ fn results() -> BTreeMap<&'static str, Vec<Ended>> {
         files: vec!["a.yaml".into()],
     };
     BTreeMap::from([
+        ("BundleResult", bundle()),
         ("CheckResult", check()),
         ("CleanupResult", cleanup()),
         ("CodesResult", vec![CodesResult::all().into()]),
@@ -316,7 +346,19 @@ fn events() -> Vec<Value> {
         };
         json!(Event::of(&message, TOOK))
     });
-    events.collect()
+    events.chain(looks()).collect()
+}
+
+/// The lines of --watch: a component that appeared, and one that went.
+fn looks() -> Vec<Value> {
+    let views = status();
+    let views = views.iter().map(|ended| View::of(ended, None));
+    let none = View::default();
+    let views = [vec![none.clone()], views.collect(), vec![none]].concat();
+    let changes = views
+        .windows(2)
+        .flat_map(|two| two[0].changes(&two[1], TOOK));
+    changes.map(|change| json!(change)).collect()
 }
 
 /// By their kinds.

@@ -94,6 +94,10 @@ impl<'a> Federation<'a> {
         }))
     }
 
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// `patience` limits all queries together.
     pub async fn connect(&self, patience: Duration) -> Result<Connection> {
         Connection::open(self.home, &self.target, patience).await
