@@ -1,13 +1,14 @@
 //! The arguments of each command. The doc comments are the help text.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, Args, ValueEnum};
 
 use super::options::TokenLifetime;
-use super::{BEHAVIOR, Clusters, Fleet, LoginFiles, Options, values};
-use crate::age;
+use super::{BEHAVIOR, Clusters, Fleet, LoginFiles, OUTPUT, Options, values};
 use crate::code::Code;
+use crate::{age, report};
 
 #[derive(Args, Debug)]
 #[command(mut_args(unless_listed))]
@@ -103,6 +104,20 @@ pub struct Verify {
     /// Traffic to send before looking for it in the metrics
     #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Traffic::Sample)]
     pub traffic: Traffic,
+    /// Write a report to a file that ends with .html, .svg, .json or .md (repeatable)
+    #[arg(long, help_heading = OUTPUT, value_name = "FILE", value_parser = values::report())]
+    report: Vec<report::File>,
+    /// Write a JUnit report for CI to a file
+    #[arg(long, help_heading = OUTPUT, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+impl Verify {
+    /// The reports to write.
+    pub fn reports(&self) -> Vec<report::File> {
+        let junit = self.junit.as_deref().map(report::File::junit);
+        self.report.iter().cloned().chain(junit).collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use k8s_openapi::jiff::Timestamp;
 
 use super::{members, noted, shown};
 use crate::cli::{self, Clusters, Global};
@@ -14,8 +15,8 @@ use crate::k8s::{Choices, Scope};
 use crate::login::Login;
 use crate::mesh::{self, Istiod, Members, Mesh};
 use crate::result::{
-    Cluster, DashboardResult, Ended, StatusResult, Unreachable, VerifyResult, VersionResult,
-    Versions,
+    Cluster, DashboardResult, Ended, StatusResult, Unreachable, VERSION, VerifyResult,
+    VersionResult, Versions,
 };
 use crate::session::{self, HomeRecord, Session};
 use crate::verify::{self, Finding, Hop};
@@ -25,7 +26,7 @@ use crate::{last_install, limit, out, progress, status, ui, version};
 pub const RECALL: Duration = Duration::from_secs(10);
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
-    let started = Instant::now();
+    let (started, start) = (now(), Instant::now());
     let (mesh, absent) = mesh::connect_reachable(
         &members(args.clusters.ctx1, args.clusters.remotes, global)?,
         Istiod::Optional,
@@ -43,20 +44,34 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
         .iter()
         .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
         .collect::<Vec<_>>();
-    let proven = shown(&session, global, Choices::default(), work, async |run| {
+    let (proven, installed) = shown(&session, global, Choices::default(), work, async |run| {
         findings
             .iter()
             .for_each(|finding| verify::report(run, finding));
-        verify::verify(run, &expected, with_traffic).await
+        let proven = verify::verify(run, &expected, with_traffic);
+        tokio::join!(Box::pin(proven), version::running(run))
     })
     .await;
     let result = VerifyResult {
+        client: VERSION,
+        started,
         clusters: Cluster::all(mesh),
+        installed,
         hops: [findings, proven].concat(),
         flows: Vec::new(),
-        took: started.elapsed(),
+        errors: Vec::new(),
+        reports: Vec::new(),
+        took: start.elapsed(),
     };
     Ok(result.into())
+}
+
+/// The time by this machine's clock, in whole seconds of UTC.
+pub fn now() -> String {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second())
+        .unwrap_or(now)
+        .to_string()
 }
 
 pub async fn status(args: Clusters, global: &Global, work: &Work) -> Result<Ended> {
