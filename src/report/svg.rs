@@ -1,6 +1,6 @@
 //! A picture of the clusters and the flows between them. It has its own style, so it is the same alone and in a page.
 
-use std::f64::consts::{FRAC_PI_2, TAU};
+use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -12,18 +12,18 @@ use crate::visible;
 pub const STYLE: &str = include_str!("picture.css");
 
 /// Size of the box of a cluster.
-const BOX: Point = Point { x: 132.0, y: 64.0 };
-const MARGIN: f64 = 12.0;
+const BOX: Point = Point { x: 120.0, y: 68.0 };
+const MARGIN: f64 = 6.0;
 /// From one box to the next on the circle.
-const SPACING: f64 = 190.0;
+const SPACING: f64 = 180.0;
 /// Smallest width; a phone shows it without shrinking the text much.
-const WIDTH: f64 = 400.0;
+const WIDTH: f64 = 360.0;
 const LEGEND: f64 = 28.0;
 /// Between the lines of both directions.
 const APART: f64 = 8.0;
 /// With more clusters, only the flows that fail have a label: others would cover each other.
 const LABELLED: usize = 4;
-const LONGEST_NAME: usize = 15;
+const LONGEST_NAME: usize = 12;
 
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Point {
@@ -34,6 +34,7 @@ struct Point {
 #[derive(Serialize)]
 struct Picture<'a> {
     style: &'static str,
+    size: Point,
     width: f64,
     height: f64,
     legend: f64,
@@ -73,6 +74,7 @@ pub fn picture(view: &View) -> Result<String> {
     edges.sort_by_key(|edge| edge.flow.fails);
     let picture = Picture {
         style: STYLE,
+        size: BOX,
         width,
         height,
         legend: height - 10.0,
@@ -88,35 +90,35 @@ pub fn picture(view: &View) -> Result<String> {
 
 /// Width, height and the middles of the boxes: two side by side, more on a circle.
 fn layout(count: usize) -> (f64, f64, Vec<Point>) {
-    let radius = match count {
-        0 | 1 => 0.0,
-        2 => (WIDTH - BOX.x) / 2.0 - MARGIN,
-        _ => (SPACING * count as f64 / TAU).max((WIDTH - BOX.x) / 2.0 - MARGIN),
+    let most = (WIDTH - BOX.x) / 2.0 - MARGIN;
+    let (radius, first) = match count {
+        0 | 1 => (0.0, 0.0),
+        2 => (most, PI),
+        _ => ((SPACING * count as f64 / TAU).max(most), -FRAC_PI_2),
     };
-    let width = WIDTH.max(2.0 * (radius + MARGIN) + BOX.x);
-    // Two boxes have a label above and one below the lines between them.
-    let tall = if count > 2 { radius } else { 0.0 };
-    let height = 2.0 * (tall + MARGIN) + BOX.y + LEGEND;
-    let middle = Point {
-        x: width / 2.0,
-        y: tall + MARGIN + BOX.y / 2.0,
-    };
-    let first = if count > 2 { FRAC_PI_2 } else { 0.0 };
-    let place = |index: usize| {
-        let angle = TAU * index as f64 / count as f64 - first;
-        // The first of two is on the left.
-        let turn = if count > 2 { radius } else { -radius };
+    let places = (0..count).map(|index| {
+        let angle = first + TAU * index as f64 / count as f64;
         Point {
-            x: middle.x + turn * angle.cos(),
-            y: middle.y + tall * angle.sin(),
+            x: radius * angle.cos(),
+            y: radius * angle.sin(),
         }
-        .rounded()
+    });
+    let places = places.collect::<Vec<_>>();
+    let (left, right) = ends(places.iter().map(|place| place.x));
+    let (top, bottom) = ends(places.iter().map(|place| place.y));
+    let width = WIDTH.max(right - left + BOX.x + 2.0 * MARGIN).ceil();
+    let height = (bottom - top + BOX.y + 2.0 * MARGIN + LEGEND).ceil();
+    let middle = |place: &Point| {
+        let x = (width - left - right) / 2.0;
+        place.moved(x, MARGIN + BOX.y / 2.0 - top)
     };
-    (
-        width.round(),
-        height.round(),
-        (0..count).map(place).collect(),
-    )
+    (width, height, places.iter().map(middle).collect())
+}
+
+fn ends(numbers: impl Iterator<Item = f64>) -> (f64, f64) {
+    let both = numbers.map(|number| (number, number));
+    let both = both.reduce(|(low, high), (number, _)| (low.min(number), high.max(number)));
+    both.unwrap_or_default()
 }
 
 fn node<'a>(view: &'a View, name: &'a str, middle: Point) -> Node<'a> {

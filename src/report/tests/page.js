@@ -56,7 +56,8 @@ function headings() {
 
 function looked() {
   const all = name => [...document.querySelectorAll(name)];
-  document.querySelectorAll('details').forEach(one => { one.open = true; });
+  const closed = all('details:not([open])');
+  closed.forEach(one => { one.open = true; });
   const wrong = [];
   if (!document.documentElement.lang) wrong.push('language: none');
   if (!document.title.trim()) wrong.push('title: none');
@@ -75,7 +76,7 @@ function looked() {
   const { scrollWidth, clientWidth } = document.documentElement;
   if (scrollWidth > clientWidth) wrong.push('width: ' + scrollWidth);
   wrong.push(...contrast());
-  document.querySelectorAll('details').forEach(one => { one.open = false; });
+  closed.forEach(one => { one.open = false; });
   return wrong;
 }
 

@@ -131,7 +131,10 @@ fn flows_open_from_the_matrix_and_in_print(browser: &mut Browser, file: &Path) {
         new Promise(done => setTimeout(() => done(document.querySelectorAll('details')[1].open), 200))";
     assert_eq!(browser.evaluate(click), true);
     let visible = "[...document.querySelectorAll('details ol')].map(one => one.checkVisibility())";
-    assert_eq!(browser.evaluate(visible), json!([false, true, false, false]));
+    assert_eq!(
+        browser.evaluate(visible),
+        json!([false, true, false, false])
+    );
     browser.media("print", "dark");
     assert_eq!(browser.evaluate(visible), json!([true, true, true, true]));
     let paper = browser.evaluate("getComputedStyle(document.body).backgroundColor");

@@ -74,7 +74,7 @@ fn it_has_a_title_a_description_and_a_word_for_each_verdict() {
     assert_eq!(labels, ["broken", "ok", "ok", "ok", "skipped", "unproven"]);
     let silent = svg
         .descendants()
-        .filter(|n| n.text() == Some("did not answer"));
+        .filter(|n| n.is_text() && n.text() == Some("did not answer"));
     assert_eq!(silent.count(), 1);
 }
 
