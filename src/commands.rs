@@ -8,6 +8,7 @@ mod look;
 mod render;
 mod rotate;
 mod watch;
+mod verify;
 
 use std::path::Path;
 
@@ -46,7 +47,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Plan(args) => install::install(args.into(), &global, work).await,
         Command::Install(args) => install::install(args, &global, work).await,
         Command::Render(args) => render::render(args, &global),
-        Command::Verify(args) => look::verify(args, &global, work).await,
+        Command::Verify(args) => verify::verify(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,
         Command::Estimate(args) => estimate::estimate(args, &global, work).await,
         Command::Bundle(args) => bundle::bundle(args, &global, work).await,

@@ -40,6 +40,7 @@ mod problem;
 mod progress;
 mod prometheus;
 mod render;
+mod report;
 mod result;
 mod rotate;
 mod run;

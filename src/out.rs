@@ -106,17 +106,20 @@ pub fn document(document: &impl Serialize) {
     *ended = true;
     let text = match form {
         Form::Text => return,
-        Form::Json => visible::in_json(&format!("{document:#}"), ascii),
+        Form::Json => json(document),
         Form::Jsonl => in_one_line(document),
         Form::Yaml => match manifests::to_yaml(document) {
             // JSON is valid YAML and can express them.
-            Ok(text) if ascii && !text.is_ascii() => {
-                visible::in_json(&format!("{document:#}"), ascii)
-            }
+            Ok(text) if ascii && !text.is_ascii() => json(document),
             text => text.unwrap_or_default(),
         },
     };
     print::line(text.trim_end());
+}
+
+/// A document as `-o json` prints it.
+pub fn json(document: &impl Serialize) -> String {
+    visible::in_json(&format!("{:#}", value(document)), manner().ascii)
 }
 
 /// An event before the document.

@@ -27,6 +27,8 @@ pub use self::estimate::{ClusterEstimate, EstimateResult, Fit, Limits, ProfileEs
 pub use self::event::Event;
 pub use self::failure::{Failure, Unreachable};
 pub use self::fleet::Cluster;
+#[cfg(test)]
+pub use self::fleet::Role;
 pub use self::install::{Change, InstallResult, Installed, PlanResult};
 pub use self::program::{
     CompletionsResult, DashboardResult, ImagesResult, ManResult, RenderResult,

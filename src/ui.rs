@@ -30,7 +30,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub use aside::{error, put_off, refused, remark, request};
 pub use check::{clusters, findings, given};
 pub use conclude::conclude;
-pub use report::{address, interrupted, pages};
+pub use report::{address, interrupted, pages, reports};
 pub use version::version;
 pub use watch::{changed, first_look};
 

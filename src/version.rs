@@ -1,18 +1,32 @@
 //! The installed versions in each cluster, read from the images of its Deployments.
 
+use std::fmt::Debug;
+use std::time::Duration;
+
 use anyhow::Result;
-use futures::future::try_join_all;
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::Api;
+use futures::future::{join_all, try_join_all};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::guide::{ISTIO_NAMESPACE, Step};
-use crate::k8s::request::send_opt;
-use crate::mesh::{Cluster, ClusterName};
+use crate::k8s::Scope;
+use crate::k8s::request::{send, send_opt};
+use crate::mesh::{Cluster, ClusterName, pages};
 use crate::progress::ObjectId;
 use crate::run::Run;
+use crate::visible;
 
-#[derive(Debug, Serialize)]
+/// Limit for what `verify` reads beside its hops.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// More revisions of Istio than a cluster has in use.
+const MOST: usize = 8;
+
+#[derive(Clone, Debug, Serialize)]
 pub struct Installed {
     pub cluster: ClusterName,
     pub object: ObjectId,
@@ -22,6 +36,58 @@ pub struct Installed {
 pub async fn installed(run: &Run<'_>) -> Result<Vec<Installed>> {
     let all = try_join_all(run.mesh.all().map(|cluster| of(run, cluster))).await?;
     Ok(all.into_iter().flatten().collect())
+}
+
+/// The same and Istio's control plane and ztunnels: what the requests of `verify` and their metrics pass. Leaves out what
+/// cannot be read; the hops tell why.
+pub async fn running(run: &Run<'_>) -> Vec<Installed> {
+    let all = run.mesh.all().map(async |cluster| {
+        let scope = &run.on(Step::Namespace, cluster);
+        let client = || cluster.client.clone();
+        let (istiods, ztunnels, ours) = tokio::join!(
+            labelled(scope, Api::all(client()), "app=istiod", of_deployment),
+            labelled(
+                scope,
+                Api::all(client()),
+                "app.kubernetes.io/name=ztunnel",
+                |set: DaemonSet| set.spec.template
+            ),
+            timeout(PATIENCE, of(run, cluster)),
+        );
+        let ours = ours.ok().and_then(Result::ok).unwrap_or_default();
+        [istiods, ztunnels, ours].concat()
+    });
+    let mut all = join_all(all).await.concat();
+    for one in &mut all {
+        one.image = visible::short(&one.image, visible::SAID).into_owned();
+    }
+    all
+}
+
+async fn labelled<K>(
+    scope: &Scope<'_>,
+    api: Api<K>,
+    label: &str,
+    pods: fn(K) -> PodTemplateSpec,
+) -> Vec<Installed>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let kind = K::kind(&());
+    let all = ObjectId::cluster_wide(&kind, label);
+    let list = ListParams::default().labels(label);
+    let found = send(scope, &all, || pages::list(&api, &list));
+    let found = timeout(PATIENCE, found).await.ok().and_then(Result::ok);
+    let found = found.into_iter().flatten().take(MOST);
+    let installed = found.filter_map(|one| {
+        let namespace = one.namespace().unwrap_or_default();
+        Some(Installed {
+            cluster: scope.cluster.name.clone(),
+            object: ObjectId::new(&kind, &namespace, &one.name_any()),
+            image: image(pods(one))?,
+        })
+    });
+    installed.collect()
 }
 
 async fn of(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<Installed>> {
@@ -40,7 +106,7 @@ async fn of(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<Installed>> {
         anyhow::Ok(found.and_then(|deployment| {
             Some(Installed {
                 cluster: cluster.name.clone(),
-                image: image(deployment)?,
+                image: image(of_deployment(deployment))?,
                 object,
             })
         }))
@@ -48,7 +114,10 @@ async fn of(run: &Run<'_>, cluster: &Cluster) -> Result<Vec<Installed>> {
     Ok(try_join_all(found).await?.into_iter().flatten().collect())
 }
 
-fn image(deployment: Deployment) -> Option<String> {
-    let pod = deployment.spec.template.spec?;
-    pod.containers.into_iter().next()?.image
+fn of_deployment(deployment: Deployment) -> PodTemplateSpec {
+    deployment.spec.template
+}
+
+fn image(pods: PodTemplateSpec) -> Option<String> {
+    pods.spec?.containers.into_iter().next()?.image
 }

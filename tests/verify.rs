@@ -3,6 +3,7 @@
 mod edges;
 mod metrics;
 mod remotes;
+mod report;
 mod shown;
 
 use crate::support::{Clusters, masked, on_two_clusters, scale, unwritten};

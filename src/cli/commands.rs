@@ -6,10 +6,9 @@ use std::time::Duration;
 use clap::{Arg, Args, ValueEnum};
 
 use super::options::TokenLifetime;
-use super::{BEHAVIOR, Clusters, Fleet, LoginFiles, Options, values};
-use crate::age;
+use super::{BEHAVIOR, Clusters, Fleet, LoginFiles, OUTPUT, Options, values};
 use crate::code::Code;
-use crate::guide;
+use crate::{age, guide, report};
 
 #[derive(Args, Debug)]
 #[command(mut_args(unless_listed))]
@@ -108,6 +107,20 @@ pub struct Verify {
     /// Verify again every so many seconds and print what changes, until Ctrl-C [default: 60]
     #[arg(long, help_heading = BEHAVIOR, value_name = "SECS", num_args = 0..=1, default_missing_value = "60", value_parser = values::seconds)]
     pub watch: Option<Duration>,
+    /// Write a report to a file that ends with .html, .svg, .json or .md (repeatable)
+    #[arg(long, help_heading = OUTPUT, value_name = "FILE", value_parser = values::report())]
+    report: Vec<report::File>,
+    /// Write a JUnit report for CI to a file
+    #[arg(long, help_heading = OUTPUT, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+impl Verify {
+    /// The reports to write.
+    pub fn reports(&self) -> Vec<report::File> {
+        let junit = self.junit.as_deref().map(report::File::junit);
+        self.report.iter().cloned().chain(junit).collect()
+    }
 }
 
 #[derive(Args, Debug)]

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
+
 use crate::code::Code;
 use crate::mesh::{Address, ClusterName, is_dns_label};
+use crate::report;
 
 /// Rejects namespaces that Kiali must not use. `istio-system` has objects with the same names. `default` and the
 /// system namespaces are shared: anyone who can run pods there could read the token of each remote, and they
@@ -49,6 +52,11 @@ pub fn skippable(text: &str) -> Result<Code, String> {
         true => Ok(code),
         false => Err(format!("{code} cannot be skipped ({})", code.title())),
     }
+}
+
+/// Parses the path of a report, whose ending is the format.
+pub fn report() -> impl TypedValueParser<Value = report::File> {
+    PathBufValueParser::new().try_map(report::File::by_ending)
 }
 
 pub fn duration(text: &str) -> Result<Duration, String> {

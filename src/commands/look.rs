@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use k8s_openapi::jiff::Timestamp;
 
 use super::watch::{Watch, watch};
 use super::{members, noted, shown, unseen};
@@ -15,8 +16,8 @@ use crate::k8s::{Choices, Scope};
 use crate::login::Login;
 use crate::mesh::{self, Istiod, Members, Mesh};
 use crate::result::{
-    Cluster, DashboardResult, Ended, StatusResult, Unreachable, VerifyResult, VersionResult,
-    Versions,
+    Cluster, DashboardResult, Ended, StatusResult, Unreachable, VERSION, VerifyResult,
+    VersionResult, Versions,
 };
 use crate::run::Run;
 use crate::session::{self, HomeRecord, Session};
@@ -48,7 +49,7 @@ async fn verified(
     global: &Global,
     work: &Work,
 ) -> Result<Ended> {
-    let started = Instant::now();
+    let (started, start) = (now(), Instant::now());
     let (mesh, absent) = mesh::connect_reachable(members, Istiod::Optional).await?;
     let (session, _) = last_install_on(mesh, global, RECALL).await?;
     let mesh = &session.mesh;
@@ -65,20 +66,34 @@ async fn verified(
         findings
             .iter()
             .for_each(|finding| verify::report(run, finding));
-        verify::verify(run, &expected, with_traffic).await
+        let proven = verify::verify(run, &expected, with_traffic);
+        tokio::join!(Box::pin(proven), version::running(run))
     };
     let none = Choices::default();
-    let proven = match first {
+    let (proven, installed) = match first {
         true => shown(&session, global, none, work, work_of).await,
         false => unseen(&session, global, none, work, work_of).await,
     };
     let result = VerifyResult {
+        client: VERSION,
+        started,
         clusters: Cluster::all(mesh),
+        installed,
         hops: [findings, proven].concat(),
         flows: Vec::new(),
-        took: started.elapsed(),
+        errors: Vec::new(),
+        reports: Vec::new(),
+        took: start.elapsed(),
     };
     Ok(result.into())
+}
+
+/// The time by this machine's clock, in whole seconds of UTC.
+pub fn now() -> String {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second())
+        .unwrap_or(now)
+        .to_string()
 }
 
 pub async fn status(args: cli::Status, global: &Global, work: &Work) -> Result<Ended> {

@@ -1,20 +1,34 @@
 //! `verify`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::Cluster;
+use super::{Cluster, Failure};
 use crate::mesh::ClusterName;
 use crate::problem::Exit;
 use crate::verify::{Finding, Verdict};
+use crate::version::Installed;
 
 #[derive(Debug, Serialize)]
 pub struct VerifyResult {
+    /// The version of the program.
+    pub client: &'static str,
+    /// By the clock of this machine, in UTC.
+    pub started: String,
     pub clusters: Vec<Cluster>,
+    /// The images that the requests and their metrics pass.
+    pub installed: Vec<Installed>,
     pub hops: Vec<Finding>,
     /// The matrix: each flow of requests that was tried.
     pub flows: Vec<Flow>,
+    /// Why a report could not be written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Failure>,
+    /// The reports that were written.
+    #[serde(skip)]
+    pub reports: Vec<PathBuf>,
     #[serde(skip)]
     pub took: Duration,
 }
@@ -79,9 +93,30 @@ impl Serialize for Place {
 
 impl VerifyResult {
     pub fn exit(&self) -> Option<Exit> {
+        match self.is_verified() {
+            false => Some(Exit::NotVerified),
+            true => (!self.errors.is_empty()).then_some(Exit::Unexpected),
+        }
+    }
+
+    pub fn is_verified(&self) -> bool {
         let hops = self.hops.iter().map(|hop| hop.verdict);
         let flows = self.flows.iter().map(|flow| flow.verdict);
-        let fails = hops.chain(flows).any(Verdict::fails);
-        fails.then_some(Exit::NotVerified)
+        !hops.chain(flows).any(Verdict::fails)
+    }
+
+    /// How many hops have each verdict, as in "1 broken, 13 ok".
+    pub fn counts(&self) -> String {
+        let verdicts = [
+            Verdict::Broken,
+            Verdict::Unproven,
+            Verdict::Skipped,
+            Verdict::Holds,
+        ];
+        let count = |wanted| self.hops.iter().filter(|hop| hop.verdict == wanted).count();
+        let counts = verdicts.map(|verdict| (count(verdict), verdict.word()));
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let counts = counts.map(|(count, word)| format!("{count} {word}"));
+        counts.collect::<Vec<_>>().join(", ")
     }
 }

@@ -1,5 +1,6 @@
 //! Results of commands as text.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -165,25 +166,28 @@ pub fn verified(result: &VerifyResult) {
         };
         out::result(line.lines(text));
     }
-    let hops = || result.hops.iter();
-    let count = |verdict| hops().filter(|hop| hop.verdict == verdict).count();
-    let counts = [
-        (count(Verdict::Broken), "broken"),
-        (count(Verdict::Unproven), "unproven"),
-        (count(Verdict::Skipped), "skipped"),
-        (count(Verdict::Holds), "ok"),
-    ];
-    let (style, word) = match result.exit() {
-        None => (GOOD, "Verified"),
-        Some(_) => (BAD, "Not verified"),
+    let (style, word) = match result.is_verified() {
+        true => (GOOD, "Verified"),
+        false => (BAD, "Not verified"),
     };
-    let counts = counts.iter().filter(|(count, _)| *count > 0);
-    let counts = counts.map(|(count, word)| format!("{count} {word}"));
     out::result(Text::new().styled(style, word).plain(format!(
         " in {:.1}s: {}",
         result.took.as_secs_f64(),
-        counts.collect::<Vec<_>>().join(", ")
+        result.counts()
     )));
+    result.errors.iter().for_each(aside::error);
+    reports(&result.reports);
+}
+
+/// The files of the reports, which belong to the result only as text.
+pub fn reports(paths: &[PathBuf]) {
+    for path in paths {
+        let line = format!("Report: {}", path.display());
+        match out::manner().form {
+            Form::Text => out::result(line),
+            Form::Json | Form::Yaml | Form::Jsonl => note(&line),
+        }
+    }
 }
 
 /// One line for each file.

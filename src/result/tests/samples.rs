@@ -20,7 +20,6 @@ use crate::progress::{self, Message, Part};
 use crate::result::status::Component;
 use crate::result::*;
 use crate::verify::{self, Hop, Verdict};
-use crate::version;
 
 const TOOK: Duration = Duration::from_secs(1);
 
@@ -235,7 +234,10 @@ fn verify() -> Vec<Ended> {
         seconds,
     };
     let with = |verdict, cluster, code| VerifyResult {
+        client: "0.1.0",
+        started: "2026-01-01T00:00:00Z".into(),
         clusters: clusters(),
+        installed: installed(),
         hops: vec![verify::Finding {
             hop: Hop::Edge,
             verdict,
@@ -252,6 +254,8 @@ fn verify() -> Vec<Ended> {
                 hop(Place::Kiali, None, None, None),
             ],
         }],
+        errors: Vec::new(),
+        reports: Vec::new(),
         took: TOOK,
     };
     vec![
@@ -263,11 +267,7 @@ fn verify() -> Vec<Ended> {
 fn version() -> Vec<Ended> {
     let versions = Versions {
         clusters: clusters(),
-        installed: vec![version::Installed {
-            cluster: name(),
-            object: object(),
-            image: "quay.io/kiali/kiali:v2".into(),
-        }],
+        installed: installed(),
         options: options(),
         unreachable: unreachable(),
     };

@@ -12,6 +12,7 @@ use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::result::fleet::Role;
 use crate::result::{Change, Cluster, Failure, Unreachable};
+use crate::version::Installed;
 
 pub fn name() -> ClusterName {
     ClusterName::new("cluster1").unwrap()
@@ -28,6 +29,14 @@ pub fn clusters() -> Vec<Cluster> {
         context: "east".into(),
         server: "https://192.0.2.1:6443".into(),
         uid: "0b9c".into(),
+    }]
+}
+
+pub fn installed() -> Vec<Installed> {
+    vec![Installed {
+        cluster: name(),
+        object: object(),
+        image: "quay.io/kiali/kiali:v2".into(),
     }]
 }
 
