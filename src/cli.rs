@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    Check, Cleanup, Dashboard, Explain, Install, Plan, Rotate, Traffic, Verify, Version,
+    Check, Cleanup, Dashboard, Doctor, Explain, Install, Plan, Rotate, Traffic, Verify, Version,
 };
 pub use file::{FleetFile, read};
 pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};
@@ -51,7 +51,7 @@ Exit codes:
   2    wrong usage
   3    refused before anything was written
   4    timeout
-  5    a hop is broken or unproven
+  5    a hop is broken or unproven, or doctor found a likely cause
   6    partial: an install left out a remote, or a cleanup left objects behind
   8    a cluster is unreachable or rejects the credentials
   9    another tool manages an object or field to be written
@@ -109,6 +109,9 @@ pub enum Command {
     /// Verify every hop: components, scrape targets, traffic metrics and Kiali's view
     #[command(after_help = examples::VERIFY)]
     Verify(Verify),
+    /// Find out why Kiali's graph is empty or wrong; -o markdown prints an issue report
+    #[command(after_help = examples::DOCTOR)]
+    Doctor(Doctor),
     /// Show the status of each component
     #[command(after_help = examples::STATUS)]
     Status(Clusters),
@@ -153,6 +156,7 @@ impl Command {
             Command::Install(_) => "InstallResult",
             Command::Render(_) => "RenderResult",
             Command::Verify(_) => "VerifyResult",
+            Command::Doctor(_) => "DoctorResult",
             Command::Status(_) => "StatusResult",
             Command::Dashboard(_) => "DashboardResult",
             Command::Estimate(_) => "EstimateResult",
@@ -173,6 +177,7 @@ impl Command {
             Command::Plan(plan) => &plan.fleet.remotes.file,
             Command::Install(install) => &install.fleet.remotes.file,
             Command::Verify(verify) => &verify.clusters.remotes.file,
+            Command::Doctor(doctor) => &doctor.clusters.remotes.file,
             Command::Status(clusters) | Command::Estimate(clusters) => &clusters.remotes.file,
             Command::Dashboard(dashboard) => &dashboard.clusters.remotes.file,
             Command::Rotate(rotate) => &rotate.clusters.remotes.file,
@@ -247,6 +252,9 @@ pub enum Output {
     Json,
     Yaml,
     Jsonl,
+    /// Only for doctor.
+    #[value(hide = true)]
+    Markdown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

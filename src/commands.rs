@@ -1,6 +1,7 @@
 //! Connects and runs each command with the arguments of the user, shows its events, and returns its result.
 
 mod cleanup;
+mod doctor;
 mod estimate;
 mod install;
 mod look;
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Install(args) => install::install(args, &global, work).await,
         Command::Render(args) => render::render(args, &global),
         Command::Verify(args) => look::verify(args, &global, work).await,
+        Command::Doctor(args) => doctor::doctor(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,
         Command::Estimate(args) => estimate::estimate(args, &global, work).await,
         Command::Dashboard(args) => look::dashboard(args, &global, work).await,

@@ -9,6 +9,7 @@ mod code;
 mod commands;
 mod dashboard;
 mod deadline;
+mod doctor;
 mod estimate;
 mod exposure;
 mod files;
@@ -96,6 +97,7 @@ fn manner(global: &Global) -> Manner {
             Output::Json => Form::Json,
             Output::Yaml => Form::Yaml,
             Output::Jsonl => Form::Jsonl,
+            Output::Markdown => Form::Markdown,
         },
         log: match global.log_format {
             LogFormat::Text => Log::Text,

@@ -12,6 +12,7 @@ mod aside;
 mod check;
 mod cleanup;
 mod conclude;
+mod doctor;
 mod estimate;
 mod line;
 mod live;

@@ -13,10 +13,11 @@ use crate::support::{Ended, ambikiali};
 /// Set this to rewrite the expected help after an intended change, then review the difference.
 const REWRITE: &str = "AMBIKIALI_REWRITE_HELP";
 
-const HELP: [(&str, &str); 16] = [
+const HELP: [(&str, &str); 17] = [
     ("", include_str!("help/ambikiali.txt")),
     ("install", include_str!("help/install.txt")),
     ("verify", include_str!("help/verify.txt")),
+    ("doctor", include_str!("help/doctor.txt")),
     ("rotate", include_str!("help/rotate.txt")),
     ("status", include_str!("help/status.txt")),
     ("estimate", include_str!("help/estimate.txt")),

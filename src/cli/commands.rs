@@ -114,6 +114,21 @@ pub enum Traffic {
 }
 
 #[derive(Args, Debug)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// How far back to look for traffic, as the duration in Kiali's graph
+    #[arg(long, help_heading = BEHAVIOR, value_name = "TIME", default_value = "5m", value_parser = values::duration)]
+    pub since: Duration,
+    /// Only traffic to Services of this namespace [default: all namespaces]
+    #[arg(long, help_heading = BEHAVIOR, value_name = "NAME", value_parser = values::label)]
+    pub traffic_namespace: Option<String>,
+    /// Only traffic to Services of this name
+    #[arg(long, help_heading = BEHAVIOR, value_name = "NAME", value_parser = values::label)]
+    pub service: Option<String>,
+}
+
+#[derive(Args, Debug)]
 pub struct Rotate {
     #[command(flatten)]
     pub clusters: Clusters,

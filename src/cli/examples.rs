@@ -24,6 +24,11 @@ pub const VERIFY: &str = "\
 Examples:
   ambikiali verify
   ambikiali verify --ctx1 kind-east --ctx2 kind-west --traffic none";
+pub const DOCTOR: &str = "\
+Examples:
+  ambikiali doctor
+  ambikiali doctor --since 30m --traffic-namespace sample --service helloworld
+  ambikiali doctor -o markdown > report.md";
 pub const STATUS: &str = "\
 Examples:
   ambikiali status

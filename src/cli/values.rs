@@ -47,6 +47,16 @@ pub fn skippable(text: &str) -> Result<Code, String> {
     }
 }
 
+/// Parses the name of a namespace or Service.
+pub fn label(text: &str) -> Result<String, String> {
+    match is_dns_label(text) {
+        true => Ok(text.into()),
+        false => Err(format!(
+            "\"{text}\" is not a valid name (lower-case letters, digits and '-')"
+        )),
+    }
+}
+
 pub fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("\"{text}\" is not a duration such as 90s, 10m or 1h");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
