@@ -17,8 +17,8 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    Bundle, Check, Cleanup, Dashboard, Explain, Install, Plan, Rotate, Status, Traffic, Verify,
-    Version,
+    Bundle, Check, Cleanup, Dashboard, Doctor, Explain, Install, Plan, Rotate, Status, Traffic,
+    Verify, Version,
 };
 pub use file::{FleetFile, read};
 pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};
@@ -52,7 +52,7 @@ Exit codes:
   2    wrong usage
   3    refused before anything was written
   4    timeout
-  5    a hop is broken or unproven, or something drifted (--watch, --exit-on-drift)
+  5    a hop is broken or unproven, something drifted, or doctor found a likely cause
   6    partial: an install left out a remote, or a cleanup left objects behind
   8    a cluster is unreachable or rejects the credentials
   9    another tool manages an object or field to be written
@@ -110,6 +110,9 @@ pub enum Command {
     /// Verify every hop: components, scrape targets, traffic metrics and Kiali's view
     #[command(after_help = examples::VERIFY)]
     Verify(Verify),
+    /// Find out why Kiali's graph is empty or wrong; -o markdown prints an issue report
+    #[command(after_help = examples::DOCTOR)]
+    Doctor(Doctor),
     /// Show the status of each component
     #[command(after_help = examples::STATUS)]
     Status(Status),
@@ -157,6 +160,7 @@ impl Command {
             Command::Install(_) => "InstallResult",
             Command::Render(_) => "RenderResult",
             Command::Verify(_) => "VerifyResult",
+            Command::Doctor(_) => "DoctorResult",
             Command::Status(_) => "StatusResult",
             Command::Bundle(_) => "BundleResult",
             Command::Dashboard(_) => "DashboardResult",
@@ -178,6 +182,7 @@ impl Command {
             Command::Plan(plan) => &plan.fleet.remotes.file,
             Command::Install(install) => &install.fleet.remotes.file,
             Command::Verify(verify) => &verify.clusters.remotes.file,
+            Command::Doctor(doctor) => &doctor.clusters.remotes.file,
             Command::Status(status) => &status.clusters.remotes.file,
             Command::Estimate(clusters) => &clusters.remotes.file,
             Command::Bundle(bundle) => &bundle.clusters.remotes.file,
@@ -254,6 +259,9 @@ pub enum Output {
     Json,
     Yaml,
     Jsonl,
+    /// Only for doctor.
+    #[value(hide = true)]
+    Markdown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

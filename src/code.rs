@@ -104,6 +104,18 @@ codes! {
     UselessStoreAddress = 1466,
     OtherEngine = 1467,
     SlowScrape = 1470,
+    ScrapeTargetDown = 1501,
+    GatewayWithoutAddress = 1502,
+    CertificatesDiffer = 1503,
+    TokenRefused = 1504,
+    NoClusterLabel = 1505,
+    TwoSourcesOfCluster = 1506,
+    ClusterNamesDiffer = 1507,
+    ConnectionsFail = 1508,
+    OnlyBurst = 1509,
+    NoTraffic = 1510,
+    NamespaceNotInMesh = 1511,
+    ShortHistory = 1512,
 }
 
 /// Whether a finding stops an install.

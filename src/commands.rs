@@ -2,6 +2,7 @@
 
 mod bundle;
 mod cleanup;
+mod doctor;
 mod estimate;
 mod install;
 mod look;
@@ -48,6 +49,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Install(args) => install::install(args, &global, work).await,
         Command::Render(args) => render::render(args, &global),
         Command::Verify(args) => verify::verify(args, &global, work).await,
+        Command::Doctor(args) => doctor::doctor(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,
         Command::Estimate(args) => estimate::estimate(args, &global, work).await,
         Command::Bundle(args) => bundle::bundle(args, &global, work).await,

@@ -10,6 +10,7 @@ mod code;
 mod commands;
 mod dashboard;
 mod deadline;
+mod doctor;
 mod estimate;
 mod exposure;
 mod files;
@@ -98,6 +99,7 @@ fn manner(global: &Global) -> Manner {
             Output::Json => Form::Json,
             Output::Yaml => Form::Yaml,
             Output::Jsonl => Form::Jsonl,
+            Output::Markdown => Form::Markdown,
         },
         log: match global.log_format {
             LogFormat::Text => Log::Text,

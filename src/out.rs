@@ -27,6 +27,8 @@ pub enum Form {
     Yaml,
     /// Events as JSON lines, and the document as the last line.
     Jsonl,
+    /// A report for an issue, of a command that has one.
+    Markdown,
 }
 
 /// Format of messages on stderr.
@@ -90,6 +92,13 @@ pub fn result(text: impl Into<Text>) {
     }
 }
 
+/// A line of the report in Markdown.
+pub fn report(text: impl Into<Text>) {
+    if manner().form == Form::Markdown {
+        print::line(&text.into().sent(manner().ascii));
+    }
+}
+
 /// A generated script, which is printed unchanged.
 pub fn script(script: &str) {
     if manner().form == Form::Text {
@@ -105,7 +114,7 @@ pub fn document(document: &impl Serialize) {
     let mut ended = lock(&ENDED);
     *ended = true;
     let text = match form {
-        Form::Text => return,
+        Form::Text | Form::Markdown => return,
         Form::Json => json(document),
         Form::Jsonl => in_one_line(document),
         Form::Yaml => match manifests::to_yaml(document) {

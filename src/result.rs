@@ -4,6 +4,7 @@
 mod bundle;
 mod check;
 mod cleanup;
+mod doctor;
 mod estimate;
 mod event;
 mod failure;
@@ -23,6 +24,7 @@ use serde::Serialize;
 pub use self::bundle::{BundleResult, Written};
 pub use self::check::{CheckResult, CodesResult, ExplainResult};
 pub use self::cleanup::CleanupResult;
+pub use self::doctor::{DoctorResult, Private, Unasked};
 pub use self::estimate::{ClusterEstimate, EstimateResult, Fit, Limits, ProfileEstimate};
 pub use self::event::Event;
 pub use self::failure::{Failure, Unreachable};
@@ -67,6 +69,7 @@ results! {
     Codes(CodesResult),
     Completions(CompletionsResult),
     Dashboard(DashboardResult),
+    Doctor(DoctorResult),
     Estimate(EstimateResult),
     Explain(ExplainResult),
     Images(ImagesResult),
@@ -86,6 +89,7 @@ impl CommandResult {
         match self {
             CommandResult::Check(result) => result.exit(),
             CommandResult::Cleanup(result) => result.exit(),
+            CommandResult::Doctor(result) => result.exit(),
             CommandResult::Estimate(result) => result.exit(),
             CommandResult::Install(result) => result.exit(),
             CommandResult::Plan(result) => result.exit(),

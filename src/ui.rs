@@ -13,6 +13,7 @@ mod bundle;
 mod check;
 mod cleanup;
 mod conclude;
+mod doctor;
 mod estimate;
 mod line;
 mod live;

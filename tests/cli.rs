@@ -17,6 +17,7 @@ const HELP: [(&str, &str); 17] = [
     ("", include_str!("help/ambikiali.txt")),
     ("install", include_str!("help/install.txt")),
     ("verify", include_str!("help/verify.txt")),
+    ("doctor", include_str!("help/doctor.txt")),
     ("rotate", include_str!("help/rotate.txt")),
     ("status", include_str!("help/status.txt")),
     ("estimate", include_str!("help/estimate.txt")),

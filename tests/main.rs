@@ -9,6 +9,7 @@ mod check;
 mod cleanup;
 mod cli;
 mod dashboard;
+mod doctor;
 mod estimate;
 mod exposure;
 mod faults;

@@ -144,6 +144,21 @@ pub enum Traffic {
 }
 
 #[derive(Args, Debug)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub clusters: Clusters,
+    /// How far back to look for traffic, as the duration in Kiali's graph
+    #[arg(long, help_heading = BEHAVIOR, value_name = "TIME", default_value = "5m", value_parser = values::duration)]
+    pub since: Duration,
+    /// Only traffic to Services of this namespace [default: all namespaces]
+    #[arg(long, help_heading = BEHAVIOR, value_name = "NAME", value_parser = values::label)]
+    pub traffic_namespace: Option<String>,
+    /// Only traffic to Services of this name
+    #[arg(long, help_heading = BEHAVIOR, value_name = "NAME", value_parser = values::label)]
+    pub service: Option<String>,
+}
+
+#[derive(Args, Debug)]
 pub struct Bundle {
     #[command(flatten)]
     pub clusters: Clusters,
@@ -227,7 +242,7 @@ pub struct Dashboard {
     /// Open the traffic graph of this namespace, that of the guide's sample by default
     #[arg(
         long, help_heading = BEHAVIOR, value_name = "NAMESPACE", num_args = 0..=1, default_missing_value = guide::SAMPLE,
-        value_parser = values::any_namespace,
+        value_parser = values::label,
     )]
     pub graph: Option<String>,
 }

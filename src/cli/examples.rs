@@ -26,6 +26,11 @@ Examples:
   ambikiali verify --ctx1 kind-east --ctx2 kind-west --traffic none
   ambikiali verify --report verified.html --junit verified.xml
   ambikiali verify --watch 300";
+pub const DOCTOR: &str = "\
+Examples:
+  ambikiali doctor
+  ambikiali doctor --since 30m --traffic-namespace sample --service helloworld
+  ambikiali doctor -o markdown > report.md";
 pub const STATUS: &str = "\
 Examples:
   ambikiali status

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, ValueEnum};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
 
-use super::{Cli, fleet};
+use super::{Cli, Command, Output, fleet};
 use crate::folder::Folder;
 use crate::problem::Exit;
 use crate::{limit, mesh, out, ui, visible};
@@ -78,6 +79,7 @@ pub fn parse() -> Result<Cli, u8> {
         .subcommand()
         .map_or(Ok(()), |(_, m)| fleet::validate(m));
     let cli = valid.and_then(|()| Cli::from_arg_matches(&matches));
+    let cli = cli.and_then(has_format);
     let cli = cli.map(|mut cli| {
         cli.global.namespace_typed = namespace_typed;
         cli
@@ -90,6 +92,18 @@ pub fn parse() -> Result<Cli, u8> {
             None => error.format(&mut command),
         })
     })
+}
+
+/// Only a report of doctor is written in Markdown.
+fn has_format(cli: Cli) -> Result<Cli, clap::Error> {
+    let is_doctor = matches!(cli.command, Command::Doctor(_));
+    match cli.global.output {
+        Output::Markdown if !is_doctor => Err(clap::Error::raw(
+            ErrorKind::ArgumentConflict,
+            "-o markdown is only for doctor; use text, json, yaml or jsonl",
+        )),
+        _ => Ok(cli),
+    }
 }
 
 /// Prints help to stdout and errors to stderr. Errors with control characters are escaped, which clap does not.

@@ -23,14 +23,14 @@ pub fn namespace(text: &str) -> Result<String, String> {
         "istio-system" => {
             Err("istio-system belongs to Istio and has a Prometheus of the same name".into())
         }
-        _ => any_namespace(text),
+        _ => label(text),
     }
 }
 
-/// A namespace that is only looked at.
-pub fn any_namespace(text: &str) -> Result<String, String> {
+/// A namespace or a Service that is only looked at.
+pub fn label(text: &str) -> Result<String, String> {
     is_dns_label(text).then(|| text.into()).ok_or_else(|| {
-        format!("\"{text}\" is not a valid namespace name (lower-case letters, digits and '-')")
+        format!("\"{text}\" is not a valid name (lower-case letters, digits and '-')")
     })
 }
 

@@ -16,12 +16,12 @@ use kube::Api;
 use serde_json::{Value, json};
 
 pub use certificates::{
-    HomeTls, certificate, held, keep_certificates, mounted, trusted, write_certificates,
+    HomeTls, certificate, held, keep_certificates, mounted, trusted, trusts, write_certificates,
 };
 use certificates::{files, gateway_files};
 pub use claim::{claim_id, keep_claim, unusable};
 pub use config::{PrometheusConfig, job};
-pub use federation::{ActiveTarget, Federation};
+pub use federation::{ActiveTarget, Federation, targets};
 
 use super::ScrapeTarget;
 use crate::k8s::apply::{self, Applied, Before, Outcome};

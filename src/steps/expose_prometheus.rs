@@ -11,7 +11,8 @@ use kube::Api;
 use serde_json::{Value, json};
 
 pub use certificates::{
-    held, keep_certificates, lets_in_only, refuses, serves, trusted, write_certificates,
+    certificate, held, keep_certificates, lets_in_only, refuses, serves, trusted, trusts,
+    write_certificates,
 };
 use reachable::usable;
 pub use reachable::{push_again, reachable};

@@ -18,8 +18,8 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 pub use leave::{given, take_out};
-use proof::{Answer, answer};
-pub use proof::{AskingPod, prove, reached_from_home};
+use proof::answer;
+pub use proof::{Answer, AskingPod, prove, reached_from_home};
 pub use rotation::{InUse, Kubeconfig, in_use, of_access, prove_new, refused, swap};
 
 use super::RemoteAccess;
@@ -151,9 +151,20 @@ pub async fn answers(
     remotes: &[ClusterName],
     patience: Duration,
 ) -> Result<BTreeMap<String, Result<(), String>>> {
-    let ask = async |kubeconfig: RemoteKubeconfig| {
-        answer(&kubeconfig, patience).await.map_err(Answer::cause)
-    };
+    let mut all = BTreeMap::new();
+    for (name, said) in accepted(home, remotes, patience).await? {
+        all.insert(name, said.and_then(|said| said.map_err(Answer::cause)));
+    }
+    Ok(all)
+}
+
+/// The same, with why a server does not take a token. The outer error is that of a kubeconfig that cannot be used.
+pub async fn accepted(
+    home: &Scope<'_>,
+    remotes: &[ClusterName],
+    patience: Duration,
+) -> Result<BTreeMap<String, Result<Result<(), Answer>, String>>> {
+    let ask = async |kubeconfig: RemoteKubeconfig| Ok(answer(&kubeconfig, patience).await);
     with_each(home, remotes, ask).await
 }
 

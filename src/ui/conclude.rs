@@ -1,7 +1,7 @@
 //! Prints the result of a command as text or as a document. The result has its exit code already: nothing is decided
 //! here.
 
-use super::{aside, bundle, check, cleanup, estimate, plan, report, rotate, version};
+use super::{aside, bundle, check, cleanup, doctor, estimate, plan, report, rotate, version};
 use crate::out;
 use crate::result::{CommandResult, Ended};
 
@@ -22,6 +22,7 @@ pub fn print(result: &CommandResult) {
         CommandResult::Cleanup(result) => cleanup::cleaned(result),
         CommandResult::Codes(result) => check::codes(result),
         CommandResult::Completions(result) => version::script(&result.script),
+        CommandResult::Doctor(result) => doctor::diagnosed(result),
         CommandResult::Estimate(result) => estimate::estimated(result),
         CommandResult::Explain(result) => check::explained(result),
         CommandResult::Images(result) => version::images(result),

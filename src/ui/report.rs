@@ -213,6 +213,6 @@ pub fn address(home: &ClusterName, url: &str) {
         Form::Text => say!("{url}"),
         Form::Jsonl => out::event(&result::Event::of(&message, Duration::ZERO)),
         // The document is printed only at the end of the command.
-        Form::Json | Form::Yaml => note(url),
+        Form::Json | Form::Yaml | Form::Markdown => note(url),
     }
 }

@@ -12,6 +12,7 @@ use self::parts::*;
 use crate::bundle::{Bundle, Found, Missing, Overview};
 use crate::cleanup::{ClusterObject, Doubt, Forced, Left};
 use crate::code::Code;
+use crate::doctor::{self, Diagnosis, Likelihood, Likely, Question};
 use crate::estimate::{Estimate, Pull, Share};
 use crate::guide::Step;
 use crate::images::Images;
@@ -264,6 +265,52 @@ fn verify() -> Vec<Ended> {
     ]
 }
 
+fn doctor() -> Vec<Ended> {
+    let likely = Likely {
+        cluster: Some(name()),
+        likelihood: Likelihood::Seen,
+        place: doctor::Place::Kiali,
+        seen: "seen".into(),
+        fix: "ambikiali install".into(),
+    };
+    let unknown = doctor::Unknown {
+        cluster: Some(name()),
+        why: "no answer".into(),
+    };
+    let diagnosis = |likely, unknown| Diagnosis {
+        likely,
+        ruled_out: vec![Code::NoTraffic],
+        unknown,
+    };
+    let question = |namespace: Option<&str>, service: Option<&str>| Question {
+        window: TOOK,
+        namespace: namespace.map(Into::into),
+        service: service.map(Into::into),
+    };
+    let with = |diagnosis, question, unreachable| {
+        let private = Vec::new();
+        DoctorResult::of(
+            clusters(),
+            diagnosis,
+            question,
+            unreachable,
+            (private, TOOK),
+        )
+        .into()
+    };
+    vec![
+        with(
+            diagnosis(
+                vec![(Code::TokenRefused, likely)],
+                vec![(Code::ClockSkew, unknown)],
+            ),
+            question(Some("sample"), Some("helloworld")),
+            unreachable(),
+        ),
+        with(diagnosis(vec![], vec![]), question(None, None), vec![]),
+    ]
+}
+
 fn version() -> Vec<Ended> {
     let versions = Versions {
         clusters: clusters(),
@@ -297,6 +344,7 @@ fn results() -> BTreeMap<&'static str, Vec<Ended>> {
         ("CodesResult", vec![CodesResult::all().into()]),
         ("CompletionsResult", vec![completions.into()]),
         ("DashboardResult", vec![DashboardResult {}.into()]),
+        ("DoctorResult", doctor()),
         ("EstimateResult", estimate()),
         (
             "ExplainResult",

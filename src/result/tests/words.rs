@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{schema, words};
 use crate::cli::Shell;
 use crate::code::Severity;
+use crate::doctor::Likelihood;
 use crate::guide::Step;
 use crate::k8s::change::What;
 use crate::problem::Exit;
@@ -71,6 +72,10 @@ fn each_word_of_an_enum_is_in_the_schema_and_no_other() {
     let place = &schema("VerifyResult")["properties"]["flows"]["items"]["properties"]["hops"]["items"]
         ["properties"]["hop"]["enum"];
     assert_eq!(words(place), spelt(places));
+    let likelihoods = each!(Likelihood: Seen, Likely, Possible);
+    let likelihood = &schema("DoctorResult")["properties"]["causes"]["items"]["properties"]["likelihood"]
+        ["enum"];
+    assert_eq!(words(likelihood), spelt(likelihoods));
     let event = &schema("Event")["properties"]["event"]["enum"];
     // With --watch, each change is a line too.
     let mut events = spelt(names);

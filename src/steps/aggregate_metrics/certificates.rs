@@ -54,6 +54,14 @@ pub async fn certificate(scope: &Scope<'_>) -> Result<String> {
     Ok(own.remove(0))
 }
 
+/// Whether the federating Prometheus trusts this certificate as that of a Gateway.
+pub async fn trusts(scope: &Scope<'_>, gateway: &ClusterName, certificate: &str) -> Result<bool> {
+    let live = secret::live(scope, &secret_id(scope)).await?;
+    let live = live.unwrap_or_default();
+    let trusted = mutual_tls::certificates(&live, &gateway_file(gateway))?;
+    Ok(trusted.iter().any(|one| one == certificate))
+}
+
 /// The names of all values of the Secret, which are those of the files.
 pub fn files(targets: &[ScrapeTarget]) -> impl Iterator<Item = String> {
     let own = TLS_FILES.into_iter().map(String::from);

@@ -34,6 +34,8 @@ struct ActiveTargets {
 pub struct ActiveTarget {
     pub scrape_pool: String,
     pub scrape_url: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
     pub last_error: String,
     pub last_scrape: String,
     /// Seconds.
@@ -52,6 +54,11 @@ impl ActiveTarget {
     pub fn url(&self) -> Cow<'_, str> {
         let url = self.scrape_url.split('?').next().unwrap_or_default();
         visible::short(url, visible::SAID)
+    }
+
+    /// The cluster that its series are from, unless they say so themselves.
+    pub fn cluster(&self) -> Option<&str> {
+        self.labels.get("cluster").map(String::as_str)
     }
 
     /// The error of the last scrape, without the encoded address with which Go's client begins. It may quote the

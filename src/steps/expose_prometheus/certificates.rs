@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
@@ -39,6 +39,21 @@ pub async fn lets_in_only(scope: &Scope<'_>, client: &str) -> Result<bool> {
     let live = secret::live(scope, &secret_id()).await?.unwrap_or_default();
     let trusted = mutual_tls::certificates(&live, CLIENT)?;
     Ok(trusted.iter().all(|one| one == client) || !is_changed_by_others(&live))
+}
+
+/// Whether the Gateway lets in this client.
+pub async fn trusts(scope: &Scope<'_>, client: &str) -> Result<bool> {
+    let live = secret::live(scope, &secret_id()).await?.unwrap_or_default();
+    let trusted = mutual_tls::certificates(&live, CLIENT)?;
+    Ok(trusted.iter().any(|one| one == client))
+}
+
+/// The certificate of the Gateway, in PEM.
+pub async fn certificate(scope: &Scope<'_>) -> Result<String> {
+    let live = secret::live(scope, &secret_id()).await?.unwrap_or_default();
+    let mut own = mutual_tls::certificates(&live, TLS_FILES[0])?;
+    ensure!(own.len() == 1, "it has several certificates");
+    Ok(own.remove(0))
 }
 
 /// Whether another field manager set the certificates that the Gateway trusts.

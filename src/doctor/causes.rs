@@ -1,0 +1,114 @@
+//! The causes of an empty or wrong graph, each a pure function of the evidence. A file has those whose evidence lies in the
+//! same place.
+
+mod kiali;
+mod mesh;
+mod names;
+mod scrape;
+mod store;
+mod traffic;
+mod ztunnel;
+
+use super::evidence::{ClusterEvidence, Evidence, Known};
+use super::{Judgement, Likelihood, Likely, Place, Unknown};
+use crate::check::Finding;
+use crate::code::Code;
+use crate::mesh::ClusterName;
+
+/// How many causes there are.
+pub const COUNT: usize = 16;
+
+/// Judges each cause. Of the same likelihood and place, the first one is reported first.
+pub fn judge(evidence: &Evidence) -> Vec<(Code, Judgement)> {
+    let judged: [_; COUNT] = [
+        (Code::ClockSkew, mesh::clock(evidence)),
+        (Code::NamespaceNotInMesh, mesh::not_in_mesh(evidence)),
+        (Code::ConnectionsFail, traffic::failed(evidence)),
+        (Code::OldZtunnel, ztunnel::old(evidence)),
+        (Code::NoResponseBaggage, ztunnel::silent(evidence)),
+        (Code::GatewayWithoutAddress, scrape::no_address(evidence)),
+        (Code::CertificatesDiffer, scrape::certificates(evidence)),
+        (Code::ScrapeTargetDown, scrape::down(evidence)),
+        (Code::NoClusterLabel, names::unnamed(evidence)),
+        (Code::TwoSourcesOfCluster, names::twice(evidence)),
+        (Code::ClusterNamesDiffer, names::different(evidence)),
+        (Code::ShortHistory, store::short(evidence)),
+        (Code::OnlyBurst, traffic::burst(evidence)),
+        (Code::NoTraffic, traffic::none(evidence)),
+        (Code::TokenEnded, kiali::token_ended(evidence)),
+        (Code::TokenRefused, kiali::token_refused(evidence)),
+    ];
+    judged.into()
+}
+
+impl Judgement {
+    fn unknown(why: &str) -> Judgement {
+        Judgement {
+            likely: Vec::new(),
+            unknown: vec![Unknown {
+                cluster: None,
+                why: why.into(),
+            }],
+        }
+    }
+
+    fn likely(likely: impl IntoIterator<Item = Likely>) -> Judgement {
+        Judgement {
+            likely: likely.into_iter().collect(),
+            unknown: Vec::new(),
+        }
+    }
+}
+
+/// Judges each cluster by what is known of it. Clusters that do not answer are unknown.
+fn of_each(
+    evidence: &Evidence,
+    judge: impl Fn(&ClusterEvidence) -> Known<Vec<Likely>>,
+) -> Judgement {
+    let mut judgement = of_each_in_metrics(evidence, judge);
+    let absent = evidence.absent.iter().map(|(name, why)| Unknown {
+        cluster: Some(name.clone()),
+        why: why.clone(),
+    });
+    judgement.unknown.extend(absent);
+    judgement
+}
+
+/// The same for what does not need the cluster to answer this machine.
+fn of_each_in_metrics(
+    evidence: &Evidence,
+    judge: impl Fn(&ClusterEvidence) -> Known<Vec<Likely>>,
+) -> Judgement {
+    let mut judgement = Judgement::default();
+    for cluster in &evidence.clusters {
+        match judge(cluster) {
+            Ok(likely) => judgement.likely.extend(likely),
+            Err(why) => judgement.unknown.push(Unknown {
+                cluster: Some(cluster.name.clone()),
+                why,
+            }),
+        }
+    }
+    judgement
+}
+
+/// The findings with this code.
+fn with_code(cluster: &ClusterEvidence, code: Code) -> Known<Vec<&Finding>> {
+    let findings = cluster.findings.as_ref().map_err(Clone::clone)?;
+    Ok(findings.iter().filter(|one| one.code == code).collect())
+}
+
+fn likely(
+    cluster: &ClusterName,
+    (likelihood, place): (Likelihood, Place),
+    seen: impl Into<String>,
+    fix: impl Into<String>,
+) -> Likely {
+    Likely {
+        cluster: Some(cluster.clone()),
+        likelihood,
+        place,
+        seen: seen.into(),
+        fix: fix.into(),
+    }
+}

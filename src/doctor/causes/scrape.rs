@@ -1,0 +1,188 @@
+//! Causes on the way from the Prometheus of a cluster to the federating one: its Gateway, certificates and scrape target.
+
+use super::{Judgement, Likelihood, Place, likely, of_each};
+use crate::doctor::evidence::{ClusterEvidence, Evidence};
+use crate::doctor::{Likely, Unknown};
+use crate::guide::Step;
+use crate::k8s::health::Health;
+use crate::mesh::ClusterName;
+use crate::status::Row;
+use crate::steps::aggregate_metrics::{self, ActiveTarget};
+
+const NAMESPACE: &str = "-n istio-system";
+
+/// 01: home does not get what a cluster has.
+pub fn down(evidence: &Evidence) -> Judgement {
+    let targets = match evidence.metrics.as_ref().map(|metrics| &metrics.targets) {
+        Ok(Ok(targets)) => targets,
+        Ok(Err(why)) | Err(why) => return Judgement::unknown(why),
+    };
+    let mut judgement = Judgement::default();
+    for name in evidence.names() {
+        let pool = aggregate_metrics::job(name);
+        let target = targets.iter().find(|target| target.scrape_pool == pool);
+        match target.map(|target| (target, target.health.as_str())) {
+            Some((target, "up")) => judgement.likely.extend(moved(evidence, name, target)),
+            Some((target, "unknown")) => judgement.unknown.push(Unknown {
+                cluster: Some(name.clone()),
+                why: format!("{} was not scraped yet", target.url()),
+            }),
+            Some((target, _)) => judgement.likely.push(broken(evidence, name, target)),
+            None => {
+                let seen = format!("the federating Prometheus has no scrape job {pool}");
+                let rank = (Likelihood::Seen, Place::Federation);
+                judgement
+                    .likely
+                    .push(likely(name, rank, seen, &evidence.install));
+            }
+        }
+    }
+    judgement
+}
+
+fn of<'a>(evidence: &'a Evidence, name: &ClusterName) -> Option<&'a ClusterEvidence> {
+    evidence.clusters.iter().find(|one| one.name == *name)
+}
+
+/// The Gateway has another address than the one that is scraped.
+fn moved(evidence: &Evidence, name: &ClusterName, target: &ActiveTarget) -> Option<Likely> {
+    let exposed = of(evidence, name)?.exposed.as_ref().ok()?.as_ref()?;
+    let (now, scraped) = (exposed.url(), target.url());
+    (now != scraped).then(|| {
+        let seen =
+            format!("the Gateway is at {now}, but the federating Prometheus scrapes {scraped}");
+        let rank = (Likelihood::Likely, Place::Federation);
+        likely(name, rank, seen, &evidence.install)
+    })
+}
+
+fn broken(evidence: &Evidence, name: &ClusterName, target: &ActiveTarget) -> Likely {
+    let (url, health, error) = (target.url(), &target.health, target.error());
+    let mut seen = format!("{url} is {health}: {error}");
+    let cluster = of(evidence, name);
+    let own = cluster.is_some_and(|one| one.has_own_prometheus);
+    let mut place = Place::Federation;
+    if let Some(row) = cluster.and_then(|one| unready(one, Step::ClusterPrometheus, "Deployment")) {
+        seen = format!("{seen}; {}", told(row));
+        place = Place::ClusterPrometheus;
+    }
+    let fix = match (moved(evidence, name, target), cluster) {
+        (Some(moved), _) => {
+            seen = format!("{seen}; {}", moved.seen);
+            moved.fix
+        }
+        (None, Some(cluster)) if !own => format!(
+            "{} {NAMESPACE} get pods,gateways,httproutes",
+            cluster.kubectl
+        ),
+        (None, _) => format!("look at the Prometheus of {name}, and at the way from home to it"),
+    };
+    likely(name, (Likelihood::Seen, place), seen, fix)
+}
+
+/// The row of an object of a step that is not ready.
+fn unready<'a>(cluster: &'a ClusterEvidence, step: Step, kind: &str) -> Option<&'a Row> {
+    let mut rows = cluster.rows.as_ref().ok()?.iter();
+    rows.find(|row| {
+        row.step == step
+            && row.component.object.kind == kind
+            && row.component.health != Health::Ready
+    })
+}
+
+fn told(row: &Row) -> String {
+    let why = match &row.component.health {
+        Health::Ready => "ready",
+        Health::InProgress(why) | Health::Failed(why) => why,
+    };
+    format!("{}: {why}", row.component.object)
+}
+
+/// 02: home does not know where a cluster's Prometheus is.
+pub fn no_address(evidence: &Evidence) -> Judgement {
+    if let Some(why) = without_gateways(evidence) {
+        return why;
+    }
+    of_each(evidence, |cluster| {
+        if cluster.exposed.as_ref().map_err(Clone::clone)?.is_some() {
+            return Ok(Vec::new());
+        }
+        let kubectl = &cluster.kubectl;
+        let rank = (Likelihood::Likely, Place::Gateway);
+        let (seen, fix) = match unready(cluster, Step::ExposePrometheus, "Gateway") {
+            Some(row) if told(row).ends_with(": not found") => {
+                (told(row), evidence.install.clone())
+            }
+            row => {
+                let service = "prometheus-gateway-istio";
+                let why = "has no address, so home cannot reach the Prometheus of this cluster";
+                let status = row
+                    .map(|row| format!("; {}", told(row)))
+                    .unwrap_or_default();
+                (
+                    format!("Service istio-system/{service} {why}{status}"),
+                    format!("{kubectl} {NAMESPACE} describe service {service}"),
+                )
+            }
+        };
+        Ok(vec![likely(&cluster.name, rank, seen, fix)])
+    })
+}
+
+/// Without a federation, there are no Gateways.
+fn without_gateways(evidence: &Evidence) -> Option<Judgement> {
+    let has_store = evidence.has_store;
+    has_store.then(Judgement::default)
+}
+
+/// 03: both sides of mutual TLS do not know each other.
+pub fn certificates(evidence: &Evidence) -> Judgement {
+    of_each(evidence, |cluster| {
+        let mut found = Vec::new();
+        let (name, install) = (&cluster.name, &evidence.install);
+        let rank = |likelihood| (likelihood, Place::Gateway);
+        let rows = cluster.rows.as_ref().map_err(Clone::clone)?;
+        let of_tls = |row: &&Row| {
+            let steps = [Step::ExposePrometheus, Step::AggregateMetrics];
+            steps.contains(&row.step) && row.component.object.kind == "Secret"
+        };
+        let broken = rows.iter().filter(of_tls);
+        let broken = broken.filter(|row| row.component.health != Health::Ready);
+        let broken = broken.map(|row| told(row).replace(": run install again", ""));
+        let mut faults = broken.collect::<Vec<_>>();
+        if faults.is_empty()
+            && let Some(trust) = cluster.trust.as_ref().map_err(Clone::clone)?
+        {
+            if !trust.gateway_lets_home_in {
+                faults.push("Secret istio-system/prometheus-gateway-tls: ca.crt is another certificate than that of the federating Prometheus".into());
+            }
+            if !trust.home_trusts_gateway {
+                faults.push(format!("the federating Prometheus trusts another certificate than that of the Gateway of {name}"));
+            }
+        }
+        let error = refused(evidence, name);
+        if !faults.is_empty() {
+            let (likelihood, error) = match error {
+                Some(error) => (Likelihood::Seen, format!("; {error}")),
+                None => (Likelihood::Likely, String::new()),
+            };
+            let seen = faults.join("; ") + &error;
+            found.push(likely(name, rank(likelihood), seen, install));
+        } else if let Some(error) = error {
+            found.push(likely(name, rank(Likelihood::Seen), error, install));
+        }
+        Ok(found)
+    })
+}
+
+/// The error of a scrape that failed in the handshake.
+fn refused(evidence: &Evidence, name: &ClusterName) -> Option<String> {
+    let targets = evidence.metrics.as_ref().ok()?.targets.as_ref().ok()?;
+    let pool = aggregate_metrics::job(name);
+    let target = targets.iter().find(|target| target.scrape_pool == pool)?;
+    let is_tls = ["tls: ", "x509: "]
+        .iter()
+        .any(|word| target.last_error.contains(word));
+    (target.health != "up" && is_tls)
+        .then(|| format!("{} is {}: {}", target.url(), target.health, target.error()))
+}

@@ -1,0 +1,133 @@
+//! Causes in how far back the metrics reach.
+
+use std::time::Duration;
+
+use super::{Judgement, Likelihood, Place};
+use crate::age;
+use crate::doctor::Likely;
+use crate::doctor::evidence::{Evidence, Metrics};
+
+/// 16: the window reaches back further than the metrics do.
+pub fn short(evidence: &Evidence) -> Judgement {
+    let metrics = match &evidence.metrics {
+        Ok(metrics) => metrics,
+        Err(why) => return Judgement::unknown(why),
+    };
+    let server = match &metrics.server {
+        Ok(server) => server,
+        Err(why) => return Judgement::unknown(why),
+    };
+    let window = evidence.question.window;
+    if seconds(&server.retention).is_some_and(|kept| kept < window.as_secs()) {
+        let seen = format!(
+            "the federating Prometheus keeps metrics for {}, and the window is {}",
+            server.retention,
+            evidence.window()
+        );
+        let fix = format!("{} --retention 15d", evidence.install);
+        return Judgement::likely([of_store(Likelihood::Seen, seen, fix)]);
+    }
+    let interval = evidence.interval;
+    if window < interval * 2 {
+        let seen = format!(
+            "the window is {}, and a rate needs two scrapes, which are {} s apart",
+            evidence.window(),
+            interval.as_secs()
+        );
+        let fix = format!("ask for a longer time: --since {}s", interval.as_secs() * 4);
+        return Judgement::likely([of_store(Likelihood::Seen, seen, fix)]);
+    }
+    if let Err(why) = metrics.traffic.as_ref().and(metrics.covered.as_ref()) {
+        return Judgement::unknown(why);
+    }
+    let is_young = |age: &Duration| *age < window;
+    let young = server
+        .age
+        .filter(is_young)
+        .filter(|_| misses(evidence, metrics));
+    Judgement::likely(young.map(|age| young_server(evidence, age)))
+}
+
+/// Whether nothing moved, and the window begins before the series of some cluster.
+fn misses(evidence: &Evidence, metrics: &Metrics) -> bool {
+    let moved = metrics
+        .traffic
+        .as_ref()
+        .is_ok_and(|traffic| !traffic.moved.is_empty());
+    let covered = metrics.covered.as_deref().unwrap_or_default();
+    let is_covered = |name: &str| covered.iter().any(|one| one == name);
+    !moved && evidence.names().any(|name| !is_covered(name.as_str()))
+}
+
+fn young_server(evidence: &Evidence, age: Duration) -> Likely {
+    let seen = format!(
+        "the federating Prometheus has run for {} and has no metrics from before, and the window is {}",
+        match age.as_secs() {
+            seconds @ ..120 => format!("{seconds} s"),
+            _ => age::said(age),
+        },
+        evidence.window(),
+    );
+    let fix = format!(
+        "wait, or keep the history from now on: {} --storage 20Gi",
+        evidence.install
+    );
+    of_store(Likelihood::Possible, seen, fix)
+}
+
+fn of_store(likelihood: Likelihood, seen: String, fix: String) -> Likely {
+    Likely {
+        cluster: None,
+        likelihood,
+        place: Place::Federation,
+        seen,
+        fix,
+    }
+}
+
+/// A duration of Prometheus such as "15d" or "1h30m"; None if there is none, as in "20GiB".
+fn seconds(text: &str) -> Option<u64> {
+    let text = text.split(" or ").next()?;
+    let mut rest = text.trim();
+    let mut total = 0_u64;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let (unit, length) = match rest {
+            rest if rest.starts_with("ms") => return None,
+            rest if rest.starts_with('s') => (1, 1),
+            rest if rest.starts_with('m') => (60, 1),
+            rest if rest.starts_with('h') => (3600, 1),
+            rest if rest.starts_with('d') => (86_400, 1),
+            rest if rest.starts_with('w') => (604_800, 1),
+            rest if rest.starts_with('y') => (31_536_000, 1),
+            _ => return None,
+        };
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        rest = &rest[length..];
+    }
+    (total > 0).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_that_metrics_are_kept_is_read() {
+        for (text, kept) in [
+            ("15d", Some(1_296_000)),
+            ("1h30m", Some(5400)),
+            ("30s", Some(30)),
+            ("15d or 10GiB", Some(1_296_000)),
+            ("10GiB", None),
+            ("", None),
+            ("d", None),
+            ("99999999999999999999y", None),
+            ("9999999999999999999y", None),
+        ] {
+            assert_eq!(seconds(text), kept, "{text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Causes in the traffic itself, as the metrics count it.
+
+use std::collections::BTreeSet;
+
+use super::{Judgement, Likelihood, Place};
+use crate::doctor::Likely;
+use crate::doctor::evidence::{Evidence, Known, Reporter, Traffic};
+use crate::mesh::ClusterName;
+use crate::visible;
+
+/// How many characters of all response flags are shown.
+const SHOWN: usize = 60;
+
+fn traffic(evidence: &Evidence) -> Known<&Traffic> {
+    let metrics = evidence.metrics.as_ref().map_err(Clone::clone)?;
+    metrics.traffic.as_ref().map_err(Clone::clone)
+}
+
+/// 12: the other gateway or ztunnel is gone, or refuses.
+pub fn failed(evidence: &Evidence) -> Judgement {
+    let traffic = match traffic(evidence) {
+        Ok(traffic) => traffic,
+        Err(why) => return Judgement::unknown(&why),
+    };
+    let names = evidence.names().collect::<Vec<_>>();
+    let of_sender = |from: &ClusterName| {
+        // Inside a cluster, the receiver tells more.
+        let failed = traffic.failed.iter().filter(|flow| {
+            flow.cluster == from.as_str()
+                && flow.reporter == Reporter::Source
+                && flow.destination != flow.source
+        });
+        let flags = failed.clone().map(|flow| flow.flags.as_str());
+        let flags = flags
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect::<Vec<_>>();
+        let count = failed.map(|flow| flow.count).sum::<f64>();
+        // A failed connection does not name its destination.
+        let others = names.iter().filter(|other| **other != from);
+        let to = match others.collect::<Vec<_>>().as_slice() {
+            [one] => Some((**one).clone()),
+            _ => None,
+        };
+        (count > 0.0).then(|| Likely {
+            likelihood: Likelihood::Seen,
+            place: Place::Receiver,
+            seen: format!(
+                "about {count:.0} connections from {from} to {} failed in the last {} (response_flags {}): its east-west gateway or ztunnel is unreachable or refuses them",
+                to.as_ref().map_or("another cluster", ClusterName::as_str),
+                evidence.window(),
+                visible::short(&flags.join(", "), SHOWN)
+            ),
+            fix: look(evidence, to.as_ref()),
+            cluster: to,
+        })
+    };
+    Judgement::likely(names.iter().filter_map(|from| of_sender(from)))
+}
+
+/// The command that shows the receiver's parts.
+fn look(evidence: &Evidence, to: Option<&ClusterName>) -> String {
+    let to = evidence.clusters.iter().find(|one| Some(&one.name) == to);
+    match to {
+        Some(to) => format!(
+            "{} -n istio-system get pods,gateways,services -o wide",
+            to.kubectl
+        ),
+        None => "ambikiali check, which looks at the east-west gateways and ztunnels".into(),
+    }
+}
+
+/// What does not grow, or why that cannot be told.
+fn still(evidence: &Evidence) -> Known<Option<&Traffic>> {
+    let traffic = traffic(evidence)?;
+    let metrics = evidence.metrics.as_ref().map_err(Clone::clone)?;
+    if !traffic.moved.is_empty() || !traffic.failed.is_empty() {
+        return Ok(None);
+    }
+    let targets = metrics.targets.as_ref().map_err(Clone::clone)?;
+    match targets.iter().find(|target| target.health != "up") {
+        Some(down) => Err(format!(
+            "{} is not up, so traffic may not be seen",
+            down.url()
+        )),
+        None => Ok(Some(traffic)),
+    }
+}
+
+/// 13: counters that appeared with their value have no rate.
+pub fn burst(evidence: &Evidence) -> Judgement {
+    let still = match still(evidence) {
+        Ok(still) => still,
+        Err(why) => return Judgement::unknown(&why),
+    };
+    Judgement::likely(still.filter(|traffic| traffic.new > 0.0).map(|traffic| {
+        let seen = format!(
+            "{:.0} connections were counted, all before the first scrape of their counters, so their rate is 0",
+            traffic.new
+        );
+        of_traffic(Likelihood::Seen, seen)
+    }))
+}
+
+/// 15: nothing to draw.
+pub fn none(evidence: &Evidence) -> Judgement {
+    let still = match still(evidence) {
+        Ok(still) => still,
+        Err(why) => return Judgement::unknown(&why),
+    };
+    Judgement::likely(still.filter(|traffic| traffic.new == 0.0).map(|traffic| {
+        let before = match traffic.counted {
+            0.0 => "none was ever counted".into(),
+            counted => format!("{counted:.0} connections were counted before that"),
+        };
+        let seen = format!(
+            "no counter of {} grew in the last {}; {before}",
+            asked(evidence),
+            evidence.window()
+        );
+        of_traffic(Likelihood::Likely, seen)
+    }))
+}
+
+fn asked(evidence: &Evidence) -> String {
+    let question = &evidence.question;
+    match (&question.namespace, &question.service) {
+        (None, None) => "traffic".into(),
+        (Some(namespace), None) => format!("traffic to namespace {namespace}"),
+        (None, Some(service)) => format!("traffic to Services {service}"),
+        (Some(namespace), Some(service)) => format!("traffic to Service {namespace}/{service}"),
+    }
+}
+
+fn of_traffic(likelihood: Likelihood, seen: String) -> Likely {
+    Likely {
+        cluster: None,
+        likelihood,
+        place: Place::Workloads,
+        seen,
+        fix: "send requests for a minute or longer, or ambikiali verify, which sends some".into(),
+    }
+}

@@ -1,0 +1,92 @@
+//! Causes in the ztunnels: what they do not tell each other about the ends of a connection between clusters.
+
+use super::{Judgement, Likelihood, Place, likely, of_each, with_code};
+use crate::check::Finding;
+use crate::code::Code;
+use crate::doctor::Likely;
+use crate::doctor::evidence::{ClusterEvidence, Evidence, Flow, Reporter};
+
+/// The name of a cluster that ztunnel does not know.
+const UNKNOWN: &str = "unknown";
+/// The name of the cluster of a gateway, which a ztunnel before 1.29 takes for the other end.
+const GATEWAY: &str = "Kubernetes";
+
+/// 10 and 11: a ztunnel before 1.29 neither tells who it is nor asks.
+pub fn old(evidence: &Evidence) -> Judgement {
+    of_each(evidence, |cluster| {
+        let findings = with_code(cluster, Code::OldZtunnel)?;
+        let moved = moved(evidence);
+        let found = findings.into_iter().map(|finding| {
+            let name = cluster.name.as_str();
+            let sends = moved.iter().find(|flow| {
+                flow.cluster == name
+                    && flow.reporter == Reporter::Source
+                    && flow.destination == GATEWAY
+            });
+            // Only the senders of other clusters miss the receiver; not those whose ztunnels are old themselves.
+            let receives = moved.iter().find(|flow| {
+                flow.cluster != name
+                    && flow.reporter == Reporter::Source
+                    && flow.destination == UNKNOWN
+            });
+            let (seen, place) = match (sends, receives) {
+                (Some(_), _) => (
+                    Some(format!("{name} reports traffic to a cluster \"{GATEWAY}\"")),
+                    Place::Sender,
+                ),
+                (None, Some(flow)) => (
+                    Some(format!(
+                        "{} reports traffic to a cluster \"{UNKNOWN}\"",
+                        flow.cluster
+                    )),
+                    Place::Receiver,
+                ),
+                (None, None) => (None, Place::Receiver),
+            };
+            of_finding(cluster, finding, seen, place)
+        });
+        Ok(found.collect())
+    })
+}
+
+/// 09: the receiver is told not to answer who it is.
+pub fn silent(evidence: &Evidence) -> Judgement {
+    of_each(evidence, |cluster| {
+        let findings = with_code(cluster, Code::NoResponseBaggage)?;
+        let moved = moved(evidence);
+        let found = findings.into_iter().map(|finding| {
+            let name = cluster.name.as_str();
+            let received = moved.iter().any(|flow| {
+                flow.cluster == name
+                    && flow.reporter == Reporter::Destination
+                    && flow.source == UNKNOWN
+            });
+            let seen =
+                received.then(|| format!("{name} reports traffic from a cluster \"{UNKNOWN}\""));
+            of_finding(cluster, finding, seen, Place::Receiver)
+        });
+        Ok(found.collect())
+    })
+}
+
+fn of_finding(
+    cluster: &ClusterEvidence,
+    finding: &Finding,
+    seen: Option<String>,
+    place: Place,
+) -> Likely {
+    let likelihood = match seen {
+        Some(_) => Likelihood::Seen,
+        None => Likelihood::Likely,
+    };
+    let seen = seen.map(|seen| format!("; {seen}")).unwrap_or_default();
+    let text = format!("{} {}{seen}", finding.object, finding.cause);
+    likely(&cluster.name, (likelihood, place), text, &finding.fix)
+}
+
+/// The flows of the window, as far as they are known.
+fn moved(evidence: &Evidence) -> &[Flow] {
+    let metrics = evidence.metrics.as_ref().ok();
+    let traffic = metrics.and_then(|metrics| metrics.traffic.as_ref().ok());
+    traffic.map_or(&[], |traffic| &traffic.moved)
+}

@@ -1,0 +1,41 @@
+//! What could not be asked is listed, and no failure.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{doctor, healthy};
+use crate::support::{masked, on_an_install, until};
+
+#[test]
+fn a_cluster_that_hangs_is_listed_and_hides_no_other() {
+    on_an_install(async |clusters| {
+        let requests = healthy(clusters).await;
+        drop(requests);
+        clusters.remote().pause_api_server().expect("paused");
+        let ended = timeout(Duration::from_secs(60), doctor(clusters, &[])).await;
+        clusters.remote().resume_api_server().expect("resumed");
+        let ended = ended.expect("an end").exited(0);
+        assert_eq!(
+            masked(&ended.stdout),
+            "\
+Could not be asked:
+    cluster2      context cluster2 at https://127.0.0.1:PORT: no answer in 10 s (AK1004, AK1511, AK1209, AK1230, AK1502, AK1503, AK1437, AK1504)
+Nothing found in TIME; ruled out: 8 of 16
+"
+        );
+        until("all is as it was", async || {
+            clusters.run(&["status"]).await.code == 0
+        })
+        .await;
+    });
+}
+
+#[tokio::test]
+async fn only_doctor_writes_a_report() {
+    let refused = crate::cli::run(&["status", "-o", "markdown"])
+        .await
+        .exited(2);
+    let said = "-o markdown is only for doctor; use text, json, yaml or jsonl";
+    assert!(refused.stderr.contains(said), "{refused:#?}");
+}

@@ -1,0 +1,127 @@
+//! Causes on the way from the Prometheus of a cluster to home.
+
+use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
+use serde_json::{Value, json};
+
+use super::{comes_first, doctor, healthy};
+use crate::support::tls_client::{CLIENT_SECRET, GATEWAY_SECRET, Identity, asked};
+use crate::support::{
+    Clusters, get, masked, merge, on_an_install, patch_status, scale, until, unwritten,
+};
+
+const SERVICE: &str = "istio-system/prometheus-gateway-istio";
+
+#[test]
+fn cause_01_a_scrape_target_that_is_down() {
+    on_an_install(async |clusters| {
+        let _requests = healthy(clusters).await;
+        scale(clusters.remote(), "istio-system/prometheus", 0).await;
+        comes_first(clusters, "AK1501", Some("cluster2")).await;
+        let marks = clusters.marks();
+        let broken = doctor(clusters, &[]).await.exited(5);
+        assert_eq!(
+            masked(&broken.stdout),
+            "\x20\
+1. AK1501  cluster2      seen      the federating Prometheus cannot scrape a cluster
+    https://ADDRESS:9090/federate is down: server returned HTTP status 503 Service Unavailable; Deployment istio-system/prometheus: scaled to 0
+    fix: kubectl --context cluster2 -n istio-system get pods,gateways,httproutes
+1 likely cause in TIME; ruled out: 15 of 16
+"
+        );
+        a_report_names_no_address(clusters).await;
+        unwritten(&marks);
+        scale(clusters.remote(), "istio-system/prometheus", 1).await;
+        healthy(clusters).await;
+    });
+}
+
+async fn a_report_names_no_address(clusters: &Clusters) {
+    let report = doctor(clusters, &["-o", "markdown"]).await.exited(5);
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        report.stdout,
+        format!(
+            "\
+## ambikiali doctor
+
+- ambikiali {version}
+- clusters: cluster1 (home), cluster2 (remote)
+- traffic: all, of the last 60 s
+
+### 1. AK1501 the federating Prometheus cannot scrape a cluster (cluster2, seen)
+
+https://ADDRESS/federate is down: server returned HTTP status 503 Service Unavailable; Deployment istio-system/prometheus: scaled to 0
+
+Fix: kubectl --context CONTEXT-OF-cluster2 -n istio-system get pods,gateways,httproutes
+
+### Ruled out
+
+AK1004, AK1511, AK1508, AK1209, AK1230, AK1502, AK1503, AK1505, AK1506, AK1507, AK1512, AK1437, AK1504
+
+### Could not be asked
+
+- all: https://ADDRESS/federate is not up, so traffic may not be seen (AK1509, AK1510)
+"
+        )
+    );
+}
+
+#[test]
+fn cause_02_a_gateway_without_an_address() {
+    on_an_install(async |clusters| {
+        let _requests = healthy(clusters).await;
+        let balancers = &clusters.sandbox.world().load_balancers;
+        balancers.hold_back(true);
+        let none = json!({"loadBalancer": {"ingress": null}});
+        patch_status(clusters.remote(), "v1", "Service", SERVICE, &none).await;
+        let cause = comes_first(clusters, "AK1502", Some("cluster2")).await;
+        let seen = cause["message"].as_str().expect("a text");
+        let said = "Service istio-system/prometheus-gateway-istio has no address";
+        assert!(seen.starts_with(said), "{seen}");
+        balancers.hold_back(false);
+        healthy(clusters).await;
+    });
+}
+
+#[test]
+fn cause_03_certificates_that_do_not_match_or_have_ended() {
+    on_an_install(async |clusters| {
+        let _requests = healthy(clusters).await;
+        let remote = clusters.remote();
+        let before = get(remote, "v1", "Secret", GATEWAY_SECRET).await;
+        let before = before.expect("a Secret")["data"]["ca.crt"].clone();
+        let home = Identity::held(clusters.home(), CLIENT_SECRET, "client").await;
+        let name = "federating-prometheus.ambikiali.dev";
+        for (days, said) in [
+            (
+                -1,
+                "Secret istio-system/prometheus-gateway-tls: ca.crt has expired",
+            ),
+            (
+                9,
+                "Secret istio-system/prometheus-gateway-tls: ca.crt is another certificate than",
+            ),
+        ] {
+            let other = Identity::made(name, ClientAuth, days).data();
+            trusts(clusters, other.into()).await;
+            until("Envoy refuses home", async || {
+                asked(remote, Some(&home), "/federate").await.is_none()
+            })
+            .await;
+            let cause = comes_first(clusters, "AK1503", Some("cluster2")).await;
+            let seen = cause["message"].as_str().expect("a text");
+            assert!(seen.starts_with(said), "{seen}");
+            trusts(clusters, before.clone()).await;
+            until("Envoy lets in home", async || {
+                asked(remote, Some(&home), "/federate").await == Some(200)
+            })
+            .await;
+        }
+        healthy(clusters).await;
+    });
+}
+
+async fn trusts(clusters: &Clusters, certificate: Value) {
+    let change = json!({"data": {"ca.crt": certificate}});
+    merge(clusters.remote(), "v1", "Secret", GATEWAY_SECRET, &change).await;
+}
