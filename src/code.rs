@@ -103,6 +103,8 @@ codes! {
     StoreInClearText = 1465,
     UselessStoreAddress = 1466,
     OtherEngine = 1467,
+    SamplesRefused = 1468,
+    WrittenTwice = 1469,
     SlowScrape = 1470,
     ScrapeTargetDown = 1501,
     GatewayWithoutAddress = 1502,

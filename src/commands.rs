@@ -47,7 +47,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Check(args) => install::check(args, &global, work).await,
         Command::Plan(args) => install::install(args.into(), &global, work).await,
         Command::Install(args) => install::install(args, &global, work).await,
-        Command::Render(args) => render::render(args, &global),
+        Command::Render(args) => render::render(args, &global).await,
         Command::Verify(args) => verify::verify(args, &global, work).await,
         Command::Doctor(args) => doctor::doctor(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,

@@ -82,15 +82,24 @@ fn readable(name: &str, value: &str) -> Result<(), String> {
     let of_name = |c: char| c.is_ascii_alphanumeric() || ['-', '.', '_', '/'].contains(&c);
     let good = (1..=LONGEST_NAME).contains(&name.len())
         && name.chars().all(of_name)
-        && (1..=LONGEST).contains(&value.len())
+        && (1..=longest(name)).contains(&value.len())
         && value.chars().all(|c| c.is_ascii_graphic());
     good.then_some(()).ok_or_else(|| {
         let name = visible::short(name, visible::SAID);
         format!(
-            "option \"{}\" is not valid, or longer than {LONGEST} characters",
-            name.escape_debug()
+            "option \"{}\" is not valid, or longer than {} characters",
+            name.escape_debug(),
+            longest(&name)
         )
     })
+}
+
+/// The certificates of a CA are the only long value.
+fn longest(name: &str) -> usize {
+    match name {
+        store::CA => store::ca::LARGEST,
+        _ => LONGEST,
+    }
 }
 
 /// Validates a value with the parser of its flag.
@@ -159,6 +168,7 @@ impl Options {
             own_prometheus: own_prometheus::accesses(&self.values),
             token_lifetime: self.get(TOKEN_LIFETIME).and_then(|t| age::lifetime(t).ok()),
             every_token: false,
+            every_ca: false,
         }
     }
 
@@ -214,12 +224,14 @@ impl Options {
         all.values.extend(given);
         all.values.retain(|_, value| value != DEFAULT);
         let now = Store::of(&all.values);
-        if let (Some(before), Some(now)) = (before, now)
+        if let (Some(before), Some(now)) = (before, &now)
             && !now.is_at_hosts_of(&before)
         {
-            let is_secret = |name: &str| name == store::SECRET || name.starts_with(store::HEADER);
             all.values
-                .retain(|name, _| !is_secret(name) || asked.contains_key(name));
+                .retain(|name, _| !store::is_of_host(name) || asked.contains_key(name));
+        }
+        if now.is_some_and(|now| !now.has_https()) && !asked.contains_key(store::CA) {
+            all.values.remove(store::CA);
         }
         all
     }
@@ -309,9 +321,19 @@ impl Options {
         flags.collect::<Vec<_>>().join(" ")
     }
 
-    /// The flags that set these options.
+    /// The flags that set these options, to be used again.
     pub fn flags(&self) -> String {
-        let flags = self.values.iter().map(|(name, value)| flag(name, value));
+        let flags = self.values.iter().map(|(name, value)| match name.as_str() {
+            store::CA => format!("--{name} FILE"),
+            _ => flag(name, value),
+        });
+        flags.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The same to be read: in place of certificates, their fingerprint.
+    pub fn shown(&self) -> String {
+        let flags = self.values.iter();
+        let flags = flags.map(|(name, value)| flag(name, &brief(name, value)));
         flags.collect::<Vec<_>>().join(" ")
     }
 
@@ -320,7 +342,8 @@ impl Options {
         let names = self.values.keys().chain(now.values.keys());
         let names = names.collect::<std::collections::BTreeSet<_>>();
         let value = |options: &Options, name: &str| {
-            options.get(name).map_or_else(|| default(name), Into::into)
+            let given = options.get(name).map(|value| brief(name, value));
+            given.unwrap_or_else(|| default(name))
         };
         let changed = names.into_iter().filter(|n| self.get(n) != now.get(n));
         let said = |n: &String| match n.as_str() {
@@ -351,6 +374,14 @@ fn default(name: &str) -> String {
         MAX_SERIES => Limits::default().series.to_string(),
         MAX_MEMORY => Limits::default().memory_quantity(),
         _ => DEFAULT.into(),
+    }
+}
+
+/// A value as it is shown.
+fn brief(name: &str, value: &str) -> String {
+    match name {
+        store::CA => store::ca::fingerprint(value),
+        _ => value.into(),
     }
 }
 
@@ -487,6 +518,41 @@ mod tests {
         assert_eq!(second.settings().history.storage, None);
         let class = Options::default().choose(&asked(&history[1..2]));
         assert_eq!(class.unwrap_err(), "--storage-class goes with --storage");
+    }
+
+    #[test]
+    fn the_ca_of_a_store_goes_with_its_host_and_with_https() {
+        let ca = store::ca::tests::value();
+        let https = [
+            (STORE, "prometheus=https://a.example.com"),
+            (store::CA, &ca),
+        ];
+        let first = Options::default().choose(&asked(&https)).unwrap();
+        assert!(first.settings().store.unwrap().ca.is_some());
+        let store = "--store 'prometheus=https://a.example.com'";
+        assert_eq!(first.flags(), format!("{store} --store-ca FILE"));
+        let mark = store::ca::fingerprint(&ca);
+        assert_eq!(first.shown(), format!("{store} --store-ca {mark}"));
+        let moved = first.choose(&asked(&[(store::STORE_URL, "https://b.example.com")]));
+        assert_eq!(moved.unwrap().get(store::CA), None);
+        let path = first.choose(&asked(&[(store::STORE_URL, "https://a.example.com/p")]));
+        assert!(path.unwrap().get(store::CA).is_some());
+        let none = first.choose(&asked(&[(STORE, DEFAULT)])).unwrap();
+        assert_eq!(
+            first.changes(&none),
+            [
+                "--store prometheus=https://a.example.com -> none".to_string(),
+                format!("--store-ca {mark} -> default"),
+            ]
+        );
+        let plain = [(STORE, "prometheus=http://a.example.com"), (store::CA, &ca)];
+        let refused = Options::default().choose(&asked(&plain)).unwrap_err();
+        assert!(refused.contains("begins with https://"), "{refused}");
+        let alone = Options::default().choose(&asked(&https[1..])).unwrap_err();
+        assert!(alone.starts_with("--store-ca goes with --store"), "{alone}");
+        // What others wrote into a record is parsed like a file.
+        let bad = Options::default().choose(&asked(&[https[0], (store::CA, "AAAA")]));
+        assert!(bad.is_err());
     }
 
     #[test]

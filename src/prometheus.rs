@@ -39,8 +39,13 @@ pub struct Sample {
 impl Sample {
     /// None if a counter cannot have this value.
     pub fn count(&self) -> Option<f64> {
+        self.value().filter(|value| *value >= 0.0)
+    }
+
+    /// A value that is a number.
+    pub fn value(&self) -> Option<f64> {
         let value = self.value.1.parse::<f64>().ok()?;
-        (value.is_finite() && value >= 0.0).then_some(value)
+        value.is_finite().then_some(value)
     }
 
     /// The name of the metric.

@@ -159,7 +159,7 @@ impl Session {
         if said.is_empty() && !before.is_default() {
             said.push(format!(
                 "using the options of the last install: {}",
-                before.flags()
+                before.shown()
             ));
         }
         self.set_options(options);
@@ -204,22 +204,25 @@ impl Session {
         options: Options,
         servers: Vec<(usize, &Address)>,
     ) -> Result<(), Problem> {
-        let (mut to_use, mut to_reset) = (Vec::new(), Vec::new());
+        let (mut shown, mut to_use, mut to_reset) = (Vec::new(), Vec::new(), Vec::new());
         if !options.is_default() {
+            shown.push(options.shown());
             to_use.push(options.flags());
             to_reset.push(options.flags_back());
         }
         for (number, address) in servers {
-            to_use.push(format!("--prometheus{number} {address}"));
+            let flag = format!("--prometheus{number} {address}");
+            shown.push(flag.clone());
+            to_use.push(flag);
             to_reset.push(format!("--prometheus{number} default"));
         }
         if to_use.is_empty() {
             return Ok(());
         }
-        let (to_use, to_reset) = (to_use.join(" "), to_reset.join(" "));
+        let [shown, to_use, to_reset] = [shown, to_use, to_reset].map(|flags| flags.join(" "));
         let record = self.record_name();
         Err(self.option_of_record(
-            &format!("{record} sets {to_use}, which was not given on this machine; someone else may have written it"),
+            &format!("{record} sets {shown}, which was not given on this machine; someone else may have written it"),
             &format!("to accept it, run the same command with {to_use}; to use the defaults, with {to_reset}"),
         ))
     }
@@ -229,9 +232,9 @@ impl Session {
             return Ok(());
         }
         let (to_use, to_reset) = (lost.flags(), lost.flags_back());
-        let record = self.record_name();
+        let (record, shown) = (self.record_name(), lost.shown());
         Err(self.option_of_record(
-            &format!("the last install on this machine had {to_use}, and {record} does not have it; someone else may have removed it"),
+            &format!("the last install on this machine had {shown}, and {record} does not have it; someone else may have removed it"),
             &format!("to keep it, run the same command with {to_use}; to go without it, with {to_reset}"),
         ))
     }

@@ -33,6 +33,8 @@ pub struct Settings {
     pub token_lifetime: Option<Duration>,
     /// Every Secret that a token for a remote may be in, and not only the first one.
     pub every_token: bool,
+    /// The ConfigMap with a CA for Kiali, whether or not the store has one.
+    pub every_ca: bool,
 }
 
 impl Settings {
@@ -47,6 +49,7 @@ impl Settings {
         all.network_policies = true;
         all.exposure.plain_http = false;
         all.every_token = true;
+        all.every_ca = true;
         all.history.storage.get_or_insert_with(Storage::default);
         all.store = None;
         all.exposure.source_ranges = vec!["0.0.0.0/32".into()];

@@ -141,7 +141,7 @@ fn record_row(run: &Run<'_>, cluster: &Cluster, found: Result<Health>) -> Row {
     let options = scope.record.stored_options().unwrap_or_default();
     let mut record = Component::new(object, health);
     record.note = (!options.is_default())
-        .then(|| format!("options in the record of the install: {}", options.flags()));
+        .then(|| format!("options in the record of the install: {}", options.shown()));
     row(cluster, Step::Namespace, record, false)
 }
 

@@ -1,6 +1,7 @@
 //! A store of the user's own for the metrics of all clusters: each cluster's Prometheus writes to it, and Kiali queries
 //! it. Nothing here installs or sizes one. Values may come from a record that others wrote, so each is parsed strictly.
 
+pub mod ca;
 mod objects;
 mod preset;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 
 use http::Uri;
 
+pub use objects::{CA_FILE, CLIENT_FILE};
 use preset::Preset;
 
 use crate::own_prometheus;
@@ -18,6 +20,7 @@ pub const STORE_URL: &str = "store-url";
 pub const WRITE_URL: &str = "remote-write-url";
 pub const HEALTH_URL: &str = "store-health-url";
 pub const SECRET: &str = "store-secret";
+pub const CA: &str = "store-ca";
 /// Prefix of the option for a header.
 pub const HEADER: &str = "store-header.";
 /// The value of --store without a store, which is the default.
@@ -105,6 +108,8 @@ pub struct Store {
     pub health_url: Option<String>,
     pub headers: BTreeMap<String, String>,
     pub credentials: Option<Credentials>,
+    /// The certificates of its CA, as the option has them.
+    pub ca: Option<String>,
 }
 
 impl Store {
@@ -132,6 +137,7 @@ impl Store {
             health_url: get(HEALTH_URL).or(filled.health_url),
             headers,
             credentials: get(SECRET).and_then(|text| credentials(&text).ok()),
+            ca: get(CA).filter(|value| ca::parse(value).is_ok()),
         })
     }
 
@@ -141,6 +147,11 @@ impl Store {
         host(&self.url) == host(&other.url) && host(&self.write_url) == host(&other.write_url)
     }
 
+    /// Whether a certificate of it is ever seen.
+    pub fn has_https(&self) -> bool {
+        self.urls().any(is_https)
+    }
+
     /// Every URL of it.
     pub fn urls(&self) -> impl Iterator<Item = &str> {
         let both = [self.url.as_str(), self.write_url.as_str()].into_iter();
@@ -148,15 +159,24 @@ impl Store {
     }
 }
 
+fn is_https(url: &str) -> bool {
+    url.starts_with("https://")
+}
+
 /// Whether an option is about the store.
 pub fn is_of_store(name: &str) -> bool {
-    let whole = [STORE, STORE_URL, WRITE_URL, HEALTH_URL, SECRET];
+    let whole = [STORE, STORE_URL, WRITE_URL, HEALTH_URL, SECRET, CA];
     whole.contains(&name) || name.starts_with(HEADER)
 }
 
 /// Whether an option goes with those of another store when the user names a new one.
 pub fn goes_with_store(name: &str) -> bool {
     name != STORE && is_of_store(name)
+}
+
+/// Whether an option is for one host and no other.
+pub fn is_of_host(name: &str) -> bool {
+    [SECRET, CA].contains(&name) || name.starts_with(HEADER)
 }
 
 /// Checks options that are valid one by one.
@@ -167,8 +187,13 @@ pub fn check(options: &BTreeMap<String, String>) -> Result<(), String> {
     if let Some(twice) = headers.windows(2).find(|two| two[0] == two[1]) {
         return Err(format!("--store-header {} is given twice", twice[0]));
     }
-    if Store::of(options).is_some() {
-        return Ok(());
+    if let Some(store) = Store::of(options) {
+        return match store.ca.is_none() || store.has_https() {
+            true => Ok(()),
+            false => Err(format!(
+                "--{CA} goes with a URL of the store that begins with https://"
+            )),
+        };
     }
     let Some(first) = options.keys().find(|name| is_of_store(name)) else {
         return Ok(());
@@ -234,6 +259,17 @@ pub fn credentials(text: &str) -> Result<Credentials, String> {
     }
 }
 
+/// What to do about a certificate of a store that Go's TLS, that of Prometheus and of Kiali, does not accept.
+pub fn certificate_hint(cause: &str, has_ca: bool) -> &'static str {
+    match (cause.contains("unknown authority"), has_ca) {
+        (true, false) => "; give the CA that signed the certificate of the store: --store-ca FILE",
+        (true, true) => {
+            "; the certificate of the store is not of the CA in --store-ca: give the one that signed it"
+        }
+        (false, _) => "; the certificate of the store is not valid for its URL",
+    }
+}
+
 /// Headers that Prometheus sets itself.
 const RESERVED: [&str; 17] = [
     "accept-encoding",
@@ -292,6 +328,7 @@ pub fn known(name: &str, value: &str) -> Option<Result<(), String>> {
         STORE => Some(preset(value).map(drop)),
         STORE_URL | WRITE_URL | HEALTH_URL => Some(url(value).map(drop)),
         SECRET => Some(credentials(value).map(drop)),
+        CA => Some(ca::parse(value).map(drop)),
         _ => None,
     }
 }

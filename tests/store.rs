@@ -1,6 +1,10 @@
 //! A store of the user's own: a real VictoriaMetrics to which the real Prometheus of each cluster writes, and that Kiali's
 //! stand-in queries.
 
+mod findings;
+mod https;
+mod traps;
+
 use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::victoria_metrics::VictoriaMetrics;
 use serde_json::{Value, json};
@@ -61,14 +65,18 @@ async fn with_secrets(clusters: &Clusters) -> Vec<Foreign<'_>> {
     made
 }
 
-/// The lines of `verify` or `status` about the store.
+/// The lines of `verify` or `status` about the store, with a letter for the age of samples.
 fn about_store(stdout: &str) -> Vec<String> {
     let lines = stdout.lines().filter(|line| {
         ["remote write", "  store  ", "Store http"]
             .iter()
             .any(|word| line.contains(word))
     });
-    lines.map(String::from).collect()
+    let without_age = |line: &str| match line.split_once("has its samples, ") {
+        Some((start, _)) => format!("{start}has its samples, N s old"),
+        None => line.to_string(),
+    };
+    lines.map(without_age).collect()
 }
 
 #[test]
@@ -154,6 +162,8 @@ async fn is_proven(clusters: &Clusters, store: &mut VictoriaMetrics) {
             format!("ok        remote write   cluster1      writes to {url}/api/v1/write"),
             format!("ok        remote write   cluster2      writes to {url}/api/v1/write"),
             format!("ok        store          cluster1      {url} answers Kiali"),
+            "ok        store          cluster1      has its samples, N s old".into(),
+            "ok        store          cluster2      has its samples, N s old".into(),
         ]
     );
     let edge = "ok        edge           cluster2      Kiali's graph has traffic from cluster1\n";
@@ -166,7 +176,7 @@ async fn is_proven(clusters: &Clusters, store: &mut VictoriaMetrics) {
         .await
         .exited(5);
     let told = about_store(&broken.stdout);
-    assert_eq!(told.len(), 3, "{broken:#?}");
+    assert_eq!(told.len(), 5, "{broken:#?}");
     for line in &told[..2] {
         assert!(
             line.starts_with("broken") && line.contains("[AK1462] does not write to"),
@@ -178,6 +188,12 @@ async fn is_proven(clusters: &Clusters, store: &mut VictoriaMetrics) {
         told[2].contains("[AK1463]") && told[2].contains("Kiali's query fails"),
         "{told:?}"
     );
+    for line in &told[3..] {
+        assert!(
+            line.starts_with("skipped") && line.contains("connection refused"),
+            "{line}"
+        );
+    }
     for text in [
         &broken.stdout,
         &broken.stderr,

@@ -17,7 +17,12 @@ use crate::k8s::{Scope, kinds};
 use crate::progress::ObjectId;
 
 /// Steps whose objects contain addresses and tokens, which are unknown before they are written.
-pub const LATER: [Step; 3] = [Step::AggregateMetrics, Step::RemoteSecret, Step::Kiali];
+const LATER: [Step; 3] = [Step::AggregateMetrics, Step::RemoteSecret, Step::Kiali];
+
+/// Whether the contents of an object are not known yet. The CA for Kiali is.
+pub fn comes_later(step: Step, object: &Value) -> bool {
+    LATER.contains(&step) && !(step == Step::Kiali && object["kind"] == "ConfigMap")
+}
 
 /// An object of an install.
 pub struct PlannedObject {
@@ -136,7 +141,7 @@ fn would_be_written(scope: &Scope<'_>, step: Step, wanted: &Value, live: &Live) 
         Live::There(live) if scope.record.is_ours(live) => {
             !apply::is_as_wanted(scope, wanted, live)
         }
-        Live::There(_) => LATER.contains(&step),
+        Live::There(_) => comes_later(step, wanted),
         Live::Absent | Live::Unknown => true,
     }
 }

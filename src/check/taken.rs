@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::Finding;
-use super::objects::{LATER, Live, PlannedObject};
+use super::objects::{Live, PlannedObject, comes_later};
 use crate::code::Code;
 use crate::guide::Step;
 use crate::k8s::Scope;
@@ -37,7 +37,8 @@ pub fn foreign<'a>(
     scope: &Scope<'_>,
     looked: &'a [PlannedObject],
 ) -> Vec<(&'a PlannedObject, &'a Value)> {
-    let now = |one: &&PlannedObject| !LATER.contains(&one.step) && one.step != Step::Namespace;
+    let now =
+        |one: &&PlannedObject| !comes_later(one.step, &one.wanted) && one.step != Step::Namespace;
     let foreign = looked.iter().filter(now).filter_map(|one| match &one.live {
         Live::There(live) if !scope.record.is_ours(live) => Some((one, live)),
         _ => None,

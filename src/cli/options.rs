@@ -17,6 +17,7 @@ use crate::metrics::{
 };
 use crate::options::{ALLOW_WRITE, Asked, DEFAULT, NETWORK_POLICIES, ON, TOKEN_LIFETIME};
 use crate::own_prometheus;
+use crate::problem::Problem;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = INSTALLED)]
@@ -151,8 +152,8 @@ impl TokenLifetime {
 }
 
 impl Options {
-    /// The flags as options by name.
-    pub fn asked(self) -> Asked {
+    /// The flags as options by name. Reads a file, so it may block.
+    pub fn asked(self) -> Result<Asked, Problem> {
         let mut asked = self.images.asked();
         let switches = [
             (ALLOW_WRITE, self.allow_write),
@@ -192,8 +193,8 @@ impl Options {
         let parsed = parsed.into_iter();
         asked.extend(parsed.filter_map(|(name, value)| Some((name.to_string(), value?))));
         asked.extend(self.token.asked());
-        asked.extend(self.store.asked());
-        asked
+        asked.extend(self.store.asked()?);
+        Ok(asked)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Parses the command line, and generates shell completion and man pages from its definition.
 
+use std::error::Error;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, ValueEnum};
 use clap_complete::CompleteEnv;
@@ -70,7 +71,7 @@ pub fn parse() -> Result<Cli, u8> {
         command = command.bin_name("kubectl ambikiali");
     }
     let matches = command.clone().try_get_matches();
-    let matches = matches.map_err(print_error)?;
+    let matches = matches.map_err(|error| print_error(without_secrets(error)))?;
     let typed = |m: &ArgMatches| m.value_source("namespace") != Some(ValueSource::DefaultValue);
     let namespace_typed = matches
         .subcommand()
@@ -104,6 +105,22 @@ fn has_format(cli: Cli) -> Result<Cli, clap::Error> {
         )),
         _ => Ok(cli),
     }
+}
+
+/// An invalid URL or address may contain a password, and clap's error repeats the value. This one gives the reason alone.
+fn without_secrets(error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    if !["URL", "HOST:PORT"].iter().any(|form| flag.contains(form)) {
+        return error;
+    }
+    let Some(cause) = error.source() else {
+        return error;
+    };
+    let text =
+        format!("invalid value for '{flag}': {cause}\n\nFor more information, try '--help'.\n");
+    clap::Error::raw(error.kind(), text)
 }
 
 /// Prints help to stdout and errors to stderr. Errors with control characters are escaped, which clap does not.

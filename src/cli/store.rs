@@ -1,11 +1,14 @@
 //! Flags for a store of the user's own.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::INSTALLED;
 use super::images::or_default;
 use crate::options::{Asked, DEFAULT};
-use crate::store::{self, HEADER, HEALTH_URL, NONE, SECRET, STORE, STORE_URL, WRITE_URL};
+use crate::problem::Problem;
+use crate::store::{self, CA, HEADER, HEALTH_URL, NONE, SECRET, STORE, STORE_URL, WRITE_URL, ca};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = INSTALLED)]
@@ -31,21 +34,30 @@ pub struct Store {
     /// home and in istio-system of each cluster; "default" sends none
     #[arg(long, value_name = "NAME[:token]", value_parser = secret)]
     store_secret: Option<String>,
+    /// PEM file with the CA of a store with https, for Kiali and each cluster's Prometheus; "default" trusts the CAs of
+    /// their images
+    #[arg(long, value_name = "FILE")]
+    store_ca: Option<PathBuf>,
 }
 
 impl Store {
-    /// The flags as options by name.
-    pub fn asked(self) -> Asked {
+    /// The flags as options by name. Reads a file.
+    pub fn asked(self) -> Result<Asked, Problem> {
+        let ca = self.store_ca.map(|path| match path.to_str() {
+            Some(DEFAULT) => Ok(DEFAULT.into()),
+            _ => ca::read(&path),
+        });
         let given = [
             (STORE, self.store),
             (STORE_URL, self.store_url),
             (WRITE_URL, self.remote_write_url),
             (HEALTH_URL, self.store_health_url),
             (SECRET, self.store_secret),
+            (CA, ca.transpose()?),
         ];
         let given = given.into_iter();
         let given = given.filter_map(|(name, value)| Some((name.to_string(), value?)));
-        given.chain(self.store_header).collect()
+        Ok(given.chain(self.store_header).collect())
     }
 }
 

@@ -38,7 +38,7 @@ pub fn label(text: &str) -> Result<String, String> {
 pub fn target(text: &str) -> Result<(ClusterName, Address), String> {
     let (name, address) = text
         .split_once('=')
-        .ok_or_else(|| format!("\"{text}\" is not a target such as cluster1=10.1.0.9:9090"))?;
+        .ok_or("use NAME=HOST:PORT, such as cluster1=10.1.0.9:9090")?;
     Ok((
         ClusterName::new(name)?,
         Address::try_from(address.to_string())?,

@@ -28,11 +28,11 @@ pub async fn check(args: cli::Check, global: &Global, work: &Work) -> Result<End
         return Ok(CodesResult::all().into());
     };
     let members = members(fleet.ctx1, fleet.remotes, global)?;
+    let asked = files::run_blocking(move || args.options.asked()).await?;
     let mesh = match connected(&members, fleet.allow_loopback).await {
         Ok(mesh) => mesh,
         Err(errors) => return Ok(Ended::failed(&errors)),
     };
-    let asked = args.options.asked();
     let login = args.login.files();
     let session = opened((mesh, LeftOut::default()), global, &asked, login, false).await?;
     ui::given(&session.mesh.home.name, &session.options);
@@ -64,6 +64,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         login,
     } = args;
     let members = members(fleet.ctx1, fleet.remotes, global)?;
+    let asked = files::run_blocking(move || options.asked()).await?;
     let connected = match keep_going {
         true => reached(&members, fleet.allow_loopback)
             .await
@@ -77,7 +78,7 @@ pub async fn install(args: cli::Install, global: &Global, work: &Work) -> Result
         Err(errors) => return Ok(Ended::failed(&errors)),
     };
     let login = login.files();
-    let session = opened(connected, global, &options.asked(), login, dry_run).await?;
+    let session = opened(connected, global, &asked, login, dry_run).await?;
     let choices = Choices {
         force_conflicts,
         keep_going,

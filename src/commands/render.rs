@@ -4,14 +4,15 @@ use anyhow::Result;
 
 use crate::cli::{self, Global};
 use crate::options::Options;
-use crate::out;
 use crate::problem::{Exit, Problem};
 use crate::render::{self, RenderOptions};
 use crate::result::{Ended, RenderResult};
+use crate::{files, out};
 
-pub fn render(args: cli::Render, global: &Global) -> Result<Ended> {
+pub async fn render(args: cli::Render, global: &Global) -> Result<Ended> {
     let (targets, store) = (args.targets(), args.store());
-    let options = Options::default().choose(&args.options.asked());
+    let asked = files::run_blocking(move || args.options.asked()).await?;
+    let options = Options::default().choose(&asked);
     let options = options.map_err(|cause| Problem::new(Exit::Usage, cause))?;
     let wanted = RenderOptions {
         home: args.home,

@@ -135,7 +135,7 @@ pub async fn serving(
     step(run, Step::Kiali, home.cluster, async |scope| {
         let mut since = ownership::written_at(&given.secret.live);
         let restart = cut_off || given.was_cut_off;
-        let restart = restart || kiali::has_old_secret(&scope, &asked.kiali).await;
+        let restart = restart || kiali::has_old_files(&scope, &asked.kiali).await;
         if restart || outlived_rights(run, &scope, &given).await {
             since = kiali::restarted(&scope).await?.max(since);
         }

@@ -21,6 +21,10 @@ impl TryFrom<String> for Address {
         let (host, port) = at.rsplit_once(':').unwrap_or_default();
         match is_host(host) && is_port(port) && is_path(path) {
             true => Ok(Address(text)),
+            // It may contain a password, so it is not repeated.
+            false if text.contains(['@', '?', '#']) => Err(
+                "it has a user, a password, a query or a fragment: use HOST:PORT or https://HOST:PORT/PATH".into(),
+            ),
             false => Err(format!(
                 "\"{text}\" is not HOST:PORT, like prometheus.example.com:9090 or [fd00::1]:9090, and not https://HOST:PORT/PATH"
             )),

@@ -1,6 +1,7 @@
 //! § Deploy Prometheus in each cluster: it collects the metrics of the ztunnels and waypoints of its cluster. An
 //! existing Prometheus Service is used unchanged and never removed.
 
+pub mod ask;
 pub mod remote_write;
 mod served;
 
@@ -27,7 +28,7 @@ use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
-use crate::store::Credentials;
+use crate::store::{self, Credentials, Store};
 
 const NAME: &str = "prometheus";
 pub const PORT: u16 = 9090;
@@ -57,8 +58,16 @@ pub fn objects(
         config += &manifests::to_yaml(&store.remote_write(cluster, settings.metrics))?;
     }
     let secret = store.and_then(|store| store.credentials.as_ref());
+    let ca = store.and_then(Store::ca_text);
+    let client = store.map(|store| manifests::to_yaml(&store.client()));
+    let client = client.transpose()?;
+    let read = [Some(&config), client.as_ref(), ca.as_ref()];
+    let read = read.into_iter().flatten().map(String::as_str);
     let values = json!({
-        "config_hash": manifests::hash(&config), "config": config, "images": settings.images.values(),
+        "config_hash": manifests::hash(&read.collect::<String>()),
+        "config": config, "images": settings.images.values(),
+        "store_client_file": store::CLIENT_FILE, "store_client": client,
+        "store_ca_file": store::CA_FILE, "store_ca": ca,
         "pod_user": manifests::pod_user(assigns_users), "network_policies": settings.network_policies,
         "read_timeout": format!("--web.read-timeout={}", seconds(interval.idle())),
         "memory": settings.metrics.limits.memory_of_cluster(), "writes": store.is_some(), "store_secret": secret.map(Credentials::secret),

@@ -36,6 +36,7 @@ use crate::mesh::ClusterName;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
 use crate::settings::Settings;
+use crate::store::Store;
 use crate::visible;
 use store::Seen;
 
@@ -63,6 +64,7 @@ pub fn objects(
         "view_only": !settings.allow_write,
         "network_policies": settings.network_policies,
         "login": settings.login.as_ref().map(values_of),
+        "ca": ca(settings),
     });
     let mut objects = manifests::render(manifests::KIALI, values)?;
     let secret = settings.login.as_ref().and_then(|l| l.secret.as_ref());
@@ -76,6 +78,12 @@ fn metrics(prometheus: &str, settings: &Settings) -> Value {
         Some(store) => store.for_kiali(settings.metrics),
         None => json!({"url": prometheus}),
     }
+}
+
+/// The PEM of what Kiali trusts besides the CAs of its image.
+fn ca(settings: &Settings) -> Option<String> {
+    let of_store = settings.store.as_ref().and_then(Store::ca_for_kiali);
+    of_store.or_else(|| settings.every_ca.then(String::new))
 }
 
 fn values_of(login: &Login) -> Value {
@@ -92,10 +100,11 @@ pub fn client_secret(namespace: &str, secret: &SecretString) -> Value {
     })
 }
 
-/// The Kiali CR as it was applied, and when the client secret was written by whoever wrote it last.
+/// The Kiali CR as it was applied, and when the files of its pod, the client secret and the CA of the store, were written
+/// by whoever wrote them last.
 pub struct Asked {
     pub cr: Applied,
-    pub secret: Option<Time>,
+    pub files: Option<Time>,
 }
 
 /// Applies the CR early: Kiali starts without remotes and is rolled when it gets them, and a refusal of the operator
@@ -106,9 +115,15 @@ pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Resul
     let wanted = of(scope.settings)?;
     let mut applied = apply::apply_all(scope, &wanted, before).await?;
     delete::delete_unwanted(scope, of(&scope.settings.with_all_objects())?, &wanted).await?;
-    let secret = applied.iter().find(|one| one.live["kind"] == "Secret");
+    let mut files = applied.iter().filter(|one| {
+        let kind = one.live["kind"].as_str();
+        matches!(kind, Some("Secret" | "ConfigMap"))
+    });
+    let files = files
+        .by_ref()
+        .filter_map(|one| ownership::written_at(&one.live));
     Ok(Asked {
-        secret: secret.and_then(|secret| ownership::written_at(&secret.live)),
+        files: files.max(),
         cr: applied.swap_remove(0),
     })
 }
@@ -129,10 +144,11 @@ pub async fn up_for(scope: &Scope<'_>) -> Option<SignedDuration> {
     Some(scope.cluster.server_time()?.duration_since(made))
 }
 
-/// Whether a Kiali runs that started before its client secret was written. It reads the secret only when it starts.
-pub async fn has_old_secret(scope: &Scope<'_>, asked: &Asked) -> bool {
+/// Whether a Kiali runs that started before the files of its pod were written. It reads the client secret only when it
+/// starts, and a new CA may take the kubelet two minutes.
+pub async fn has_old_files(scope: &Scope<'_>, asked: &Asked) -> bool {
     // The operator rolls Kiali after a change of the CR.
-    let (Some(written), Outcome::Unchanged) = (&asked.secret, asked.cr.outcome) else {
+    let (Some(written), Outcome::Unchanged) = (&asked.files, asked.cr.outcome) else {
         return false;
     };
     let all = pods::labelled(scope, scope.namespace, PODS).await;

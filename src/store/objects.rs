@@ -2,12 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Credentials, Store};
+use super::{Credentials, Store, ca, is_https};
 use crate::mesh::ClusterName;
 use crate::metrics::Metrics;
 
 /// Where the Prometheus of each cluster finds the credentials.
 pub const FOLDER: &str = "/etc/store";
+/// Where it finds its configuration, and in it the CA of the store and how to ask the store.
+const CONFIGURATION: &str = "/etc/config";
+pub const CA_FILE: &str = "store-ca.pem";
+pub const CLIENT_FILE: &str = "store-client.yml";
 /// For how far back Kiali offers metrics of a store that does not say it.
 const RETENTION: &str = "15d";
 
@@ -30,18 +34,56 @@ impl Store {
         if !self.headers.is_empty() {
             to["headers"] = json!(self.headers);
         }
+        self.prove(&mut to, &self.write_url);
+        json!({"remote_write": [to]})
+    }
+
+    /// How a client of Prometheus' own, such as promtool, asks the store.
+    pub fn client(&self) -> Value {
+        let mut client = json!({"follow_redirects": false});
+        if !self.headers.is_empty() {
+            let headers = self.headers.iter();
+            let headers = headers.map(|(name, value)| (name.clone(), json!({"values": [value]})));
+            client["http_headers"] = headers.collect::<Map<_, _>>().into();
+        }
+        self.prove(&mut client, &self.url);
+        client
+    }
+
+    /// The path of that configuration in the pod.
+    pub fn client_file() -> String {
+        format!("{CONFIGURATION}/{CLIENT_FILE}")
+    }
+
+    /// The PEM of the CA for Prometheus. None without one.
+    pub fn ca_text(&self) -> Option<String> {
+        self.ca.as_deref().and_then(ca::text)
+    }
+
+    /// The PEM of the CA for Kiali, which asks two of the URLs.
+    pub fn ca_for_kiali(&self) -> Option<String> {
+        let health = self.health_url.as_deref();
+        let asks = is_https(&self.url) || health.is_some_and(is_https);
+        self.ca_text().filter(|_| asks)
+    }
+
+    /// Adds the credentials and the CA, which are files in the pod.
+    fn prove(&self, client: &mut Value, url: &str) {
         let file = |key: &str| format!("{FOLDER}/{key}");
         match &self.credentials {
             Some(Credentials::Basic(_)) => {
-                to["basic_auth"] =
+                client["basic_auth"] =
                     json!({"username_file": file("username"), "password_file": file("password")});
             }
             Some(Credentials::Bearer(_)) => {
-                to["authorization"] = json!({"type": "Bearer", "credentials_file": file("token")});
+                client["authorization"] =
+                    json!({"type": "Bearer", "credentials_file": file("token")});
             }
             None => {}
         }
-        json!({"remote_write": [to]})
+        if self.ca.is_some() && is_https(url) {
+            client["tls_config"] = json!({"ca_file": format!("{CONFIGURATION}/{CA_FILE}")});
+        }
     }
 
     /// Kiali's `external_services.prometheus`.

@@ -31,7 +31,7 @@ pub fn versions(result: &VersionResult) {
     }
     let options = &versions.options;
     if !options.is_default() {
-        say!("options in the record of the install: {}", options.flags());
+        say!("options in the record of the install: {}", options.shown());
     }
     no_access(&versions.unreachable);
 }

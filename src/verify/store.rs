@@ -1,13 +1,15 @@
 //! Checks the hops of an install with a store: that each cluster's Prometheus writes to it, that it answers Kiali, and
 //! that Kiali's graph has the traffic between the clusters.
 
+mod asked;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::report::{WaitReporter, report_one};
+use super::report::{WaitReporter, report_all, report_one};
 use super::traffic::{self, RequestResult, Sender};
 use super::{Finding, Hop, Verdict};
 use crate::code::Code;
@@ -32,8 +34,15 @@ pub async fn hops(run: &Run<'_>, store: &Store, expected: &[ClusterName]) -> Vec
         .map(|cluster| report_one(run, Hop::RemoteWrite, cluster, written(run, store, cluster)));
     let home = &run.mesh.home.name;
     let queried = report_one(run, Hop::Store, home, queried(run, store));
-    let (mut findings, queried) = tokio::join!(join_all(written), queried);
+    let asked = report_all(
+        run,
+        Hop::Store,
+        expected,
+        asked::asked(run, store, expected),
+    );
+    let (mut findings, queried, asked) = tokio::join!(join_all(written), queried, asked);
     findings.push(queried);
+    findings.extend(asked);
     findings
 }
 
@@ -51,11 +60,15 @@ async fn written(run: &Run<'_>, store: &Store, name: &ClusterName) -> Finding {
     let sent = async {
         let before = remote_write::counters(&scope).await;
         let before = before.map_err(|error| format!("{error:#}"))?;
-        remote_write::sends(&scope, before).await?;
-        Ok::<_, String>(format!("writes to {}", store.write_url))
+        remote_write::sends(&scope, before).await
     };
-    match sent.await {
-        Ok(text) => Finding::on(Hop::RemoteWrite, name, Ok(text)),
+    let text = format!("writes to {}", store.write_url);
+    match sent.await.map(|now| now.refused()) {
+        Ok(None) => Finding::on(Hop::RemoteWrite, name, Ok(text)),
+        Ok(Some(refused)) => Finding {
+            code: Some(Code::SamplesRefused),
+            ..Finding::on(Hop::RemoteWrite, name, Ok(format!("{text}, but {refused}")))
+        },
         Err(why) => Finding {
             code: Some(Code::NotWritten),
             ..Finding::on(

@@ -4,25 +4,89 @@
 use ambikiali_sandbox::audit::Mark;
 use ambikiali_sandbox::fault::Proxy;
 use ambikiali_sandbox::snapshot::Snapshot;
+use ambikiali_sandbox::standin::storage::PROVISIONER;
+use ambikiali_sandbox::victoria_metrics::{Start, VictoriaMetrics};
 
 use super::named::{Kinds, lost_among, written_kinds};
 use super::point::{CHAIN, Point, Points};
 use super::writes::{duplicated, written};
 use crate::answers::behind::Behind;
-use crate::support::{Clusters, INSTALL, on_two_clusters};
+use crate::support::{Clusters, Foreign, INSTALL, get, on_two_clusters};
 
 const CLEANUP: [&str; 3] = ["cleanup", "--timeout", "120s"];
 
 #[test]
 fn fault_44_sweep_killed_at_any_request_to_home_nothing_is_lost_or_made_twice_and_all_can_go() {
-    on_two_clusters(async |clusters| Sweep::of("home", clusters).await.run().await);
+    on_two_clusters(async |clusters| Sweep::of("home", clusters, &PLAIN).await.run().await);
 }
 
 #[test]
 fn fault_44_sweep_killed_at_any_request_to_the_remote_nothing_is_lost_or_made_twice_and_all_can_go()
 {
-    on_two_clusters(async |clusters| Sweep::of("remote", clusters).await.run().await);
+    on_two_clusters(async |clusters| Sweep::of("remote", clusters, &PLAIN).await.run().await);
 }
+
+#[test]
+fn fault_44_sweep_killed_at_any_write_for_a_store_nothing_is_lost_or_made_twice_and_all_can_go() {
+    on_two_clusters(async |clusters| {
+        let start = Start {
+            https: true,
+            ..Start::default()
+        };
+        let store = VictoriaMetrics::start_with(&clusters.sandbox, start).await;
+        let store = store.expect("a store");
+        let engine = format!("victoriametrics={}", store.url());
+        let ca = store.ca_file().expect("a CA").display().to_string();
+        let options = Options {
+            install: &["--store", &engine, "--store-ca", &ca],
+            paths: &["/prometheus", "/kialis/kiali", "/kiali-cabundle"],
+            ..PLAIN
+        };
+        for name in ["home", "remote"] {
+            Sweep::of(name, clusters, &options).await.run().await;
+        }
+    });
+}
+
+#[test]
+fn fault_44_sweep_killed_at_any_write_for_a_claim_nothing_is_lost_and_the_claim_goes_on_demand() {
+    on_two_clusters(async |clusters| {
+        let class = serde_json::json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "folder"},
+            "provisioner": PROVISIONER, "volumeBindingMode": "WaitForFirstConsumer",
+        });
+        let class = Foreign::apply(clusters.home(), &class.to_string()).await;
+        let options = Options {
+            install: &["--storage", "1Gi", "--storage-class", "folder"],
+            cleanup: &["--delete-data"],
+            paths: &[
+                "/persistentvolumeclaims",
+                "/namespaces/kiali/deployments/prometheus",
+            ],
+            keeps: Some(("PersistentVolumeClaim", "kiali/prometheus-data")),
+        };
+        Sweep::of("home", clusters, &options).await.run().await;
+        class.removed().await;
+    });
+}
+
+/// The flags beside those of every install and cleanup, and what is swept.
+struct Options<'a> {
+    install: &'a [&'a str],
+    /// Without these, a cleanup keeps data.
+    cleanup: &'a [&'a str],
+    /// Parts of the paths of the requests at which to kill; none for all of them.
+    paths: &'a [&'a str],
+    /// The object with data.
+    keeps: Option<(&'a str, &'a str)>,
+}
+
+const PLAIN: Options = Options {
+    install: &[],
+    cleanup: &[],
+    paths: &[],
+    keeps: None,
+};
 
 /// One in this many killed installs is cleaned up at once; the others are resumed.
 const CLEANED_AT_ONCE: usize = 5;
@@ -30,6 +94,9 @@ const CLEANED_AT_ONCE: usize = 5;
 /// The kills tried on one cluster, and their results.
 struct Sweep<'a> {
     name: &'static str,
+    install: Vec<&'a str>,
+    cleanup: Vec<&'a str>,
+    keeps: Option<(&'a str, &'a str)>,
     behind: Behind<'a>,
     clean: [Snapshot; 2],
     began: [Mark; 2],
@@ -63,11 +130,14 @@ pub fn all() -> bool {
 
 impl<'a> Sweep<'a> {
     /// Collects the points of one undisturbed install and cleanup.
-    async fn of(name: &'static str, clusters: &'a Clusters) -> Sweep<'a> {
+    async fn of(name: &'static str, clusters: &'a Clusters, options: &Options<'a>) -> Sweep<'a> {
         let clean = clusters.snapshots().await;
         let behind = Behind::proxies(clusters).await;
         let mut sweep = Sweep {
             name,
+            install: [&INSTALL, options.install].concat(),
+            cleanup: [&CLEANUP, options.cleanup].concat(),
+            keeps: options.keeps,
             behind,
             clean,
             began: clusters.marks(),
@@ -77,12 +147,12 @@ impl<'a> Sweep<'a> {
             at_once: 0,
             harm: Harm::default(),
         };
-        sweep.behind.run(&INSTALL).await.succeeded();
+        sweep.behind.run(&sweep.install).await.succeeded();
         let journal = sweep.proxy().journal();
-        sweep.installs = Points::of(&journal, all());
-        sweep.behind.run(&CLEANUP).await.succeeded();
+        sweep.installs = Points::of(&journal, all(), options.paths);
+        sweep.behind.run(&sweep.cleanup).await.succeeded();
         let journal = sweep.proxy().journal().split_off(journal.len());
-        sweep.cleanups = Points::of(&journal, all());
+        sweep.cleanups = Points::of(&journal, all(), options.paths);
         sweep.kinds = written_kinds(&sweep.began);
         sweep
     }
@@ -125,7 +195,7 @@ impl<'a> Sweep<'a> {
     }
 
     async fn cleaned_at_once(&mut self, point: &Point) {
-        match self.killed(&INSTALL, point).await {
+        match self.killed(&self.install.clone(), point).await {
             true => self.at_once += 1,
             false => assert!(all(), "no install came to {point}"),
         }
@@ -135,13 +205,15 @@ impl<'a> Sweep<'a> {
     /// Kills installs until one completes, then does the same with cleanups.
     async fn gone_on_with(&mut self) {
         let marks = self.behind.clusters.marks();
-        self.installs = self.chain(&INSTALL, self.installs.clone(), CHAIN).await;
-        self.behind.run(&INSTALL).await.succeeded();
+        let (install, cleanup) = (self.install.clone(), self.cleanup.clone());
+        self.installs = self.chain(&install, self.installs.clone(), CHAIN).await;
+        self.behind.run(&install).await.succeeded();
         self.harm.duplicated.extend(duplicated(&marks));
         let marks = self.behind.clusters.marks();
-        self.behind.run(&INSTALL).await.succeeded();
+        self.behind.run(&install).await.succeeded();
         self.harm.duplicated.extend(written(&marks));
-        self.cleanups = self.chain(&CLEANUP, self.cleanups.clone(), CHAIN).await;
+        self.keeps().await;
+        self.cleanups = self.chain(&cleanup, self.cleanups.clone(), CHAIN).await;
         self.cleaned().await;
     }
 
@@ -164,8 +236,24 @@ impl<'a> Sweep<'a> {
         points
     }
 
-    async fn cleaned(&mut self) {
+    /// A cleanup that is not asked to delete data keeps it, and the next install has it again.
+    async fn keeps(&mut self) {
+        let Some((kind, name)) = self.keeps else {
+            return;
+        };
+        let uid = async || {
+            let live = get(self.behind.clusters.home(), "v1", kind, name).await;
+            live.map(|live| live["metadata"]["uid"].clone())
+        };
+        let before = uid().await;
+        assert!(before.is_some(), "no {name}");
         self.behind.run(&CLEANUP).await.succeeded();
+        self.behind.run(&self.install).await.succeeded();
+        assert_eq!(uid().await, before, "not the same {name}");
+    }
+
+    async fn cleaned(&mut self) {
+        self.behind.run(&self.cleanup).await.succeeded();
         let left = self.behind.clusters.left(&self.clean).await;
         self.harm.left.extend(left);
     }

@@ -96,10 +96,13 @@ pub struct Points {
 impl Points {
     /// Returns both moments of each request, or only of each write. Between two writes nothing changes, so a kill there
     /// finds the same state.
-    pub fn of(journal: &[Entry], all: bool) -> Points {
-        let all = points(journal, all);
+    /// Only those to these paths, if there are any.
+    pub fn of(journal: &[Entry], all: bool, paths: &[&str]) -> Points {
+        let mut all = points(journal, all);
+        all.retain(|point| paths.is_empty() || paths.iter().any(|path| point.path.contains(path)));
         // Fewer points would not be a sweep.
-        assert!(all.len() > 30, "{} points", all.len());
+        let least = if paths.is_empty() { 30 } else { 1 };
+        assert!(all.len() > least, "{} points", all.len());
         Points {
             waiting: apart(&all),
             all,

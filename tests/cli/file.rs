@@ -61,7 +61,7 @@ const BAD: [(&str, &str); 23] = [
     ),
     (
         "namespace: Kiali\nhome: {context: east}\nremotes: [{context: west}]\n",
-        "\"Kiali\" is not a valid namespace name (lower-case letters, digits and '-') at line 3, column 12",
+        "\"Kiali\" is not a valid name (lower-case letters, digits and '-') at line 3, column 12",
     ),
     (
         "namespace: istio-system\nhome: {context: east}\nremotes: [{context: west}]\n",

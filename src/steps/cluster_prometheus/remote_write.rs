@@ -14,7 +14,7 @@ use crate::k8s::look::Component;
 use crate::k8s::{Scope, pods, wait};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::visible;
 
 const ANSWER: Duration = Duration::from_secs(10);
@@ -51,6 +51,16 @@ impl Counters {
             sent: of_queue("queue_highest_sent_timestamp_seconds")?,
             samples: of_queue("samples_total")?,
             failed: of_queue("samples_failed_total")?,
+        })
+    }
+
+    /// What the store refused since the server started. None if it took everything.
+    pub fn refused(&self) -> Option<String> {
+        let failed = self.failed;
+        (failed > 0.0).then(|| {
+            format!(
+                "the store refused {failed:.0} samples since this server started, which are lost"
+            )
         })
     }
 }
@@ -96,10 +106,10 @@ pub async fn counters(scope: &Scope<'_>) -> Result<Counters> {
     Counters::read(&page).context("its Prometheus does not write to a store: run install again")
 }
 
-/// Waits until the store has taken samples that were sent after `before`.
-pub async fn sends(scope: &Scope<'_>, before: Counters) -> Result<(), String> {
+/// Waits until the store has taken samples that were sent after `before`, and returns the counters.
+pub async fn sends(scope: &Scope<'_>, before: Counters) -> Result<Counters, String> {
     let Some(store) = &scope.settings.store else {
-        return Ok(());
+        return Ok(before);
     };
     let patience = scope.settings.metrics.interval.times(2) + MARGIN;
     let mut before = before;
@@ -118,7 +128,7 @@ pub async fn sends(scope: &Scope<'_>, before: Counters) -> Result<(), String> {
         }
     });
     match waited.await {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(before),
         Err(why) => Err(match said(scope).await {
             Some(cause) => format!("{why}: {cause}"),
             None => why,
@@ -166,21 +176,22 @@ pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
                 failed: if none_taken { 0.0 } else { now.failed },
                 ..Counters::default()
             };
-            refused = (now.failed > 0.0).then(|| {
-                format!(
-                    "the store refused {:.0} samples since this server started",
-                    now.failed
-                )
-            });
+            refused = now.refused();
             judge(&before, &now, late(scope))
         }
         Err(error) => Health::InProgress(format!("{error:#}")),
     };
     let mut component = Component::new(id(store), health);
-    component.note = refused;
     if component.health != Health::Ready {
         component.code = Some(Code::NotWritten);
         component.note = said(scope).await;
+    } else if let Some(refused) = refused {
+        component.code = Some(Code::SamplesRefused);
+        // A line about anything but a refusal is about another time.
+        let cause = said(scope).await;
+        let cause = cause.filter(|said| said.contains("HTTP status 4"));
+        let cause = cause.map(|said| format!(": {said}")).unwrap_or_default();
+        component.note = Some(format!("{refused}{cause}"));
     }
     vec![component]
 }
@@ -191,7 +202,12 @@ async fn said(scope: &Scope<'_>) -> Option<String> {
     let lines = pods::log(scope, ISTIO_NAMESPACE, &pod).await?;
     let mut lines = lines.lines().rev();
     let cause = lines.find_map(cause)?;
-    let hint = hint(&cause).unwrap_or_default();
+    let has_ca = scope
+        .settings
+        .store
+        .as_ref()
+        .is_some_and(|s| s.ca.is_some());
+    let hint = hint(&cause, has_ca).unwrap_or_default();
     Some(format!("{}{hint}", visible::short(&cause, visible::SAID)))
 }
 
@@ -229,7 +245,7 @@ fn cause(line: &str) -> Option<String> {
 }
 
 /// What to do about an answer that has a known reason.
-fn hint(cause: &str) -> Option<&'static str> {
+fn hint(cause: &str, has_ca: bool) -> Option<&'static str> {
     let has = |words: &[&str]| words.iter().any(|word| cause.contains(word));
     Some(match () {
         () if has(&["HTTP status 401", "HTTP status 403"]) => {
@@ -251,7 +267,7 @@ fn hint(cause: &str) -> Option<&'static str> {
         {
             "; the store refuses the time of the samples: compare the clocks, and whether another one writes the same series"
         }
-        () if has(&["x509", "tls:"]) => "; the pods must trust the certificate of the store",
+        () if has(&["x509", "tls:"]) => store::certificate_hint(cause, has_ca),
         () if has(&["HTTP status 30"]) => "; redirects are not followed",
         () => return None,
     })

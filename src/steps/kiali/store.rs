@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use super::WEB_ROOT;
 use crate::guide::ISTIO_NAMESPACE;
-use crate::k8s::Scope;
 use crate::k8s::forward::{Connection, Target};
+use crate::k8s::{Scope, pods};
 use crate::metrics::Interval;
-use crate::store::{Engine, Store};
+use crate::store::{Engine, Store, certificate_hint};
 use crate::visible;
 
 /// The version that VictoriaMetrics says of itself, whatever it is.
@@ -101,7 +101,7 @@ async fn look(
         let status = kiali.get::<Status>(&format!("{WEB_ROOT}/api")).await?;
         return Ok(match status.version() {
             Some(_) => Seen::Named,
-            None => Seen::Broken("Kiali does not reach it".into()),
+            None => not_reached(scope, target, store, "").await,
         });
     }
     let config = kiali
@@ -109,8 +109,7 @@ async fn look(
         .await?;
     let reason = config.prometheus.disabled_reason;
     if !reason.is_empty() {
-        let reason = visible::short(&reason, visible::SAID).into_owned();
-        return Ok(Seen::Broken(format!("Kiali does not reach it: {reason}")));
+        return Ok(not_reached(scope, target, store, &reason).await);
     }
     let interval = scope.settings.metrics.interval;
     let asked = kiali
@@ -124,6 +123,30 @@ async fn look(
             Seen::Broken(format!("Kiali's query fails: {error}{hint}"))
         }
     })
+}
+
+/// Kiali says only that it is connecting; its log has the cause.
+async fn not_reached(scope: &Scope<'_>, target: &Target, store: &Store, reason: &str) -> Seen {
+    let log = pods::log(scope, &target.namespace, &target.pod).await;
+    let cause = log
+        .as_deref()
+        .and_then(|log| log.lines().rev().find_map(cause));
+    let hint = cause.map_or("", |cause| hint(cause, store));
+    let said = [reason, cause.unwrap_or_default()].map(|said| visible::short(said, visible::SAID));
+    let said = said.iter().filter(|said| !said.is_empty());
+    let said = said.map(|said| format!(": {said}")).collect::<String>();
+    Seen::Broken(format!("Kiali does not reach it{said}{hint}"))
+}
+
+/// The cause in a line of Kiali's log about the store.
+fn cause(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("Prometheus unreachable at [")?;
+    let (_, rest) = rest.split_once("] (status ")?;
+    let (_, cause) = rest.split_once("): ")?;
+    let cause = cause.split(". Retrying in").next()?;
+    // Go's client begins with the URL, which the message has already.
+    let cause = cause.split_once("\": ").map_or(cause, |(_, cause)| cause);
+    (!cause.is_empty() && cause != "<nil>").then_some(cause)
 }
 
 /// What is strange about the store for its preset. None if nothing is, or Kiali does not say it.
@@ -188,7 +211,7 @@ fn hint(error: &str, store: &Store) -> &'static str {
             _ => "; the store refuses the tenant or the credentials",
         },
         () if has("404") => "; nothing answers queries there: give the whole --store-url",
-        () if has("x509") => "; Kiali does not trust the certificate of the store",
+        () if has("x509") => certificate_hint(error, store.ca.is_some()),
         () => "",
     }
 }
@@ -244,6 +267,26 @@ mod tests {
         ] {
             assert_eq!(is_other(engine, version).is_some(), other, "{version}");
         }
+    }
+
+    #[test]
+    fn the_log_names_why_kiali_does_not_reach_the_store() {
+        let line = |cause: &str| {
+            format!(
+                "2026-11-30T09:38:49Z WRN Prometheus unreachable at [https://192.0.2.7/-/healthy] (status 0): {cause}. Retrying in 30s"
+            )
+        };
+        let go = line(
+            "Get \"https://192.0.2.7/-/healthy\": tls: failed to verify certificate: x509: certificate signed by unknown authority",
+        );
+        let x509 =
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority";
+        assert_eq!(cause(&go), Some(x509));
+        assert_eq!(cause(&line("<nil>")), None);
+        assert_eq!(cause("2026-11-30T09:38:49Z INF Prometheus connected"), None);
+        crate::fuzz::fuzz("Kiali's log", &[&go], |input| {
+            cause(&String::from_utf8_lossy(input));
+        });
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod kwokctl;
 mod ready;
 
 pub use api_server::Issuer;
-pub(crate) use config::{ISTIOD_OTHERS, OIDC, STORE};
+pub(crate) use config::{ISTIOD_OTHERS, OIDC, PLAIN_STORE, STORE};
 use kept::Kept;
 
 /// A running cluster. Clones are handles to the same one.

@@ -9,6 +9,7 @@ pub mod delays;
 pub mod fault;
 pub mod mesh;
 pub mod oidc;
+pub mod receiver;
 pub mod run;
 pub mod sandbox;
 pub mod snapshot;

@@ -164,7 +164,10 @@ fn location(answer: &Response) -> Result<Url> {
 }
 
 /// Writes a certificate for 127.0.0.1 and its key, and returns the CA as PEM and DER.
-fn certify(certificate: &std::path::Path, key: &std::path::Path) -> Result<(String, Vec<u8>)> {
+pub(crate) fn certify(
+    certificate: &std::path::Path,
+    key: &std::path::Path,
+) -> Result<(String, Vec<u8>)> {
     let ca_key = KeyPair::generate()?;
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

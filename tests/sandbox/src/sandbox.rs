@@ -64,6 +64,7 @@ impl Sandbox {
             traffic: sample::Traffic::default(),
             load_balancers: load_balancer::Switch::default(),
             prometheus: tools.prometheus.clone(),
+            promtool: tools.promtool.clone(),
             envoy: tools.envoy.clone(),
             sandbox_binary: run.sandbox_binary().into(),
         };

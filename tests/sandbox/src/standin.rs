@@ -33,9 +33,11 @@ pub struct World {
     pub load_balancers: load_balancer::Switch,
     /// The program Prometheus.
     pub prometheus: PathBuf,
+    /// The program promtool, of the same image.
+    pub promtool: PathBuf,
     /// The program Envoy.
     pub envoy: PathBuf,
-    /// This project's `sandbox` binary, which also runs as `curl` and `wget` in pods.
+    /// This project's `sandbox` binary, which also runs as `curl`, `wget` and others in pods.
     pub sandbox_binary: PathBuf,
 }
 

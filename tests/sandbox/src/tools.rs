@@ -30,6 +30,8 @@ pub struct Tools {
     pub kwok: PathBuf,
     pub kwokctl: PathBuf,
     pub prometheus: PathBuf,
+    /// Asks a Prometheus, in the image of Prometheus.
+    pub promtool: PathBuf,
     pub pilot_discovery: PathBuf,
     pub envoy: PathBuf,
     pub helm: PathBuf,
@@ -81,6 +83,7 @@ impl Tools {
             kwok: store.path("kwok")?,
             kwokctl: store.path("kwokctl")?,
             prometheus: store.path("prometheus")?,
+            promtool: store.path("promtool")?,
             pilot_discovery: store.path("pilot-discovery")?,
             envoy: store.path(wheel::NAME)?,
             helm: store.path("helm")?,

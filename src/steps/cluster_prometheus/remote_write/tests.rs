@@ -100,11 +100,16 @@ fn the_log_names_the_cause() {
             "server returned HTTP status 400 Bad Request: received a series whose number of labels exceeds the limit (err-mimir-max-label-names-per-series)",
             "raise its limit",
         ),
+        (
+            r#""Post \"https://192.0.2.7/api/v1/write\": tls: failed to verify certificate: x509: certificate signed by unknown authority""#,
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            "--store-ca FILE",
+        ),
         ("EOF", "EOF", ""),
     ] {
         let found = cause(&line(err)).unwrap();
         assert_eq!(found, said);
-        let hinted_at = hint(&found).unwrap_or_default();
+        let hinted_at = hint(&found, false).unwrap_or_default();
         assert!(hinted_at.contains(hinted) && hinted.is_empty() == hinted_at.is_empty());
     }
     for none in [

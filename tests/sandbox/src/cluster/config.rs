@@ -14,6 +14,8 @@ const KWOK: u16 = 5;
 pub const OIDC: u16 = 6;
 /// A store for metrics.
 pub const STORE: u16 = 7;
+/// The same without TLS, if it has TLS.
+pub const PLAIN_STORE: u16 = 8;
 pub const ISTIOD_HTTP: u16 = 10;
 /// The first of five ports for the other servers of istiod.
 pub const ISTIOD_OTHERS: u16 = 11;

@@ -2,7 +2,7 @@
 //! configuration, and fails like the real one if one of them is bad.
 //!
 //! What it cannot show: the UI, endpoints other than those below, the rights of users who log in, the health of workloads, waypoints in
-//! the graph, kubeconfigs with exec, a Prometheus with TLS, and how fast its watches notice a change. It
+//! the graph, kubeconfigs with exec, client certificates for a Prometheus, and how fast its watches notice a change. It
 //! queries the clusters for each request, so a broken istiod shows at once and not after 20 s as with the real one.
 
 use std::net::{IpAddr, SocketAddr};
@@ -57,7 +57,7 @@ pub async fn run(container: Container) -> i32 {
     let address = SocketAddr::new(IpAddr::V4(container.ip), config.port);
     let kiali = Kiali {
         version: version(&container),
-        prometheus: Prometheus::new(&mut config, container.cluster.client()),
+        prometheus: Prometheus::new(&mut config, &container),
         clusters,
         login: config
             .openid

@@ -56,7 +56,10 @@ pub(super) const MODULES: [Module; 10] = [
         upstream: "github.com/prometheus/prometheus",
         tags: "netgo,remove_all_sd,enable_kubernetes_sd",
         version_flags: "-X github.com/prometheus/common/version.Version={release}",
-        programs: &[("prometheus", "/cmd/prometheus", 105)],
+        programs: &[
+            ("prometheus", "/cmd/prometheus", 105),
+            ("promtool", "/cmd/promtool", 10),
+        ],
         files: None,
     },
     Module {

@@ -1,13 +1,15 @@
 //! Queries the Prometheus of Kiali's configuration. There is no cluster DNS, so Service names are resolved with home's
 //! API.
 
+use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use kube::Client;
-use reqwest::Url;
 use reqwest::header::HOST;
+use reqwest::{Certificate, Url};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -23,13 +25,22 @@ pub(super) struct Prometheus {
     auth: Auth,
     told: Option<(String, String)>,
     cluster: Client,
-    http: reqwest::Client,
+    http: Mutex<Option<Trusting>>,
+    /// The mounted CAs, which are trusted besides those of the image. The file may come and change while Kiali runs.
+    bundle: Option<PathBuf>,
     /// All metrics are empty until Prometheus has answered once.
     connected: AtomicBool,
 }
 
+/// The client for a bundle.
+struct Trusting {
+    bundle: Vec<u8>,
+    client: reqwest::Client,
+}
+
 impl Prometheus {
-    pub(super) fn new(config: &mut Config, cluster: Client) -> Prometheus {
+    pub(super) fn new(config: &mut Config, container: &Container) -> Prometheus {
+        let cluster = container.cluster.client();
         let settings = &mut config.prometheus;
         let health = match settings.health_check_url.as_str() {
             "" => format!("{}/-/healthy", settings.url),
@@ -43,19 +54,21 @@ impl Prometheus {
             auth: std::mem::replace(&mut settings.auth, Auth::None),
             told: settings.told.take(),
             cluster,
-            // Ignores a proxy from the environment of this machine, which the cluster does not have.
-            http: reqwest::Client::builder()
-                .no_proxy()
-                .build()
-                .unwrap_or_default(),
+            http: Mutex::default(),
+            bundle: container.path("/kiali-cabundle/additional-ca-bundle.pem"),
             connected: AtomicBool::new(false),
         }
     }
 
     /// Retries until Prometheus answers once. Never checks again.
     pub(super) async fn connect(&self, container: &Container) {
-        while self.enabled && !self.healthy().await {
-            container.log(format_args!("WRN Prometheus unreachable at [{}]", self.url));
+        while self.enabled
+            && let Err(why) = self.health().await
+        {
+            container.log(format_args!(
+                "WRN Prometheus unreachable at [{0}] (status 0): Get \"{0}\": {why:#}. Retrying in 30s",
+                self.health_check_url
+            ));
             let delays = container.world.delays();
             sleep(if delays.probes {
                 Duration::from_secs(30)
@@ -72,8 +85,35 @@ impl Prometheus {
     }
 
     pub(super) async fn healthy(&self) -> bool {
-        // Sent without the headers, as the real one does.
-        self.enabled && self.get(&self.health_check_url, &[], &[]).await.is_ok()
+        self.enabled && self.health().await.is_ok()
+    }
+
+    /// Asked without the headers, as the real one does.
+    async fn health(&self) -> Result<()> {
+        self.get(&self.health_check_url, &[], &[]).await.map(drop)
+    }
+
+    fn client(&self) -> Result<reqwest::Client> {
+        let file = self.bundle.as_ref();
+        let bundle = file
+            .and_then(|file| std::fs::read(file).ok())
+            .unwrap_or_default();
+        let mut http = self.http.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(known) = http.as_ref().filter(|known| known.bundle == bundle) {
+            return Ok(known.client.clone());
+        }
+        // Ignores a proxy from the environment of this machine, which the cluster does not have.
+        let client = reqwest::Client::builder().no_proxy();
+        let cas = Certificate::from_pem_bundle(&bundle)?;
+        let client = match cas.is_empty() {
+            true => client.build()?,
+            false => client.tls_certs_merge(cas).build()?,
+        };
+        *http = Some(Trusting {
+            bundle,
+            client: client.clone(),
+        });
+        Ok(client)
     }
 
     pub(super) async fn version(&self) -> Option<String> {
@@ -154,7 +194,7 @@ impl Prometheus {
             ensure!(moved.is_ok(), "{url} cannot be resolved");
         }
         let mut asked = self
-            .http
+            .client()?
             .get(url)
             .query(query)
             .header(HOST, format!("{host}:{port}"));
@@ -166,12 +206,23 @@ impl Prometheus {
             Auth::Basic(username, password) => asked.basic_auth(username, Some(password)),
             Auth::Bearer(token) => asked.bearer_auth(token),
         };
-        let answer = asked.timeout(Duration::from_secs(30)).send().await?;
+        let answer = asked.timeout(Duration::from_secs(30)).send().await;
+        let answer = answer.map_err(as_go_says)?;
         let (status, text) = (answer.status(), answer.text().await?);
         if !status.is_success() {
             bail!("{status}: {text}");
         }
         Ok(text)
+    }
+}
+
+/// The message of Go's client for a certificate that nobody signed whom it trusts.
+fn as_go_says(error: reqwest::Error) -> anyhow::Error {
+    match format!("{error:?}").contains("UnknownIssuer") {
+        true => anyhow!(
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+        ),
+        false => error.into(),
     }
 }
 

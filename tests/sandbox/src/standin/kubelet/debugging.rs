@@ -2,7 +2,7 @@
 //! Ready, because kwok reads them from a cache and the first port-forward follows at once.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -52,7 +52,7 @@ pub async fn publish(
             { "logsFile": log::silent(logs) },
         ] })),
         "PortForward" => Some(json!({ "forwards": forwards(pod, program, ip) })),
-        _ => commands(node.control, pod, played, program, ip, mounts),
+        _ => commands(node, pod, played, program, ip, mounts),
     };
     let namespace = pod.namespace().unwrap_or_default();
     let params = PatchParams::apply("sandbox").force();
@@ -100,7 +100,7 @@ fn forwards(pod: &Pod, program: Program, ip: Ipv4Addr) -> Vec<Value> {
 }
 
 fn commands(
-    control: SocketAddr,
+    node: &Node,
     pod: &Pod,
     played: &Container,
     program: Program,
@@ -116,6 +116,7 @@ fn commands(
         .chain(program.ports().iter().map(u16::to_string))
         .collect();
     let own = Some((ip, &ports[..]));
-    let envs = pod_commands::envs(control, known, own, &pod.name_any(), mounts);
+    let promtool = &node.world.promtool;
+    let envs = pod_commands::envs(node.control, known, own, &pod.name_any(), mounts, promtool);
     Some(json!({ "execs": [{ "containers": [played.name], "local": { "envs": envs } }] }))
 }

@@ -65,7 +65,7 @@ impl Program {
 
     /// The commands in its image that have a stand-in. None if exec is rejected.
     pub fn commands(self) -> Option<&'static str> {
-        (self == Program::Prometheus).then_some("wget,sha256sum")
+        (self == Program::Prometheus).then_some("wget,sha256sum,promtool")
     }
 
     /// The time from the start of the container until its process works. It does not include, in a restarted container,

@@ -1,6 +1,7 @@
 //! How commands in pods query the sandbox: one line of JSON for the question, one for the answer.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use k8s_openapi::api::core::v1::Service;
@@ -113,7 +114,7 @@ async fn allow_curl(cluster: &Cluster, control: SocketAddr) {
             "selector": { "matchNamespaces": ["sample"] },
             "execs": [{
                 "containers": ["curl"],
-                "local": { "envs": envs(control, "curl", None, "curl", &[]) },
+                "local": { "envs": envs(control, "curl", None, "curl", &[], Path::new("")) },
             }],
         },
     });

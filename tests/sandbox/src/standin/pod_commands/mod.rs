@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use super::kubelet::mounts::Mount;
 pub mod control;
 mod curl;
 mod fetch;
+mod promtool;
 mod sha256sum;
 mod wget;
 
@@ -28,7 +29,9 @@ const IP: &str = "SANDBOX_POD_IP";
 const PORTS: &str = "SANDBOX_POD_PORTS";
 /// The volumes of the container, as `PATH=FOLDER` in lines.
 const MOUNTS: &str = "SANDBOX_POD_MOUNTS";
-const NAMES: [&str; 3] = ["curl", "sha256sum", "wget"];
+/// The real promtool.
+const PROMTOOL: &str = "SANDBOX_PROMTOOL";
+const NAMES: [&str; 4] = ["curl", "promtool", "sha256sum", "wget"];
 
 /// Creates links to the commands in a folder that must be the first in kwok's own PATH. The PATH of an exec only
 /// affects what the command finds, not which command is found.
@@ -51,6 +54,7 @@ pub fn envs(
     own: Option<(Ipv4Addr, &[String])>,
     pod: &str,
     mounts: &[Mount],
+    promtool: &Path,
 ) -> Value {
     let mounts = mounts.iter().map(|mount| {
         let (at, host) = (mount.at.display(), mount.host.display());
@@ -60,6 +64,7 @@ pub fn envs(
         json!({ "name": CONTROL, "value": control.to_string() }),
         json!({ "name": COMMANDS, "value": commands }),
         json!({ "name": "HOSTNAME", "value": pod }),
+        json!({ "name": PROMTOOL, "value": promtool.display().to_string() }),
         json!({ "name": MOUNTS, "value": mounts.collect::<Vec<_>>().join("\n") }),
     ];
     if let Some((ip, ports)) = own {
@@ -86,8 +91,10 @@ pub fn main() -> Option<ExitCode> {
     // that installs one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let args: Vec<String> = args.collect();
-    if name == "sha256sum" {
-        return Some(ExitCode::from(sha256sum::run(&args)));
+    match name.as_str() {
+        "sha256sum" => return Some(ExitCode::from(sha256sum::run(&args))),
+        "promtool" => return Some(ExitCode::from(promtool::run(&args))),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -101,4 +108,13 @@ pub fn main() -> Option<ExitCode> {
         })
     });
     Some(ExitCode::from(code.unwrap_or(1)))
+}
+
+/// The path of a file in a volume; one that does not exist for any other.
+fn on_this_machine(mounts: &str, file: &Path) -> PathBuf {
+    let found = mounts.lines().find_map(|mount| {
+        let (at, host) = mount.split_once('=')?;
+        Some(Path::new(host).join(file.strip_prefix(at).ok()?))
+    });
+    found.unwrap_or_default()
 }

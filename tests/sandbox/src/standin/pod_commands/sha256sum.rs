@@ -3,11 +3,11 @@
 //! What it cannot show: files of the image.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::MOUNTS;
+use super::{MOUNTS, on_this_machine};
 
 pub fn run(args: &[String]) -> u8 {
     let mounts = std::env::var(MOUNTS).unwrap_or_default();
@@ -26,13 +26,4 @@ pub fn run(args: &[String]) -> u8 {
         }
     }
     code
-}
-
-/// The path of a file in a volume; one that does not exist for any other.
-fn on_this_machine(mounts: &str, file: &Path) -> PathBuf {
-    let found = mounts.lines().find_map(|mount| {
-        let (at, host) = mount.split_once('=')?;
-        Some(Path::new(host).join(file.strip_prefix(at).ok()?))
-    });
-    found.unwrap_or_default()
 }
