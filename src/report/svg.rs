@@ -17,7 +17,9 @@ const MARGIN: f64 = 6.0;
 /// From one box to the next on the circle.
 const SPACING: f64 = 180.0;
 /// Smallest width; a phone shows it without shrinking the text much.
-const WIDTH: f64 = 360.0;
+const WIDTH: f64 = 372.0;
+/// Smallest circle on which a label fits between two boxes.
+const RADIUS: f64 = 140.0;
 const LEGEND: f64 = 28.0;
 /// Between the lines of both directions.
 const APART: f64 = 8.0;
@@ -90,11 +92,10 @@ pub fn picture(view: &View) -> Result<String> {
 
 /// Width, height and the middles of the boxes: two side by side, more on a circle.
 fn layout(count: usize) -> (f64, f64, Vec<Point>) {
-    let most = (WIDTH - BOX.x) / 2.0 - MARGIN;
     let (radius, first) = match count {
         0 | 1 => (0.0, 0.0),
-        2 => (most, PI),
-        _ => ((SPACING * count as f64 / TAU).max(most), -FRAC_PI_2),
+        2 => ((WIDTH - BOX.x) / 2.0 - MARGIN, PI),
+        _ => ((SPACING * count as f64 / TAU).max(RADIUS), -FRAC_PI_2),
     };
     let places = (0..count).map(|index| {
         let angle = first + TAU * index as f64 / count as f64;
