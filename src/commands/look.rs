@@ -18,7 +18,7 @@ use crate::result::{
     Versions,
 };
 use crate::session::{self, HomeRecord, Session};
-use crate::verify::{self, Finding, Hop};
+use crate::verify::{self, Finding, Hop, Pairs, Probing};
 use crate::{last_install, limit, out, progress, status, ui, version};
 
 /// For one look at home's record by a command that also works without it.
@@ -38,7 +38,14 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
         .map(|c| c.name.clone())
         .chain(absent.iter().map(|a| a.name.clone()))
         .collect::<Vec<_>>();
-    let with_traffic = args.traffic == cli::Traffic::Sample;
+    let probing = match args.probes {
+        cli::Probes::Sample => Probing::Sample,
+        cli::Probes::None => Probing::None,
+    };
+    let pairs = match args.pairs {
+        cli::Pairs::Home => Pairs::Home,
+        cli::Pairs::All => Pairs::All,
+    };
     let findings = absent
         .iter()
         .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
@@ -47,13 +54,13 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
         findings
             .iter()
             .for_each(|finding| verify::report(run, finding));
-        verify::verify(run, &expected, with_traffic).await
+        verify::verify(run, &expected, probing, pairs).await
     })
     .await;
     let result = VerifyResult {
         clusters: Cluster::all(mesh),
-        hops: [findings, proven].concat(),
-        flows: Vec::new(),
+        hops: [findings, proven.findings].concat(),
+        flows: proven.flows,
         took: started.elapsed(),
     };
     Ok(result.into())
