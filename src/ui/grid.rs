@@ -122,7 +122,7 @@ mod tests {
             let widest = lines.iter().map(|line| line.chars().count()).max();
             assert!(widest <= Some(columns), "{lines:#?}");
             assert!(
-                lines[1].starts_with("gke_proje\u{2026}1-b_mesh1  destination"),
+                lines[1].starts_with("gke_proje\u{2026}-b_mesh1  destination"),
                 "{lines:#?}"
             );
         }
