@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    Bundle, Check, Cleanup, Dashboard, Doctor, Explain, Install, Plan, Rotate, Status, Traffic,
+    Bundle, Check, Cleanup, Dashboard, Doctor, Explain, Install, Pairs, Plan, Probes, Rotate, Status,
     Verify, Version,
 };
 pub use file::{FleetFile, read};
@@ -107,7 +107,7 @@ pub enum Command {
     /// Write the objects of an install to files for GitOps; contacts no cluster
     #[command(after_help = examples::RENDER)]
     Render(Render),
-    /// Verify every hop: components, scrape targets, traffic metrics and Kiali's view
+    /// Verify every hop, and each flow between the clusters from ztunnel to Kiali's graph
     #[command(after_help = examples::VERIFY)]
     Verify(Verify),
     /// Find out why Kiali's graph is empty or wrong; -o markdown prints an issue report

@@ -277,7 +277,7 @@ async fn asks_for_little(clusters: &Clusters) {
     clusters.run(&check).await.succeeded();
     clusters.run(&["status"]).await.succeeded();
     clusters
-        .run(&["verify", "--traffic", "none"])
+        .run(&["verify", "--probes", "none"])
         .await
         .succeeded();
     let (others, their_secrets) = asked(&marks);

@@ -117,7 +117,7 @@ async fn an_api_server_goes_and_comes_back(clusters: &Clusters) {
 
 async fn drift_is_told(clusters: &Clusters) {
     let remote = clusters.remote();
-    let verify = ["verify", "--traffic", "none", "--watch", "1"];
+    let verify = ["verify", "--probes", "none", "--watch", "1"];
     let mut verifying = Watching::start(clusters, &verify).await;
     verifying.until(&["Verified in "]).await;
     let waits = ["status", "--watch", "1", "--exit-on-drift"];

@@ -101,9 +101,12 @@ impl From<Plan> for Install {
 pub struct Verify {
     #[command(flatten)]
     pub clusters: Clusters,
-    /// Traffic to send before looking for it in the metrics
-    #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Traffic::Sample)]
-    pub traffic: Traffic,
+    /// What sends requests, which are followed from ztunnel to Kiali's graph
+    #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Probes::Sample)]
+    pub probes: Probes,
+    /// Which flows between the clusters are followed
+    #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Pairs::Home)]
+    pub pairs: Pairs,
     /// Verify again every so many seconds and print what changes, until Ctrl-C [default: 60]
     #[arg(long, help_heading = BEHAVIOR, value_name = "SECS", num_args = 0..=1, default_missing_value = "60", value_parser = values::seconds)]
     pub watch: Option<Duration>,
@@ -136,11 +139,19 @@ pub struct Status {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Traffic {
-    /// Requests from Deployment curl to helloworld in namespace sample, as in the guide
+pub enum Probes {
+    /// Deployment curl in namespace sample of each cluster, to helloworld, as in the guide
     Sample,
-    /// No traffic; the metrics stay unproven
+    /// Nothing; the flows stay unproven
     None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pairs {
+    /// From and to home, and within home
+    Home,
+    /// From each cluster to each, and within each
+    All,
 }
 
 #[derive(Args, Debug)]

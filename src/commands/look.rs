@@ -22,7 +22,7 @@ use crate::result::{
 use crate::run::Run;
 use crate::session::{self, HomeRecord, Session};
 use crate::steps::kiali;
-use crate::verify::{self, Finding, Hop};
+use crate::verify::{self, Finding, Hop, Pairs, Probing};
 use crate::{guide, last_install, limit, out, progress, status, ui, version};
 
 /// For one look at home's record by a command that also works without it.
@@ -30,8 +30,15 @@ pub const RECALL: Duration = Duration::from_secs(10);
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
     let members = members(args.clusters.ctx1, args.clusters.remotes, global)?;
-    let with_traffic = args.traffic == cli::Traffic::Sample;
-    let look = async |first| verified(&members, with_traffic, first, global, work).await;
+    let probing = match args.probes {
+        cli::Probes::Sample => Probing::Sample,
+        cli::Probes::None => Probing::None,
+    };
+    let pairs = match args.pairs {
+        cli::Pairs::Home => Pairs::Home,
+        cli::Pairs::All => Pairs::All,
+    };
+    let look = async |first| verified(&members, (probing, pairs), first, global, work).await;
     let Some(every) = args.watch else {
         return look(true).await;
     };
@@ -44,7 +51,7 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
 
 async fn verified(
     members: &Members,
-    with_traffic: bool,
+    (probing, pairs): (Probing, Pairs),
     first: bool,
     global: &Global,
     work: &Work,
@@ -66,7 +73,7 @@ async fn verified(
         findings
             .iter()
             .for_each(|finding| verify::report(run, finding));
-        let proven = verify::verify(run, &expected, with_traffic);
+        let proven = verify::verify(run, &expected, probing, pairs);
         tokio::join!(Box::pin(proven), version::running(run))
     };
     let none = Choices::default();
@@ -79,8 +86,8 @@ async fn verified(
         started,
         clusters: Cluster::all(mesh),
         installed,
-        hops: [findings, proven].concat(),
-        flows: Vec::new(),
+        hops: [findings, proven.findings].concat(),
+        flows: proven.flows,
         errors: Vec::new(),
         reports: Vec::new(),
         took: start.elapsed(),

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{Cluster, Failure};
-use crate::mesh::ClusterName;
 use crate::problem::Exit;
 use crate::verify::{Finding, Verdict};
+pub use crate::verify::{Flow, FlowHop, Place};
 use crate::version::Installed;
 
 #[derive(Debug, Serialize)]
@@ -33,64 +33,6 @@ pub struct VerifyResult {
     pub took: Duration,
 }
 
-/// The requests from one cluster to another, or within one, followed hop by hop.
-#[derive(Clone, Debug, Serialize)]
-pub struct Flow {
-    pub from: ClusterName,
-    pub to: ClusterName,
-    /// That of the first hop that does not hold.
-    pub verdict: Verdict,
-    /// In the order in which a request passes them.
-    pub hops: Vec<FlowHop>,
-}
-
-/// What one hop shows of a flow.
-#[derive(Clone, Debug, Serialize)]
-pub struct FlowHop {
-    pub hop: Place,
-    pub verdict: Verdict,
-    /// What was seen, or what is wrong.
-    pub message: String,
-    /// Requests or bytes, as `unit` says; None if nothing was counted.
-    pub count: Option<u64>,
-    pub unit: Option<&'static str>,
-    /// When it was first seen, since the first request.
-    pub seconds: Option<f64>,
-}
-
-/// Where a flow is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// The answers to the requests.
-    Requests,
-    /// The ztunnel of the sending pod.
-    Source,
-    /// The ztunnels of the answering pods.
-    Destination,
-    /// The federating Prometheus, or the store.
-    Metrics,
-    /// Kiali's graph.
-    Kiali,
-}
-
-impl Place {
-    pub fn title(self) -> &'static str {
-        match self {
-            Place::Requests => "requests",
-            Place::Source => "source ztunnel",
-            Place::Destination => "destination ztunnel",
-            Place::Metrics => "metrics",
-            Place::Kiali => "kiali",
-        }
-    }
-}
-
-impl Serialize for Place {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.title())
-    }
-}
-
 impl VerifyResult {
     pub fn exit(&self) -> Option<Exit> {
         match self.is_verified() {
@@ -105,18 +47,29 @@ impl VerifyResult {
         !hops.chain(flows).any(Verdict::fails)
     }
 
-    /// How many hops have each verdict, as in "1 broken, 13 ok".
+    /// How many hops have each verdict, and how many flows, as in "1 broken, 13 ok; flows: 3 ok".
     pub fn counts(&self) -> String {
-        let verdicts = [
-            Verdict::Broken,
-            Verdict::Unproven,
-            Verdict::Skipped,
-            Verdict::Holds,
-        ];
-        let count = |wanted| self.hops.iter().filter(|hop| hop.verdict == wanted).count();
-        let counts = verdicts.map(|verdict| (count(verdict), verdict.word()));
-        let counts = counts.iter().filter(|(count, _)| *count > 0);
-        let counts = counts.map(|(count, word)| format!("{count} {word}"));
-        counts.collect::<Vec<_>>().join(", ")
+        let hops = counted(self.hops.iter().map(|hop| hop.verdict));
+        let flows = counted(self.flows.iter().map(|flow| flow.verdict));
+        match flows.as_str() {
+            "" => hops,
+            flows => format!("{hops}; flows: {flows}"),
+        }
     }
+}
+
+/// Counts verdicts, the worst first.
+fn counted(verdicts: impl Iterator<Item = Verdict>) -> String {
+    let verdicts = verdicts.collect::<Vec<_>>();
+    let counts = [
+        Verdict::Broken,
+        Verdict::Unproven,
+        Verdict::Skipped,
+        Verdict::Holds,
+    ];
+    let counts = counts.into_iter().filter_map(|verdict| {
+        let count = verdicts.iter().filter(|one| **one == verdict).count();
+        (count > 0).then(|| format!("{count} {}", verdict.word()))
+    });
+    counts.collect::<Vec<_>>().join(", ")
 }

@@ -1,7 +1,9 @@
 //! Prints the result of a command as text or as a document. The result has its exit code already: nothing is decided
 //! here.
 
-use super::{aside, bundle, check, cleanup, doctor, estimate, plan, report, rotate, version};
+use super::{
+    aside, bundle, check, cleanup, doctor, estimate, plan, report, rotate, verify, version,
+};
 use crate::out;
 use crate::result::{CommandResult, Ended};
 
@@ -31,7 +33,7 @@ pub fn print(result: &CommandResult) {
         CommandResult::Render(result) => report::rendered(&result.files),
         CommandResult::Rotate(result) => rotate::rotated(result),
         CommandResult::Status(result) => report::statuses(result),
-        CommandResult::Verify(result) => report::verified(result),
+        CommandResult::Verify(result) => verify::verified(result),
         CommandResult::Version(result) => version::versions(result),
         CommandResult::Dashboard(_) | CommandResult::Man(_) => {}
     }

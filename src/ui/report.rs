@@ -15,11 +15,10 @@ use crate::out::Text;
 use crate::out::note;
 use crate::out::{self, Form};
 use crate::progress::{Event, Message, Part};
-use crate::result::{self, Cluster, InstallResult, State, StatusResult, VerifyResult};
+use crate::result::{self, Cluster, InstallResult, State, StatusResult};
 use crate::settings::Settings;
 use crate::shell::quoted;
 use crate::steps::kiali;
-use crate::verify::Verdict;
 
 pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default();
@@ -145,38 +144,6 @@ pub fn statuses(result: &StatusResult) {
         last = Some(&component.cluster);
     }
     no_access(&result.unreachable);
-}
-
-/// A line for each hop.
-pub fn verified(result: &VerifyResult) {
-    for finding in &result.hops {
-        let style = match finding.verdict {
-            Verdict::Holds => GOOD,
-            Verdict::Broken | Verdict::Unproven => BAD,
-            Verdict::Skipped => DIM,
-        };
-        let word = finding.verdict.word();
-        let (hop, text) = (finding.hop.title(), &finding.text);
-        let cluster = finding.cluster.as_ref().map_or("all", ClusterName::as_str);
-        let line = Text::new().styled(style, format!("{word:<8}"));
-        let line = line.plain(format!("  {hop:<13}  {cluster:<12}  "));
-        let line = match finding.code {
-            Some(code) => line.plain(format!("[{code}] ")),
-            None => line,
-        };
-        out::result(line.lines(text));
-    }
-    let (style, word) = match result.is_verified() {
-        true => (GOOD, "Verified"),
-        false => (BAD, "Not verified"),
-    };
-    out::result(Text::new().styled(style, word).plain(format!(
-        " in {:.1}s: {}",
-        result.took.as_secs_f64(),
-        result.counts()
-    )));
-    result.errors.iter().for_each(aside::error);
-    reports(&result.reports);
 }
 
 /// The files of the reports, which belong to the result only as text.

@@ -45,7 +45,7 @@ fn cause_04_a_token_that_is_refused() {
         .await;
         healthy(clusters).await;
         until("all is as it was", async || {
-            clusters.run(&["verify", "--traffic", "none"]).await.code == 0
+            clusters.run(&["verify", "--probes", "none"]).await.code == 0
         })
         .await;
     });

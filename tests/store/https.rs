@@ -100,7 +100,7 @@ async fn is_proven(clusters: &Clusters, preset: &str, ca: &str) {
         .succeeded();
     let url = preset.split_once('=').expect("a URL").1;
     let verified = clusters
-        .run(&["verify", "--traffic", "none"])
+        .run(&["verify", "--probes", "none"])
         .await
         .succeeded();
     assert_eq!(

@@ -18,7 +18,7 @@ const BUILD: &str = "istio_build{component=\"ztunnel\",cluster=\"cluster2\"}";
 
 /// Looks without traffic, and not for long at what will not come.
 async fn looked(clusters: &Clusters) -> Ended {
-    let verify = ["verify", "--traffic", "none", "--timeout", "25s"];
+    let verify = ["verify", "--probes", "none", "--timeout", "25s"];
     clusters.run(&verify).await
 }
 
@@ -156,7 +156,7 @@ async fn has_another_health(clusters: &Clusters, store: &VictoriaMetrics) {
 }
 
 async fn refuses_credentials(clusters: &Clusters) {
-    let verify = ["verify", "--traffic", "none", "--timeout", "60s"];
+    let verify = ["verify", "--probes", "none", "--timeout", "60s"];
     let said = clusters.run(&verify).await.exited(5);
     let told = about_store(&said.stdout);
     let hint = "give the tenant with --store-header, or credentials with --store-secret";
