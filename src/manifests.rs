@@ -37,6 +37,7 @@ manifest!(KIALI_CRD, "kiali-crd.yaml");
 manifest!(KIALI_OPERATOR, "kiali-operator.yaml");
 manifest!(REMOTE_CLUSTER, "remote-cluster.yaml");
 manifest!(KIALI, "kiali.yaml");
+manifest!(PROBES, "probes.yaml");
 manifest!(NAMESPACE_ADMIN, "namespace-admin.yaml");
 
 /// Scrape jobs of the Prometheus in each cluster.
@@ -151,6 +152,7 @@ mod tests {
             KIALI_OPERATOR,
             REMOTE_CLUSTER,
             KIALI,
+            PROBES,
         ] {
             let objects = render(manifest, hostile()).unwrap();
             assert!(!objects.is_empty(), "{}", manifest.file);

@@ -28,7 +28,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub use aside::{error, put_off, refused, request};
 pub use check::{clusters, findings, given};
 pub use conclude::conclude;
-pub use report::{address, interrupted};
+pub use report::{address, interrupted, taking_back};
 pub use version::version;
 
 use self::line::Line;

@@ -4,6 +4,7 @@
 mod edges;
 mod exposure;
 mod flows;
+pub mod own;
 mod report;
 mod rights;
 mod store;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::code::Code;
 use crate::mesh::{Address, ClusterName, is_dns_label};
+use crate::steps::probes;
 
 /// Rejects namespaces that Kiali must not use. `istio-system` has objects with the same names. `default` and the
 /// system namespaces are shared: anyone who can run pods there could read the token of each remote, and they
@@ -20,6 +21,9 @@ pub fn namespace(text: &str) -> Result<String, String> {
         "istio-system" => {
             Err("istio-system belongs to Istio and has a Prometheus of the same name".into())
         }
+        probes::NAMESPACE => Err(format!(
+            "{text} belongs to the probes of verify, which are removed with it"
+        )),
         _ if is_dns_label(text) => Ok(text.into()),
         _ => Err(format!(
             "\"{text}\" is not a valid namespace name (lower-case letters, digits and '-')"

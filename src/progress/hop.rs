@@ -17,6 +17,7 @@ pub enum Hop {
     Traffic,
     Metrics,
     Edge,
+    Probes,
 }
 
 impl Hop {
@@ -34,6 +35,7 @@ impl Hop {
             Hop::Traffic => "traffic",
             Hop::Metrics => "metrics",
             Hop::Edge => "edge",
+            Hop::Probes => "probes",
         }
     }
 }
