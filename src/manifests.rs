@@ -124,7 +124,7 @@ mod tests {
     /// Renders every manifest with values that would break it if they were not escaped.
     fn hostile() -> Value {
         json!({
-            "namespace": "x\ny: z", "config": "a: no\n---\nb: \"1:30\"\n", "config_hash": "no",
+            "namespace": "x\ny: z", "page": "a: b\n- c", "config": "a: no\n---\nb: \"1:30\"\n", "config_hash": "no",
             "prometheus_port": 9090, "revision": "no", "pod_user": 65534, "prometheus": {"url": "http://x: y #z"}, "home": "1:30",
             "images": {
                 "prometheus": "no", "kiali_operator": "a: b",

@@ -21,11 +21,10 @@ use crate::settings::Settings;
 /// The same in all clusters, because the Services of one name are one service of the mesh.
 pub const NAMESPACE: &str = "ambikiali-probes";
 pub const SERVICE: &str = "probe-server";
-pub const PORT: u16 = 9090;
-/// The path of the server's configuration, which names its cluster.
-pub const PATH: &str = "/api/v1/status/config";
+/// The page that names the cluster of the server, in one line.
+pub const URL: &str = "http://probe-server.ambikiali-probes:9090/consoles/cluster";
 const CLIENT: &str = "probe-client";
-pub const CLIENT_CONTAINER: &str = "client";
+pub const CONTAINER: &str = "client";
 const DEPLOYMENTS: [&str; 2] = [SERVICE, CLIENT];
 
 pub fn objects(
@@ -33,9 +32,8 @@ pub fn objects(
     settings: &Settings,
     assigns_users: bool,
 ) -> Result<Vec<Value>> {
-    let config = json!({"global": {"external_labels": {"cluster": cluster}}});
     let values = json!({
-        "config": manifests::to_yaml(&config)?,
+        "page": format!("{cluster}\n"),
         "images": settings.images.values(),
         "pod_user": manifests::pod_user(assigns_users),
     });
@@ -54,15 +52,6 @@ fn split(objects: Vec<Value>) -> Result<(Value, Vec<Value>)> {
     let (namespace, inside): (Vec<_>, Vec<_>) = objects.into_iter().partition(is_namespace);
     let namespace = namespace.into_iter().next();
     Ok((namespace.context("a Namespace")?, inside))
-}
-
-/// The cluster that answered, from the configuration that its server returns. None for any other answer.
-pub fn answered_by(body: &str) -> Option<ClusterName> {
-    let answer = serde_json::from_str::<Value>(body).ok()?;
-    let config = answer["data"]["yaml"].as_str()?;
-    let config = manifests::from_yaml::<Value>(config).ok()?;
-    let name = config["global"]["external_labels"]["cluster"].as_str()?;
-    ClusterName::new(name).ok()
 }
 
 /// Whether a run that was killed left probes, or may have: the record names them, or the namespace is ours. Fails if the
@@ -170,24 +159,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_configuration_of_a_server_tells_who_answered() {
+    fn the_page_that_is_asked_for_is_the_one_that_names_the_cluster() {
         let name = ClusterName::new("cluster1").unwrap();
         let objects = objects(&name, &Settings::default(), false).unwrap();
-        let config = manifests::of_kind(&objects, "ConfigMap").unwrap();
-        let config = config["data"]["prometheus.yml"].as_str().unwrap();
-        let answer = |yaml: &str| json!({"status": "success", "data": {"yaml": yaml}}).to_string();
-        assert_eq!(answered_by(&answer(config)), Some(name));
-        for other in [
-            "",
-            "<html>",
-            "{}",
-            &answer("global: {}"),
-            &answer("global: {external_labels: {cluster: 'a b\\n'}}"),
-            &answer("global: {external_labels: {cluster: [a]}}"),
-            &answer(": :"),
-        ] {
-            assert_eq!(answered_by(other), None, "{other}");
-        }
+        let pages = &manifests::of_kind(&objects, "ConfigMap").unwrap()["data"];
+        let page = URL.rsplit('/').next().unwrap();
+        assert_eq!(pages[page], "cluster1\n");
+        let service = manifests::of_kind(&objects, "Service").unwrap();
+        let port = &service["spec"]["ports"][0]["port"];
+        let host = format!("http://{SERVICE}.{NAMESPACE}:{port}/consoles/");
+        assert_eq!(URL.strip_suffix(page), Some(host.as_str()));
     }
 
     #[test]
