@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    Check, Cleanup, Dashboard, Explain, Install, Plan, Rotate, Traffic, Verify, Version,
+    Check, Cleanup, Dashboard, Explain, Install, Plan, Probes, Rotate, Verify, Version,
 };
 pub use file::{FleetFile, read};
 pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};
@@ -194,6 +194,7 @@ impl Command {
             Command::Install(args) => !args.dry_run,
             Command::Rotate(args) => !args.dry_run,
             Command::Cleanup(_) => true,
+            Command::Verify(args) => matches!(args.probes, Probes::Auto | Probes::Own),
             _ => false,
         }
     }

@@ -6,6 +6,7 @@ mod install;
 mod look;
 mod render;
 mod rotate;
+mod verify;
 
 use std::path::Path;
 
@@ -44,7 +45,7 @@ pub async fn run(cli: Cli, work: &Work) -> Result<Ended> {
         Command::Plan(args) => install::install(args.into(), &global, work).await,
         Command::Install(args) => install::install(args, &global, work).await,
         Command::Render(args) => render::render(args, &global),
-        Command::Verify(args) => look::verify(args, &global, work).await,
+        Command::Verify(args) => verify::verify(args, &global, work).await,
         Command::Status(args) => look::status(args, &global, work).await,
         Command::Estimate(args) => estimate::estimate(args, &global, work).await,
         Command::Dashboard(args) => look::dashboard(args, &global, work).await,

@@ -2,6 +2,7 @@
 
 mod edges;
 mod metrics;
+mod probes;
 mod remotes;
 mod shown;
 

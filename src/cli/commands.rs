@@ -100,16 +100,20 @@ impl From<Plan> for Install {
 pub struct Verify {
     #[command(flatten)]
     pub clusters: Clusters,
-    /// Traffic to send before looking for it in the metrics
-    #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Traffic::Sample)]
-    pub traffic: Traffic,
+    /// What sends requests before they are looked for
+    #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Probes::Sample)]
+    pub probes: Probes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Traffic {
-    /// Requests from Deployment curl to helloworld in namespace sample, as in the guide
+pub enum Probes {
+    /// The sample if every cluster has it, else own
+    Auto,
+    /// Deployment curl in namespace sample of each cluster, to helloworld, as in the guide; writes nothing
     Sample,
-    /// No traffic; the metrics stay unproven
+    /// A server and a client in namespace ambikiali-probes of each cluster, which are removed at the end
+    Own,
+    /// Nothing; the flows stay unproven
     None,
 }
 

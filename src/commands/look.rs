@@ -1,6 +1,6 @@
-//! The commands that only look: `verify`, `status`, `version`, `dashboard`.
+//! The commands that only look: `status`, `version`, `dashboard`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -14,50 +14,13 @@ use crate::k8s::{Choices, Scope};
 use crate::login::Login;
 use crate::mesh::{self, Istiod, Members, Mesh};
 use crate::result::{
-    Cluster, DashboardResult, Ended, StatusResult, Unreachable, VerifyResult, VersionResult,
-    Versions,
+    Cluster, DashboardResult, Ended, StatusResult, Unreachable, VersionResult, Versions,
 };
 use crate::session::{self, HomeRecord, Session};
-use crate::verify::{self, Finding, Hop};
 use crate::{last_install, limit, out, progress, status, ui, version};
 
 /// For one look at home's record by a command that also works without it.
 pub const RECALL: Duration = Duration::from_secs(10);
-
-pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
-    let started = Instant::now();
-    let (mesh, absent) = mesh::connect_reachable(
-        &members(args.clusters.ctx1, args.clusters.remotes, global)?,
-        Istiod::Optional,
-    )
-    .await?;
-    let (session, _) = last_install_on(mesh, global, RECALL).await?;
-    let mesh = &session.mesh;
-    let expected = mesh
-        .all()
-        .map(|c| c.name.clone())
-        .chain(absent.iter().map(|a| a.name.clone()))
-        .collect::<Vec<_>>();
-    let with_traffic = args.traffic == cli::Traffic::Sample;
-    let findings = absent
-        .iter()
-        .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
-        .collect::<Vec<_>>();
-    let proven = shown(&session, global, Choices::default(), work, async |run| {
-        findings
-            .iter()
-            .for_each(|finding| verify::report(run, finding));
-        verify::verify(run, &expected, with_traffic).await
-    })
-    .await;
-    let result = VerifyResult {
-        clusters: Cluster::all(mesh),
-        hops: [findings, proven].concat(),
-        flows: Vec::new(),
-        took: started.elapsed(),
-    };
-    Ok(result.into())
-}
 
 pub async fn status(args: Clusters, global: &Global, work: &Work) -> Result<Ended> {
     let (mesh, absent) =

@@ -164,9 +164,9 @@ pub async fn remove(run: &Run<'_>, placed: &[Placed<'_>]) -> Vec<Finding> {
         };
         scope.progress.started();
         let removed = async {
-            let removed = probes::remove(&scope).await;
-            // Also after a failure, so that the record names what is left, and no more.
-            record::keep(&scope).await.and(removed)
+            probes::remove(&scope).await?;
+            // Not after a failure: the record goes on to name all that may be left.
+            record::keep(&scope).await
         };
         let removed = removed.await.inspect_err(|_| scope.progress.failed());
         let placed = placed

@@ -1,0 +1,135 @@
+//! `verify`: only looks, unless it is asked for probes of its own.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::look::{RECALL, last_install_on};
+use super::{members, shown};
+use crate::cli::{self, Global};
+use crate::guide::Step;
+use crate::interrupt::Work;
+use crate::k8s::Choices;
+use crate::limit;
+use crate::mesh::{self, ClusterName, Istiod};
+use crate::problem::{Exit, Problem};
+use crate::result::{Cluster, Ended, VerifyResult};
+use crate::run::Run;
+use crate::steps::probes;
+use crate::verify::{self, Finding, Hop, own};
+
+/// After a signal, for the removal of the probes and the records.
+const TAKE_BACK: Duration = own::REMOVAL.saturating_add(Duration::from_secs(10));
+
+pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
+    let started = Instant::now();
+    let (mesh, absent) = mesh::connect_reachable(
+        &members(args.clusters.ctx1, args.clusters.remotes, global)?,
+        Istiod::Optional,
+    )
+    .await?;
+    let (session, _) = last_install_on(mesh, global, RECALL).await?;
+    let mesh = &session.mesh;
+    work.begins(mesh);
+    let expected = mesh
+        .all()
+        .map(|c| c.name.clone())
+        .chain(absent.iter().map(|a| a.name.clone()))
+        .collect::<Vec<_>>();
+    let findings = absent
+        .iter()
+        .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
+        .collect::<Vec<_>>();
+    let proven = shown(&session, global, Choices::default(), work, async |run| {
+        findings
+            .iter()
+            .for_each(|finding| verify::report(run, finding));
+        proven(run, &expected, args.probes, work).await
+    })
+    .await?;
+    let result = VerifyResult {
+        clusters: Cluster::all(mesh),
+        hops: [findings, proven].concat(),
+        flows: Vec::new(),
+        took: started.elapsed(),
+    };
+    Ok(result.into())
+}
+
+async fn proven(
+    run: &Run<'_>,
+    expected: &[ClusterName],
+    probes: cli::Probes,
+    work: &Work,
+) -> Result<Vec<Finding>> {
+    match probes {
+        cli::Probes::Own => with_own(run, expected, work).await,
+        cli::Probes::Auto => with_own(run, expected, work).await,
+        cli::Probes::Sample => {
+            tell_left(run)?;
+            Ok(verify::verify(run, expected, true).await)
+        }
+        cli::Probes::None => {
+            tell_left(run)?;
+            Ok(verify::verify(run, expected, false).await)
+        }
+    }
+}
+
+/// Says that probes are left, without removing them: this run was not asked to write. Home's record tells, because
+/// probes are put into all clusters at once.
+fn tell_left(run: &Run<'_>) -> Result<()> {
+    let scope = run.on(Step::Probes, &run.mesh.home);
+    if probes::are_recorded(&scope)? {
+        scope.progress.note(format!(
+            "the record names probes in namespace {}: another verify runs, or one was killed; the next ambikiali cleanup, install or verify --probes own removes what is left",
+            probes::NAMESPACE
+        ));
+    }
+    Ok(())
+}
+
+/// Puts probes into all clusters, verifies with them, and removes them: also after a failure, a signal or at the time
+/// limit.
+async fn with_own(run: &Run<'_>, expected: &[ClusterName], work: &Work) -> Result<Vec<Finding>> {
+    own::look(run).await?;
+    work.takes_back("the probes", TAKE_BACK);
+    tokio::select! {
+        begun = own::begin(run) => begun?,
+        () = work.asked_to_stop() => return Ok(Vec::new()),
+    }
+    let verified = tokio::select! {
+        verified = verified(run, expected) => Some(verified),
+        () = work.asked_to_stop() => None,
+    };
+    // The removal has a time limit of its own.
+    limit::lift();
+    match verified {
+        Some((placed, mut findings)) => {
+            findings.extend(own::remove(run, &placed).await);
+            Ok(findings)
+        }
+        None => stopped(own::remove(run, &[]).await),
+    }
+}
+
+async fn verified<'a>(
+    run: &Run<'a>,
+    expected: &[ClusterName],
+) -> (Vec<own::Placed<'a>>, Vec<Finding>) {
+    let placed = own::place(run).await;
+    let findings = verify::verify(run, expected, false).await;
+    (placed, findings)
+}
+
+/// After a signal, there is no result: only probes that are left are told.
+fn stopped(removed: Vec<Finding>) -> Result<Vec<Finding>> {
+    let left = removed.iter().filter(|finding| finding.verdict.fails());
+    let left = left
+        .map(|finding| finding.text.as_str())
+        .collect::<Vec<_>>();
+    match left.as_slice() {
+        [] => Ok(removed),
+        left => Err(Problem::new(Exit::Partial, left.join("\n")).into()),
+    }
+}
