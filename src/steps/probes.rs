@@ -4,6 +4,7 @@
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use serde_json::{Value, json};
 
@@ -25,7 +26,6 @@ pub const SERVICE: &str = "probe-server";
 pub const URL: &str = "http://probe-server.ambikiali-probes:9090/consoles/cluster";
 const CLIENT: &str = "probe-client";
 pub const CONTAINER: &str = "client";
-const DEPLOYMENTS: [&str; 2] = [SERVICE, CLIENT];
 
 pub fn objects(
     cluster: &ClusterName,
@@ -110,17 +110,28 @@ pub async fn install(scope: &Scope<'_>) -> Result<()> {
     record::keep(scope).await
 }
 
-/// Waits until server and client run, and returns the pod of the client.
-pub async fn ready(scope: &Scope<'_>) -> Result<String> {
+/// The pods of one cluster.
+pub struct Running {
+    pub client: Pod,
+    pub server: Pod,
+}
+
+/// Waits until server and client run.
+pub async fn ready(scope: &Scope<'_>) -> Result<Running> {
+    let (server, client) = tokio::try_join!(running(scope, SERVICE), running(scope, CLIENT))?;
+    Ok(Running { client, server })
+}
+
+async fn running(scope: &Scope<'_>, name: &str) -> Result<Pod> {
     let api = Api::<Deployment>::namespaced(scope.cluster.client.clone(), NAMESPACE);
-    let rolled_out = DEPLOYMENTS.map(|name| {
-        let wait = Wait::for_object(api.clone(), ObjectId::new("Deployment", NAMESPACE, name));
-        let labels = format!("app={name}");
-        async move { pods::rolled_out(scope, wait, &labels, health::deployment).await }
-    });
-    futures::future::try_join_all(rolled_out).await?;
-    let pod = pods::ready(scope, NAMESPACE, &format!("app={CLIENT}")).await?;
-    pod.context("the pod of the client was ready, and is not any more")
+    let wait = Wait::for_object(api, ObjectId::new("Deployment", NAMESPACE, name));
+    let labels = format!("app={name}");
+    let done = pods::rolled_out(scope, wait, &labels, health::deployment).await?;
+    let newest_first = done.pods?.into_iter().rev();
+    let mut ready = newest_first.filter(pods::is_ready);
+    ready
+        .next()
+        .with_context(|| format!("the pod of Deployment {NAMESPACE}/{name} ran, and is gone"))
 }
 
 /// Removes the probes and waits until they are gone. Fails if something stays, with the reason. The caller writes the

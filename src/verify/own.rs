@@ -16,7 +16,7 @@ use crate::k8s::{Scope, kinds};
 use crate::mesh::{Cluster, ClusterName};
 use crate::problem::{Exit, Problem};
 use crate::run::{Run, step};
-use crate::steps::probes::{self, NAMESPACE};
+use crate::steps::probes::{self, NAMESPACE, Running};
 
 /// How long the removal may take, in addition to the time limit of the command.
 pub const REMOVAL: Duration = Duration::from_secs(60);
@@ -24,8 +24,8 @@ pub const REMOVAL: Duration = Duration::from_secs(60);
 /// The probes of one cluster.
 pub struct Placed<'a> {
     pub cluster: &'a Cluster,
-    /// The pod of the client, or why there is none.
-    pub client: Result<String>,
+    /// Its pods, or why they do not run.
+    pub pods: Result<Running>,
 }
 
 /// Fails if probes cannot be put into every cluster or would not be recorded there. Writes nothing.
@@ -142,13 +142,13 @@ pub async fn begin(run: &Run<'_>) -> Result<()> {
 pub async fn place<'a>(run: &Run<'a>) -> Vec<Placed<'a>> {
     let placed = run.mesh.all().map(async |cluster| Placed {
         cluster,
-        client: step(run, Step::Probes, cluster, async |scope| {
+        pods: step(run, Step::Probes, cluster, async |scope| {
             probes::install(&scope).await?;
-            let client = probes::ready(&scope).await?;
+            let running = probes::ready(&scope).await?;
             scope
                 .progress
                 .done(format!("server and client run in {NAMESPACE}"));
-            Ok(client)
+            Ok(running)
         })
         .await,
     });
@@ -178,7 +178,7 @@ pub async fn remove(run: &Run<'_>, placed: &[Placed<'_>]) -> Vec<Finding> {
 }
 
 fn finding(cluster: &ClusterName, placed: Option<&Placed<'_>>, removed: Result<()>) -> Finding {
-    let failed = placed.and_then(|placed| placed.client.as_ref().err());
+    let failed = placed.and_then(|placed| placed.pods.as_ref().err());
     let failed = failed.map(|error| format!("{error:#}"));
     let left = removed.err().map(|error| {
         format!("{error:#}; what is left is removed by the next ambikiali cleanup, install or verify --probes own")

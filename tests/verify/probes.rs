@@ -1,7 +1,6 @@
 //! Probes of our own: a server and a client in each cluster while `verify` runs, and nothing of them afterwards.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use ambikiali_sandbox::Cluster;
 use kube::Api;
@@ -12,7 +11,7 @@ use tokio::process::{Child, Command};
 use super::last_lines;
 use crate::support::{
     Clusters, Foreign, ambikiali, get, masked, on_an_install, on_two_clusters, output, scale,
-    until, unwritten,
+    until, until_refused, unwritten,
 };
 
 const OWN: [&str; 3] = ["verify", "--probes", "own"];
