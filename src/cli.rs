@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    Check, Cleanup, Dashboard, Explain, Install, Plan, Probes, Rotate, Verify, Version,
+    Check, Cleanup, Dashboard, Explain, Install, Pairs, Plan, Probes, Rotate, Verify, Version,
 };
 pub use file::{FleetFile, read};
 pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};
@@ -106,7 +106,7 @@ pub enum Command {
     /// Write the objects of an install to files for GitOps; contacts no cluster
     #[command(after_help = examples::RENDER)]
     Render(Render),
-    /// Verify every hop: components, scrape targets, traffic metrics and Kiali's view
+    /// Verify every hop, and each flow between the clusters from ztunnel to Kiali's graph
     #[command(after_help = examples::VERIFY)]
     Verify(Verify),
     /// Show the status of each component

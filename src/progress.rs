@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::guide::Step;
 use crate::mesh::ClusterName;
 
-pub use hop::{Hop, Verdict};
+pub use hop::{Hop, Place, Verdict};
 
 /// The identity of an object, shown as in `Deployment kiali/prometheus`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +94,16 @@ pub enum Event {
     Found(Verdict, String),
     /// The end of a hop without a result.
     Ended,
+    /// How far the flow from the cluster to another one is known.
+    Flow {
+        to: ClusterName,
+        /// None while it is followed.
+        verdict: Option<Verdict>,
+        /// The hop that is waited for, or that failed.
+        place: Option<Place>,
+        /// The hops that hold, or what is wrong.
+        text: String,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -206,6 +216,21 @@ impl HopProgress {
 
     pub fn ended(&self) {
         self.send(Event::Ended);
+    }
+
+    pub fn flow(
+        &self,
+        to: &ClusterName,
+        verdict: Option<Verdict>,
+        place: Option<Place>,
+        text: &str,
+    ) {
+        self.send(Event::Flow {
+            to: to.clone(),
+            verdict,
+            place,
+            text: text.into(),
+        });
     }
 
     fn send(&self, event: Event) {

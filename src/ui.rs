@@ -13,11 +13,13 @@ mod check;
 mod cleanup;
 mod conclude;
 mod estimate;
+mod grid;
 mod line;
 mod live;
 mod plan;
 mod report;
 mod rotate;
+mod verify;
 mod version;
 
 use std::collections::BTreeMap;
@@ -35,8 +37,8 @@ use self::line::Line;
 use self::live::Live;
 use crate::mesh::ClusterName;
 use crate::out::{self, Form};
-use crate::progress::{Event, Message, ObjectId, Part};
-use crate::result;
+use crate::progress::{Event, Hop, Message, ObjectId, Part, Verdict};
+use crate::result::{self, Place};
 
 /// A wait gets a line only after this time.
 const PATIENT: Duration = Duration::from_secs(1);
@@ -165,6 +167,12 @@ impl Screen {
             Event::Failed => self.ended(key, "failed", ""),
             Event::Found(verdict, text) => self.ended(key, verdict.word(), &text),
             Event::Ended => self.gone(&key),
+            Event::Flow {
+                to,
+                verdict,
+                place,
+                text,
+            } => self.flow(&cluster, &to, (verdict, place), &text),
         }
     }
 
@@ -176,6 +184,29 @@ impl Screen {
     fn ended(&mut self, key: (ClusterName, Part), state: &str, text: &str) {
         self.gone(&key);
         self.line(&key.0, key.1, state, text);
+    }
+
+    /// A cell of the live table. Without a terminal, a line for each change.
+    fn flow(
+        &mut self,
+        from: &ClusterName,
+        to: &ClusterName,
+        (verdict, place): (Option<Verdict>, Option<Place>),
+        text: &str,
+    ) {
+        if self.live.is_on() {
+            return self.live.flow(from, to, verdict, place);
+        }
+        let state = match verdict {
+            Some(verdict) => verdict.word(),
+            None if text.is_empty() => return,
+            None => "seen",
+        };
+        let text = match text {
+            "" => format!("to {to}"),
+            text => format!("to {to}: {text}"),
+        };
+        self.line(from, Part::Hop(Hop::Flow), state, &text);
     }
 
     fn line(&self, cluster: &ClusterName, part: Part, state: &str, text: &str) {

@@ -1,22 +1,30 @@
 //! `verify`: § Verify federated Prometheus, and what the guide checks by looking. Each hop is checked
 //! separately, so that a failure names the broken one.
 
+mod cell;
+mod counters;
 mod edges;
+mod evidence;
 mod exposure;
+mod flow;
 mod flows;
+mod matrix;
 pub mod own;
+mod pages;
+mod probe;
 mod report;
+mod requests;
 mod rights;
 mod store;
 mod targets;
-mod traffic;
 mod view;
 
-use std::pin::pin;
+use std::sync::OnceLock;
 
-use futures::future::{Either, select};
 use serde::Serialize;
 
+pub use self::flow::{Flow, FlowHop, Pairs};
+pub use self::probe::{Kind as Probing, is_sample_everywhere, sample};
 pub use self::report::report;
 use self::report::report_all;
 use crate::code::Code;
@@ -24,11 +32,10 @@ use crate::guide::Step;
 use crate::k8s::Scope;
 use crate::k8s::health::Health;
 use crate::mesh::ClusterName;
-pub use crate::progress::{Hop, Verdict};
+pub use crate::progress::{Hop, Place, Verdict};
 use crate::run::Run;
 use crate::status::{self, Row};
 use crate::steps::aggregate_metrics::Federation;
-use crate::store::Store;
 
 /// The result for one hop: what was seen, or what is wrong.
 #[derive(Clone, Debug, Serialize)]
@@ -74,88 +81,56 @@ impl Finding {
     }
 }
 
-/// Returns all findings in the order of the hops. `expected` are the clusters that Kiali must see, including
-/// those that this machine cannot reach.
-pub async fn verify(run: &Run<'_>, expected: &[ClusterName], with_traffic: bool) -> Vec<Finding> {
-    let home = run.on(Step::AggregateMetrics, &run.mesh.home);
-    if let Some(store) = &run.settings.store {
-        return of_store(run, &home, store, expected, with_traffic).await;
-    }
-    let federation = Federation::find(&home).await;
-    // On the heap, like the steps of an install.
-    let metrics = targets::targets(run, &federation, expected);
-    let hops = Box::pin(hops(run, &home, metrics, expected));
-    let skipped = |verdict, why| skipped(run, verdict, why);
-    let (mut findings, traffic) = match &federation {
-        _ if !with_traffic => (
-            hops.await,
-            skipped(Verdict::Skipped, "disabled by --traffic none"),
-        ),
-        Ok(federation) => {
-            let flows = traffic::flows(run, federation, expected);
-            let flows = report_all(run, Hop::Traffic, [&run.mesh.home.name], flows);
-            with_flows(run, hops, flows).await
-        }
-        Err(_) => (
-            hops.await,
-            skipped(
-                Verdict::Unproven,
-                "no federating Prometheus to read it from",
-            ),
-        ),
-    };
-    findings.extend(traffic);
-    findings
+/// What was found out: the hops of the install, and the flows between the clusters.
+pub struct Verified {
+    /// In the order of the hops.
+    pub findings: Vec<Finding>,
+    pub flows: Vec<Flow>,
 }
 
-fn skipped(run: &Run<'_>, verdict: Verdict, why: &str) -> Vec<Finding> {
-    let finding = Finding::with_verdict(Hop::Traffic, None, verdict, why);
-    report(run, &finding);
-    vec![finding]
-}
-
-/// The same with the user's store in place of the federation.
-async fn of_store(
+/// `expected` are the clusters that Kiali must see, including those that this machine cannot reach. Home is the first.
+pub async fn verify(
     run: &Run<'_>,
-    home: &Scope<'_>,
-    store: &Store,
     expected: &[ClusterName],
-    with_traffic: bool,
-) -> Vec<Finding> {
-    let metrics = store::hops(run, store, expected);
-    let hops = Box::pin(hops(run, home, metrics, expected));
-    let (mut findings, traffic) = match with_traffic {
-        false => (
-            hops.await,
-            skipped(run, Verdict::Skipped, "disabled by --traffic none"),
-        ),
-        true => {
-            let flows = store::flows(run, store, expected);
-            let flows = report_all(run, Hop::Traffic, [&run.mesh.home.name], flows);
-            with_flows(run, hops, flows).await
+    probing: Probing<'_>,
+    pairs: Pairs,
+) -> Verified {
+    let home = run.on(Step::AggregateMetrics, &run.mesh.home);
+    let federation = match run.settings.store {
+        Some(_) => None,
+        None => Some(Federation::find(&home).await),
+    };
+    let metrics = async {
+        match (&run.settings.store, &federation) {
+            (Some(store), _) => store::hops(run, store, expected).await,
+            (None, Some(federation)) => targets::targets(run, federation, expected).await,
+            (None, None) => Vec::new(),
         }
     };
-    findings.extend(traffic);
-    findings
+    let known = OnceLock::new();
+    // On the heap, like the steps of an install.
+    let hops = Box::pin(async {
+        let found = hops(run, &home, metrics, expected).await;
+        known.get_or_init(|| found).clone()
+    });
+    let flows = Box::pin(async {
+        let probes = match probing {
+            Probing::None => return (Vec::new(), vec![skipped(run)]),
+            Probing::Sample => probe::sample(run).await,
+            Probing::Own(placed) => probe::own(run, placed),
+        };
+        flows::flows(run, probes, federation.as_ref(), expected, pairs, &known).await
+    });
+    let (mut findings, (flows, more)) = tokio::join!(hops, flows);
+    findings.extend(more);
+    Verified { findings, flows }
 }
 
-/// Runs the hops and the traffic concurrently. Traffic takes longer, so it is dropped if a hop is broken.
-async fn with_flows(
-    run: &Run<'_>,
-    hops: impl Future<Output = Vec<Finding>>,
-    flows: impl Future<Output = Vec<Finding>>,
-) -> (Vec<Finding>, Vec<Finding>) {
-    let broken = |findings: &[Finding]| findings.iter().any(|f| f.verdict.fails());
-    match select(pin!(hops), pin!(flows)).await {
-        Either::Left((findings, _)) if broken(&findings) => {
-            let why = "a previous hop is broken";
-            let skipped = Finding::with_verdict(Hop::Traffic, None, Verdict::Unproven, why);
-            report(run, &skipped);
-            (findings, vec![skipped])
-        }
-        Either::Left((findings, flows)) => (findings, flows.await),
-        Either::Right((seen, hops)) => (hops.await, seen),
-    }
+fn skipped(run: &Run<'_>) -> Finding {
+    let why = "disabled by --probes none";
+    let finding = Finding::with_verdict(Hop::Flow, None, Verdict::Skipped, why);
+    report(run, &finding);
+    finding
 }
 
 async fn hops(

@@ -100,8 +100,8 @@ async fn wrong_usage_exits_2_and_says_what_is_wrong() {
             "error: unexpected argument 'east' found",
         ),
         (
-            &["verify", "--traffic", "some"],
-            "error: invalid value 'some' for '--traffic <TRAFFIC>'",
+            &["verify", "--probes", "some"],
+            "error: invalid value 'some' for '--probes <PROBES>'",
         ),
         (
             &["dashboard", "--port", "65536"],

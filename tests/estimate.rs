@@ -80,7 +80,7 @@ async fn a_slow_scrape_is_told(clusters: &Clusters) {
     let check = clusters.run(&check).await.succeeded().stdout;
     let warning = format!("warning[AK1470]: cluster1: Deployment kiali/prometheus: {told}");
     assert!(has_line(&check, &warning), "{check}");
-    let verified = clusters.run(&["verify", "--traffic", "none"]).await;
+    let verified = clusters.run(&["verify", "--probes", "none"]).await;
     let verified = verified.stdout.replace(": ambikiali explain AK1470", "");
     assert!(has_line(&verified, "/federate up; it takes "), "{verified}");
     let estimate = clusters.run(&["estimate"]).await.exited(1).stdout;

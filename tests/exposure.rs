@@ -73,7 +73,7 @@ fn a_gateway_lets_in_only_whom_the_options_name_until_they_are_default_again() {
                     --gateway-internal aws --gateway-source-range 127.0.0.0/8,203.0.113.7/32\n";
         assert!(ended.stderr.contains(said), "{ended:#?}");
         clusters
-            .run(&["verify", "--traffic", "none"])
+            .run(&["verify", "--probes", "none"])
             .await
             .succeeded();
         an_edit_is_told_and_undone(clusters).await;

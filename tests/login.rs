@@ -172,7 +172,7 @@ async fn shows_the_mesh_after_a_login_only(beside: &Beside<'_>) {
 }
 
 async fn verify(beside: &Beside<'_>) -> String {
-    let verified = beside.run(&["verify", "--traffic", "none"]).await;
+    let verified = beside.run(&["verify", "--probes", "none"]).await;
     let verified = verified.succeeded().stdout;
     let lines = verified.lines().filter(|line| line.contains(" kiali "));
     lines.map(|line| format!("{line}\n")).collect()

@@ -15,7 +15,7 @@ use crate::support::{
 const FEDERATE: &str = "/federate?match[]=up";
 const CLIENT: &str = "federating-prometheus.ambikiali.dev";
 const SERVER: &str = "prometheus-gateway.ambikiali.dev";
-const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
+const VERIFY: [&str; 3] = ["verify", "--probes", "none"];
 
 async fn home(clusters: &Clusters) -> Identity {
     Identity::held(clusters.home(), CLIENT_SECRET, "client").await

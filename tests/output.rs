@@ -90,7 +90,7 @@ async fn before(clusters: &Clusters) {
     assert_eq!(plan["changes"][0]["action"], "create", "{plan}");
     let absent = said(clusters, &with("status", &NAMED, &[]), 1).await;
     assert_eq!(absent["components"][0]["state"], "notReady", "{absent}");
-    let unproven = with("verify", &NAMED, &["--traffic", "none"]);
+    let unproven = with("verify", &NAMED, &["--probes", "none"]);
     let unproven = said(clusters, &unproven, 5).await;
     assert_eq!(unproven["hops"][0]["verdict"], "broken", "{unproven}");
     let nothing = said(clusters, &with("version", &NAMED, &[]), 0).await;
@@ -109,7 +109,7 @@ async fn after(clusters: &Clusters) {
     let status = said(clusters, &["status"], 0).await;
     let components = status["components"].as_array().expect("components");
     assert!(components.iter().all(|c| c["state"] == "ready"), "{status}");
-    let verified = said(clusters, &["verify", "--traffic", "none"], 0).await;
+    let verified = said(clusters, &["verify", "--probes", "none"], 0).await;
     let skipped = verified["hops"].as_array().and_then(|hops| hops.last());
     assert_eq!(skipped.map(|hop| &hop["verdict"]), Some(&json!("skipped")));
     let version = said(clusters, &["version"], 0).await;

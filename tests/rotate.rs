@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::support::{Clusters, get, masked, on_two_clusters, progress, unwritten};
 use asker::Asker;
 
-const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
+const VERIFY: [&str; 3] = ["verify", "--probes", "none"];
 /// All names of a token's Secret.
 const NAMES: [&str; 4] = ["kiali", "kiali-2", "kiali-expiring", "kiali-expiring-2"];
 

@@ -1,15 +1,18 @@
 //! `verify` checks every hop, names the broken one, and claims nothing that it did not see.
 
+mod broken;
 mod edges;
+mod fleet;
 mod metrics;
 mod probes;
 mod remotes;
 mod shown;
 
+use crate::output::schema;
 use crate::support::{Clusters, masked, on_two_clusters, scale, unwritten};
 
 /// For cases in which the traffic may or may not be seen in time.
-const WITHOUT_TRAFFIC: [&str; 3] = ["verify", "--traffic", "none"];
+const WITHOUT_PROBES: [&str; 3] = ["verify", "--probes", "none"];
 
 #[test]
 fn every_hop_is_proven_after_an_install_and_nothing_is_written() {
@@ -18,7 +21,7 @@ fn every_hop_is_proven_after_an_install_and_nothing_is_written() {
         let marks = clusters.marks();
         let verified = clusters.run(&["verify"]).await.succeeded();
         assert_eq!(
-            whichever_end(&masked(&verified.stdout)),
+            masked(&verified.stdout),
             "\
 ok        components     cluster1      11 ready
 ok        components     cluster2      8 ready
@@ -30,13 +33,13 @@ ok        remote access  cluster2      Kiali's token works
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        kiali          cluster1      sees cluster1, cluster2
-ok        traffic        cluster1      N requests answered: Hello version: v1, Hello version: v2
-ok        metrics        cluster1      received bytes grew by N B
-ok        metrics        cluster2      received bytes grew by N B
-ok        edge           cluster2      received bytes from cluster1 grew by N B
-Verified in TIME: 14 ok
+from \\ to  cluster1  cluster2
+cluster1   ok        ok
+cluster2   ok        -
+Verified in TIME: 10 ok; flows: 3 ok
 "
         );
+        each_hop_has_its_figures(clusters).await;
         unwritten(&marks);
         without_the_sample(clusters).await;
         clusters.cleaned().await;
@@ -49,17 +52,22 @@ async fn without_the_sample(clusters: &Clusters) {
     }
     let unproven = clusters.run(&["verify"]).await.exited(5);
     assert_eq!(
-        last_lines(&unproven.stdout, 2),
+        last_lines(&unproven.stdout, 7),
         "\
-unproven  traffic        all           no cluster has a ready pod with label app=curl in namespace sample to send requests from; --traffic none skips this
-Not verified in TIME: 1 unproven, 10 ok
+from \\ to  cluster1  cluster2
+cluster1   unproven  unproven
+cluster2   unproven  -
+unproven  requests       cluster1 -> cluster1  cluster1: no ready pod with label app=curl in namespace sample to send requests from; --probes none skips this
+unproven  requests       cluster1 -> cluster2  cluster1: no ready pod with label app=curl in namespace sample to send requests from; --probes none skips this
+unproven  requests       cluster2 -> cluster1  cluster2: no ready pod with label app=curl in namespace sample to send requests from; --probes none skips this
+Not verified in TIME: 10 ok; flows: 3 unproven
 "
     );
-    let without = clusters.run(&WITHOUT_TRAFFIC).await;
+    let without = clusters.run(&WITHOUT_PROBES).await;
     assert_eq!(
         last_lines(&without.succeeded().stdout, 2),
         "\
-skipped   traffic        all           disabled by --traffic none
+skipped   flow           all           disabled by --probes none
 Verified in TIME: 1 skipped, 10 ok
 "
     );
@@ -73,20 +81,22 @@ fn counters_that_stand_still_prove_nothing() {
     on_two_clusters(async |clusters| {
         let traffic = &clusters.sandbox.world().traffic;
         // One request to each version, from before the Prometheus servers started.
-        for _ in 0..2 {
-            traffic.request("cluster1").await.expect("an answer");
+        for from in ["cluster1", "cluster1", "cluster2", "cluster2"] {
+            traffic.request(from).await.expect("an answer");
         }
         traffic.freeze(true);
         clusters.installed().await;
         let still = clusters.run(&["verify"]).await.exited(5);
         assert_eq!(
-            last_lines(&still.stdout, 5),
+            without_pods(&last_lines(&still.stdout, 7)),
             "\
-ok        traffic        cluster1      N requests answered: Hello version: v1, Hello version: v2
-broken    metrics        cluster1      received bytes stayed at N B within 75 s of traffic
-broken    metrics        cluster2      received bytes stayed at N B within 75 s of traffic
-unproven  edge           cluster2      neither cluster1 nor cluster2 reported anything within 75 s of traffic
-Not verified in TIME: 2 broken, 1 unproven, 11 ok
+from \\ to  cluster1  cluster2
+cluster1   source    source
+cluster2   source    -
+broken    source         cluster1 -> cluster1  ztunnel of cluster1 counts no bytes to cluster1: they stayed at N B; look at: kubectl --context cluster1 -n istio-system logs POD
+broken    source         cluster1 -> cluster2  ztunnel of cluster1 counts no bytes to cluster2: they stayed at N B; look at: kubectl --context cluster1 -n istio-system logs POD
+broken    source         cluster2 -> cluster1  ztunnel of cluster2 counts no bytes to cluster1: they stayed at N B; look at: kubectl --context cluster2 -n istio-system logs POD
+Not verified in TIME: 10 ok; flows: 3 broken
 "
         );
         traffic.freeze(false);
@@ -94,10 +104,52 @@ Not verified in TIME: 2 broken, 1 unproven, 11 ok
     });
 }
 
-/// Masks which end of home's connections grew first. Both are reported by home's ztunnel, but each has a series of
-/// its own, and helloworld's version in the other cluster may have answered all requests between two scrapes.
-fn whichever_end(lines: &str) -> String {
-    lines.replace("bytes of its own requests grew", "received bytes grew")
+/// Masks the names of ztunnel's pods.
+fn without_pods(lines: &str) -> String {
+    let mask = |line: &str| match line.split_once(" logs ztunnel-") {
+        Some((before, _)) => format!("{before} logs POD\n"),
+        None => format!("{line}\n"),
+    };
+    lines.lines().map(mask).collect()
+}
+
+/// Every pair of clusters, with what was counted at each hop.
+async fn each_hop_has_its_figures(clusters: &Clusters) {
+    let verify = ["verify", "--pairs", "all", "-o", "json"];
+    let verified = clusters.run(&verify).await.succeeded();
+    let document = schema::read("json", &verified).document.expect("one");
+    let flows = document["flows"].as_array().expect("flows");
+    let pairs = flows
+        .iter()
+        .map(|flow| format!("{} {}", flow["from"], flow["to"]));
+    let pairs = pairs.collect::<Vec<_>>().join(", ").replace('"', "");
+    let all = "cluster1 cluster1, cluster1 cluster2, cluster2 cluster1, cluster2 cluster2";
+    assert_eq!(pairs, all);
+    for flow in flows {
+        let hops = flow["hops"].as_array().expect("hops");
+        let units = hops
+            .iter()
+            .map(|hop| (hop["hop"].as_str(), hop["unit"].as_str()));
+        assert_eq!(
+            units.collect::<Vec<_>>(),
+            [
+                (Some("requests"), Some("requests")),
+                (Some("source ztunnel"), Some("bytes")),
+                (Some("destination ztunnel"), Some("bytes")),
+                (Some("metrics"), Some("bytes")),
+                (Some("kiali"), None),
+            ],
+            "{flow:#}"
+        );
+        for hop in hops {
+            assert_eq!(hop["verdict"], "ok", "{flow:#}");
+            assert!(hop["seconds"].as_f64() > Some(0.0), "{flow:#}");
+            assert!(
+                hop["unit"].is_null() || hop["count"].as_u64() > Some(0),
+                "{flow:#}"
+            );
+        }
+    }
 }
 
 /// The last lines of the output; other tests check the rest.

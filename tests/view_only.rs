@@ -15,7 +15,7 @@ use crate::support::{
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 const KIALI: &str = "kiali.io/v1alpha1";
-const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
+const VERIFY: [&str; 3] = ["verify", "--probes", "none"];
 const VIEWER: &str = "kiali-viewer";
 const WRITER: &str = "kiali";
 

@@ -100,9 +100,12 @@ impl From<Plan> for Install {
 pub struct Verify {
     #[command(flatten)]
     pub clusters: Clusters,
-    /// What sends requests before they are looked for
+    /// What sends requests, which are followed from ztunnel to Kiali's graph
     #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Probes::Sample)]
     pub probes: Probes,
+    /// Which flows between the clusters are followed
+    #[arg(long, help_heading = BEHAVIOR, value_enum, default_value_t = Pairs::Home)]
+    pub pairs: Pairs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -115,6 +118,14 @@ pub enum Probes {
     Own,
     /// Nothing; the flows stay unproven
     None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pairs {
+    /// From and to home, and within home
+    Home,
+    /// From each cluster to each, and within each
+    All,
 }
 
 #[derive(Args, Debug)]

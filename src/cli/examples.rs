@@ -23,7 +23,7 @@ Examples:
 pub const VERIFY: &str = "\
 Examples:
   ambikiali verify
-  ambikiali verify --ctx1 kind-east --ctx2 kind-west --traffic none";
+  ambikiali verify --ctx1 kind-east --ctx2 kind-west --probes none";
 pub const STATUS: &str = "\
 Examples:
   ambikiali status

@@ -16,7 +16,7 @@ use crate::problem::{Exit, Problem};
 use crate::result::{Cluster, Ended, VerifyResult};
 use crate::run::Run;
 use crate::steps::probes;
-use crate::verify::{self, Finding, Hop, own};
+use crate::verify::{self, Finding, Hop, Pairs, Probing, Verified, own};
 
 /// After a signal, for the removal of the probes and the records.
 const TAKE_BACK: Duration = own::REMOVAL.saturating_add(Duration::from_secs(10));
@@ -40,40 +40,61 @@ pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<E
         .iter()
         .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
         .collect::<Vec<_>>();
+    let how = How {
+        expected: &expected,
+        pairs: match args.pairs {
+            cli::Pairs::Home => Pairs::Home,
+            cli::Pairs::All => Pairs::All,
+        },
+    };
     let proven = shown(&session, global, Choices::default(), work, async |run| {
         findings
             .iter()
             .for_each(|finding| verify::report(run, finding));
-        proven(run, &expected, args.probes, work).await
+        proven(run, &how, args.probes, work).await
     })
     .await?;
     let result = VerifyResult {
         clusters: Cluster::all(mesh),
-        hops: [findings, proven].concat(),
-        flows: Vec::new(),
+        hops: [findings, proven.findings].concat(),
+        flows: proven.flows,
         took: started.elapsed(),
     };
     Ok(result.into())
 }
 
+/// What is verified.
+struct How<'a> {
+    expected: &'a [ClusterName],
+    pairs: Pairs,
+}
+
+impl How<'_> {
+    async fn by(&self, run: &Run<'_>, probing: Probing<'_>) -> Verified {
+        verify::verify(run, self.expected, probing, self.pairs).await
+    }
+}
+
 async fn proven(
     run: &Run<'_>,
-    expected: &[ClusterName],
+    how: &How<'_>,
     probes: cli::Probes,
     work: &Work,
-) -> Result<Vec<Finding>> {
-    match probes {
-        cli::Probes::Own => with_own(run, expected, work).await,
-        cli::Probes::Auto => with_own(run, expected, work).await,
-        cli::Probes::Sample => {
-            tell_left(run)?;
-            Ok(verify::verify(run, expected, true).await)
-        }
-        cli::Probes::None => {
-            tell_left(run)?;
-            Ok(verify::verify(run, expected, false).await)
-        }
+) -> Result<Verified> {
+    let own = match probes {
+        cli::Probes::Own => true,
+        cli::Probes::Auto => !verify::is_sample_everywhere(&verify::sample(run).await),
+        cli::Probes::Sample | cli::Probes::None => false,
+    };
+    if own {
+        return with_own(run, how, work).await;
     }
+    tell_left(run)?;
+    let probing = match probes {
+        cli::Probes::None => Probing::None,
+        _ => Probing::Sample,
+    };
+    Ok(how.by(run, probing).await)
 }
 
 /// Says that probes are left, without removing them: this run was not asked to write. Home's record tells, because
@@ -91,45 +112,45 @@ fn tell_left(run: &Run<'_>) -> Result<()> {
 
 /// Puts probes into all clusters, verifies with them, and removes them: also after a failure, a signal or at the time
 /// limit.
-async fn with_own(run: &Run<'_>, expected: &[ClusterName], work: &Work) -> Result<Vec<Finding>> {
+async fn with_own(run: &Run<'_>, how: &How<'_>, work: &Work) -> Result<Verified> {
     own::look(run).await?;
     work.takes_back("the probes", TAKE_BACK);
     tokio::select! {
         begun = own::begin(run) => begun?,
-        () = work.asked_to_stop() => return Ok(Vec::new()),
+        () = work.asked_to_stop() => return stopped(Vec::new()),
     }
     let verified = tokio::select! {
-        verified = verified(run, expected) => Some(verified),
+        verified = verified(run, how) => Some(verified),
         () = work.asked_to_stop() => None,
     };
     // The removal has a time limit of its own.
     limit::lift();
     match verified {
-        Some((placed, mut findings)) => {
-            findings.extend(own::remove(run, &placed).await);
-            Ok(findings)
+        Some((placed, mut verified)) => {
+            verified.findings.extend(own::remove(run, &placed).await);
+            Ok(verified)
         }
         None => stopped(own::remove(run, &[]).await),
     }
 }
 
-async fn verified<'a>(
-    run: &Run<'a>,
-    expected: &[ClusterName],
-) -> (Vec<own::Placed<'a>>, Vec<Finding>) {
+async fn verified<'a>(run: &Run<'a>, how: &How<'_>) -> (Vec<own::Placed<'a>>, Verified) {
     let placed = own::place(run).await;
-    let findings = verify::verify(run, expected, false).await;
-    (placed, findings)
+    let verified = how.by(run, Probing::Own(&placed)).await;
+    (placed, verified)
 }
 
 /// After a signal, there is no result: only probes that are left are told.
-fn stopped(removed: Vec<Finding>) -> Result<Vec<Finding>> {
+fn stopped(removed: Vec<Finding>) -> Result<Verified> {
     let left = removed.iter().filter(|finding| finding.verdict.fails());
     let left = left
         .map(|finding| finding.text.as_str())
         .collect::<Vec<_>>();
     match left.as_slice() {
-        [] => Ok(removed),
+        [] => Ok(Verified {
+            findings: removed,
+            flows: Vec::new(),
+        }),
         left => Err(Problem::new(Exit::Partial, left.join("\n")).into()),
     }
 }

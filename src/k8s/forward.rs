@@ -65,7 +65,7 @@ impl Connection {
 
     /// Sends a GET request and returns the status of the response.
     pub async fn status(&mut self, path: &str) -> Result<StatusCode> {
-        Ok(self.ask(path).await?.0)
+        Ok(self.ask(path, LARGEST).await?.0)
     }
 
     /// Sends a GET request like a scrape, and returns how many bytes the compressed response has.
@@ -76,12 +76,17 @@ impl Connection {
 
     /// Sends a GET request and returns the text of the response. Any status but 200 is an error.
     pub async fn text(&mut self, path: &str) -> Result<String> {
-        let body = self.body(path).await?;
+        self.text_of(path, LARGEST).await
+    }
+
+    /// The same for a response of at most this many bytes.
+    pub async fn text_of(&mut self, path: &str, most: usize) -> Result<String> {
+        let body = self.body(path, most).await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
-    async fn body(&mut self, path: &str) -> Result<Bytes> {
-        let (status, body) = self.ask(path).await?;
+    async fn body(&mut self, path: &str, most: usize) -> Result<Bytes> {
+        let (status, body) = self.ask(path, most).await?;
         if status != StatusCode::OK {
             let text = String::from_utf8_lossy(&body);
             let line = text.lines().next().unwrap_or_default();
@@ -90,14 +95,15 @@ impl Connection {
         Ok(body)
     }
 
-    async fn ask(&mut self, path: &str) -> Result<(StatusCode, Bytes)> {
-        let asked = tokio::time::timeout_at(self.end, ask(&mut self.sender, path)).await;
+    async fn ask(&mut self, path: &str, most: usize) -> Result<(StatusCode, Bytes)> {
+        let asked = ask(&mut self.sender, path, most);
+        let asked = tokio::time::timeout_at(self.end, asked).await;
         asked.map_err(|_| silent(self.patience))?
     }
 
     /// Sends a GET request and parses the JSON response. Any status but 200 is an error.
     pub async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
-        let body = self.body(path).await?;
+        let body = self.body(path, LARGEST).await?;
         serde_json::from_slice(&body).map_err(|error| {
             // The error quotes the response, so shorten it.
             let why = error.to_string();
@@ -166,18 +172,19 @@ fn get(path: &str) -> http::request::Builder {
     Request::get(path).header("host", "localhost")
 }
 
-async fn ask(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Result<(StatusCode, Bytes)> {
+async fn ask(
+    sender: &mut SendRequest<Empty<Bytes>>,
+    path: &str,
+    most: usize,
+) -> Result<(StatusCode, Bytes)> {
     sender.ready().await?;
     let request = get(path).body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
     // Read by length or chunks: the end of a forwarded stream may never be signalled.
-    let body = Limited::new(response.into_body(), LARGEST).collect().await;
+    let body = Limited::new(response.into_body(), most).collect().await;
     let body = body.map_err(|error| match error.downcast::<LengthLimitError>() {
-        Ok(_) => anyhow!(
-            "its answer to GET {path} is larger than {} MiB",
-            LARGEST >> 20
-        ),
+        Ok(_) => anyhow!("its answer to GET {path} is larger than {} MiB", most >> 20),
         Err(error) => anyhow!(error),
     })?;
     Ok((status, body.to_bytes()))

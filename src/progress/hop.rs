@@ -14,9 +14,9 @@ pub enum Hop {
     RemoteAccess,
     Rights,
     Kiali,
-    Traffic,
-    Metrics,
-    Edge,
+    /// The flows between the clusters, which have hops of their own.
+    Flow,
+    /// Probes of our own, which are gone at the end.
     Probes,
 }
 
@@ -32,15 +32,63 @@ impl Hop {
             Hop::RemoteAccess => "remote access",
             Hop::Rights => "rights",
             Hop::Kiali => "kiali",
-            Hop::Traffic => "traffic",
-            Hop::Metrics => "metrics",
-            Hop::Edge => "edge",
+            Hop::Flow => "flow",
             Hop::Probes => "probes",
         }
     }
 }
 
 impl Serialize for Hop {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.title())
+    }
+}
+
+/// Where a flow is looked for, in the order in which a request passes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The answers to the requests.
+    Requests,
+    /// The ztunnel of the sending pod.
+    Source,
+    /// The ztunnels of the answering pods.
+    Destination,
+    /// The federating Prometheus, or the store.
+    Metrics,
+    /// Kiali's graph.
+    Kiali,
+}
+
+impl Place {
+    pub const ALL: [Place; 5] = [
+        Place::Requests,
+        Place::Source,
+        Place::Destination,
+        Place::Metrics,
+        Place::Kiali,
+    ];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Place::Requests => "requests",
+            Place::Source => "source ztunnel",
+            Place::Destination => "destination ztunnel",
+            Place::Metrics => "metrics",
+            Place::Kiali => "kiali",
+        }
+    }
+
+    /// The title in one word, for a table.
+    pub fn word(self) -> &'static str {
+        match self {
+            Place::Source => "source",
+            Place::Destination => "destination",
+            _ => self.title(),
+        }
+    }
+}
+
+impl Serialize for Place {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.title())
     }

@@ -34,6 +34,7 @@ pub(super) enum Name {
     Failed,
     Found,
     Ended,
+    Flow,
 }
 
 /// Additional fields of some events.
@@ -55,6 +56,12 @@ enum More<'a> {
         verdict: Verdict,
         message: &'a str,
     },
+    Flow {
+        to: &'a ClusterName,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        verdict: Option<Verdict>,
+        message: &'a str,
+    },
 }
 
 impl Event<'_> {
@@ -72,6 +79,16 @@ impl Event<'_> {
                 (Name::Found, More::Found { verdict, message })
             }
             progress::Event::Ended => (Name::Ended, More::Nothing {}),
+            progress::Event::Flow {
+                to, verdict, text, ..
+            } => {
+                let more = More::Flow {
+                    to,
+                    verdict: *verdict,
+                    message: text,
+                };
+                (Name::Flow, more)
+            }
         };
         Event {
             api_version: API_VERSION,

@@ -1,6 +1,7 @@
 //! § Deploy Kiali: the Kiali CR on home, and Kiali itself. Only Kiali's own API tells whether it sees a remote;
 //! the operator's `Successful` and `/healthz` do not.
 
+pub mod graph;
 pub mod server;
 pub mod store;
 

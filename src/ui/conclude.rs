@@ -1,7 +1,7 @@
 //! Prints the result of a command as text or as a document. The result has its exit code already: nothing is decided
 //! here.
 
-use super::{aside, check, cleanup, estimate, plan, report, rotate, version};
+use super::{aside, check, cleanup, estimate, plan, report, rotate, verify, version};
 use crate::out;
 use crate::result::{CommandResult, Ended};
 
@@ -29,7 +29,7 @@ fn print(result: &CommandResult) {
         CommandResult::Render(result) => report::rendered(&result.files),
         CommandResult::Rotate(result) => rotate::rotated(result),
         CommandResult::Status(result) => report::statuses(result),
-        CommandResult::Verify(result) => report::verified(result),
+        CommandResult::Verify(result) => verify::verified(result),
         CommandResult::Version(result) => version::versions(result),
         CommandResult::Dashboard(_) | CommandResult::Man(_) => {}
     }

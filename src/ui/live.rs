@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anstyle::Style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::grid::Grid;
 use crate::guide::Step;
 use crate::mesh::ClusterName;
 use crate::out;
 use crate::out::Text;
-use crate::progress::Part;
+use crate::progress::{Part, Place, Verdict};
 
 /// The text is truncated to the width of the terminal, because a wrapped line would be drawn over those above it.
 const TEMPLATE: &str = "{spinner} {elapsed:>4}  {wide_msg}";
+/// A line of the matrix.
+const LINE: &str = "{wide_msg}";
 /// Width of the columns before the text.
 const BEFORE: usize = 8;
 const ASCII_SPINNER: &str = "|/-\\ ";
@@ -20,6 +24,9 @@ const ASCII_SPINNER: &str = "|/-\\ ";
 pub struct Live {
     table: Option<MultiProgress>,
     rows: BTreeMap<(ClusterName, Part), ProgressBar>,
+    /// The flows between the clusters, below the other rows.
+    grid: Grid,
+    lines: Vec<ProgressBar>,
 }
 
 impl Live {
@@ -29,6 +36,8 @@ impl Live {
         Live {
             table,
             rows: BTreeMap::new(),
+            grid: Grid::default(),
+            lines: Vec::new(),
         }
     }
 
@@ -38,7 +47,11 @@ impl Live {
 
     pub fn started(&mut self, cluster: &ClusterName, part: Part) {
         let Some(table) = &self.table else { return };
-        let row = table.add(ProgressBar::new_spinner());
+        let row = ProgressBar::new_spinner();
+        let row = match self.lines.first() {
+            Some(grid) => table.insert_before(grid, row),
+            None => table.add(row),
+        };
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             row.set_style(match out::manner().ascii {
                 true => style.tick_chars(ASCII_SPINNER),
@@ -58,6 +71,35 @@ impl Live {
         }
     }
 
+    /// Shows what is known of a flow. Until then, the hop that it waits for is in brackets.
+    pub fn flow(
+        &mut self,
+        from: &ClusterName,
+        to: &ClusterName,
+        verdict: Option<Verdict>,
+        place: Option<Place>,
+    ) {
+        let Some(table) = &self.table else { return };
+        let place = place.map_or("", Place::word);
+        let word = match verdict {
+            None => format!("({place})"),
+            Some(Verdict::Broken) => place.into(),
+            Some(verdict) => verdict.word().into(),
+        };
+        self.grid.set(from, to, Style::new(), word);
+        let lines = self.grid.lines();
+        while self.lines.len() < lines.len() {
+            let line = table.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template(LINE) {
+                line.set_style(style);
+            }
+            self.lines.push(line);
+        }
+        for (bar, line) in self.lines.iter().zip(lines) {
+            bar.set_message(fitting(&line));
+        }
+    }
+
     pub fn ended(&mut self, cluster: &ClusterName, part: Part) {
         if let Some(row) = self.rows.remove(&(cluster.clone(), part)) {
             row.finish_and_clear();
@@ -68,7 +110,7 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         // The line of a cancelled step would look as if it were still running.
-        for row in self.rows.values() {
+        for row in self.rows.values().chain(&self.lines) {
             row.finish_and_clear();
         }
         out::put_above(None);
@@ -77,7 +119,12 @@ impl Drop for Live {
 
 fn message(cluster: &ClusterName, part: Part, text: &str) -> String {
     let width = Step::WIDTH;
-    let line = Text::from(format!("{cluster:<12}  {part:<width$}  {text}"));
+    fitting(&Text::from(format!(
+        "{cluster:<12}  {part:<width$}  {text}"
+    )))
+}
+
+fn fitting(line: &Text) -> String {
     let line = line.sent(out::manner().ascii);
     match columns() {
         Some(columns) => line.chars().take(columns.saturating_sub(BEFORE)).collect(),

@@ -14,11 +14,10 @@ use crate::out::Text;
 use crate::out::note;
 use crate::out::{self, Form};
 use crate::progress::{Event, Message, Part};
-use crate::result::{self, Cluster, InstallResult, State, StatusResult, VerifyResult};
+use crate::result::{self, Cluster, InstallResult, State, StatusResult};
 use crate::settings::Settings;
 use crate::shell::quoted;
 use crate::steps::kiali;
-use crate::verify::Verdict;
 
 pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default();
@@ -153,46 +152,6 @@ pub fn statuses(result: &StatusResult) {
         last = Some(&component.cluster);
     }
     no_access(&result.unreachable);
-}
-
-/// A line for each hop.
-pub fn verified(result: &VerifyResult) {
-    for finding in &result.hops {
-        let style = match finding.verdict {
-            Verdict::Holds => GOOD,
-            Verdict::Broken | Verdict::Unproven => BAD,
-            Verdict::Skipped => DIM,
-        };
-        let word = finding.verdict.word();
-        let (hop, text) = (finding.hop.title(), &finding.text);
-        let cluster = finding.cluster.as_ref().map_or("all", ClusterName::as_str);
-        let line = Text::new().styled(style, format!("{word:<8}"));
-        let line = line.plain(format!("  {hop:<13}  {cluster:<12}  "));
-        let line = match finding.code {
-            Some(code) => line.plain(format!("[{code}] ")),
-            None => line,
-        };
-        out::result(line.lines(text));
-    }
-    let hops = || result.hops.iter();
-    let count = |verdict| hops().filter(|hop| hop.verdict == verdict).count();
-    let counts = [
-        (count(Verdict::Broken), "broken"),
-        (count(Verdict::Unproven), "unproven"),
-        (count(Verdict::Skipped), "skipped"),
-        (count(Verdict::Holds), "ok"),
-    ];
-    let (style, word) = match result.exit() {
-        None => (GOOD, "Verified"),
-        Some(_) => (BAD, "Not verified"),
-    };
-    let counts = counts.iter().filter(|(count, _)| *count > 0);
-    let counts = counts.map(|(count, word)| format!("{count} {word}"));
-    out::result(Text::new().styled(style, word).plain(format!(
-        " in {:.1}s: {}",
-        result.took.as_secs_f64(),
-        counts.collect::<Vec<_>>().join(", ")
-    )));
 }
 
 /// One line for each file.

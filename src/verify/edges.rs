@@ -1,23 +1,38 @@
-//! Checks that the metrics have the edges that Kiali draws between clusters. Kiali goes by the clusters that
-//! the series name. A ztunnel that does not know the other end reports "unknown", or "Kubernetes" if it knows
-//! only the gateway of another network.
+//! What both ends of a flow report about it, in their own pages or in the federating Prometheus. Kiali goes by the
+//! clusters that the series name. A ztunnel that does not know the other end reports "unknown", or "Kubernetes" if it
+//! knows only the gateway of another network.
 
-use std::time::Duration;
-
-use super::flows::{Counter, Flows, Reporter, bytes};
-use super::{Finding, Hop, Verdict};
-use crate::mesh::ClusterName;
+use super::counters::{Counter, Counters, Reporter, bytes};
+use crate::code::Code;
 use crate::visible;
 
 /// The cluster name that ztunnel before 1.29 reports for a gateway.
 const GATEWAY: &str = "Kubernetes";
 const DENIED: &str = "DENY";
 
-/// An edge from the sender's cluster to another one, as each end reports it.
-struct Edge<'a> {
-    from: &'a str,
-    to: &'a str,
-    flows: &'a Flows,
+/// A flow from one cluster to another one, or within one, as each end reports it.
+pub struct Edge<'a> {
+    pub from: &'a str,
+    pub to: &'a str,
+    pub counters: &'a Counters,
+}
+
+/// How one end reports a flow, with the bytes that were added.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reported {
+    /// It names both clusters.
+    Named(f64),
+    /// It does not know the other end. The bytes may be those of another flow.
+    Unknown(f64),
+    /// It knows only the gateway of another network. The bytes may be those of another flow.
+    Gateway(f64),
+    Nothing,
+}
+
+impl Reported {
+    pub fn is_nothing(self) -> bool {
+        self == Reported::Nothing
+    }
 }
 
 fn is_unknown(cluster: &str) -> bool {
@@ -25,165 +40,114 @@ fn is_unknown(cluster: &str) -> bool {
 }
 
 impl Edge<'_> {
+    fn is_within(&self) -> bool {
+        self.from == self.to
+    }
+
     fn grown(&self, reporter: Reporter, between: impl Fn(&str, &str) -> bool) -> f64 {
-        let cluster = match reporter {
+        let cluster = self.cluster(reporter);
+        self.counters
+            .grown(Counter::Bytes, cluster, reporter, between)
+    }
+
+    /// The cluster that reports this end.
+    pub fn cluster(&self, reporter: Reporter) -> &str {
+        match reporter {
             Reporter::Source => self.from,
             Reporter::Destination => self.to,
-        };
-        self.flows.grown(Counter::Bytes, cluster, reporter, between)
-    }
-
-    /// Bytes in series that name both clusters.
-    fn grown_exactly(&self, reporter: Reporter) -> f64 {
-        self.grown(reporter, |from, to| from == self.from && to == self.to)
-    }
-
-    fn sent_to(&self, is: impl Fn(&str) -> bool) -> f64 {
-        self.grown(Reporter::Source, |from, to| from == self.from && is(to))
-    }
-
-    fn sent_to_unknown(&self) -> f64 {
-        self.sent_to(is_unknown)
-    }
-
-    fn sent_to_gateway(&self) -> f64 {
-        match self.to {
-            GATEWAY => 0.0,
-            _ => self.sent_to(|to| to == GATEWAY),
         }
     }
 
-    fn received_from_unknown(&self) -> f64 {
-        self.grown(Reporter::Destination, |from, to| {
-            is_unknown(from) && to == self.to
-        })
+    pub fn reported(&self, reporter: Reporter) -> Reported {
+        let named = self.grown(reporter, |from, to| from == self.from && to == self.to);
+        if named > 0.0 {
+            return Reported::Named(named);
+        }
+        // Within a cluster, both ends know each other.
+        if self.is_within() {
+            return Reported::Nothing;
+        }
+        let other_end_is = |is: fn(&str) -> bool| {
+            self.grown(reporter, |from, to| match reporter {
+                Reporter::Source => from == self.from && is(to),
+                Reporter::Destination => is(from) && to == self.to,
+            })
+        };
+        let gateway = match reporter {
+            Reporter::Source if self.to != GATEWAY => other_end_is(|cluster| cluster == GATEWAY),
+            _ => 0.0,
+        };
+        let unknown = other_end_is(is_unknown);
+        match () {
+            () if gateway > 0.0 => Reported::Gateway(gateway),
+            () if unknown > 0.0 => Reported::Unknown(unknown),
+            () => Reported::Nothing,
+        }
     }
 
-    /// Whether both ends have reported traffic, even if they do not know each other.
-    fn is_reported(&self) -> bool {
-        let source =
-            self.grown_exactly(Reporter::Source) + self.sent_to_unknown() + self.sent_to_gateway();
-        let destination = self.grown_exactly(Reporter::Destination) + self.received_from_unknown();
-        source > 0.0 && destination > 0.0
+    /// The last value of the series that name both clusters; None if there are none.
+    pub fn last(&self, reporter: Reporter) -> Option<String> {
+        let named = |from: &str, to: &str| from == self.from && to == self.to;
+        let last = self.counters.last(self.cluster(reporter), reporter, named);
+        last.map(bytes)
     }
 
-    fn is_denied(&self) -> bool {
+    /// Whether the receiver reports that it denies connections of the sender.
+    pub fn is_denied(&self) -> bool {
         let from = |source: &str, _: &str| source == self.from || is_unknown(source);
-        let flags = self.flows.flags(self.to, Reporter::Destination, from);
+        let flags = self.counters.flags(self.to, Reporter::Destination, from);
         flags.contains(&DENIED)
     }
 
     /// Failures on the way to any other cluster: a failed connection does not name its destination.
     fn failures(&self) -> Vec<&str> {
         let from = |source: &str, to: &str| source == self.from && to != self.from;
-        self.flows.flags(self.from, Reporter::Source, from)
+        self.counters.flags(self.from, Reporter::Source, from)
     }
 
-    fn judge(&self, patience: Duration) -> (Verdict, String) {
+    /// Why connections fail, as both ends report it.
+    pub fn cause(&self) -> Option<String> {
         let Edge { from, to, .. } = self;
-        let (source, destination) = (
-            self.grown_exactly(Reporter::Source),
-            self.grown_exactly(Reporter::Destination),
-        );
         if self.is_denied() {
-            let what = format!(
+            return Some(format!(
                 "{to} denies connections from {from} (response_flags {DENIED}): an AuthorizationPolicy there does not allow them"
-            );
-            return (Verdict::Broken, what);
-        }
-        // Both ends report the same bytes, so count them once.
-        let grown = [destination, source].into_iter().find(|n| *n > 0.0);
-        if let Some(grown) = grown {
-            let grown = bytes(grown);
-            let extra_edge = self.extra_edge();
-            return (
-                Verdict::Holds,
-                format!("received bytes from {from} grew by {grown}{extra_edge}"),
-            );
-        }
-        if self.received_from_unknown() > 0.0 {
-            let what = format!(
-                "received bytes grew, but from cluster \"unknown\": Kiali shows no edge from {from}; ztunnel of {to} has ENABLE_RESPONSE_BAGGAGE=false (AK1230)"
-            );
-            return (Verdict::Broken, what);
+            ));
         }
         let failures = self.failures();
-        if !failures.is_empty() {
-            let flags = failures.join(", ");
-            let flags = visible::short(&flags, 60);
-            let what = format!(
-                "connections from {from} to another cluster fail (response_flags {flags}): the east-west gateway or ztunnel of {to} is unreachable or refuses them"
-            );
-            return (Verdict::Broken, what);
+        if failures.is_empty() || self.is_within() {
+            return None;
         }
-        let within = format!("within {} s of traffic", patience.as_secs());
-        if self.grown(Reporter::Source, |_, _| true) == 0.0
-            && self.grown(Reporter::Destination, |_, _| true) == 0.0
-        {
-            let what = format!("neither {from} nor {to} reported anything {within}");
-            return (Verdict::Unproven, what);
-        }
-        let what = format!("no received bytes from {from} {within}");
-        (Verdict::Broken, what)
+        let flags = failures.join(", ");
+        let flags = visible::short(&flags, 60);
+        Some(format!(
+            "connections from {from} to another cluster fail (response_flags {flags}): the east-west gateway or ztunnel of {to} is unreachable or refuses them"
+        ))
     }
 
-    /// Describes the extra edge that Kiali draws if one end does not know the other.
-    fn extra_edge(&self) -> String {
+    /// Why Kiali shows no edge although the receiver has counted bytes.
+    pub fn hidden(&self) -> String {
         let Edge { from, to, .. } = self;
-        if self.grown_exactly(Reporter::Source) > 0.0 {
-            return String::new();
-        }
-        match (self.sent_to_gateway() > 0.0, self.sent_to_unknown() > 0.0) {
-            (true, _) => format!(
-                "; ztunnel of {from} is older than 1.29 (AK1209): Kiali shows a second edge, to a cluster \"{GATEWAY}\" that does not exist"
-            ),
-            (_, true) => format!(
-                "; ztunnel of {to} is older than 1.29 (AK1209): Kiali shows a second edge, inside {from}"
-            ),
-            _ => String::new(),
-        }
+        format!(
+            "received bytes grew, but from cluster \"unknown\": Kiali shows no edge from {from}; ztunnel of {to} has ENABLE_RESPONSE_BAGGAGE=false (AK1230)"
+        )
     }
-}
 
-/// Returns one finding for each cluster except the sender's.
-pub fn judge(
-    from: &ClusterName,
-    clusters: &[ClusterName],
-    flows: &Flows,
-    patience: Duration,
-) -> Vec<Finding> {
-    let edges = clusters.iter().filter(|to| *to != from).map(|to| {
-        let (verdict, text) = edge(from, to, flows).judge(patience);
-        Finding::with_verdict(Hop::Edge, Some(to), verdict, text)
-    });
-    edges.collect()
-}
-
-/// Whether both ends of every edge have reported.
-pub fn are_reported(from: &ClusterName, clusters: &[ClusterName], flows: &Flows) -> bool {
-    let mut others = clusters.iter().filter(|to| *to != from);
-    others.all(|to| edge(from, to, flows).is_reported())
-}
-
-/// Whether a receiver reports that it denies connections, which is the final reason of a failure.
-pub fn is_denied(from: &ClusterName, clusters: &[ClusterName], flows: &Flows) -> bool {
-    let mut others = clusters.iter().filter(|to| *to != from);
-    others.any(|to| edge(from, to, flows).is_denied())
-}
-
-/// Whether the sender's end has counted a failed connection.
-pub fn have_failed(from: &ClusterName, flows: &Flows) -> bool {
-    let flags = flows.flags(from.as_str(), Reporter::Source, |source, _| {
-        source == from.as_str()
-    });
-    !flags.is_empty()
-}
-
-fn edge<'a>(from: &'a ClusterName, to: &'a ClusterName, flows: &'a Flows) -> Edge<'a> {
-    Edge {
-        from: from.as_str(),
-        to: to.as_str(),
-        flows,
+    /// The extra edge that Kiali draws if the sender does not know the receiver, which knows the sender.
+    pub fn extra_edge(&self) -> Option<(Code, String)> {
+        let Edge { from, to, .. } = self;
+        let Reported::Named(_) = self.reported(Reporter::Destination) else {
+            return None;
+        };
+        let text = match self.reported(Reporter::Source) {
+            Reported::Gateway(_) => format!(
+                "ztunnel of {from} is older than 1.29: Kiali shows a second edge, to a cluster \"{GATEWAY}\" that does not exist"
+            ),
+            Reported::Unknown(_) => format!(
+                "ztunnel of {to} is older than 1.29: Kiali shows a second edge, inside {from}"
+            ),
+            Reported::Named(_) | Reported::Nothing => return None,
+        };
+        Some((Code::OldZtunnel, text))
     }
 }
 

@@ -54,7 +54,7 @@ fn fault_59_a_rotation_killed_at_any_request_goes_on_or_back() {
 }
 
 const CERTIFICATES: [&str; 4] = ["rotate", "--certificates", "--timeout", "90s"];
-const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
+const VERIFY: [&str; 3] = ["verify", "--probes", "none"];
 
 #[test]
 fn fault_60_a_rotation_of_certificates_killed_at_any_request_stops_no_scrape() {

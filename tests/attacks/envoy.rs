@@ -76,7 +76,7 @@ fn envoy_lets_nothing_but_get_federate_through_whatever_the_request_looks_like()
         entry.removed().await;
         scale(remote, name, 1).await;
         clusters
-            .run(&["verify", "--traffic", "none"])
+            .run(&["verify", "--probes", "none"])
             .await
             .succeeded();
         clusters.cleaned().await;

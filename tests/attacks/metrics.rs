@@ -7,7 +7,7 @@ use crate::support::tls_client::page as federated;
 use crate::support::web_server::{WebServer, page};
 use crate::support::{Clusters, get, masked, on_an_install, on_two_clusters, until};
 
-const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
+const VERIFY: [&str; 3] = ["verify", "--probes", "none"];
 /// As in src/steps/aggregate_metrics/config.rs.
 const SAMPLES: usize = 180_000;
 

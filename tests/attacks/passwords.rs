@@ -51,7 +51,7 @@ fn attack_18_a_password_in_an_address_is_never_shown_nor_handed_on() {
             &["plan", "--allow-loopback"],
             &["install", "--allow-loopback", "-v"],
             &["status", "-v"],
-            &["verify", "--traffic", "none", "-v"],
+            &["verify", "--probes", "none", "-v"],
             &["version", "-v"],
         ] {
             for form in ["text", "json"] {

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::support::{Clusters, from_an_install, get, patch, scale, until};
 
 const SECRET: &str = "kiali/kiali-multi-cluster-secret";
-const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
+const VERIFY: [&str; 3] = ["verify", "--probes", "none"];
 const TAKEN: &str = "a kubeconfig from a cluster may only have server, certificate-authority-data, tls-server-name and token";
 
 /// Returns the remote's kubeconfig in home's Secret.

@@ -207,7 +207,7 @@ error: aggregate metrics: cluster2: its Prometheus is not scraped: https://ADDRE
         ] {
             let policy = closed(&spec).to_string();
             let policy = Foreign::apply(clusters.remote(), &policy).await;
-            let verify = ["verify", "--traffic", "none"];
+            let verify = ["verify", "--probes", "none"];
             until("the Gateway denies", async || {
                 let ended = clusters.run(&verify).await;
                 let said = format!(
@@ -219,7 +219,7 @@ error: aggregate metrics: cluster2: its Prometheus is not scraped: https://ADDRE
             policy.removed().await;
         }
         until("the target is up again", async || {
-            clusters.run(&["verify", "--traffic", "none"]).await.code == 0
+            clusters.run(&["verify", "--probes", "none"]).await.code == 0
         })
         .await;
         clusters.cleaned().await;

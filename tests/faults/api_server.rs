@@ -129,7 +129,7 @@ async fn shows_the_rest(clusters: &Clusters, server: &str) {
         .strip_prefix(&format!("no access: context cluster2 at {server}: "));
     assert!(said.is_some_and(|said| cause(server, said)), "{remote}");
 
-    let verify = run(&["verify", "--traffic", "none"]).await.exited(5);
+    let verify = run(&["verify", "--probes", "none"]).await.exited(5);
     let lines = verify.stdout;
     let broken = lines.lines().filter(|line| line.starts_with("broken"));
     let broken = broken.collect::<Vec<_>>();

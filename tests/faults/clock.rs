@@ -19,7 +19,7 @@ fn fault_48_a_clock_that_is_a_day_off_does_not_matter() {
             run(&INSTALL).await.succeeded();
             let looked = run(&["status"]).await.succeeded();
             assert!(!looked.stdout.contains("not ready"), "{}", looked.stdout);
-            run(&["verify", "--traffic", "none"]).await.succeeded();
+            run(&["verify", "--probes", "none"]).await.succeeded();
             let marks = clusters.marks();
             run(&INSTALL).await.succeeded();
             unwritten(&marks);

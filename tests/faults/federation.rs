@@ -11,7 +11,7 @@ use crate::support::{
     Clusters, from_an_install, get, masked, on_two_clusters, patch, until, unwritten,
 };
 
-const VERIFY: [&str; 3] = ["verify", "--traffic", "none"];
+const VERIFY: [&str; 3] = ["verify", "--probes", "none"];
 
 /// Changes a configuration and restarts its Prometheus.
 async fn reconfigured(cluster: &Cluster, map: &str, pods: &str, change: impl FnOnce(&mut Value)) {

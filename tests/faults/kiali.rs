@@ -197,7 +197,7 @@ fn fault_57_an_istiod_that_kiali_cannot_reach_is_no_success() {
         let said = "it says of istiod in cluster2: Unreachable; it asks istiod's port 8080 through that cluster's API server, as pods/portforward";
         let broken = format!("broken    kiali          cluster1      {said}\n");
         until("Kiali asked istiod once more", async || {
-            let verify = ["verify", "--traffic", "none"];
+            let verify = ["verify", "--probes", "none"];
             clusters.run(&verify).await.stdout.contains(&broken)
         })
         .await;
@@ -209,7 +209,7 @@ fn fault_57_an_istiod_that_kiali_cannot_reach_is_no_success() {
         );
         foreign.removed().await;
         until("Kiali reaches it again", async || {
-            let verify = ["verify", "--traffic", "none"];
+            let verify = ["verify", "--probes", "none"];
             clusters.run(&verify).await.code == 0
         })
         .await;

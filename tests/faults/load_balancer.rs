@@ -89,7 +89,7 @@ fn fault_37_an_address_that_changed_is_shown_by_status_and_taken_up_by_the_next_
             )]
         );
         let broken = clusters
-            .run(&["verify", "--traffic", "none"])
+            .run(&["verify", "--probes", "none"])
             .await
             .exited(5);
         let line = format!(
@@ -119,7 +119,7 @@ fn fault_37_an_address_that_changed_is_shown_by_status_and_taken_up_by_the_next_
         assert_eq!(remote, [""; 0]);
         clusters.run(&["status"]).await.succeeded();
         clusters
-            .run(&["verify", "--traffic", "none"])
+            .run(&["verify", "--probes", "none"])
             .await
             .succeeded();
         clusters.cleaned().await;
@@ -218,7 +218,7 @@ fn an_address_of_another_cluster_is_not_taken_for_the_gateways_own() {
             assert_eq!(written.matches(&target).count(), 1, "{written}");
         }
         clusters
-            .run(&["verify", "--traffic", "none"])
+            .run(&["verify", "--probes", "none"])
             .await
             .succeeded();
         clusters.cleaned().await;

@@ -32,7 +32,7 @@ Next:  ambikiali verify --ctx1 cluster1 --ctx2 cluster2
        ambikiali dashboard --ctx1 cluster1 --ctx2 cluster2
 "
         );
-        let verify = ["verify", "--traffic", "none"];
+        let verify = ["verify", "--probes", "none"];
         run(nowhere, &[&verify, &NAMED[..]].concat())
             .await
             .succeeded();

@@ -143,7 +143,7 @@ fn fault_51_a_cluster_is_called_as_istiod_calls_it_and_never_as_its_context() {
         );
         named_everywhere(clusters).await;
         clusters
-            .run(&["verify", "--traffic", "none"])
+            .run(&["verify", "--probes", "none"])
             .await
             .succeeded();
         clusters.cleaned().await;

@@ -50,7 +50,7 @@ fn fault_38_a_token_that_is_never_filled_is_told_with_who_should() {
         clusters.installed().await;
         assert!(given(clusters).await == before);
         clusters
-            .run(&["verify", "--traffic", "none"])
+            .run(&["verify", "--probes", "none"])
             .await
             .succeeded();
         clusters.cleaned().await;
@@ -85,7 +85,7 @@ fn fault_39_a_token_of_an_account_that_was_made_again_is_issued_again() {
         assert_eq!(uid(clusters, "Secret", TOKEN).await, again);
         assert!(given(clusters).await != before);
         clusters
-            .run(&["verify", "--traffic", "none"])
+            .run(&["verify", "--probes", "none"])
             .await
             .succeeded();
         clusters.cleaned().await;

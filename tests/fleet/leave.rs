@@ -133,7 +133,7 @@ would remove  cluster3      ";
 async fn without_the_third(fleet: &Fleet) {
     let status = fleet.run(&["status"]).await.succeeded();
     assert!(!status.stdout.contains("cluster3"), "{status:#?}");
-    let verified = fleet.run(&["verify", "--traffic", "none"]).await;
+    let verified = fleet.run(&["verify", "--probes", "none"]).await;
     let seen = "ok        kiali          cluster1      sees cluster1, cluster2\n";
     let verified = verified.succeeded();
     assert!(verified.stdout.contains(seen), "{verified:#?}");

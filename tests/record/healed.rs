@@ -45,7 +45,7 @@ async fn healed(clusters: &Clusters, cluster: &Cluster, objects: &[(&str, &str, 
     }
     assert_ne!(mark(cluster).await, before);
     clusters.run(&["status"]).await.succeeded();
-    let verified = clusters.run(&["verify", "--traffic", "none"]).await;
+    let verified = clusters.run(&["verify", "--probes", "none"]).await;
     verified.succeeded();
     let marks = clusters.marks();
     clusters.installed().await;

@@ -1,4 +1,4 @@
-//! Three real clusters for tests with more than one remote.
+//! Three or more real clusters, for tests with more than one remote.
 
 use ambikiali_sandbox::snapshot::Snapshot;
 use ambikiali_sandbox::{Delays, Sandbox};
@@ -16,14 +16,18 @@ pub struct Fleet {
 
 /// Runs a test on `cluster1`, `cluster2` and `cluster3`, and checks that it left them unchanged.
 pub fn on_three_clusters(test: impl AsyncFnOnce(&Fleet)) {
+    on_clusters(&["cluster1", "cluster2", "cluster3"], test);
+}
+
+/// The same on three or four clusters with these names.
+pub fn on_clusters(names: &[&str], test: impl AsyncFnOnce(&Fleet)) {
     RUNTIME.block_on(async {
-        // Three clusters use as many resources as two pairs.
+        // Three or four clusters use as many resources as two pairs.
         let _room = PAIRS.acquire_many(2).await.expect("never closed");
         let alone = START.acquire().await.expect("never closed");
-        let names = ["cluster1", "cluster2", "cluster3"];
         let say = |line: &str| eprintln!("{line}");
-        let sandbox = Sandbox::start(&names, Delays::NONE, say).await;
-        let sandbox = sandbox.expect("three clusters");
+        let sandbox = Sandbox::start(names, Delays::NONE, say).await;
+        let sandbox = sandbox.expect("clusters");
         drop(alone);
         let before = join_all(sandbox.clusters().iter().map(Snapshot::settled)).await;
         let state = tempfile::tempdir().expect("a folder");

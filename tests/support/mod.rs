@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use tokio::process::Child;
 
 pub use command::{Ended, ambikiali, command, output, says, text};
-pub use fleet::{Fleet, on_three_clusters};
+pub use fleet::{Fleet, on_clusters, on_three_clusters};
 pub use gateway::{exposed, until_exposed};
 pub use kubeconfig::{entry, kubeconfig};
 pub use masked::{masked, progress};

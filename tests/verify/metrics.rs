@@ -1,6 +1,6 @@
 //! The path of the metrics, broken at one hop after the other.
 
-use super::WITHOUT_TRAFFIC;
+use super::WITHOUT_PROBES;
 use crate::support::tls_client::{CLIENT_SECRET, Identity, asked};
 use crate::support::{
     Clusters, Foreign, masked, on_two_clusters, remove, scale, until, until_exposed,
@@ -45,8 +45,12 @@ ok        remote access  cluster2      Kiali's token works
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        kiali          cluster1      sees cluster1, cluster2
-unproven  traffic        all           a previous hop is broken
-Not verified in TIME: 2 broken, 1 unproven, 8 ok
+from \\ to  cluster1  cluster2
+cluster1   ok        metrics
+cluster2   metrics   -
+broken    metrics        cluster1 -> cluster2  the federating Prometheus has no bytes that ztunnel of cluster2 counts; see scrape target of cluster2
+broken    metrics        cluster2 -> cluster1  the federating Prometheus has no bytes that ztunnel of cluster2 counts; see scrape target of cluster2
+Not verified in TIME: 2 broken, 8 ok; flows: 2 broken, 1 ok
 "
     );
     scale(clusters.remote(), "istio-system/prometheus", 1).await;
@@ -74,8 +78,12 @@ ok        remote access  cluster2      Kiali's token works
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        kiali          cluster1      sees cluster1, cluster2
-unproven  traffic        all           a previous hop is broken
-Not verified in TIME: 2 broken, 1 unproven, 8 ok
+from \\ to  cluster1  cluster2
+cluster1   ok        metrics
+cluster2   metrics   -
+broken    metrics        cluster1 -> cluster2  the federating Prometheus has no bytes that ztunnel of cluster2 counts; see scrape target of cluster2
+broken    metrics        cluster2 -> cluster1  the federating Prometheus has no bytes that ztunnel of cluster2 counts; see scrape target of cluster2
+Not verified in TIME: 2 broken, 8 ok; flows: 2 broken, 1 ok
 "
     );
 }
@@ -85,7 +93,7 @@ async fn a_route_that_lets_too_much_through(clusters: &Clusters) {
     clusters.install(&["--exposure", "http"]).await.succeeded();
     let wide = Foreign::apply(clusters.remote(), WIDE).await;
     until_exposed(clusters.remote(), "/api/v1/status/config", 200).await;
-    let broken = clusters.run(&WITHOUT_TRAFFIC).await.exited(5);
+    let broken = clusters.run(&WITHOUT_PROBES).await.exited(5);
     assert_eq!(
         masked(&broken.stdout),
         "\
@@ -99,7 +107,7 @@ ok        remote access  cluster2      Kiali's token works
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        rights         cluster2      Kiali only looks: the API server denies it 27 of 27 changes asked about
 ok        kiali          cluster1      sees cluster1, cluster2
-skipped   traffic        all           disabled by --traffic none
+skipped   flow           all           disabled by --probes none
 Not verified in TIME: 1 broken, 1 skipped, 9 ok
 "
     );

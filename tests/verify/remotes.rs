@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::WITHOUT_TRAFFIC;
+use super::WITHOUT_PROBES;
 use crate::support::{Clusters, get, masked, on_two_clusters, patch, remove, until};
 
 #[test]
@@ -34,7 +34,7 @@ async fn a_token_that_was_revoked(clusters: &Clusters) {
         bearer.apiserver_version().await.is_err()
     })
     .await;
-    let broken = clusters.run(&WITHOUT_TRAFFIC).await.exited(5);
+    let broken = clusters.run(&WITHOUT_PROBES).await.exited(5);
     assert_eq!(
         masked(&broken.stdout),
         "\
@@ -48,7 +48,7 @@ broken    remote access  cluster2      Kiali's kubeconfig for it does not work: 
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 unproven  rights         cluster2      cannot ask what Kiali may change: the credentials expired or are refused (401 Unauthorized)
 broken    kiali          cluster1      it cannot reach cluster2
-skipped   traffic        all           disabled by --traffic none
+skipped   flow           all           disabled by --probes none
 Not verified in TIME: 3 broken, 1 unproven, 1 skipped, 6 ok
 "
     );
@@ -70,7 +70,7 @@ async fn a_kiali_that_does_not_know_the_remote(clusters: &Clusters) {
                 .all(|count| now["status"][count] == 1)
     })
     .await;
-    let broken = clusters.run(&WITHOUT_TRAFFIC).await.exited(5);
+    let broken = clusters.run(&WITHOUT_PROBES).await.exited(5);
     assert_eq!(
         masked(&broken.stdout),
         "\
@@ -84,7 +84,7 @@ broken    remote access  cluster2      Secret kiali/kiali-multi-cluster-secret o
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 unproven  rights         cluster2      cannot ask what Kiali may change: it has no kubeconfig for the cluster
 broken    kiali          cluster1      it cannot reach cluster2
-skipped   traffic        all           disabled by --traffic none
+skipped   flow           all           disabled by --probes none
 Not verified in TIME: 3 broken, 1 unproven, 1 skipped, 6 ok
 "
     );
@@ -101,7 +101,7 @@ fn a_remote_that_does_not_answer_is_named_and_the_rest_is_looked_at() {
     on_two_clusters(async |clusters| {
         let _kubeconfig = installed_by_other_contexts(clusters).await;
         clusters.remote().pause_api_server().expect("paused");
-        let broken = clusters.run(&WITHOUT_TRAFFIC).await.exited(5);
+        let broken = clusters.run(&WITHOUT_PROBES).await.exited(5);
         clusters.remote().resume_api_server().expect("resumed");
         assert_eq!(
             masked(&broken.stdout),
@@ -116,12 +116,12 @@ broken    remote access  cluster2      Kiali's kubeconfig for it does not work: 
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 unproven  rights         cluster2      cannot ask what Kiali may change: no answer in 10 s
 broken    kiali          cluster1      its /api/status: no answer in 10 s
-skipped   traffic        all           disabled by --traffic none
+skipped   flow           all           disabled by --probes none
 Not verified in TIME: 3 broken, 2 unproven, 1 skipped, 5 ok
 "
         );
         clusters.remote().kill_api_server().expect("killed");
-        let broken = clusters.run(&WITHOUT_TRAFFIC).await.exited(5);
+        let broken = clusters.run(&WITHOUT_PROBES).await.exited(5);
         let back = clusters.remote().restart_api_server().await;
         back.expect("started again");
         assert_eq!(
@@ -137,7 +137,7 @@ broken    remote access  cluster2      Kiali's kubeconfig for it does not work: 
 ok        rights         cluster1      Kiali only looks: the API server denies it 27 of 27 changes asked about
 unproven  rights         cluster2      cannot ask what Kiali may change: Connection refused
 broken    kiali          cluster1      it cannot reach cluster2
-skipped   traffic        all           disabled by --traffic none
+skipped   flow           all           disabled by --probes none
 Not verified in TIME: 3 broken, 2 unproven, 1 skipped, 5 ok
 "
         );

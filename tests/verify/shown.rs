@@ -3,7 +3,13 @@
 use serde_json::Value;
 
 use crate::output::schema;
-use crate::support::{Clusters, Terminal, on_two_clusters};
+use crate::support::{Clusters, Ended, Terminal, on_two_clusters};
+
+/// How often a line was shown.
+fn told(ended: &Ended, line: &str) -> usize {
+    let lines = ended.stderr.lines();
+    lines.filter(|told| told.get(5..) == Some(line)).count()
+}
 
 /// Returns the progress line for a result such as `ok    scrape target  cluster1    http://… up`.
 fn line(row: &str) -> Option<String> {
@@ -25,6 +31,7 @@ fn each_hop_shows_when_it_is_known_and_what_is_waited_for_has_its_reason() {
         clusters.installed().await;
         a_line_for_each(clusters).await;
         an_event_for_each(clusters).await;
+        a_cell_as_it_becomes_known(clusters).await;
         a_table_on_a_terminal(clusters).await;
         clusters.cleaned().await;
         clusters.scraped_as_configured(false);
@@ -33,17 +40,26 @@ fn each_hop_shows_when_it_is_known_and_what_is_waited_for_has_its_reason() {
 
 async fn a_line_for_each(clusters: &Clusters) {
     let ended = clusters.run(&["verify"]).await.succeeded();
-    let rows = ended.stdout.lines().collect::<Vec<_>>();
-    let (result, rows) = rows.split_last().expect("a result");
-    assert!(result.starts_with("Verified in "), "{ended:#?}");
-    for row in rows {
+    let (hops, matrix) = ended.stdout.split_once("from \\ to").expect("a table");
+    assert!(matrix.contains("\nVerified in "), "{ended:#?}");
+    for row in hops.lines() {
         let line = line(row).expect("a row");
-        let told = ended
-            .stderr
-            .lines()
-            .filter(|told| told.get(5..) == Some(&line));
-        assert_eq!(told.count(), 1, "{line}: {ended:#?}");
+        assert_eq!(told(&ended, &line), 1, "{line}: {ended:#?}");
     }
+    for (from, to) in [
+        ("cluster1", "cluster1"),
+        ("cluster1", "cluster2"),
+        ("cluster2", "cluster1"),
+    ] {
+        let flow = |state: &str, text: &str| {
+            format!("  {from}      flow                {state:<7}  to {to}{text}")
+        };
+        assert_eq!(told(&ended, &flow("ok", "")), 1, "{ended:#?}");
+        let on_its_way = ": requests, source ztunnel, destination ztunnel";
+        assert_eq!(told(&ended, &flow("seen", on_its_way)), 1, "{ended:#?}");
+    }
+    let waits = "Service sample/helloworld: sending requests; 3 flows wait for metrics of 3";
+    assert!(ended.stderr.contains(waits), "{ended:#?}");
     // Two scrapes take long enough for the wait to be shown.
     for cluster in ["cluster1", "cluster2"] {
         let waits = format!("  {cluster}      scrape target       waiting ");
@@ -55,12 +71,12 @@ async fn a_line_for_each(clusters: &Clusters) {
         let known = format!("  {cluster}      scrape target       ok ");
         assert!(lines.any(|line| line.contains(&known)), "{ended:#?}");
     }
-    let quiet = ["verify", "--traffic", "none", "-q"];
+    let quiet = ["verify", "--probes", "none", "-q"];
     assert_eq!(clusters.run(&quiet).await.succeeded().stderr, "");
 }
 
 async fn an_event_for_each(clusters: &Clusters) {
-    let verify = ["verify", "--traffic", "none", "-o", "jsonl"];
+    let verify = ["verify", "--probes", "none", "-o", "jsonl"];
     let said = schema::read("jsonl", &clusters.run(&verify).await.succeeded());
     let document = said.document.expect("a document");
     for hop in document["hops"].as_array().expect("hops") {
@@ -83,7 +99,7 @@ async fn an_event_for_each(clusters: &Clusters) {
 
 async fn a_table_on_a_terminal(clusters: &Clusters) {
     let kubeconfig = clusters.sandbox.kubeconfig();
-    let verify = ["verify", "--traffic", "none"];
+    let verify = ["verify", "--probes", "none"];
     let mut terminal = Terminal::start(&verify, kubeconfig, clusters.state(), (60, 160), None);
     let live = |row: &str, text: &str| {
         let spinner = row.chars().next();
@@ -107,4 +123,36 @@ async fn a_table_on_a_terminal(clusters: &Clusters) {
     assert!(!rows.iter().any(|row| live(row, "")), "{rows:#?}");
     let last = rows.last().expect("a result");
     assert!(last.starts_with("Verified in "), "{rows:#?}");
+}
+
+/// The hop that a flow waits for is in brackets.
+async fn a_cell_as_it_becomes_known(clusters: &Clusters) {
+    let kubeconfig = clusters.sandbox.kubeconfig();
+    let mut terminal = Terminal::start(&["verify"], kubeconfig, clusters.state(), (60, 100), None);
+    for rows in [
+        [
+            "from \\ to  cluster1    cluster2",
+            "cluster1   (requests)  (requests)",
+            "cluster2   (requests)  -",
+        ],
+        [
+            "from \\ to  cluster1   cluster2",
+            "cluster1   (metrics)  (metrics)",
+            "cluster2   (metrics)  -",
+        ],
+    ] {
+        let shown = |terminal: &Terminal| terminal.rows().ends_with(&rows.map(String::from));
+        terminal.shows(&rows.join("\n"), shown).await;
+    }
+    let (terminal, code) = terminal.ended().await;
+    let rows = terminal.rows();
+    assert_eq!(code, 0, "{rows:#?}");
+    let tables = rows.iter().filter(|row| row.starts_with("from"));
+    assert_eq!(tables.count(), 1, "{rows:#?}");
+    let table = [
+        "from \\ to  cluster1  cluster2",
+        "cluster1   ok        ok",
+        "cluster2   ok        -",
+    ];
+    assert_eq!(rows[rows.len() - 4..rows.len() - 1], table, "{rows:#?}");
 }

@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::TlsConnector;
 
-use super::{Target, ask, silent, stream};
+use super::{LARGEST, Target, ask, silent, stream};
 use crate::k8s::Scope;
 
 /// Sends a GET request over a new connection. Returns the certificate of a pod that let the client in.
@@ -43,7 +43,7 @@ async fn answer(
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // The error of the connection says more than that of the request, which only finds it closed.
     let answered = tokio::select! {
-        answered = ask(&mut sender, path) => answered.map(drop),
+        answered = ask(&mut sender, path, LARGEST) => answered.map(drop),
         ended = connection => Err(match ended {
             Err(error) => error.into(),
             Ok(()) => anyhow::anyhow!("the connection was closed"),

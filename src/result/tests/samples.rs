@@ -204,7 +204,7 @@ fn verify() -> Vec<Ended> {
     let with = |verdict, cluster, code| VerifyResult {
         clusters: clusters(),
         hops: vec![verify::Finding {
-            hop: Hop::Edge,
+            hop: Hop::Flow,
             verdict,
             code,
             cluster,
@@ -287,6 +287,12 @@ fn events() -> Vec<Value> {
     use progress::Event::*;
     let step = Part::Step(Step::Kiali);
     let reason = || "no pod".to_string();
+    let flow = |verdict| progress::Event::Flow {
+        to: name(),
+        verdict,
+        place: Some(Place::Metrics),
+        text: reason(),
+    };
     let events = [
         (step, Started),
         (
@@ -300,8 +306,10 @@ fn events() -> Vec<Value> {
         (step, Note(reason())),
         (step, Done(reason())),
         (step, Failed),
-        (Part::Hop(Hop::Edge), Found(Verdict::Holds, reason())),
-        (Part::Hop(Hop::Edge), Ended),
+        (Part::Hop(Hop::Kiali), Found(Verdict::Holds, reason())),
+        (Part::Hop(Hop::Kiali), Ended),
+        (Part::Hop(Hop::Flow), flow(None)),
+        (Part::Hop(Hop::Flow), flow(Some(Verdict::Broken))),
     ];
     let events = events.into_iter().map(|(part, event)| {
         let cluster = name();

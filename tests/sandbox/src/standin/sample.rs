@@ -6,6 +6,7 @@
 //! are read from each cluster: those that are Ready, in other clusters only behind a global Service. Connections between
 //! clusters fail only if a test says so or if a ztunnel is missing. Connections within a cluster never fail.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -39,9 +40,27 @@ pub struct Traffic {
 struct State {
     clusters: Vec<Cluster>,
     ztunnels: Vec<Ztunnel>,
-    frozen: bool,
+    frozen: Frozen,
     failure: Option<Failure>,
-    turn: usize,
+    /// Whose turn it is to answer, for each cluster that sends.
+    turns: BTreeMap<String, usize>,
+}
+
+/// Which ztunnels count nothing.
+#[derive(Clone, Default, PartialEq, Eq)]
+enum Frozen {
+    #[default]
+    Nothing,
+    All,
+    /// The reports of one cluster about one end.
+    End(String, End),
+}
+
+/// The end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Source,
+    Destination,
 }
 
 /// Why connections between clusters fail.
@@ -121,7 +140,15 @@ impl Traffic {
 
     /// Freezes the counters. Requests are still answered.
     pub fn freeze(&self, frozen: bool) {
-        self.state().frozen = frozen;
+        self.state().frozen = match frozen {
+            true => Frozen::All,
+            false => Frozen::Nothing,
+        };
+    }
+
+    /// Freezes only what the ztunnel of a cluster reports about one end.
+    pub fn freeze_end(&self, cluster: &str, end: End) {
+        self.state().frozen = Frozen::End(cluster.to_owned(), end);
     }
 
     /// Makes connections between clusters fail, or stops doing so.
@@ -172,8 +199,9 @@ impl State {
             bail!("no ztunnel carries the traffic of {from}");
         };
         ztunnel.asked_for_a_name(&sender.app);
-        let answerer = answerers[self.turn % answerers.len()].clone();
-        self.turn += 1;
+        let turn = self.turns.entry(from.to_owned()).or_default();
+        let answerer = answerers[*turn % answerers.len()].clone();
+        *turn += 1;
         let receiver = self.ztunnel(&answerer.cluster);
         let failure = match (&receiver, self.failure) {
             _ if answerer.cluster == from => None,
@@ -185,10 +213,12 @@ impl State {
             service,
             answerer: answerer.workload.clone(),
         };
-        let reported = match self.frozen {
-            true => Vec::new(),
-            false => reports(&ztunnel, receiver.as_ref(), &ends, failure),
-        };
+        let mut reported = reports(&ztunnel, receiver.as_ref(), &ends, failure);
+        reported.retain(|report| match &self.frozen {
+            Frozen::Nothing => true,
+            Frozen::All => false,
+            Frozen::End(cluster, end) => *cluster != report.cluster() || *end != report.end(),
+        });
         for report in &reported {
             report.opened();
         }

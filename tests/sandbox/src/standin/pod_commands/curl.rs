@@ -49,6 +49,11 @@ fn read(args: &[String]) -> Result<Options, Failure> {
             "--silent" => options.silent = true,
             "--show-error" => options.show_error = true,
             "--fail" => options.fail = true,
+            // Every connection ends with its answer here.
+            "-H" | "--header"
+                if args
+                    .next()
+                    .is_some_and(|header| header == "Connection: close") => {}
             "-m" | "--max-time" | "--connect-timeout" => {
                 let value = args.next().and_then(|value| value.parse().ok());
                 let seconds = value.ok_or((
@@ -152,6 +157,9 @@ mod tests {
     fn arguments() {
         let read = options(&["-sS", "helloworld.sample:5000/hello"]);
         assert!(read.is_ok_and(|o| o.silent && o.show_error && o.urls.len() == 1));
+        let closed = options(&["-sS", "-H", "Connection: close", "a", "b"]);
+        assert!(closed.is_ok_and(|o| o.urls == ["a", "b"]));
+        assert_eq!(options(&["-H", "Host: a", "b"]).map_err(|e| e.0), Err(2));
         assert_eq!(options(&["-X", "POST", "a"]).map_err(|e| e.0), Err(2));
         assert_eq!(
             options(&["--data", "a"]),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::labels::{Edge, End, Flags, Reporter};
-use crate::standin::sample::{Ends, Failure};
+use crate::standin::sample::{self, Ends, Failure};
 
 /// The first version that sends its identity to the other end and requests that of the other end.
 const BAGGAGE: (u32, u32) = (1, 29);
@@ -168,6 +168,18 @@ fn at_destination_of(sender: &Ztunnel, receiver: &Ztunnel, ends: &Ends) -> Edge 
 }
 
 impl Reported {
+    /// The cluster of the ztunnel that reports.
+    pub fn cluster(&self) -> &str {
+        self.ztunnel.cluster()
+    }
+
+    pub fn end(&self) -> sample::End {
+        match self.edge.reporter {
+            Reporter::Source => sample::End::Source,
+            Reporter::Destination => sample::End::Destination,
+        }
+    }
+
     /// A failed connection is opened like any other. It is closed with the flags of its failure.
     pub fn opened(&self) {
         let mut counts = self.ztunnel.counts();

@@ -1,0 +1,247 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use serde_json::json;
+
+use super::super::counters::Row;
+use super::super::evidence::Sources;
+use super::super::flow::{Flow, FlowHop, Pairs};
+use super::super::probe::{Ends, Probes, Server};
+use super::*;
+
+fn name(name: &str) -> ClusterName {
+    ClusterName::new(name).unwrap()
+}
+
+fn series(cluster: &str, reporter: &str, value: f64) -> Row {
+    let labels = json!({
+        "__name__": "istio_tcp_received_bytes_total", "cluster": cluster, "reporter": reporter,
+        "source_cluster": "a", "destination_cluster": "b",
+    });
+    (serde_json::from_value(labels).unwrap(), value)
+}
+
+fn with_sources(
+    known: Vec<crate::verify::Finding>,
+    metrics: Metrics,
+    test: impl FnOnce(Evidence<'_>),
+) {
+    let clusters = [name("a"), name("b"), name("c")];
+    let server = |instance: &str| Server {
+        instance: instance.into(),
+        node: "n".into(),
+    };
+    let ends = |client: &str, instance: &str| Ends {
+        client: Err(client.into()),
+        servers: Ok(vec![server(instance)]),
+    };
+    let probes = Probes::from([
+        (name("a"), ends("no pod", "x")),
+        (name("b"), ends("no pod", "y")),
+    ]);
+    let ztunnels = BTreeMap::new();
+    let found = OnceLock::new();
+    found.get_or_init(|| known);
+    test(Evidence::new(&Sources {
+        clusters: &clusters,
+        probes: &probes,
+        services: BTreeSet::new(),
+        ztunnels: &ztunnels,
+        metrics,
+        without_graph: None,
+        known: &found,
+        patience: Duration::from_secs(90),
+        lag: Duration::from_secs(30),
+    }));
+}
+
+fn cell<'a>(evidence: &'a Evidence<'a>, from: &'a ClusterName, to: &'a ClusterName) -> Cell<'a> {
+    Cell {
+        evidence,
+        from,
+        to,
+        requests: None,
+    }
+}
+
+#[test]
+fn without_a_sender_or_its_cluster_nothing_is_claimed() {
+    with_sources(Vec::new(), Metrics::Federation, |evidence| {
+        for (from, why) in [("a", "a: no pod"), ("c", "this machine does not reach c")] {
+            let hops = judge(&evidence, &name(from), &name("b"));
+            assert!(
+                hops.iter()
+                    .all(|hop| hop.settled && hop.verdict == Verdict::Unproven)
+            );
+            assert_eq!(hops[0].text, why);
+            assert_eq!(hops[4].text, "no requests were sent");
+        }
+    });
+}
+
+#[test]
+fn metrics_hold_only_with_what_both_ends_report() {
+    let within = |names: &str| {
+        format!(" within 90 s of traffic; the Prometheus of {names} must scrape the ztunnels there")
+    };
+    let missing = |names: &str| {
+        let within = within(names);
+        format!("the federating Prometheus has no bytes that ztunnel of {names} counts{within}")
+    };
+    let still = format!(
+        "in the federating Prometheus, the bytes that ztunnel of b counts stay at 5 B{}",
+        within("b")
+    );
+    let (source, destination) = (("a", "source"), ("b", "destination"));
+    for (grown, standing, verdict, text) in [
+        (
+            vec![source, destination],
+            None,
+            Verdict::Holds,
+            "91 B in the federating Prometheus".into(),
+        ),
+        (vec![source], None, Verdict::Broken, missing("b")),
+        (vec![destination], None, Verdict::Broken, missing("a")),
+        (vec![], None, Verdict::Broken, missing("a and b")),
+        (vec![source], Some(destination), Verdict::Broken, still),
+    ] {
+        with_sources(Vec::new(), Metrics::Federation, |mut evidence| {
+            for value in [9.0, 100.0] {
+                let rows = grown
+                    .iter()
+                    .map(|(cluster, end)| series(cluster, end, value));
+                let standing = standing.map(|(cluster, end)| series(cluster, end, 5.0));
+                evidence.add_metrics(Ok(rows.chain(standing).collect()));
+            }
+            let found = cell(&evidence, &name("a"), &name("b")).metrics();
+            assert_eq!((found.verdict, found.text), (verdict, text));
+            assert_eq!(found.settled, verdict == Verdict::Holds);
+        });
+    }
+}
+
+#[test]
+fn what_another_hop_explains_is_not_waited_for() {
+    let broken = |hop, cluster: &str| {
+        crate::verify::Finding::on(hop, &name(cluster), Err("it is down".into()))
+    };
+    let known = vec![broken(Hop::ScrapeTarget, "b"), broken(Hop::Kiali, "a")];
+    with_sources(known, Metrics::Federation, |evidence| {
+        let (a, b) = (name("a"), name("b"));
+        let metrics = cell(&evidence, &a, &b).metrics();
+        assert!(
+            metrics.settled && metrics.text.ends_with("; see scrape target of b"),
+            "{metrics:?}"
+        );
+        assert!(!cell(&evidence, &a, &a).metrics().settled);
+        assert!(cell(&evidence, &a, &a).kiali().settled);
+    });
+    let why = Metrics::Nothing("no pod of it is ready".into());
+    with_sources(Vec::new(), why, |evidence| {
+        let (a, b) = (name("a"), name("b"));
+        let metrics = cell(&evidence, &a, &b).metrics();
+        assert!(metrics.settled);
+        assert_eq!(metrics.text, "no pod of it is ready");
+    });
+}
+
+#[test]
+fn a_store_is_asked_through_kiali_alone() {
+    let silent = Metrics::Store("; it hides the newest 30 s".into());
+    with_sources(Vec::new(), silent, |mut evidence| {
+        let (a, b) = (name("a"), name("b"));
+        assert_eq!(cell(&evidence, &a, &b).metrics().verdict, Verdict::Skipped);
+        let kiali = cell(&evidence, &a, &b).kiali();
+        let text = "no edge in Kiali's graph within 90 s of traffic; it hides the newest 30 s";
+        assert_eq!(
+            (kiali.verdict, kiali.text.as_str()),
+            (Verdict::Broken, text)
+        );
+        evidence.add_graph(Err(anyhow::anyhow!("answered 503")));
+        let kiali = cell(&evidence, &a, &b).kiali();
+        assert_eq!(kiali.text, "Kiali's graph cannot be read: answered 503");
+    });
+}
+
+#[test]
+fn a_page_counts_from_nothing_and_a_prometheus_does_not() {
+    with_sources(Vec::new(), Metrics::Federation, |mut evidence| {
+        let (a, b) = (name("a"), name("b"));
+        for rows in [vec![], vec![series("a", "source", 91.0)]] {
+            evidence.add_pages(&a, Ok(rows.clone()));
+            evidence.add_metrics(Ok(rows));
+        }
+        let source = cell(&evidence, &a, &b).source();
+        // Nobody knows whether it was the receiver that answered.
+        assert_eq!(
+            (source.verdict, source.text.as_str()),
+            (Verdict::Holds, "91 B to b")
+        );
+        assert_eq!(source.count, Some(91));
+        assert_eq!(
+            evidence.in_metrics(&a, &b).reported(Reporter::Source),
+            Reported::Nothing
+        );
+    });
+}
+
+#[test]
+fn a_flow_is_what_its_first_broken_hop_is() {
+    let flow = |verdicts: [Verdict; 5]| {
+        let hops = Place::ALL
+            .into_iter()
+            .zip(verdicts)
+            .map(|(hop, verdict)| FlowHop {
+                hop,
+                verdict,
+                message: "seen".into(),
+                count: None,
+                unit: None,
+                seconds: None,
+            });
+        Flow::new(name("a"), name("b"), hops.collect())
+    };
+    use Verdict::{Broken, Holds, Skipped, Unproven};
+    for (verdicts, verdict, failing) in [
+        ([Holds; 5], Holds, None),
+        ([Holds, Holds, Holds, Holds, Skipped], Holds, None),
+        ([Skipped; 5], Skipped, None),
+        (
+            [Holds, Unproven, Holds, Holds, Holds],
+            Unproven,
+            Some(Place::Source),
+        ),
+        (
+            [Holds, Unproven, Holds, Broken, Broken],
+            Broken,
+            Some(Place::Metrics),
+        ),
+        (
+            [Broken, Broken, Unproven, Holds, Broken],
+            Broken,
+            Some(Place::Requests),
+        ),
+    ] {
+        let flow = flow(verdicts);
+        assert_eq!(flow.verdict, verdict, "{verdicts:?}");
+        assert_eq!(flow.failing().map(|hop| hop.hop), failing, "{verdicts:?}");
+        let broken = flow.hops.iter().filter(|hop| hop.verdict == Broken);
+        assert!(broken.count() <= 1, "{verdicts:?}");
+    }
+    let followed = flow([Broken, Broken, Holds, Holds, Holds]);
+    assert_eq!(followed.hops[1].message, "hop requests is broken");
+}
+
+#[test]
+fn pairs_are_those_of_home_or_all() {
+    let clusters = [name("a"), name("b"), name("c")];
+    let asked = |pairs: Pairs| {
+        let pairs = pairs.of(&clusters).into_iter();
+        pairs
+            .map(|(from, to)| format!("{from}{to}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(asked(Pairs::Home), "aa ab ac ba ca");
+    assert_eq!(asked(Pairs::All), "aa ab ac ba bb bc ca cb cc");
+}
