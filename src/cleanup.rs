@@ -18,6 +18,7 @@ pub use report::{ClusterObject, Doubt, Forced, Left, Report};
 use crate::deadline::Deadline;
 use crate::guide::Step;
 use crate::k8s::delete::delete_all;
+use crate::k8s::namespaces::Reason;
 use crate::k8s::record::{self, Entry, Origin};
 use crate::k8s::{Scope, contents, ownership, write};
 use crate::mesh::{Cluster, ClusterName};
@@ -25,7 +26,7 @@ use crate::progress::ObjectId;
 use crate::run::{Run, step};
 use crate::steps::{
     aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator, namespaces,
-    remote_cluster, remote_secret,
+    probes, remote_cluster, remote_secret,
 };
 
 const LAST_LOOK: Duration = Duration::from_secs(30);
@@ -93,7 +94,7 @@ fn stays(
     scope: &Scope<'_>,
     object: &ObjectId,
     reason: Option<String>,
-    namespace: Option<&namespaces::Reason>,
+    namespace: Option<&Reason>,
 ) -> Stays {
     match (object.kind.as_str(), reason, namespace) {
         (record::CLAIM, None, _) if !scope.choices.delete_data => {
@@ -137,16 +138,21 @@ async fn open(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
 struct Cleared {
     failures: Vec<anyhow::Error>,
     /// Why our namespace stays.
-    kept: Option<namespaces::Reason>,
+    kept: Option<Reason>,
 }
 
 /// Clears one cluster. The CR is removed before the operator, because nothing else runs its finalizer.
 async fn clear(run: &Run<'_>, cluster: &Cluster) -> Cleared {
-    let (cr, metrics) = tokio::join!(kiali_cr(run, cluster), metrics(run, cluster));
+    let (cr, metrics, probes) = tokio::join!(
+        kiali_cr(run, cluster),
+        metrics(run, cluster),
+        probes_left(run, cluster)
+    );
     let mut cleared = Cleared {
         failures: metrics,
         kept: None,
     };
+    cleared.failures.extend(probes.err());
     let rest = match cr {
         Ok(()) => rest(run, cluster).await,
         Err(error) => Err(error),
@@ -198,8 +204,19 @@ async fn metrics(run: &Run<'_>, cluster: &Cluster) -> Vec<anyhow::Error> {
         .collect()
 }
 
+/// Removes the probes of a `verify` that was killed.
+async fn probes_left(run: &Run<'_>, cluster: &Cluster) -> Result<()> {
+    if !probes::are_recorded(&run.on(Step::Probes, cluster))? {
+        return Ok(());
+    }
+    step(run, Step::Probes, cluster, async |s| {
+        probes::remove_left(&s).await
+    })
+    .await
+}
+
 /// Returns why our namespace stays.
-async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<Option<namespaces::Reason>> {
+async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<Option<Reason>> {
     let needed = step(run, Step::KialiOperator, cluster, async |s| {
         kiali_operator::remove(&s).await
     })
@@ -208,7 +225,7 @@ async fn rest(run: &Run<'_>, cluster: &Cluster) -> Result<Option<namespaces::Rea
         true => {
             let reason = "its operator is needed";
             s.progress.done(format!("kept {}: {reason}", s.namespace));
-            Ok(Some(namespaces::Reason {
+            Ok(Some(Reason {
                 text: reason.into(),
                 as_wanted: false,
             }))

@@ -206,6 +206,7 @@ impl Command {
             Command::Install(args) => !args.dry_run,
             Command::Rotate(args) => !args.dry_run,
             Command::Cleanup(_) => true,
+            Command::Verify(args) => matches!(args.probes, Probes::Auto | Probes::Own),
             _ => false,
         }
     }

@@ -7,9 +7,10 @@ mod estimate;
 mod install;
 mod look;
 mod render;
+mod reports;
 mod rotate;
-mod watch;
 mod verify;
+mod watch;
 
 use std::path::Path;
 

@@ -23,6 +23,8 @@ pub enum Step {
     RemoteCluster,
     RemoteSecret,
     Kiali,
+    /// No section of the guide: what `verify` puts into the clusters while it runs.
+    Probes,
 }
 
 impl Step {
@@ -38,6 +40,7 @@ impl Step {
             Step::RemoteCluster => "remote cluster",
             Step::RemoteSecret => "remote secret",
             Step::Kiali => "kiali",
+            Step::Probes => "probes",
         }
     }
 
@@ -50,7 +53,8 @@ impl Step {
             | Step::RemoteWrite
             | Step::AggregateMetrics
             | Step::KialiOperator
-            | Step::RemoteCluster => 300,
+            | Step::RemoteCluster
+            | Step::Probes => 300,
         })
     }
 

@@ -14,7 +14,7 @@ use crate::mesh::Cluster;
 use crate::mutual_tls::Certificates;
 use crate::planned::planned;
 use crate::run::{Run, step};
-use crate::steps::namespaces;
+use crate::steps::{namespaces, probes};
 
 /// A cluster that takes part, and whether an install begins or goes on there.
 #[derive(Clone, Copy)]
@@ -160,6 +160,12 @@ async fn part<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<Part<'a>> {
         namespaces::install(&scope).await
     })
     .await?;
+    if probes::are_recorded(&run.on(Step::Probes, cluster))? {
+        step(run, Step::Probes, cluster, async |scope| {
+            probes::remove_left(&scope).await
+        })
+        .await?;
+    }
     let planned = planned(run, cluster)?;
     let record = run.on(Step::Namespace, cluster).record;
     record.plan(planned.iter().map(|(_, object)| object));

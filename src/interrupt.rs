@@ -1,15 +1,16 @@
 //! Handles Ctrl-C and SIGTERM. The first signal drains the writes in flight, so that the state of the clusters is
-//! known, and prints how to continue. A second signal, or a server that hangs, ends the command at once. Commands
-//! that only read end at once too.
+//! known, and prints how to continue. A command that must take back what it wrote does that first. A second signal, or
+//! a server that hangs, ends the command at once. Commands that only read end at once too.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Result;
 use futures::future::join_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::timeout;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
 use crate::k8s::lease::Lease;
 use crate::mesh::Mesh;
@@ -25,6 +26,9 @@ pub struct Work {
     has_way_back: bool,
     mesh: OnceCell<Mesh>,
     lease: OnceCell<Lease>,
+    /// What the command must take back, and how long that may take.
+    takes_back: Cell<Option<(&'static str, Duration)>>,
+    stop: Notify,
 }
 
 impl Work {
@@ -34,6 +38,8 @@ impl Work {
             has_way_back,
             mesh: OnceCell::new(),
             lease: OnceCell::new(),
+            takes_back: Cell::new(None),
+            stop: Notify::new(),
         }
     }
 
@@ -47,6 +53,16 @@ impl Work {
         self.lease.get_or_init(|| lease)
     }
 
+    /// From now on, the command takes back what it wrote before it ends, also after a signal.
+    pub fn takes_back(&self, what: &'static str, within: Duration) {
+        self.takes_back.set(Some((what, within)));
+    }
+
+    /// Returns when a signal asks the command to take back what it wrote, and to end.
+    pub async fn asked_to_stop(&self) {
+        self.stop.notified().await;
+    }
+
     /// Runs the command until it ends or is interrupted.
     pub async fn until_interrupted(
         &self,
@@ -58,6 +74,15 @@ impl Work {
             ended = &mut command => return ended,
             code = signals.next() => code,
         };
+        if let Some((what, within)) = self.takes_back.get() {
+            ui::taking_back(what);
+            self.stop.notify_one();
+            tokio::select! {
+                ended = &mut command => return ended.map(|_| code),
+                () = sleep(within) => {}
+                code = signals.next() => return Ok(code),
+            }
+        }
         tokio::select! {
             biased;
             // The command ended by itself, because of the signal or while its writes were drained.

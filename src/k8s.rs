@@ -17,6 +17,7 @@ pub mod kiali_cr;
 pub mod kinds;
 pub mod lease;
 pub mod look;
+pub mod namespaces;
 pub mod ownership;
 pub mod pods;
 pub mod record;

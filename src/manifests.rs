@@ -37,6 +37,7 @@ manifest!(KIALI_CRD, "kiali-crd.yaml");
 manifest!(KIALI_OPERATOR, "kiali-operator.yaml");
 manifest!(REMOTE_CLUSTER, "remote-cluster.yaml");
 manifest!(KIALI, "kiali.yaml");
+manifest!(PROBES, "probes.yaml");
 manifest!(NAMESPACE_ADMIN, "namespace-admin.yaml");
 
 /// Scrape jobs of the Prometheus in each cluster.
@@ -123,7 +124,7 @@ mod tests {
     /// Renders every manifest with values that would break it if they were not escaped.
     fn hostile() -> Value {
         json!({
-            "namespace": "x\ny: z", "config": "a: no\n---\nb: \"1:30\"\n", "config_hash": "no",
+            "namespace": "x\ny: z", "page": "a: b\n- c", "config": "a: no\n---\nb: \"1:30\"\n", "config_hash": "no",
             "prometheus_port": 9090, "revision": "no", "pod_user": 65534, "prometheus": {"url": "http://x: y #z"}, "home": "1:30",
             "images": {
                 "prometheus": "no", "kiali_operator": "a: b",
@@ -152,6 +153,7 @@ mod tests {
             KIALI_OPERATOR,
             REMOTE_CLUSTER,
             KIALI,
+            PROBES,
         ] {
             let objects = render(manifest, hostile()).unwrap();
             assert!(!objects.is_empty(), "{}", manifest.file);

@@ -13,7 +13,7 @@ use crate::run::Run;
 use crate::settings::Settings;
 use crate::steps::{
     ScrapeTarget, aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator,
-    namespaces, remote_cluster, remote_secret,
+    namespaces, probes, remote_cluster, remote_secret,
 };
 
 /// Everything that determines the objects of one cluster, except for tokens.
@@ -124,6 +124,8 @@ pub fn inventory(namespace: &str) -> Result<Inventory> {
     }
     let before = cluster_prometheus::objects_of_earlier_versions();
     inventory.made_before.extend(before.iter().map(Key::of));
+    let probes = probes::objects(&name, &Settings::default(), false)?;
+    inventory.probes.extend(probes.iter().map(Key::of));
     let by_operator = kiali_cr::objects_of_operator(namespace);
     inventory
         .by_operator

@@ -20,6 +20,8 @@ pub mod remote_secret;
 
 pub mod kiali;
 
+pub mod probes;
+
 /// Where the Prometheus of one cluster is scraped. Never created without an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScrapeTarget {

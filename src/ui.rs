@@ -33,7 +33,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub use aside::{error, put_off, refused, remark, request};
 pub use check::{clusters, findings, given};
 pub use conclude::conclude;
-pub use report::{address, interrupted, pages, reports};
+pub use report::{address, interrupted, pages, reports, taking_back};
 pub use version::version;
 pub use watch::{changed, first_look};
 

@@ -9,6 +9,7 @@ mod exposure;
 mod flow;
 mod flows;
 mod matrix;
+pub mod own;
 mod pages;
 mod probe;
 mod report;
@@ -23,7 +24,7 @@ use std::sync::OnceLock;
 use serde::Serialize;
 
 pub use self::flow::{Flow, FlowHop, Pairs};
-pub use self::probe::Kind as Probing;
+pub use self::probe::{Kind as Probing, is_sample_everywhere, sample};
 pub use self::report::report;
 use self::report::report_all;
 use crate::code::Code;
@@ -91,7 +92,7 @@ pub struct Verified {
 pub async fn verify(
     run: &Run<'_>,
     expected: &[ClusterName],
-    probing: Probing,
+    probing: Probing<'_>,
     pairs: Pairs,
 ) -> Verified {
     let home = run.on(Step::AggregateMetrics, &run.mesh.home);
@@ -113,12 +114,12 @@ pub async fn verify(
         known.get_or_init(|| found).clone()
     });
     let flows = Box::pin(async {
-        match probing {
-            Probing::None => (Vec::new(), vec![skipped(run)]),
-            Probing::Sample => {
-                flows::flows(run, federation.as_ref(), expected, pairs, &known).await
-            }
-        }
+        let probes = match probing {
+            Probing::None => return (Vec::new(), vec![skipped(run)]),
+            Probing::Sample => probe::sample(run).await,
+            Probing::Own(placed) => probe::own(run, placed),
+        };
+        flows::flows(run, probes, federation.as_ref(), expected, pairs, &known).await
     });
     let (mut findings, (flows, more)) = tokio::join!(hops, flows);
     findings.extend(more);

@@ -6,6 +6,7 @@ mod foreign;
 mod kill;
 mod named;
 mod point;
+mod probes;
 mod random;
 mod rotation;
 mod seeds;

@@ -4,6 +4,7 @@ mod broken;
 mod edges;
 mod fleet;
 mod metrics;
+mod probes;
 mod remotes;
 mod report;
 mod shown;

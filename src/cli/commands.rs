@@ -140,8 +140,12 @@ pub struct Status {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Probes {
-    /// Deployment curl in namespace sample of each cluster, to helloworld, as in the guide
+    /// The sample if every cluster has it, else own
+    Auto,
+    /// Deployment curl in namespace sample of each cluster, to helloworld, as in the guide; writes nothing
     Sample,
+    /// A server and a client in namespace ambikiali-probes of each cluster, which are removed at the end
+    Own,
     /// Nothing; the flows stay unproven
     None,
 }

@@ -7,6 +7,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use crate::code::Code;
 use crate::mesh::{Address, ClusterName, is_dns_label};
 use crate::report;
+use crate::steps::probes;
 
 /// Rejects namespaces that Kiali must not use. `istio-system` has objects with the same names. `default` and the
 /// system namespaces are shared: anyone who can run pods there could read the token of each remote, and they
@@ -23,6 +24,9 @@ pub fn namespace(text: &str) -> Result<String, String> {
         "istio-system" => {
             Err("istio-system belongs to Istio and has a Prometheus of the same name".into())
         }
+        probes::NAMESPACE => Err(format!(
+            "{text} belongs to the probes of verify, which are removed with it"
+        )),
         _ => label(text),
     }
 }

@@ -1,16 +1,18 @@
 //! `bundle`: the results of the commands that only look, and what they looked at.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
-use super::look::{RECALL, last_install_on};
+use super::doctor::diagnosed;
+use super::look::{RECALL, last_install_on, now};
 use super::{members, unseen};
 use crate::bundle::{self, Bundle, Found, Missing, Overview};
 use crate::cli::{self, Global};
 use crate::deadline::Deadline;
+use crate::doctor::{self, Question};
 use crate::interrupt::Work;
 use crate::k8s::Choices;
 use crate::mesh::{self, Absent, ClusterName, Mesh};
@@ -21,11 +23,13 @@ use crate::result::{
 };
 use crate::run::{LeftOut, Run};
 use crate::session::{HomeRecord, Session};
-use crate::verify::{self, Finding, Hop};
+use crate::verify::{self, Finding, Hop, Pairs, Probing};
 use crate::{check, files, progress, status, ui, version};
 
 /// Time limit for each of the commands whose results are in a bundle.
 const RESULT: Duration = Duration::from_secs(60);
+/// How far back doctor looks for traffic, as by default.
+const WINDOW: Duration = Duration::from_secs(300);
 
 pub async fn bundle(args: cli::Bundle, global: &Global, work: &Work) -> Result<Ended> {
     let place = match args.dry_run {
@@ -109,6 +113,16 @@ async fn results(
         verified(run, absent).await
     });
     let verified = verified.await;
+    let question = Question {
+        window: WINDOW,
+        namespace: None,
+        service: None,
+    };
+    let patient = within(global, doctor::PATIENCE);
+    let diagnosed = unseen(&session, &patient, none, work, async |run| {
+        diagnosed(run, absent, question).await
+    });
+    let diagnosed = diagnosed.await;
     let versions = unseen(&session, &brief, none, work, async |run| {
         versions(run, absent).await
     });
@@ -117,6 +131,7 @@ async fn results(
         ("results/check.json", "CheckResult", checked),
         ("results/status.json", "StatusResult", Ok(status)),
         ("results/verify.json", "VerifyResult", Ok(verified)),
+        ("results/doctor.json", "DoctorResult", Ok(diagnosed)),
         ("results/version.json", "VersionResult", versions),
     ] {
         if let Err(error) = &result {
@@ -180,12 +195,20 @@ async fn verified(run: &Run<'_>, absent: &[Absent]) -> Ended {
         .iter()
         .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
         .collect::<Vec<_>>();
-    hops.extend(verify::verify(run, &expected, false).await);
+    let (started, start) = (now(), Instant::now());
+    let verified = verify::verify(run, &expected, Probing::None, Pairs::Home);
+    let (verified, installed) = tokio::join!(Box::pin(verified), version::running(run));
+    hops.extend(verified.findings);
     let result = VerifyResult {
+        client: VERSION,
+        started,
         clusters: Cluster::all(run.mesh),
+        installed,
         hops,
-        flows: Vec::new(),
-        took: Duration::ZERO,
+        flows: verified.flows,
+        errors: Vec::new(),
+        reports: Vec::new(),
+        took: start.elapsed(),
     };
     result.into()
 }

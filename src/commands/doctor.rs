@@ -10,11 +10,11 @@ use crate::cli::{self, Global};
 use crate::doctor::{self, Question};
 use crate::interrupt::Work;
 use crate::k8s::Choices;
-use crate::mesh::{self, Istiod};
+use crate::mesh::{self, Absent, Istiod};
 use crate::result::{Cluster, DoctorResult, Ended, Private, Unreachable};
+use crate::run::Run;
 
 pub async fn doctor(args: cli::Doctor, global: &Global, work: &Work) -> Result<Ended> {
-    let started = Instant::now();
     let members = members(args.clusters.ctx1, args.clusters.remotes, global)?;
     let (mesh, absent) = mesh::connect_reachable(&members, Istiod::Optional).await?;
     let (session, _) = last_install_on(mesh, global, RECALL).await?;
@@ -29,11 +29,17 @@ pub async fn doctor(args: cli::Doctor, global: &Global, work: &Work) -> Result<E
         ..global.clone()
     };
     let none = Choices::default();
-    let diagnosis = noted(&session, global, none, work, async |run| {
-        doctor::doctor(run, &absent, &question).await
-    })
-    .await;
-    let reached = session.mesh.all().map(|one| Private {
+    let diagnosed = noted(&session, global, none, work, async |run| {
+        diagnosed(run, &absent, question).await
+    });
+    Ok(diagnosed.await)
+}
+
+/// Asks all sources of the clusters of a run.
+pub async fn diagnosed(run: &Run<'_>, absent: &[Absent], question: Question) -> Ended {
+    let started = Instant::now();
+    let diagnosis = doctor::doctor(run, absent, &question).await;
+    let reached = run.mesh.all().map(|one| Private {
         cluster: one.name.clone(),
         context: one.context.clone(),
         kubectl: Some(one.kubectl.clone()),
@@ -44,8 +50,8 @@ pub async fn doctor(args: cli::Doctor, global: &Global, work: &Work) -> Result<E
         kubectl: None,
     });
     let private = reached.chain(others).collect();
-    let unreachable = Unreachable::all(&absent);
-    let clusters = Cluster::all(&session.mesh);
+    let unreachable = Unreachable::all(absent);
+    let clusters = Cluster::all(run.mesh);
     let how = (private, started.elapsed());
-    Ok(DoctorResult::of(clusters, diagnosis, question, unreachable, how).into())
+    DoctorResult::of(clusters, diagnosis, question, unreachable, how).into()
 }

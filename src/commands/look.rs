@@ -1,6 +1,6 @@
-//! The commands that only look: `verify`, `status`, `version`, `dashboard`.
+//! The commands that only look: `status`, `version`, `dashboard`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::jiff::Timestamp;
@@ -16,84 +16,15 @@ use crate::k8s::{Choices, Scope};
 use crate::login::Login;
 use crate::mesh::{self, Istiod, Members, Mesh};
 use crate::result::{
-    Cluster, DashboardResult, Ended, StatusResult, Unreachable, VERSION, VerifyResult,
-    VersionResult, Versions,
+    Cluster, DashboardResult, Ended, StatusResult, Unreachable, VersionResult, Versions,
 };
 use crate::run::Run;
 use crate::session::{self, HomeRecord, Session};
 use crate::steps::kiali;
-use crate::verify::{self, Finding, Hop, Pairs, Probing};
 use crate::{guide, last_install, limit, out, progress, status, ui, version};
 
 /// For one look at home's record by a command that also works without it.
 pub const RECALL: Duration = Duration::from_secs(10);
-
-pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
-    let members = members(args.clusters.ctx1, args.clusters.remotes, global)?;
-    let probing = match args.probes {
-        cli::Probes::Sample => Probing::Sample,
-        cli::Probes::None => Probing::None,
-    };
-    let pairs = match args.pairs {
-        cli::Pairs::Home => Pairs::Home,
-        cli::Pairs::All => Pairs::All,
-    };
-    let look = async |first| verified(&members, (probing, pairs), first, global, work).await;
-    let Some(every) = args.watch else {
-        return look(true).await;
-    };
-    let watched = Watch {
-        every,
-        until_bad: false,
-    };
-    watch(&watched, look).await
-}
-
-async fn verified(
-    members: &Members,
-    (probing, pairs): (Probing, Pairs),
-    first: bool,
-    global: &Global,
-    work: &Work,
-) -> Result<Ended> {
-    let (started, start) = (now(), Instant::now());
-    let (mesh, absent) = mesh::connect_reachable(members, Istiod::Optional).await?;
-    let (session, _) = last_install_on(mesh, global, RECALL).await?;
-    let mesh = &session.mesh;
-    let expected = mesh
-        .all()
-        .map(|c| c.name.clone())
-        .chain(absent.iter().map(|a| a.name.clone()))
-        .collect::<Vec<_>>();
-    let findings = absent
-        .iter()
-        .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
-        .collect::<Vec<_>>();
-    let work_of = async |run: &Run<'_>| {
-        findings
-            .iter()
-            .for_each(|finding| verify::report(run, finding));
-        let proven = verify::verify(run, &expected, probing, pairs);
-        tokio::join!(Box::pin(proven), version::running(run))
-    };
-    let none = Choices::default();
-    let (proven, installed) = match first {
-        true => shown(&session, global, none, work, work_of).await,
-        false => unseen(&session, global, none, work, work_of).await,
-    };
-    let result = VerifyResult {
-        client: VERSION,
-        started,
-        clusters: Cluster::all(mesh),
-        installed,
-        hops: [findings, proven.findings].concat(),
-        flows: proven.flows,
-        errors: Vec::new(),
-        reports: Vec::new(),
-        took: start.elapsed(),
-    };
-    Ok(result.into())
-}
 
 /// The time by this machine's clock, in whole seconds of UTC.
 pub fn now() -> String {

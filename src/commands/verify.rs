@@ -1,113 +1,199 @@
-//! `verify`, and its reports. The places of the reports are looked at before anything is contacted. A run that failed
-//! is reported too, so that nobody takes an older report for it.
+//! `verify`: only looks, unless it is asked for probes of its own.
 
-use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
-use super::look;
+use super::look::{RECALL, last_install_on, now};
+use super::watch::{Watch, watch};
+use super::{members, reports, shown, unseen};
 use crate::cli::{self, Global};
-use crate::folder::Folder;
+use crate::guide::Step;
 use crate::interrupt::Work;
-use crate::problem::{self, Exit, Problem};
-use crate::report::{self, File};
-use crate::result::{CommandResult, Ended, Failure};
-use crate::{out, ui};
+use crate::k8s::Choices;
+use crate::mesh::{self, ClusterName, Istiod, Members};
+use crate::problem::{Exit, Problem};
+use crate::result::{Cluster, Ended, VERSION, VerifyResult};
+use crate::run::Run;
+use crate::steps::probes;
+use crate::verify::{self, Finding, Hop, Pairs, Probing, Verified, own};
+use crate::{limit, version};
 
-/// Where a report is written.
-struct Place {
-    folder: Folder,
-    name: String,
-    file: File,
-}
+/// After a signal, for the removal of the probes and the records.
+const TAKE_BACK: Duration = own::REMOVAL.saturating_add(Duration::from_secs(10));
 
 pub async fn verify(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
-    let places = places(args.reports())?;
+    let places = reports::places(args.reports())?;
     if places.is_empty() {
-        return look::verify(args, global, work).await;
+        return looked(args, global, work).await;
     }
-    let started = look::now();
-    let ended = look::verify(args, global, work).await;
+    let started = now();
+    let ended = looked(args, global, work).await;
     let ended = ended.unwrap_or_else(|error| Ended::failed(&[error]));
-    write(places, ended, &started)
+    reports::write(places, ended, &started)
 }
 
-fn places(files: Vec<File>) -> Result<Vec<Place>> {
-    let mut places = Vec::<Place>::new();
-    for file in files {
-        if places.iter().any(|place| place.file.path == file.path) {
-            let cause = format!("two reports in {}", file.path.display());
-            return Err(Problem::new(Exit::Usage, cause).into());
-        }
-        places.push(place(file)?);
+async fn looked(args: cli::Verify, global: &Global, work: &Work) -> Result<Ended> {
+    let members = members(args.clusters.ctx1, args.clusters.remotes, global)?;
+    let pairs = match args.pairs {
+        cli::Pairs::Home => Pairs::Home,
+        cli::Pairs::All => Pairs::All,
+    };
+    let look = async |first| seen(&members, (args.probes, pairs), first, global, work).await;
+    let Some(every) = args.watch else {
+        return look(true).await;
+    };
+    if matches!(args.probes, cli::Probes::Own | cli::Probes::Auto) {
+        let cause = "--watch goes with --probes sample or none: it would write and remove probes again and again";
+        return Err(Problem::new(Exit::Usage, cause).into());
     }
-    Ok(places)
+    let watched = Watch {
+        every,
+        until_bad: false,
+    };
+    watch(&watched, look).await
 }
 
-fn place(file: File) -> Result<Place> {
-    let path = &file.path;
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| {
-        let cause = format!("{} is not the name of a file", path.display());
-        Problem::new(Exit::Usage, cause)
-    })?;
-    let parent = path.parent().filter(|parent| *parent != Path::new(""));
-    let parent = parent.unwrap_or(Path::new("."));
-    let folder = Folder::open(parent).map_err(|error| {
-        let cause = format!(
-            "cannot write {}: folder {}: {}; nothing was contacted",
-            path.display(),
-            parent.display(),
-            problem::root_cause(&error)
-        );
-        let fix = format!("create folder {}, or name another file", parent.display());
-        Problem::new(Exit::Preflight, cause).fix(fix)
-    })?;
-    folder.check(name)?;
-    Ok(Place {
-        name: name.into(),
-        folder,
-        file,
-    })
+async fn seen(
+    members: &Members,
+    (probes, pairs): (cli::Probes, Pairs),
+    first: bool,
+    global: &Global,
+    work: &Work,
+) -> Result<Ended> {
+    let (started, start) = (now(), Instant::now());
+    let (mesh, absent) = mesh::connect_reachable(members, Istiod::Optional).await?;
+    let (session, _) = last_install_on(mesh, global, RECALL).await?;
+    let mesh = &session.mesh;
+    work.begins(mesh);
+    let expected = mesh
+        .all()
+        .map(|c| c.name.clone())
+        .chain(absent.iter().map(|a| a.name.clone()))
+        .collect::<Vec<_>>();
+    let findings = absent
+        .iter()
+        .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
+        .collect::<Vec<_>>();
+    let how = How {
+        expected: &expected,
+        pairs,
+    };
+    let work_of = async |run: &Run<'_>| {
+        findings
+            .iter()
+            .for_each(|finding| verify::report(run, finding));
+        let proven = Box::pin(proven(run, &how, probes, work));
+        tokio::join!(proven, version::running(run))
+    };
+    let none = Choices::default();
+    let (proven, installed) = match first {
+        true => shown(&session, global, none, work, work_of).await,
+        false => unseen(&session, global, none, work, work_of).await,
+    };
+    let proven = proven?;
+    let result = VerifyResult {
+        client: VERSION,
+        started,
+        clusters: Cluster::all(mesh),
+        installed,
+        hops: [findings, proven.findings].concat(),
+        flows: proven.flows,
+        errors: Vec::new(),
+        reports: Vec::new(),
+        took: start.elapsed(),
+    };
+    Ok(result.into())
 }
 
-/// Renders all reports before it writes the first. One that cannot be written makes the command fail, and its result
-/// is still printed.
-fn write(places: Vec<Place>, ended: Ended, started: &str) -> Result<Ended> {
-    let json = out::json(&ended.document("VerifyResult"));
-    let texts = places.into_iter().map(|place| {
-        let text = report::text(place.file.format, &ended, &json, started)?;
-        Ok((place, text))
-    });
-    let texts = texts.collect::<Result<Vec<_>>>()?;
-    let (mut written, mut errors) = (Vec::new(), Vec::new());
-    for (place, text) in texts {
-        match place.folder.write(&place.name, text) {
-            Ok(()) => written.push(place.file.path),
-            Err(error) => errors.push(anyhow!(
-                "cannot write {}: {}",
-                place.file.path.display(),
-                problem::root_cause(&error)
-            )),
-        }
+/// What is verified.
+struct How<'a> {
+    expected: &'a [ClusterName],
+    pairs: Pairs,
+}
+
+impl How<'_> {
+    async fn by(&self, run: &Run<'_>, probing: Probing<'_>) -> Verified {
+        verify::verify(run, self.expected, probing, self.pairs).await
     }
-    Ok(told(ended, written, &errors))
 }
 
-fn told(mut ended: Ended, written: Vec<PathBuf>, errors: &[anyhow::Error]) -> Ended {
-    let errors = errors.iter().map(Failure::of);
-    match &mut ended {
-        Ended::Done(result) => {
-            if let CommandResult::Verify(result) = result.as_mut() {
-                result.errors.extend(errors);
-                result.reports = written;
-            }
-        }
-        Ended::Failed { errors: all, .. } => {
-            all.extend(errors);
-            ui::reports(&written);
-        }
-        Ended::Interrupted { .. } => {}
+async fn proven(
+    run: &Run<'_>,
+    how: &How<'_>,
+    probes: cli::Probes,
+    work: &Work,
+) -> Result<Verified> {
+    let own = match probes {
+        cli::Probes::Own => true,
+        cli::Probes::Auto => !verify::is_sample_everywhere(&verify::sample(run).await),
+        cli::Probes::Sample | cli::Probes::None => false,
+    };
+    if own {
+        return with_own(run, how, work).await;
     }
-    ended
+    tell_left(run)?;
+    let probing = match probes {
+        cli::Probes::None => Probing::None,
+        _ => Probing::Sample,
+    };
+    Ok(how.by(run, probing).await)
+}
+
+/// Says that probes are left, without removing them: this run was not asked to write. Home's record tells, because
+/// probes are put into all clusters at once.
+fn tell_left(run: &Run<'_>) -> Result<()> {
+    let scope = run.on(Step::Probes, &run.mesh.home);
+    if probes::are_recorded(&scope)? {
+        scope.progress.note(format!(
+            "the record names probes in namespace {}: another verify runs, or one was killed; the next ambikiali cleanup, install or verify --probes own removes what is left",
+            probes::NAMESPACE
+        ));
+    }
+    Ok(())
+}
+
+/// Puts probes into all clusters, verifies with them, and removes them: also after a failure, a signal or at the time
+/// limit.
+async fn with_own(run: &Run<'_>, how: &How<'_>, work: &Work) -> Result<Verified> {
+    own::look(run).await?;
+    work.takes_back("the probes", TAKE_BACK);
+    tokio::select! {
+        begun = own::begin(run) => begun?,
+        () = work.asked_to_stop() => return stopped(Vec::new()),
+    }
+    let verified = tokio::select! {
+        verified = verified(run, how) => Some(verified),
+        () = work.asked_to_stop() => None,
+    };
+    // The removal has a time limit of its own.
+    limit::lift();
+    match verified {
+        Some((placed, mut verified)) => {
+            verified.findings.extend(own::remove(run, &placed).await);
+            Ok(verified)
+        }
+        None => stopped(own::remove(run, &[]).await),
+    }
+}
+
+async fn verified<'a>(run: &Run<'a>, how: &How<'_>) -> (Vec<own::Placed<'a>>, Verified) {
+    let placed = own::place(run).await;
+    let verified = how.by(run, Probing::Own(&placed)).await;
+    (placed, verified)
+}
+
+/// After a signal, there is no result: only probes that are left are told.
+fn stopped(removed: Vec<Finding>) -> Result<Verified> {
+    let left = removed.iter().filter(|finding| finding.verdict.fails());
+    let left = left
+        .map(|finding| finding.text.as_str())
+        .collect::<Vec<_>>();
+    match left.as_slice() {
+        [] => Ok(Verified {
+            findings: removed,
+            flows: Vec::new(),
+        }),
+        left => Err(Problem::new(Exit::Partial, left.join("\n")).into()),
+    }
 }

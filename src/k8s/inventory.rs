@@ -12,6 +12,8 @@ pub struct Inventory {
     pub made: BTreeSet<Key>,
     /// Created only by earlier versions.
     pub made_before: BTreeSet<Key>,
+    /// Created by `verify`, for as long as it runs.
+    pub probes: BTreeSet<Key>,
     /// Created by the operator for the Kiali CR. Removed only if no operator runs.
     pub by_operator: BTreeSet<Key>,
 }
@@ -19,10 +21,13 @@ pub struct Inventory {
 impl Inventory {
     /// Whether a record may list it as created.
     pub fn has(&self, key: &Key) -> bool {
-        self.made.contains(key) || self.made_before.contains(key)
+        [&self.made, &self.made_before, &self.probes]
+            .iter()
+            .any(|keys| keys.contains(key))
     }
 
-    /// Whether an install can have adopted it. Objects of earlier versions cannot be adopted.
+    /// Whether an install can have adopted it. Objects of earlier versions cannot be adopted, nor
+    /// can those of `verify`.
     pub fn can_be_adopted(&self, key: &Key) -> bool {
         self.made.contains(key)
     }

@@ -32,7 +32,7 @@ pub enum Force {
 }
 
 /// Ok(Err): a conflict, for the caller to judge. Nothing is written that the record does not name;
-/// the namespace alone comes before the record and the Lease, which are in it.
+/// the namespace of Kiali alone comes before the record and the Lease, which are in it.
 pub async fn write(
     scope: &Scope<'_>,
     wanted: &Value,
@@ -41,7 +41,9 @@ pub async fn write(
     if scope.choices.dry_run {
         return rehearse(scope, wanted, force).await;
     }
-    if wanted["kind"] != "Namespace" {
+    let holds_record =
+        wanted["kind"] == "Namespace" && wanted["metadata"]["name"] == scope.namespace;
+    if !holds_record {
         scope.lease.hold(scope.deadline).await?;
         record::cover(scope, wanted).await?;
     }

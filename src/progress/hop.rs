@@ -16,6 +16,8 @@ pub enum Hop {
     Kiali,
     /// The flows between the clusters, which have hops of their own.
     Flow,
+    /// Probes of our own, which are gone at the end.
+    Probes,
 }
 
 impl Hop {
@@ -31,6 +33,7 @@ impl Hop {
             Hop::Rights => "rights",
             Hop::Kiali => "kiali",
             Hop::Flow => "flow",
+            Hop::Probes => "probes",
         }
     }
 }

@@ -10,14 +10,10 @@ use crate::k8s::apply::{self, Before, Outcome};
 use crate::k8s::delete::{self, Removed};
 use crate::k8s::health::{self, Health};
 use crate::k8s::look::{Component, look};
-use crate::k8s::wait::{self, Goal, Wait};
+use crate::k8s::namespaces::{self, Reason};
 use crate::k8s::{Scope, contents, kinds, record, write};
 use crate::manifests;
 use crate::progress::ObjectId;
-use crate::visible;
-
-/// How many objects a message names.
-const NAMED: usize = 20;
 
 pub fn object(namespace: &str) -> Result<Value> {
     manifests::render_one(manifests::NAMESPACE, json!({"namespace": namespace}))
@@ -33,7 +29,7 @@ pub async fn install(scope: &Scope<'_>) -> Result<Before> {
         None => write::read(scope, &object, &id).await?,
     };
     if let Some(live) = there.take_if(|live| live["metadata"]["deletionTimestamp"].is_string()) {
-        gone(scope, Some(&live)).await?;
+        namespaces::gone(scope, scope.namespace, Some(&live)).await?;
     }
     let live = match there {
         Some(live) => live,
@@ -62,53 +58,13 @@ pub async fn install(scope: &Scope<'_>) -> Result<Before> {
     Ok(Before::Unknown)
 }
 
-/// Waits until the namespace is gone. Its conditions tell what blocks the deletion.
-async fn gone(scope: &Scope<'_>, seen: Option<&Value>) -> Result<()> {
-    if scope.choices.dry_run {
-        return Ok(());
-    }
-    let api = Api::<Namespace>::all(scope.cluster.client.clone());
-    let object = ObjectId::cluster_wide("Namespace", scope.namespace);
-    let advice = format!(
-        "free what its conditions name and run the same command again: {} get namespace {} -o yaml",
-        scope.cluster.kubectl, scope.namespace
-    );
-    let wait = Wait {
-        seen: seen.and_then(|live| serde_json::from_value(live.clone()).ok()),
-        advice: &advice,
-        goal: Goal::Gone,
-        ..Wait::for_object(api, object)
-    };
-    let judged = wait::until(scope, wait, |namespace| match namespace {
-        Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
-            Health::InProgress(format!("being deleted: {}", remains(namespace)))
-        }
-        _ => Health::Ready,
-    });
-    judged.await.map(drop)
-}
-
-/// Why a namespace that is being deleted still exists, according to its conditions.
-fn remains(namespace: &Namespace) -> String {
-    let status = namespace.status.iter();
-    let conditions = status.flat_map(|s| s.conditions.iter().flatten());
-    let why = conditions
-        .filter(|c| c.status == "True")
-        .filter_map(|c| c.message.as_deref())
-        .collect::<Vec<_>>();
-    match why.as_slice() {
-        [] => "its contents are still going".into(),
-        why => why.join("; "),
-    }
-}
-
 pub async fn status(scope: &Scope<'_>) -> Vec<Component> {
     let api = Api::<Namespace>::all(scope.cluster.client.clone());
     let object = ObjectId::cluster_wide("Namespace", scope.namespace);
     vec![
         look(scope, &api, object, |namespace| match namespace {
             Some(n) if n.metadata.deletion_timestamp.is_some() => {
-                Health::InProgress(format!("being deleted: {}", remains(n)))
+                Health::InProgress(format!("being deleted: {}", namespaces::remains(n)))
             }
             other => health::present(other),
         })
@@ -129,7 +85,7 @@ pub async fn remove(scope: &Scope<'_>) -> Result<Option<Reason>> {
         }
         None => {
             if delete::delete(scope, &object).await? == Removed::Deleted {
-                gone(scope, None).await?;
+                namespaces::gone(scope, namespace, None).await?;
             }
             match scope.choices.dry_run {
                 true => format!("would be removed {namespace}"),
@@ -139,13 +95,6 @@ pub async fn remove(scope: &Scope<'_>) -> Result<Option<Reason>> {
     };
     scope.progress.done(said);
     Ok(stays.and_then(|stays| stays.reason))
-}
-
-/// Why our namespace stays.
-pub struct Reason {
-    pub text: String,
-    /// Only for data that is kept as the user wants it.
-    pub as_wanted: bool,
 }
 
 /// Why the namespace stays.
@@ -171,29 +120,8 @@ async fn stays(scope: &Scope<'_>, object: &Value) -> Result<Option<Stays>> {
         Some(_) => {}
     }
     let held = contents::of_namespace(scope, namespace).await?;
-    Ok(kept_because(&held).map(|reason| Stays {
+    Ok(namespaces::kept_because(&held).map(|reason| Stays {
         said: format!("kept {namespace}: {}", reason.text),
         reason: Some(reason),
     }))
-}
-
-fn kept_because(held: &contents::ForeignObjects) -> Option<Reason> {
-    let mut reasons = Vec::new();
-    let all = held.data.iter().chain(&held.foreign).collect::<Vec<_>>();
-    if !all.is_empty() {
-        let named = all.iter().take(NAMED).map(ToString::to_string);
-        let more = all.len().saturating_sub(NAMED);
-        let named = visible::listed(&named.collect::<Vec<_>>(), more);
-        reasons.push(format!("it holds {named}"));
-    }
-    if !held.unlistable.is_empty() {
-        let unseen = held.unlistable.join("; ");
-        reasons.push(format!(
-            "what it holds is not known, as these cannot be listed: {unseen}"
-        ));
-    }
-    (!reasons.is_empty()).then(|| Reason {
-        text: reasons.join("; "),
-        as_wanted: held.foreign.is_empty() && held.unlistable.is_empty(),
-    })
 }

@@ -43,6 +43,13 @@ pub fn interrupted(mesh: Option<&Mesh>, has_way_back: bool) {
     }
 }
 
+/// What an interrupted command still does.
+pub fn taking_back(what: &str) {
+    note(&format!(
+        "interrupted; removing {what}; a second signal leaves that to the next ambikiali cleanup, install or verify --probes own"
+    ));
+}
+
 fn done(written: &WriteCounts) -> String {
     let counts = [
         (written.writes, "written"),

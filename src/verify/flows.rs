@@ -7,7 +7,8 @@ use anyhow::Result;
 
 use super::evidence::{Metrics, Sources};
 use super::flow::{Flow, Pairs};
-use super::{Finding, Hop, matrix, pages, probe, store};
+use super::probe::Probes;
+use super::{Finding, Hop, matrix, pages, store};
 use crate::guide::Step;
 use crate::mesh::ClusterName;
 use crate::run::Run;
@@ -25,6 +26,7 @@ const OTHER_END: u32 = 2;
 /// Returns the flows, and findings about those that hold. `known` gets the findings of the other hops.
 pub async fn flows(
     run: &Run<'_>,
+    probes: Probes<'_>,
     federation: Option<&Result<Federation<'_>>>,
     expected: &[ClusterName],
     pairs: Pairs,
@@ -32,7 +34,6 @@ pub async fn flows(
 ) -> (Vec<Flow>, Vec<Finding>) {
     let progress = run.events.of_hop(Hop::Flow, &run.mesh.home.name);
     progress.started();
-    let probes = probe::sample(run).await;
     let clients = probes.values().filter_map(|ends| ends.client.as_ref().ok());
     let ztunnels = pages::find(run, &probes).await;
     let interval = run.settings.metrics.interval;

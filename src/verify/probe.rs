@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::own::Placed;
 use crate::guide::Step;
 use crate::k8s::{Scope, pods};
 use crate::mesh::ClusterName;
 use crate::run::Run;
+use crate::steps::probes;
 
 const NAMESPACE: &str = "sample";
 const CLIENTS: &str = "app=curl";
@@ -21,12 +23,16 @@ const SERVICE: &str = "helloworld";
 const URL: &str = "helloworld.sample:5000/hello";
 /// What precedes the name of the pod in an answer.
 const INSTANCE: &str = "instance: ";
+/// The command in the client of our own, with a time limit in seconds for each request.
+const FETCH: [&str; 4] = ["wget", "-qO-", "-T", "5"];
 
 /// What sends requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+#[derive(Clone, Copy)]
+pub enum Kind<'a> {
     /// The sample apps of Istio's documentation.
     Sample,
+    /// Probes of our own, as they were placed.
+    Own(&'a [Placed<'a>]),
     /// No requests are sent.
     None,
 }
@@ -90,11 +96,61 @@ pub async fn sample<'a>(run: &Run<'a>) -> Probes<'a> {
     join_all(ends).await.into_iter().collect()
 }
 
+/// Whether each cluster has the sample. A Service is answered by another cluster only where both have it.
+pub fn is_sample_everywhere(sample: &Probes<'_>) -> bool {
+    let mut all = sample.values();
+    all.all(|ends| ends.client.is_ok() && ends.servers.is_ok())
+}
+
+/// Probes of our own: requests from the client of each cluster to the Service that all share.
+pub fn own<'a>(run: &Run<'a>, placed: &'a [Placed<'a>]) -> Probes<'a> {
+    let ends = placed.iter().map(|placed| {
+        let cluster = placed.cluster;
+        let running = placed.pods.as_ref();
+        let running = running.map_err(|error| format!("its probes do not run: {error:#}"));
+        let nodes = running.and_then(|pods| {
+            let both = name_and_node(&pods.client).zip(name_and_node(&pods.server));
+            both.ok_or_else(|| "its probes are on no node".to_string())
+        });
+        let (client, server) = match nodes {
+            Ok(((pod, node), server)) => (Ok((pod, node)), Ok(server)),
+            Err(why) => (Err(why.clone()), Err(why)),
+        };
+        let ends = Ends {
+            client: client.map(|(pod, node)| own_client(run.on(Step::Probes, cluster), pod, node)),
+            servers: server.map(|(_, node)| {
+                let instance = cluster.name.to_string();
+                vec![Server { instance, node }]
+            }),
+        };
+        (cluster.name.clone(), ends)
+    });
+    ends.collect()
+}
+
+fn own_client<'a>(scope: Scope<'a>, pod: String, node: String) -> Probe<'a> {
+    Probe {
+        scope,
+        namespace: probes::NAMESPACE.into(),
+        pod,
+        node,
+        container: probes::CONTAINER.into(),
+        command: FETCH.map(Into::into).to_vec(),
+        url: probes::URL.into(),
+        service: Service {
+            name: probes::SERVICE.into(),
+            namespace: probes::NAMESPACE.into(),
+        },
+        // The server answers with the name of its cluster.
+        instance: |answer| Some(answer.trim()),
+    }
+}
+
 fn client<'a>(scope: Scope<'a>, pods: &[Pod]) -> Result<Probe<'a>, String> {
     let ready = pods.iter().rev().find(|pod| pods::is_ready(pod));
     let (pod, node) = ready.and_then(name_and_node).ok_or_else(|| {
         format!(
-            "no ready pod with label {CLIENTS} in namespace {NAMESPACE} to send requests from; --probes none skips this"
+            "no ready pod with label {CLIENTS} in namespace {NAMESPACE} to send requests from; --probes own brings a client and a server, and --probes none skips this"
         )
     })?;
     Ok(Probe {

@@ -12,8 +12,8 @@ use crate::visible;
 
 /// Limit for the requests of one round.
 const ANSWER: Duration = Duration::from_secs(15);
-/// How curl's error starts if ztunnel accepted the connection and closed it.
-const CLOSED: [&str; 2] = ["curl: (52)", "curl: (56)"];
+/// How the errors of curl and wget start if ztunnel accepted the connection and closed it.
+const CLOSED: [&str; 3] = ["curl: (52)", "curl: (56)", "wget: error getting response"];
 /// How many characters of a pod's output are shown.
 const SHOWN: usize = 200;
 /// How many rounds may fail without a reason that the series would tell.

@@ -144,6 +144,11 @@ pub fn at(journal: &[Entry], path: Option<&str>) -> Vec<Point> {
     points
 }
 
+/// Returns both moments of each write.
+pub fn writes(journal: &[Entry]) -> Vec<Point> {
+    points(journal, false)
+}
+
 impl fmt::Display for Points {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} points", self.tried, self.all.len())?;

@@ -36,7 +36,8 @@ pub fn foreign_objects<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Ob
             .inventory
             .made
             .iter()
-            .chain(&record.inventory.by_operator);
+            .chain(&record.inventory.by_operator)
+            .chain(&record.inventory.probes);
         known
             .into_iter()
             .any(|key| key.kind == "Service" && key.name == name)

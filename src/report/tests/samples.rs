@@ -158,7 +158,7 @@ pub fn broken() -> Ended {
             Hop::Traffic,
             None,
             Verdict::Skipped,
-            "disabled by --traffic none",
+            "disabled by --probes none",
         ),
     ];
     let flows = each_to_each(&names, |from, to| match (from, to) {
@@ -213,10 +213,10 @@ pub fn many(count: usize) -> Ended {
     result(&names, Vec::new(), flows).into()
 }
 
-/// As after `--traffic none`.
+/// As after `--probes none`.
 pub fn without_flows() -> Ended {
     let names = names(&["cluster1", "cluster2"]);
-    let why = "disabled by --traffic none";
+    let why = "disabled by --probes none";
     let hops = vec![finding(Hop::Traffic, None, Verdict::Skipped, why)];
     result(&names, hops, Vec::new()).into()
 }

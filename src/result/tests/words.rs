@@ -35,9 +35,9 @@ fn spelt<T: Serialize>(variants: Vec<T>) -> BTreeSet<String> {
 #[test]
 fn each_word_of_an_enum_is_in_the_schema_and_no_other() {
     let steps = each!(Step: Namespace, ClusterPrometheus, ExposePrometheus, RemoteWrite, AggregateMetrics,
-        KialiOperator, RemoteCluster, RemoteSecret, Kiali);
+        KialiOperator, RemoteCluster, RemoteSecret, Kiali, Probes);
     let hops = each!(Hop: ApiServer, Components, ScrapeTarget, Exposure, RemoteWrite, Store, RemoteAccess, Rights,
-        Kiali, Flow);
+        Kiali, Flow, Probes);
     let names = each!(Name: Started, Waiting, Arrived, Note, Done, Failed, Found, Ended, Flow);
     let shells = each!(Shell: Bash, Elvish, Fish, Powershell, Zsh);
     let shells = shells.into_iter().map(Shell::name).collect();

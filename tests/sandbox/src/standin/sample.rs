@@ -1,13 +1,14 @@
-//! The sample apps. `curl` calls `helloworld`, the pods of all clusters answer in turn, and the ztunnels of both ends
-//! count each connection.
+//! Traffic between pods in the mesh. The pods behind a Service answer in turn, those of all clusters if it has the label
+//! `istio.io/global`, and the ztunnels of both ends count each connection. `curl` and `helloworld` are the sample apps,
+//! whose answer is made up here; any other pod is really asked.
 //!
-//! What it cannot show: real traffic, time on the wire, east-west gateways, mTLS. The answering pods are read from each
-//! cluster: pods of `helloworld` that are Ready, in other clusters only behind a Service with `istio.io/global`.
-//! Connections between clusters fail only if a test says so or if a ztunnel is missing. Connections within a cluster
-//! never fail.
+//! What it cannot show: time on the wire, east-west gateways, mTLS, real byte counts of the sample. The answering pods
+//! are read from each cluster: those that are Ready, in other clusters only behind a global Service. Connections between
+//! clusters fail only if a test says so or if a ztunnel is missing. Connections within a cluster never fail.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Result, bail};
@@ -15,11 +16,15 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
+pub use self::workload::{Named, Workload};
 use super::service;
 use super::ztunnel::telemetry::{Reported, Ztunnel, reports};
 use crate::Cluster;
 
-const NAMESPACE: &str = "sample";
+mod workload;
+
+/// The port of `helloworld`.
+pub const PORT: u16 = 5000;
 /// The size of `GET /hello` to `helloworld.sample:5000`, from a curl whose user agent has eleven letters.
 const REQUEST: u64 = 91;
 /// The size of the head of the answer.
@@ -79,9 +84,17 @@ impl fmt::Display for Reset {
 
 impl std::error::Error for Reset {}
 
+/// Who sends to whom, through which Service.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    pub sender: Workload,
+    pub service: Named,
+    pub answerer: Workload,
+}
+
 /// An open connection. Closed when dropped.
 pub struct Connection {
-    line: String,
+    answerer: Answerer,
     reported: Vec<Reported>,
 }
 
@@ -91,10 +104,14 @@ pub struct Running {
     ztunnel: Ztunnel,
 }
 
+/// A pod that may answer.
+#[derive(Clone, Debug)]
 struct Answerer {
     cluster: String,
     pod: String,
-    version: String,
+    workload: Workload,
+    /// None for a port that the Service does not have.
+    address: Option<SocketAddr>,
 }
 
 impl Traffic {
@@ -141,17 +158,25 @@ impl Traffic {
 
     /// Sends a request from the `curl` pod of a cluster and returns the answer of helloworld.
     pub async fn request(&self, from: &str) -> Result<String> {
-        Ok(self.open(from).await?.request())
+        let connection = self.open(from, Workload::curl(), Named::helloworld(), PORT);
+        Ok(connection.await?.hello())
     }
 
-    /// Opens a connection without sending a request.
-    pub async fn open(&self, from: &str) -> Result<Connection> {
+    /// Opens a connection from a pod of a cluster to a Service, without sending anything.
+    pub async fn open(
+        &self,
+        from: &str,
+        sender: Workload,
+        service: Named,
+        port: u16,
+    ) -> Result<Connection> {
         let clusters = self.clusters();
         let mut answerers = Vec::new();
         for cluster in &clusters {
-            answerers.extend(answerers_of(cluster, cluster.name() == from).await?);
+            let local = cluster.name() == from;
+            answerers.extend(answerers_of(cluster, local, &service, port).await?);
         }
-        self.state().open(from, &answerers)
+        self.state().open(from, sender, service, &answerers)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -160,16 +185,22 @@ impl Traffic {
 }
 
 impl State {
-    fn open(&mut self, from: &str, answerers: &[Answerer]) -> Result<Connection> {
+    fn open(
+        &mut self,
+        from: &str,
+        sender: Workload,
+        service: Named,
+        answerers: &[Answerer],
+    ) -> Result<Connection> {
         if answerers.is_empty() {
-            bail!("no helloworld pod is ready");
+            bail!("no pod of {} is ready", service.name);
         }
-        let Some(sender) = self.ztunnel(from) else {
+        let Some(ztunnel) = self.ztunnel(from) else {
             bail!("no ztunnel carries the traffic of {from}");
         };
-        sender.asked_for_a_name();
+        ztunnel.asked_for_a_name(&sender.app);
         let turn = self.turns.entry(from.to_owned()).or_default();
-        let answerer = &answerers[*turn % answerers.len()];
+        let answerer = answerers[*turn % answerers.len()].clone();
         *turn += 1;
         let receiver = self.ztunnel(&answerer.cluster);
         let failure = match (&receiver, self.failure) {
@@ -177,7 +208,12 @@ impl State {
             (None, _) => Some(Failure::Connect),
             (Some(_), failure) => failure,
         };
-        let mut reported = reports(&sender, receiver.as_ref(), &answerer.version, failure);
+        let ends = Ends {
+            sender,
+            service,
+            answerer: answerer.workload.clone(),
+        };
+        let mut reported = reports(&ztunnel, receiver.as_ref(), &ends, failure);
         reported.retain(|report| match &self.frozen {
             Frozen::Nothing => true,
             Frozen::All => false,
@@ -186,9 +222,7 @@ impl State {
         for report in &reported {
             report.opened();
         }
-        let version = &answerer.version;
-        let line = format!("Hello version: {version}, instance: {}\n", answerer.pod);
-        let connection = Connection { line, reported };
+        let connection = Connection { answerer, reported };
         match failure {
             None => Ok(connection),
             Some(_) => bail!(Reset),
@@ -203,12 +237,24 @@ impl State {
 }
 
 impl Connection {
-    /// Sends one request over this connection. There may be more.
-    pub fn request(&self) -> String {
+    /// Sends one request to helloworld over this connection. There may be more.
+    pub fn hello(&self) -> String {
+        let Answerer { pod, workload, .. } = &self.answerer;
+        let line = format!("Hello version: {}, instance: {pod}\n", workload.revision);
+        self.transferred(REQUEST, HEAD + line.len() as u64);
+        line
+    }
+
+    /// Where the answering pod listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.answerer.address
+    }
+
+    /// Counts the bytes that the answering pod received and sent.
+    pub fn transferred(&self, received: u64, sent: u64) {
         for report in &self.reported {
-            report.transferred(REQUEST, HEAD + self.line.len() as u64);
+            report.transferred(received, sent);
         }
-        self.line.clone()
     }
 }
 
@@ -227,9 +273,14 @@ impl Drop for Running {
     }
 }
 
-async fn answerers_of(cluster: &Cluster, local: bool) -> Result<Vec<Answerer>> {
-    let service = Api::<Service>::namespaced(cluster.client(), NAMESPACE)
-        .get_opt("helloworld")
+async fn answerers_of(
+    cluster: &Cluster,
+    local: bool,
+    name: &Named,
+    port: u16,
+) -> Result<Vec<Answerer>> {
+    let service = Api::<Service>::namespaced(cluster.client(), &name.namespace)
+        .get_opt(&name.name)
         .await?;
     let Some(service) = service else {
         return Ok(Vec::new());
@@ -241,19 +292,16 @@ async fn answerers_of(cluster: &Cluster, local: bool) -> Result<Vec<Answerer>> {
     if !local && !global {
         return Ok(Vec::new());
     }
-    let pods = Api::<Pod>::namespaced(cluster.client(), NAMESPACE)
-        .list(&ListParams::default().labels("app=helloworld"))
+    let pods = Api::<Pod>::namespaced(cluster.client(), &name.namespace)
+        .list(&ListParams::default())
         .await?;
-    let ready = pods.items.iter().filter(|pod| service::ready(pod));
+    let ready = service::behind(&service, &pods.items);
     Ok(ready
         .map(|pod| Answerer {
             cluster: cluster.name().to_owned(),
             pod: pod.name_any(),
-            version: pod
-                .labels()
-                .get("version")
-                .cloned()
-                .unwrap_or_else(|| "unknown".to_owned()),
+            workload: Workload::of(pod),
+            address: service::among(&service, port, &[pod]).ok(),
         })
         .collect())
 }

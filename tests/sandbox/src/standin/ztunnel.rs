@@ -4,8 +4,7 @@
 //!
 //! What it cannot show: redirected traffic, mTLS, real byte counts, plaintext, traffic by address, waypoints, the exact
 //! page of versions between 1.28 and 1.31, names that are resolved upstream, compressed pages, what istiod sends. The
-//! connections are those of `sample`, and only pods whose namespace is in the ambient mesh would have any. The figures
-//! about the process are the sandbox's own.
+//! connections are those of `sample`. The figures about the process are the sandbox's own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::mounts::Mount;
 use super::{Node, log, program::Program};
 use crate::standin::pod_commands;
+use crate::standin::sample::Named;
 
 /// The kind and plural of each object. Each pod has one object of each kind, with the pod's name.
 const KINDS: [(&str, &str); 3] = [
@@ -117,6 +118,7 @@ fn commands(
         .collect();
     let own = Some((ip, &ports[..]));
     let promtool = &node.world.promtool;
-    let envs = pod_commands::envs(node.control, known, own, &pod.name_any(), mounts, promtool);
+    let pod = Named::new(&pod.namespace().unwrap_or_default(), &pod.name_any());
+    let envs = pod_commands::envs(node.control, known, own, &pod, mounts, promtool);
     Some(json!({ "execs": [{ "containers": [played.name], "local": { "envs": envs } }] }))
 }

@@ -12,6 +12,8 @@ use crate::standin::{gateway, kiali, kiali_operator, prometheus, ztunnel};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     Prometheus,
+    /// The image of Prometheus with the command `sleep`, for what is executed in it.
+    Sleep,
     KialiOperator,
     Kiali,
     Ztunnel,
@@ -31,7 +33,10 @@ impl Program {
             .iter()
             .enumerate()
             .find_map(|(index, container)| {
-                Some((index, Program::of_image(container.image.as_deref()?)?))
+                let program = Program::of_image(container.image.as_deref()?)?;
+                let sleeps = container.command.iter().flatten().next();
+                let sleeps = sleeps.is_some_and(|command| command == "sleep");
+                Some((index, if sleeps { Program::Sleep } else { program }))
             })
     }
 
@@ -56,6 +61,7 @@ impl Program {
     pub fn ports(self) -> &'static [u16] {
         match self {
             Program::Prometheus => &[9090],
+            Program::Sleep => &[],
             Program::KialiOperator => &[6789, 8080],
             Program::Kiali => &[9090, 20001],
             Program::Ztunnel => &[15000, 15020, 15021],
@@ -65,7 +71,11 @@ impl Program {
 
     /// The commands in its image that have a stand-in. None if exec is rejected.
     pub fn commands(self) -> Option<&'static str> {
-        (self == Program::Prometheus).then_some("wget,sha256sum,promtool")
+        match self {
+            Program::Prometheus => Some("wget,sha256sum,promtool"),
+            Program::Sleep => Some("wget,sha256sum"),
+            _ => None,
+        }
     }
 
     /// The time from the start of the container until its process works. It does not include, in a restarted container,
@@ -75,7 +85,9 @@ impl Program {
             Program::KialiOperator => delays.operator_start,
             Program::Kiali => delays.kiali_start,
             _ if restarted => Duration::ZERO,
-            Program::Prometheus | Program::Ztunnel | Program::Gateway => delays.pod,
+            Program::Prometheus | Program::Sleep | Program::Ztunnel | Program::Gateway => {
+                delays.pod
+            }
         }
     }
 
@@ -88,6 +100,7 @@ impl Program {
     pub async fn run(self, container: Container) -> i32 {
         match self {
             Program::Prometheus => prometheus::run(container).await,
+            Program::Sleep => std::future::pending().await,
             Program::KialiOperator => kiali_operator::run(container).await,
             Program::Kiali => kiali::run(container).await,
             Program::Ztunnel => ztunnel::run(container).await,

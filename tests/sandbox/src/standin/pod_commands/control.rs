@@ -2,27 +2,36 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use k8s_openapi::api::core::v1::Service;
-use kube::Api;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::{Api, ResourceExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{CONTROL, envs};
+use super::{CONTROL, NAMESPACE, envs};
 use crate::Cluster;
 use crate::standin::World;
-use crate::standin::sample::Reset;
+use crate::standin::sample::{self, Connection, Named, Reset, Workload};
 use crate::standin::service::{self, Missing};
+
+/// How long a command takes to connect to the address that it got.
+const SOON: Duration = Duration::from_secs(10);
+const MODE: (&str, &str) = ("istio.io/dataplane-mode", "ambient");
 
 #[derive(Serialize, Deserialize)]
 struct Question {
     host: String,
     port: u16,
+    /// The pod that asks.
+    namespace: String,
+    pod: String,
 }
 
 /// What listens at a host and port.
@@ -79,22 +88,16 @@ async fn reply(stream: TcpStream, cluster: &Cluster, world: &World) -> Result<()
 }
 
 async fn find(cluster: &Cluster, world: &World, question: &Question) -> Result<Answer> {
-    // Bare names are names in the sample's namespace, because `curl` is in it.
+    // Bare names are names in the namespace of the pod.
     let (name, namespace) = match service::parse(&question.host) {
         Some(found) => found,
-        None if !question.host.contains('.') => (question.host.as_str(), "sample"),
+        None if !question.host.contains('.') => {
+            (question.host.as_str(), question.namespace.as_str())
+        }
         None => return Ok(Answer::NoSuchHost),
     };
-    if (name, namespace, question.port) == ("helloworld", "sample", 5000) {
-        let api = Api::<Service>::namespaced(cluster.client(), namespace);
-        return Ok(match api.get_opt(name).await? {
-            None => Answer::NoSuchHost,
-            Some(_) => match world.traffic.request(cluster.name()).await {
-                Ok(line) => Answer::Hello(line),
-                Err(error) if error.is::<Reset>() => Answer::Reset,
-                Err(_) => Answer::Refused,
-            },
-        });
+    if is_in_mesh(cluster, &question.namespace).await? && is_in_mesh(cluster, namespace).await? {
+        return through_mesh(cluster, world, question, Named::new(namespace, name)).await;
     }
     match service::backend(&cluster.client(), namespace, name, question.port).await {
         Ok(address) => Ok(Answer::At(address)),
@@ -102,6 +105,62 @@ async fn find(cluster: &Cluster, world: &World, question: &Question) -> Result<A
         Err(Missing::Api(error)) => Err(error.into()),
         Err(_) => Ok(Answer::Refused),
     }
+}
+
+async fn is_in_mesh(cluster: &Cluster, namespace: &str) -> Result<bool> {
+    let found = Api::<Namespace>::all(cluster.client())
+        .get_opt(namespace)
+        .await?;
+    let mode = found.and_then(|namespace| namespace.labels().get(MODE.0).cloned());
+    Ok(mode.as_deref() == Some(MODE.1))
+}
+
+/// Connects through the ztunnels, possibly to a pod of another cluster.
+async fn through_mesh(
+    cluster: &Cluster,
+    world: &World,
+    question: &Question,
+    service: Named,
+) -> Result<Answer> {
+    let services = Api::<Service>::namespaced(cluster.client(), &service.namespace);
+    if services.get_opt(&service.name).await?.is_none() {
+        return Ok(Answer::NoSuchHost);
+    }
+    let pods = Api::<Pod>::namespaced(cluster.client(), &question.namespace);
+    // The pod of `curl` is not known by its name.
+    let pod = pods.get_opt(&question.pod).await?;
+    let sender = pod.map_or_else(Workload::curl, |pod| Workload::of(&pod));
+    let is_sample = (&service, question.port) == (&Named::helloworld(), sample::PORT);
+    let opened = world
+        .traffic
+        .open(cluster.name(), sender, service, question.port);
+    match opened.await {
+        Ok(connection) if is_sample => Ok(Answer::Hello(connection.hello())),
+        Ok(connection) => match connection.address() {
+            Some(address) => Ok(Answer::At(relay(connection, address).await?)),
+            None => Ok(Answer::Refused),
+        },
+        Err(error) if error.is::<Reset>() => Ok(Answer::Reset),
+        Err(_) => Ok(Answer::Refused),
+    }
+}
+
+/// Forwards one connection to a pod, and counts its bytes.
+async fn relay(connection: Connection, pod: SocketAddr) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        let Ok(Ok((mut client, _))) = timeout(SOON, listener.accept()).await else {
+            return;
+        };
+        let Ok(mut server) = TcpStream::connect(pod).await else {
+            return;
+        };
+        if let Ok((received, sent)) = copy_bidirectional(&mut client, &mut server).await {
+            connection.transferred(received, sent);
+        }
+    });
+    Ok(address)
 }
 
 /// Allows exec for the `curl` pod, whatever its name. kwok simulates this pod.
@@ -114,7 +173,7 @@ async fn allow_curl(cluster: &Cluster, control: SocketAddr) {
             "selector": { "matchNamespaces": ["sample"] },
             "execs": [{
                 "containers": ["curl"],
-                "local": { "envs": envs(control, "curl", None, "curl", &[], Path::new("")) },
+                "local": { "envs": envs(control, "curl", None, &Workload::curl().named, &[], Path::new("")) },
             }],
         },
     });
@@ -140,9 +199,12 @@ pub async fn ask(host: &str, port: u16) -> Result<Answer> {
     }
     let control = std::env::var(CONTROL).context("not started by the sandbox's kubelet")?;
     let mut stream = BufReader::new(TcpStream::connect(control).await?);
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let mut question = serde_json::to_string(&Question {
         host: host.to_owned(),
         port,
+        namespace: variable(NAMESPACE),
+        pod: variable("HOSTNAME"),
     })?;
     question.push('\n');
     stream.write_all(question.as_bytes()).await?;

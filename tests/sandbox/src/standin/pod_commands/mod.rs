@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::kubelet::mounts::Mount;
+use super::sample::Named;
 
 pub mod control;
 mod curl;
@@ -24,6 +25,8 @@ mod wget;
 const CONTROL: &str = "SANDBOX_CONTROL";
 /// The commands that the container image contains.
 const COMMANDS: &str = "SANDBOX_COMMANDS";
+/// The namespace of the pod. Its name is in HOSTNAME.
+const NAMESPACE: &str = "SANDBOX_POD_NAMESPACE";
 /// The pod's address, and the ports that it serves on localhost.
 const IP: &str = "SANDBOX_POD_IP";
 const PORTS: &str = "SANDBOX_POD_PORTS";
@@ -52,7 +55,7 @@ pub fn envs(
     control: SocketAddr,
     commands: &str,
     own: Option<(Ipv4Addr, &[String])>,
-    pod: &str,
+    pod: &Named,
     mounts: &[Mount],
     promtool: &Path,
 ) -> Value {
@@ -63,7 +66,8 @@ pub fn envs(
     let mut envs = vec![
         json!({ "name": CONTROL, "value": control.to_string() }),
         json!({ "name": COMMANDS, "value": commands }),
-        json!({ "name": "HOSTNAME", "value": pod }),
+        json!({ "name": "HOSTNAME", "value": pod.name }),
+        json!({ "name": NAMESPACE, "value": pod.namespace }),
         json!({ "name": PROMTOOL, "value": promtool.display().to_string() }),
         json!({ "name": MOUNTS, "value": mounts.collect::<Vec<_>>().join("\n") }),
     ];

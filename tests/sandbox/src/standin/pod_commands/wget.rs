@@ -17,7 +17,7 @@ struct Options {
     timeout: Option<u64>,
     /// None for a file named after the URL, which nobody reads here.
     output: Option<String>,
-    url: String,
+    urls: Vec<String>,
 }
 
 pub async fn run(args: &[String]) -> u8 {
@@ -28,13 +28,14 @@ pub async fn run(args: &[String]) -> u8 {
             return 1;
         }
     };
-    match fetch(&options).await {
-        Ok(()) => 0,
-        Err(why) => {
+    // The first failure ends it.
+    for url in &options.urls {
+        if let Err(why) = fetch(url, &options).await {
             eprintln!("wget: {why}");
-            1
+            return 1;
         }
     }
+    0
 }
 
 fn read(args: &[String]) -> Result<Options, String> {
@@ -72,12 +73,12 @@ fn read(args: &[String]) -> Result<Options, String> {
                 let letter = arg.chars().nth(1).unwrap_or_default();
                 return Err(format!("wget: unrecognized option: {letter}\n{USAGE}"));
             }
-            url => url.clone_into(&mut options.url),
+            url => options.urls.push(url.to_owned()),
         }
     }
-    match options.url.as_str() {
-        "" => Err(USAGE.to_owned()),
-        _ => Ok(options),
+    match options.urls.is_empty() {
+        true => Err(USAGE.to_owned()),
+        false => Ok(options),
     }
 }
 
@@ -89,8 +90,8 @@ fn seconds(text: &str) -> Result<Option<u64>, String> {
     }
 }
 
-async fn fetch(options: &Options) -> Result<(), String> {
-    let mut url = url(options)?;
+async fn fetch(given: &str, options: &Options) -> Result<(), String> {
+    let mut url = url(given)?;
     let limit = options.timeout.map(Duration::from_secs);
     for _ in 0..20 {
         let host = url.host_str().unwrap_or_default().to_owned();
@@ -132,16 +133,16 @@ async fn fetch(options: &Options) -> Result<(), String> {
     Err("too many redirections".to_owned())
 }
 
-fn url(options: &Options) -> Result<Url, String> {
-    let text = match options.url.contains("://") {
-        true => options.url.clone(),
-        false => format!("http://{}", options.url),
+fn url(given: &str) -> Result<Url, String> {
+    let text = match given.contains("://") {
+        true => given.to_owned(),
+        false => format!("http://{given}"),
     };
     let url: Url = text
         .parse()
-        .map_err(|_| format!("bad address '{}'", options.url))?;
+        .map_err(|_| format!("bad address '{}'", given))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("not an http or ftp url: {}", options.url));
+        return Err(format!("not an http or ftp url: {given}"));
     }
     Ok(url)
 }
@@ -192,13 +193,14 @@ mod tests {
             quiet: true,
             timeout: Some(5),
             output: Some("-".into()),
-            url: "http://a".into(),
+            urls: vec!["http://a".into()],
             spider: false,
         };
         assert_eq!(
             options(&["-q", "-T", "5", "-O", "-", "http://a"]),
             Ok(expected)
         );
+        assert!(options(&["-qO-", "a", "b"]).is_ok_and(|o| o.urls == ["a", "b"]));
         assert_eq!(
             options(&["-qO-", "-T5", "a"]).map(|o| (o.output, o.timeout)),
             Ok((Some("-".into()), Some(5)))

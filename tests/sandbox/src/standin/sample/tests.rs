@@ -7,12 +7,19 @@ fn answerer(cluster: &str) -> Answerer {
     Answerer {
         cluster: cluster.into(),
         pod: "p".into(),
-        version: "v2".into(),
+        workload: Workload {
+            named: Named::new("sample", "helloworld-v2"),
+            app: "helloworld".into(),
+            revision: "v2".into(),
+            account: "default".into(),
+        },
+        address: None,
     }
 }
 
 fn opened(traffic: &Traffic, to: &str) -> Result<Connection> {
-    traffic.state().open("a", &[answerer(to)])
+    let (sender, service) = (Workload::curl(), Named::helloworld());
+    traffic.state().open("a", sender, service, &[answerer(to)])
 }
 
 fn received(ztunnel: &Ztunnel) -> Vec<(u64, u64, u64)> {
@@ -30,8 +37,8 @@ fn each_end_counts_what_it_sees_as_it_comes() {
     for end in [&a, &b] {
         assert_eq!(received(end), [(1, 0, 0)]);
     }
-    connection.request();
-    connection.request();
+    connection.hello();
+    connection.hello();
     assert_eq!(received(&a), [(1, 0, 2 * REQUEST)]);
     drop(connection);
     for end in [&a, &b] {
@@ -49,12 +56,12 @@ fn a_ztunnel_that_starts_again_has_counted_nothing() {
     let traffic = Traffic::default();
     let first = Ztunnel::new("a", NEW, true);
     let running = traffic.carried_by(&first);
-    opened(&traffic, "a").expect("a connection").request();
+    opened(&traffic, "a").expect("a connection").hello();
     // It reports both ends of the connection.
     assert_eq!(received(&first), [(1, 1, REQUEST), (1, 1, REQUEST)]);
     let second = Ztunnel::new("a", NEW, true);
     let _running = traffic.carried_by(&second);
-    opened(&traffic, "a").expect("a connection").request();
+    opened(&traffic, "a").expect("a connection").hello();
     drop(running);
     assert_eq!(received(&second), [(1, 1, REQUEST), (1, 1, REQUEST)]);
     assert_eq!(received(&first), [(1, 1, REQUEST), (1, 1, REQUEST)]);
@@ -89,7 +96,7 @@ fn what_is_frozen_is_answered_and_not_counted() {
     let a = Ztunnel::new("a", NEW, true);
     let _running = traffic.carried_by(&a);
     traffic.freeze(true);
-    let line = opened(&traffic, "a").expect("a connection").request();
+    let line = opened(&traffic, "a").expect("a connection").hello();
     assert_eq!(line, "Hello version: v2, instance: p\n");
     assert_eq!(received(&a), []);
 }

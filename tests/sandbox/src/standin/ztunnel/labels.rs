@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::super::sample::{Named, Workload};
+
 const UNKNOWN: &str = "unknown";
-const HELLOWORLD: &str = "spiffe://cluster.local/ns/sample/sa/default";
-const CURL: &str = "spiffe://cluster.local/ns/sample/sa/curl";
 const GATEWAY: &str = "spiffe://cluster.local/ns/istio-system/sa/istio-eastwestgateway";
 
 /// What a time series is about.
@@ -12,6 +12,8 @@ const GATEWAY: &str = "spiffe://cluster.local/ns/istio-system/sa/istio-eastwestg
 pub struct Edge {
     pub reporter: Reporter,
     pub source: End,
+    /// The Service that the client asked for.
+    pub service: Named,
     pub destination: End,
     pub flags: Flags,
 }
@@ -36,32 +38,24 @@ pub struct End {
     canonical_service: String,
     revision: String,
     namespace: String,
-    principal: &'static str,
+    principal: String,
     app: String,
     cluster: String,
 }
 
 impl End {
-    pub fn curl(cluster: &str) -> End {
+    pub fn of(cluster: &str, workload: &Workload) -> End {
+        let Named { namespace, name } = &workload.named;
         End {
-            workload: "curl".to_owned(),
-            canonical_service: "curl".to_owned(),
-            revision: "latest".to_owned(),
-            namespace: "sample".to_owned(),
-            principal: CURL,
-            app: "curl".to_owned(),
-            cluster: cluster.to_owned(),
-        }
-    }
-
-    pub fn helloworld(cluster: &str, version: &str) -> End {
-        End {
-            workload: format!("helloworld-{version}"),
-            canonical_service: "helloworld".to_owned(),
-            revision: version.to_owned(),
-            namespace: "sample".to_owned(),
-            principal: HELLOWORLD,
-            app: "helloworld".to_owned(),
+            workload: name.clone(),
+            canonical_service: workload.app.clone(),
+            revision: workload.revision.clone(),
+            namespace: namespace.clone(),
+            principal: format!(
+                "spiffe://cluster.local/ns/{namespace}/sa/{}",
+                workload.account
+            ),
+            app: workload.app.clone(),
             cluster: cluster.to_owned(),
         }
     }
@@ -71,9 +65,8 @@ impl End {
     pub fn gateway() -> End {
         End {
             namespace: "istio-system".to_owned(),
-            principal: GATEWAY,
             cluster: "Kubernetes".to_owned(),
-            ..End::curl("").hidden()
+            ..End::unknown(GATEWAY.to_owned())
         }
     }
 
@@ -87,6 +80,10 @@ impl End {
 
     /// Only the identity from TLS is known.
     pub fn hidden(self) -> End {
+        End::unknown(self.principal)
+    }
+
+    fn unknown(principal: String) -> End {
         let unknown = || UNKNOWN.to_owned();
         End {
             workload: unknown(),
@@ -95,7 +92,7 @@ impl End {
             namespace: unknown(),
             app: unknown(),
             cluster: unknown(),
-            principal: self.principal,
+            principal,
         }
     }
 
@@ -105,7 +102,7 @@ impl End {
             ("canonical_service", &self.canonical_service),
             ("canonical_revision", &self.revision),
             ("workload_namespace", &self.namespace),
-            ("principal", self.principal),
+            ("principal", &self.principal),
             ("app", &self.app),
             ("version", &self.revision),
             ("cluster", &self.cluster),
@@ -138,10 +135,12 @@ impl fmt::Display for Edge {
         for (name, value) in self.source.labels() {
             write!(f, ",source_{name}=\"{value}\"")?;
         }
-        f.write_str(concat!(
-            ",destination_service=\"helloworld.sample.svc.cluster.local\"",
-            ",destination_service_namespace=\"sample\",destination_service_name=\"helloworld\"",
-        ))?;
+        let Named { namespace, name } = &self.service;
+        write!(
+            f,
+            ",destination_service=\"{name}.{namespace}.svc.cluster.local\"\
+             ,destination_service_namespace=\"{namespace}\",destination_service_name=\"{name}\""
+        )?;
         for (name, value) in self.destination.labels() {
             write!(f, ",destination_{name}=\"{value}\"")?;
         }

@@ -126,14 +126,17 @@ fn connections(page: &mut Page, ztunnel: &Ztunnel) {
 }
 
 fn names(page: &mut Page, ztunnel: &Ztunnel) {
-    let asked = ztunnel.counts().names;
-    let row = |kind: &str| {
-        let source = "source_canonical_service=\"curl\",source_canonical_revision=\"latest\"";
-        let labels = format!("request_query_type=\"{kind}\",request_protocol=\"udp\",{source}");
-        (labels, asked)
-    };
+    let asked = ztunnel.counts().names.clone();
+    let rows = asked.iter().flat_map(|(service, asked)| {
+        ["a", "aaaa"].map(|kind| {
+            let source = format!(
+                "source_canonical_service=\"{service}\",source_canonical_revision=\"latest\""
+            );
+            let labels = format!("request_query_type=\"{kind}\",request_protocol=\"udp\",{source}");
+            (labels, *asked)
+        })
+    });
     let help = "Total number of DNS requests (unstable)";
-    let rows = ["a", "aaaa"].map(row).into_iter().filter(|_| asked > 0);
     page.family(("istio_dns_requests", "counter", help), rows);
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::labels::{Edge, End, Flags, Reporter};
-use crate::standin::sample::{self, Failure};
+use crate::standin::sample::{self, Ends, Failure};
 
 /// The first version that sends its identity to the other end and requests that of the other end.
 const BAGGAGE: (u32, u32) = (1, 29);
@@ -36,8 +36,8 @@ pub struct Counts {
     pub sending: Option<u64>,
     /// When the ztunnels of each cluster last used a connection to this one.
     received: BTreeMap<String, Instant>,
-    /// The names that `curl` looked up, each with an A and an AAAA query.
-    pub names: u64,
+    /// How many names each canonical service looked up, each with an A and an AAAA query.
+    pub names: BTreeMap<String, u64>,
 }
 
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -87,8 +87,8 @@ impl Ztunnel {
         self.inner.counts.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    pub fn asked_for_a_name(&self) {
-        self.counts().names += 1;
+    pub fn asked_for_a_name(&self, service: &str) {
+        *self.counts().names.entry(service.to_owned()).or_default() += 1;
     }
 
     fn answers_baggage(&self) -> bool {
@@ -104,25 +104,24 @@ impl Counts {
     }
 }
 
-/// Returns the report of each end of a connection from `curl` to `helloworld`. `receiver` is None if there is no
-/// ztunnel.
+/// Returns the report of each end of a connection. `receiver` is None if there is no ztunnel.
 pub fn reports(
     sender: &Ztunnel,
     receiver: Option<&Ztunnel>,
-    version: &str,
+    ends: &Ends,
     failure: Option<Failure>,
 ) -> Vec<Reported> {
     let from = sender.cluster().to_owned();
     let at_source = Reported {
         ztunnel: sender.clone(),
-        edge: at_source(sender, receiver, version, failure.is_some()),
+        edge: at_source(sender, receiver, ends, failure.is_some()),
         from: from.clone(),
         failed: failure.map(|_| Flags::Connect),
     };
     let at_destination = receiver.filter(|_| failure != Some(Failure::Connect));
     let at_destination = at_destination.map(|receiver| Reported {
         ztunnel: receiver.clone(),
-        edge: at_destination_of(sender, receiver, version),
+        edge: at_destination_of(sender, receiver, ends),
         from,
         failed: failure.map(|_| Flags::Deny),
     });
@@ -131,20 +130,20 @@ pub fn reports(
 
 /// Behind a gateway, the destination is what the response baggage says. Without an answer, and before 1.29, it is the
 /// gateway itself.
-fn at_source(sender: &Ztunnel, receiver: Option<&Ztunnel>, version: &str, failed: bool) -> Edge {
+fn at_source(sender: &Ztunnel, receiver: Option<&Ztunnel>, ends: &Ends, failed: bool) -> Edge {
+    let answerer = |receiver: &Ztunnel| End::of(receiver.cluster(), &ends.answerer);
     let destination = match receiver {
-        Some(receiver) if receiver.cluster() == sender.cluster() => {
-            End::helloworld(receiver.cluster(), version)
-        }
+        Some(receiver) if receiver.cluster() == sender.cluster() => answerer(receiver),
         Some(receiver) if sender.is_new() && !failed => match receiver.answers_baggage() {
-            true => End::helloworld(receiver.cluster(), version).by_baggage(),
-            false => End::helloworld(receiver.cluster(), version).hidden(),
+            true => answerer(receiver).by_baggage(),
+            false => answerer(receiver).hidden(),
         },
         _ => End::gateway(),
     };
     Edge {
         reporter: Reporter::Source,
-        source: End::curl(sender.cluster()),
+        source: End::of(sender.cluster(), &ends.sender),
+        service: ends.service.clone(),
         destination,
         flags: Flags::None,
     }
@@ -152,8 +151,8 @@ fn at_source(sender: &Ztunnel, receiver: Option<&Ztunnel>, version: &str, failed
 
 /// One switch controls both sending its own baggage and reading that of the sender. Versions before 1.29 do not have
 /// this switch.
-fn at_destination_of(sender: &Ztunnel, receiver: &Ztunnel, version: &str) -> Edge {
-    let source = End::curl(sender.cluster());
+fn at_destination_of(sender: &Ztunnel, receiver: &Ztunnel, ends: &Ends) -> Edge {
+    let source = End::of(sender.cluster(), &ends.sender);
     let local = receiver.cluster() == sender.cluster();
     let source = match receiver.is_new() && !receiver.inner.response_baggage && !local {
         true => source.hidden(),
@@ -162,7 +161,8 @@ fn at_destination_of(sender: &Ztunnel, receiver: &Ztunnel, version: &str) -> Edg
     Edge {
         reporter: Reporter::Destination,
         source,
-        destination: End::helloworld(receiver.cluster(), version),
+        service: ends.service.clone(),
+        destination: End::of(receiver.cluster(), &ends.answerer),
         flags: Flags::None,
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::standin::sample::Failure;
+use crate::standin::sample::{Ends, Failure, Named, Workload};
 use crate::standin::ztunnel::telemetry::reports;
 
 const OLD: Option<(u32, u32)> = Some((1, 28));
@@ -29,6 +29,20 @@ fn page(ztunnel: &Ztunnel) -> String {
     render(ztunnel, &process)
 }
 
+/// The sample's apps.
+fn ends() -> Ends {
+    Ends {
+        sender: Workload::curl(),
+        service: Named::helloworld(),
+        answerer: Workload {
+            named: Named::new("sample", "helloworld-v2"),
+            app: "helloworld".into(),
+            revision: "v2".into(),
+            account: "default".into(),
+        },
+    }
+}
+
 /// Returns the pages of both ends after one connection from cluster1.
 fn pages(sender: Switches, receiver: Switches, to: &str, failure: Option<Failure>) -> [String; 2] {
     let sender = Ztunnel::new("cluster1", sender.0, sender.1);
@@ -36,7 +50,7 @@ fn pages(sender: Switches, receiver: Switches, to: &str, failure: Option<Failure
         "cluster1" => sender.clone(),
         to => Ztunnel::new(to, receiver.0, receiver.1),
     };
-    for report in reports(&sender, Some(&receiver), "v2", failure) {
+    for report in reports(&sender, Some(&receiver), &ends(), failure) {
         report.opened();
         if failure.is_none() {
             report.transferred(91, 200);
