@@ -224,7 +224,7 @@ mod tests {
         let name = Name::of(&["clusters", "a", "logs", &long], ".log").unwrap();
         let files = [
             file("index.md", "one\n"),
-            File::text(name.clone(), "token=hunter2 \x1b[0m\n", Keep::End),
+            File::text(name.clone(), "a token=hunter2 \x1b[0m\n", Keep::End),
         ];
         let packed = pack(&files).unwrap();
         assert_eq!(packed, pack(&files).unwrap());
@@ -242,7 +242,7 @@ mod tests {
             ("ambikiali-bundle/index.md".into(), "one\n".into()),
             (
                 format!("ambikiali-bundle/{}", name.0),
-                "token=[removed: token] \\x1b[0m\n".into(),
+                "a token=[removed: token] \\x1b[0m\n".into(),
             ),
         ];
         assert_eq!(read.collect::<Vec<_>>(), expected);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{bundled, file, missing, only_file, unpacked};
 use crate::output::schema;
-use crate::support::{Foreign, from_an_install, merge, patch};
+use crate::support::{Foreign, from_an_install, merge};
 
 /// What must be nowhere. Those without a shape can only be found by where they stand.
 const PLANTED: [&str; 26] = [
@@ -169,7 +169,7 @@ fn no_secret_that_was_planted_in_a_cluster_is_in_a_bundle() {
         assert_eq!(of_planted.count(), 0);
         proxy.heal();
         let back = json!({"spec": {"auth": {"openid": null}}});
-        patch(home, "kiali.io/v1alpha1", "Kiali", "kiali/kiali", &back).await;
+        merge(home, "kiali.io/v1alpha1", "Kiali", "kiali/kiali", &back).await;
         foreign.removed().await;
         clusters.cleaned().await;
     });

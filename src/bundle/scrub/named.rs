@@ -3,7 +3,7 @@
 use super::{REMOVED, removed};
 
 /// How the name of a secret ends, in lower case and without separators.
-const ENDINGS: [&str; 33] = [
+const ENDINGS: [&str; 35] = [
     "password",
     "passwords",
     "passwd",
@@ -19,8 +19,10 @@ const ENDINGS: [&str; 33] = [
     "privatekey",
     "secretkey",
     "accesskey",
+    "accountkey",
     "accesskeyid",
     "signingkey",
+    "signature",
     "encryptionkey",
     "sharedkey",
     "sessionkey",
@@ -110,6 +112,8 @@ fn value(text: &str, start: usize, end: usize) -> Option<Span> {
     let from = match (first, second) {
         (':', '/') if text[sign..].starts_with("://") => return None,
         ('=', '>') | (':', '=') => sign + 2,
+        // An element of XML.
+        ('>', _) if text[..start].ends_with('<') => sign + 1,
         // The name of an object in prose: "Secret kiali/kiali-secret: not found".
         (':', _) if name.contains('/') && !is_first => return None,
         ('=' | ':', _) => sign + 1,
@@ -142,7 +146,7 @@ fn span(text: &str, from: usize, whole_line: bool, indent: Option<usize>) -> Opt
     let is_quote = ['"', '\'', '`'];
     let to = match rest.chars().next()? {
         _ if rest.starts_with(REMOVED) => return None,
-        '{' => return None,
+        '{' if is_mapping(line) => return None,
         '[' => line.rfind(']').map_or(end, |at| from + at + 1),
         '\n' | '\r' => return block(text, end, indent?, false),
         '|' | '>' if is_block(line) && indent.is_some() => return block(text, end, indent?, true),
@@ -173,6 +177,12 @@ fn quoted(text: &str, from: usize, quote: usize, end: usize) -> Option<Span> {
         .map(|(at, _)| from + at);
     let to = marks.find(is_closing).map_or(end, |to| to - escapes);
     (from < to).then_some(Span { from, to })
+}
+
+/// Whether this is the begin of an object, whose names are read by themselves, and no value in braces.
+fn is_mapping(line: &str) -> bool {
+    let inner = line.trim_start_matches(['{', ' ']);
+    inner.contains([':', '=']) || inner.trim().is_empty() || inner.starts_with('}')
 }
 
 /// Whether this is the rest of a line whose value is the lines below.
