@@ -17,8 +17,8 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use commands::{
-    Bundle, Check, Cleanup, Dashboard, Doctor, Explain, Install, Pairs, Plan, Probes, Rotate, Status,
-    Verify, Version,
+    Bundle, Check, Cleanup, Dashboard, Doctor, Explain, Install, Pairs, Plan, Probes, Rotate,
+    Status, Verify, Version,
 };
 pub use file::{FleetFile, read};
 pub use fleet::{ClusterFlags, Clusters, Fleet, Remote, Remotes};

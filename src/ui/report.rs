@@ -159,7 +159,7 @@ pub fn reports(paths: &[PathBuf]) {
         let line = format!("Report: {}", path.display());
         match out::manner().form {
             Form::Text => out::result(line),
-            Form::Json | Form::Yaml | Form::Jsonl => note(&line),
+            Form::Markdown | Form::Json | Form::Yaml | Form::Jsonl => note(&line),
         }
     }
 }
