@@ -6,6 +6,8 @@ mod mesh;
 mod names;
 mod scrape;
 mod store;
+#[cfg(test)]
+mod tests;
 mod traffic;
 mod ztunnel;
 

@@ -9,6 +9,8 @@ use futures::future::join_all;
 use tokio::time::timeout;
 
 pub use cluster::{ClusterEvidence, Namespace, Token};
+#[cfg(test)]
+pub use metrics::Server;
 pub use metrics::{Flow, Metrics, Reporter, Traffic};
 
 use super::{Question, WHOLE};

@@ -56,11 +56,7 @@ Fix: kubectl --context CONTEXT-OF-cluster2 -n istio-system get pods,gateways,htt
 
 ### Ruled out
 
-AK1004, AK1511, AK1508, AK1209, AK1230, AK1502, AK1503, AK1505, AK1506, AK1507, AK1512, AK1437, AK1504
-
-### Could not be asked
-
-- all: https://ADDRESS/federate is not up, so traffic may not be seen (AK1509, AK1510)
+AK1004, AK1511, AK1508, AK1209, AK1230, AK1502, AK1503, AK1505, AK1506, AK1507, AK1512, AK1509, AK1510, AK1437, AK1504
 "
         )
     );

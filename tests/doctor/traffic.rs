@@ -39,7 +39,7 @@ fn cause_13_a_burst_and_then_silence() {
         let cause = comes_first(clusters, "AK1509", None).await;
         let seen = cause["message"].as_str().expect("a text");
         assert!(
-            seen.contains(" connections were counted, all before the first scrape"),
+            seen.contains(" connections were counted in the last 1m, all before the first scrape"),
             "{seen}"
         );
         replaced(clusters.home(), home).await;

@@ -8,7 +8,7 @@ use crate::status::Row;
 
 const RANK: (Likelihood, Place) = (Likelihood::Seen, Place::Kiali);
 
-/// 04: the token with a lifetime has ended.
+/// The token with a lifetime has ended.
 pub fn token_ended(evidence: &Evidence) -> Judgement {
     of_each(evidence, |cluster| {
         let ended = ended(cluster)?;
@@ -34,7 +34,7 @@ fn ended(cluster: &ClusterEvidence) -> Known<Option<&Row>> {
     Ok(rows.find(|row| row.component.code == Some(Code::TokenEnded)))
 }
 
-/// 04: the API server does not take the token.
+/// The API server does not take the token.
 pub fn token_refused(evidence: &Evidence) -> Judgement {
     of_each(evidence, |cluster| {
         let why = match &cluster.token {

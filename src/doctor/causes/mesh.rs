@@ -12,7 +12,7 @@ const SKEW: SignedDuration = SignedDuration::from_secs(30);
 /// How old the newest sample of a cluster may be beside three intervals, of which the scrapes are at most two.
 const LATE: f64 = 30.0;
 
-/// 05: metrics of clusters whose clocks differ do not meet in one graph.
+/// Metrics of clusters whose clocks differ do not meet in one graph.
 pub fn clock(evidence: &Evidence) -> Judgement {
     let ages = match evidence.metrics.as_ref().map(|metrics| &metrics.ages) {
         Ok(Ok(ages)) => Some(ages),
@@ -48,7 +48,7 @@ pub fn clock(evidence: &Evidence) -> Judgement {
     })
 }
 
-/// 14: pods that no ztunnel carries the traffic of.
+/// Pods that no ztunnel carries the traffic of.
 pub fn not_in_mesh(evidence: &Evidence) -> Judgement {
     of_each(evidence, |cluster| {
         let namespaces = cluster.namespaces.as_ref().map_err(Clone::clone)?;

@@ -12,7 +12,7 @@ use crate::visible;
 const SHOWN: usize = 63;
 
 /// What ztunnel writes for a cluster that it does not know, or for a gateway.
-pub fn is_unknown(name: &str) -> bool {
+fn is_unknown(name: &str) -> bool {
     matches!(name, "" | "unknown" | "Kubernetes")
 }
 
@@ -38,7 +38,7 @@ fn known(evidence: &Evidence, name: &str) -> Option<ClusterName> {
         .cloned()
 }
 
-/// 06: series of no cluster.
+/// Series of no cluster.
 pub fn unnamed(evidence: &Evidence) -> Judgement {
     let series = match evidence.metrics.as_ref().map(|metrics| &metrics.series) {
         Ok(Ok(series)) => series,
@@ -62,7 +62,7 @@ pub fn unnamed(evidence: &Evidence) -> Judgement {
     }))
 }
 
-/// 07: two sources under one name.
+/// Two sources under one name.
 pub fn twice(evidence: &Evidence) -> Judgement {
     let (targets, renamed) = match &evidence.metrics {
         Err(why) => return Judgement::unknown(why),
@@ -99,7 +99,7 @@ pub fn twice(evidence: &Evidence) -> Judgement {
     Judgement::likely(doubled.chain(renamed))
 }
 
-/// 08: a name of the metrics that istiod does not use, or another one than the ztunnels of that cluster use.
+/// A name of the metrics that istiod does not use, or another one than the ztunnels of that cluster use.
 pub fn different(evidence: &Evidence) -> Judgement {
     let (series, ends) = match &evidence.metrics {
         Err(why) => return Judgement::unknown(why),

@@ -1,5 +1,7 @@
 //! Causes on the way from the Prometheus of a cluster to the federating one: its Gateway, certificates and scrape target.
 
+use std::time::Duration;
+
 use super::{Judgement, Likelihood, Place, likely, of_each};
 use crate::doctor::evidence::{ClusterEvidence, Evidence};
 use crate::doctor::{Likely, Unknown};
@@ -10,8 +12,9 @@ use crate::status::Row;
 use crate::steps::aggregate_metrics::{self, ActiveTarget};
 
 const NAMESPACE: &str = "-n istio-system";
+const STARTED: Duration = Duration::from_secs(20);
 
-/// 01: home does not get what a cluster has.
+/// Home does not get what a cluster has.
 pub fn down(evidence: &Evidence) -> Judgement {
     let targets = match evidence.metrics.as_ref().map(|metrics| &metrics.targets) {
         Ok(Ok(targets)) => targets,
@@ -28,6 +31,10 @@ pub fn down(evidence: &Evidence) -> Judgement {
                 why: format!("{} was not scraped yet", target.url()),
             }),
             Some((target, _)) => judgement.likely.push(broken(evidence, name, target)),
+            None if has_just_started(evidence) => judgement.unknown.push(Unknown {
+                cluster: Some(name.clone()),
+                why: "the federating Prometheus has just started".into(),
+            }),
             None => {
                 let seen = format!("the federating Prometheus has no scrape job {pool}");
                 let rank = (Likelihood::Seen, Place::Federation);
@@ -38,6 +45,15 @@ pub fn down(evidence: &Evidence) -> Judgement {
         }
     }
     judgement
+}
+
+/// Prometheus lists its jobs up to 5 s after it is ready.
+fn has_just_started(evidence: &Evidence) -> bool {
+    let server = evidence.metrics.as_ref().ok();
+    let server = server.and_then(|metrics| metrics.server.as_ref().ok());
+    server
+        .and_then(|server| server.age)
+        .is_some_and(|age| age < STARTED)
 }
 
 fn of<'a>(evidence: &'a Evidence, name: &ClusterName) -> Option<&'a ClusterEvidence> {
@@ -98,10 +114,11 @@ fn told(row: &Row) -> String {
     format!("{}: {why}", row.component.object)
 }
 
-/// 02: home does not know where a cluster's Prometheus is.
+/// Home does not know where a cluster's Prometheus is.
 pub fn no_address(evidence: &Evidence) -> Judgement {
-    if let Some(why) = without_gateways(evidence) {
-        return why;
+    // Without a federation, there are no Gateways.
+    if evidence.has_store {
+        return Judgement::default();
     }
     of_each(evidence, |cluster| {
         if cluster.exposed.as_ref().map_err(Clone::clone)?.is_some() {
@@ -129,13 +146,7 @@ pub fn no_address(evidence: &Evidence) -> Judgement {
     })
 }
 
-/// Without a federation, there are no Gateways.
-fn without_gateways(evidence: &Evidence) -> Option<Judgement> {
-    let has_store = evidence.has_store;
-    has_store.then(Judgement::default)
-}
-
-/// 03: both sides of mutual TLS do not know each other.
+/// Both sides of mutual TLS do not know each other.
 pub fn certificates(evidence: &Evidence) -> Judgement {
     of_each(evidence, |cluster| {
         let mut found = Vec::new();

@@ -7,7 +7,7 @@ use crate::age;
 use crate::doctor::Likely;
 use crate::doctor::evidence::{Evidence, Metrics};
 
-/// 16: the window reaches back further than the metrics do.
+/// The window reaches back further than the metrics do.
 pub fn short(evidence: &Evidence) -> Judgement {
     let metrics = match &evidence.metrics {
         Ok(metrics) => metrics,

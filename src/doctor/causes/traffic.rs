@@ -16,7 +16,7 @@ fn traffic(evidence: &Evidence) -> Known<&Traffic> {
     metrics.traffic.as_ref().map_err(Clone::clone)
 }
 
-/// 12: the other gateway or ztunnel is gone, or refuses.
+/// The other gateway or ztunnel is gone, or refuses.
 pub fn failed(evidence: &Evidence) -> Judgement {
     let traffic = match traffic(evidence) {
         Ok(traffic) => traffic,
@@ -87,28 +87,38 @@ fn still(evidence: &Evidence) -> Known<Option<&Traffic>> {
     }
 }
 
-/// 13: counters that appeared with their value have no rate.
+/// Counters that appeared with their value have no rate.
 pub fn burst(evidence: &Evidence) -> Judgement {
-    let still = match still(evidence) {
-        Ok(still) => still,
+    let came_at_once = match still(evidence).and_then(|still| Ok((still, is_covered(evidence)?))) {
+        Ok((still, is_covered)) => still.filter(|traffic| is_covered && traffic.new > 0.0),
         Err(why) => return Judgement::unknown(&why),
     };
-    Judgement::likely(still.filter(|traffic| traffic.new > 0.0).map(|traffic| {
+    Judgement::likely(came_at_once.map(|traffic| {
         let seen = format!(
-            "{:.0} connections were counted, all before the first scrape of their counters, so their rate is 0",
-            traffic.new
+            "{:.0} connections were counted in the last {}, all before the first scrape of their counters, so their rate is 0",
+            traffic.new,
+            evidence.window()
         );
         of_traffic(Likelihood::Seen, seen)
     }))
 }
 
-/// 15: nothing to draw.
+/// Whether the metrics of all clusters reach back to the begin of the window. If not, a counter that is new to the
+/// federating Prometheus may be old.
+fn is_covered(evidence: &Evidence) -> Known<bool> {
+    let metrics = evidence.metrics.as_ref().map_err(Clone::clone)?;
+    let covered = metrics.covered.as_ref().map_err(Clone::clone)?;
+    let is_one = |name: &ClusterName| covered.iter().any(|one| one == name.as_str());
+    Ok(evidence.names().all(is_one))
+}
+
+/// Nothing to draw.
 pub fn none(evidence: &Evidence) -> Judgement {
-    let still = match still(evidence) {
-        Ok(still) => still,
+    let nothing = match still(evidence).and_then(|still| Ok((still, is_covered(evidence)?))) {
+        Ok((still, is_covered)) => still.filter(|traffic| !is_covered || traffic.new == 0.0),
         Err(why) => return Judgement::unknown(&why),
     };
-    Judgement::likely(still.filter(|traffic| traffic.new == 0.0).map(|traffic| {
+    Judgement::likely(nothing.map(|traffic| {
         let before = match traffic.counted {
             0.0 => "none was ever counted".into(),
             counted => format!("{counted:.0} connections were counted before that"),

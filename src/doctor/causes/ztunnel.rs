@@ -11,7 +11,7 @@ const UNKNOWN: &str = "unknown";
 /// The name of the cluster of a gateway, which a ztunnel before 1.29 takes for the other end.
 const GATEWAY: &str = "Kubernetes";
 
-/// 10 and 11: a ztunnel before 1.29 neither tells who it is nor asks.
+/// A ztunnel before 1.29 neither tells who it is nor asks.
 pub fn old(evidence: &Evidence) -> Judgement {
     of_each(evidence, |cluster| {
         let findings = with_code(cluster, Code::OldZtunnel)?;
@@ -49,7 +49,7 @@ pub fn old(evidence: &Evidence) -> Judgement {
     })
 }
 
-/// 09: the receiver is told not to answer who it is.
+/// The receiver is told not to answer who it is.
 pub fn silent(evidence: &Evidence) -> Judgement {
     of_each(evidence, |cluster| {
         let findings = with_code(cluster, Code::NoResponseBaggage)?;

@@ -1,0 +1,202 @@
+//! Cases that the tests on clusters do not make.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::jiff::SignedDuration;
+use serde_json::json;
+
+use super::*;
+use crate::doctor::Question;
+use crate::doctor::evidence::{Flow, Metrics, Namespace, Reporter, Server, Token, Traffic};
+use crate::steps::ScrapeTarget;
+use crate::steps::aggregate_metrics::ActiveTarget;
+
+const NAMES: [&str; 2] = ["cluster1", "cluster2"];
+
+fn target(pool: &str, cluster: &str, health: &str) -> ActiveTarget {
+    serde_json::from_value(json!({
+        "scrapePool": pool, "scrapeUrl": format!("http://{cluster}:9090/federate"), "lastError": "",
+        "lastScrape": "", "health": health, "labels": {"cluster": cluster},
+    }))
+    .unwrap()
+}
+
+fn flow(reporter: Reporter, source: &str, destination: &str) -> Flow {
+    let cluster = match reporter {
+        Reporter::Source => source,
+        Reporter::Destination => destination,
+    };
+    Flow {
+        cluster: cluster.into(),
+        reporter,
+        source: source.into(),
+        destination: destination.into(),
+        flags: String::new(),
+        count: 1.0,
+    }
+}
+
+fn flows() -> Vec<Flow> {
+    let [home, remote] = NAMES;
+    vec![
+        flow(Reporter::Source, home, remote),
+        flow(Reporter::Destination, home, remote),
+    ]
+}
+
+fn cluster(name: &str) -> ClusterEvidence {
+    ClusterEvidence {
+        name: ClusterName::new(name).unwrap(),
+        kubectl: format!("kubectl --context {name}"),
+        has_own_prometheus: false,
+        ahead: Some(SignedDuration::ZERO),
+        findings: Ok(Vec::new()),
+        rows: Ok(Vec::new()),
+        exposed: Ok(Some(ScrapeTarget {
+            cluster: ClusterName::new(name).unwrap(),
+            address: format!("{name}:9090"),
+            mutual_tls: false,
+            https: None,
+        })),
+        trust: Ok(None),
+        namespaces: Ok(vec![Namespace {
+            name: "sample".into(),
+            is_ambient: true,
+            has_sidecars: false,
+        }]),
+        token: (name != NAMES[0]).then_some(Ok(Token::Accepted)),
+    }
+}
+
+fn metrics() -> Metrics {
+    let targets = NAMES.map(|name| target(&format!("federate-{name}"), name, "up"));
+    Metrics {
+        targets: Ok(targets.into()),
+        server: Ok(Server {
+            age: Some(Duration::from_secs(3600)),
+            retention: "15d".into(),
+        }),
+        series: Ok(NAMES.map(|name| (Some(name.into()), 10.0)).into()),
+        renamed: Ok(Vec::new()),
+        ages: Ok(BTreeMap::new()),
+        covered: Ok(NAMES.map(Into::into).into()),
+        ends: Ok(flows()),
+        traffic: Ok(Traffic {
+            moved: flows(),
+            failed: Vec::new(),
+            counted: 9.0,
+            new: 0.0,
+        }),
+    }
+}
+
+fn healthy() -> Evidence {
+    Evidence {
+        question: Question {
+            window: Duration::from_secs(300),
+            namespace: None,
+            service: None,
+        },
+        has_store: false,
+        interval: Duration::from_secs(15),
+        clusters: NAMES.map(cluster).into(),
+        absent: Vec::new(),
+        metrics: Ok(metrics()),
+        install: "ambikiali install".into(),
+    }
+}
+
+fn with(change: impl FnOnce(&mut Metrics)) -> Evidence {
+    let mut evidence = healthy();
+    change(evidence.metrics.as_mut().unwrap());
+    evidence
+}
+
+/// The codes of the likely causes, and of those that are unknown.
+fn judged(evidence: &Evidence) -> (Vec<u16>, Vec<u16>) {
+    let (mut likely, mut unknown) = (Vec::new(), Vec::new());
+    for (code, judgement) in judge(evidence) {
+        likely.extend(judgement.likely.iter().map(|_| code as u16));
+        unknown.extend(judgement.unknown.iter().map(|_| code as u16));
+    }
+    (likely, unknown)
+}
+
+#[test]
+fn nothing_is_found_in_healthy_evidence() {
+    assert_eq!(judged(&healthy()), (vec![], vec![]));
+}
+
+#[test]
+fn what_cannot_be_asked_is_neither_found_nor_ruled_out() {
+    let mut evidence = healthy();
+    evidence.metrics = Err("no pod is ready".into());
+    let of_metrics = vec![1508, 1501, 1505, 1506, 1507, 1512, 1509, 1510];
+    assert_eq!(judged(&evidence), (vec![], of_metrics));
+    let mut evidence = healthy();
+    let remote = evidence.clusters.remove(1);
+    evidence.absent = vec![(remote.name, "no answer".into())];
+    let of_clusters = vec![1004, 1511, 1209, 1230, 1502, 1503, 1437, 1504];
+    assert_eq!(judged(&evidence), (vec![], of_clusters));
+}
+
+#[test]
+fn a_source_that_names_itself_is_found() {
+    let evidence = with(|metrics| metrics.renamed = Ok(vec![("a".into(), "cluster2".into())]));
+    assert_eq!(judged(&evidence), (vec![1506], vec![]));
+}
+
+#[test]
+fn a_ztunnel_that_calls_its_cluster_otherwise_is_found_and_an_unknown_end_is_not() {
+    let mut other = flow(Reporter::Source, "east", "cluster2");
+    other.cluster = "cluster1".into();
+    let evidence = with(|metrics| metrics.ends = Ok(vec![other]));
+    assert_eq!(judged(&evidence), (vec![1507], vec![]));
+    let mut unknown = flow(Reporter::Source, "unknown", "cluster2");
+    unknown.cluster = "cluster1".into();
+    let evidence = with(|metrics| metrics.ends = Ok(vec![unknown]));
+    assert_eq!(judged(&evidence), (vec![], vec![]));
+}
+
+#[test]
+fn old_counters_in_a_young_prometheus_are_no_burst() {
+    let still = |new| {
+        Ok(Traffic {
+            moved: Vec::new(),
+            failed: Vec::new(),
+            counted: 9.0,
+            new,
+        })
+    };
+    let young = with(|metrics| {
+        metrics.traffic = still(9.0);
+        metrics.covered = Ok(Vec::new());
+        metrics.server.as_mut().unwrap().age = Some(Duration::from_secs(60));
+    });
+    assert_eq!(judged(&young), (vec![1512, 1510], vec![]));
+    let burst = with(|metrics| metrics.traffic = still(9.0));
+    assert_eq!(judged(&burst), (vec![1509], vec![]));
+    let silence = with(|metrics| metrics.traffic = still(0.0));
+    assert_eq!(judged(&silence), (vec![1510], vec![]));
+    let down = with(|metrics| {
+        metrics.traffic = still(0.0);
+        metrics.targets.as_mut().unwrap()[1] = target("federate-cluster2", "cluster2", "down");
+    });
+    assert_eq!(judged(&down), (vec![1501], vec![1509, 1510]));
+}
+
+#[test]
+fn a_namespace_is_compared_with_itself_in_other_clusters() {
+    let mut evidence = healthy();
+    let outside = |name: &str, has_sidecars| Namespace {
+        name: name.into(),
+        is_ambient: false,
+        has_sidecars,
+    };
+    let only = vec![outside("default", false), outside("sample", true)];
+    evidence.clusters[1].namespaces = Ok(only);
+    assert_eq!(judged(&evidence), (vec![], vec![]));
+    evidence.question.namespace = Some("default".into());
+    assert_eq!(judged(&evidence), (vec![1511], vec![]));
+}
