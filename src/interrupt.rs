@@ -28,6 +28,8 @@ pub struct Work {
     lease: OnceCell<Lease>,
     /// What the command must take back, and how long that may take.
     takes_back: Cell<Option<(&'static str, Duration)>>,
+    /// Whether a signal has come since then.
+    is_stopping: Cell<bool>,
     stop: Notify,
 }
 
@@ -39,6 +41,7 @@ impl Work {
             mesh: OnceCell::new(),
             lease: OnceCell::new(),
             takes_back: Cell::new(None),
+            is_stopping: Cell::new(false),
             stop: Notify::new(),
         }
     }
@@ -56,6 +59,10 @@ impl Work {
     /// From now on, the command takes back what it wrote before it ends, also after a signal.
     pub fn takes_back(&self, what: &'static str, within: Duration) {
         self.takes_back.set(Some((what, within)));
+    }
+
+    pub fn is_asked_to_stop(&self) -> bool {
+        self.is_stopping.get()
     }
 
     /// Returns when a signal asks the command to take back what it wrote, and to end.
@@ -76,6 +83,7 @@ impl Work {
         };
         if let Some((what, within)) = self.takes_back.get() {
             ui::taking_back(what);
+            self.is_stopping.set(true);
             self.stop.notify_one();
             tokio::select! {
                 ended = &mut command => return ended.map(|_| code),

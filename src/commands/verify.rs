@@ -158,29 +158,30 @@ fn tell_left(run: &Run<'_>) -> Result<()> {
 async fn with_own(run: &Run<'_>, how: &How<'_>, work: &Work) -> Result<Verified> {
     own::look(run).await?;
     work.takes_back("the probes", TAKE_BACK);
-    tokio::select! {
-        begun = own::begin(run) => begun?,
-        () = work.asked_to_stop() => return stopped(Vec::new()),
+    own::begin(run).await?;
+    if work.is_asked_to_stop() {
+        return stopped(Vec::new());
     }
+    let written = own::write(run).await;
+    let verified = async {
+        let placed = own::place(run, &written).await;
+        let verified = how.by(run, Probing::Own(&placed)).await;
+        (placed, verified)
+    };
     let verified = tokio::select! {
-        verified = verified(run, how) => Some(verified),
+        verified = verified => Some(verified),
         () = work.asked_to_stop() => None,
     };
     // The removal has a time limit of its own.
     limit::lift();
     match verified {
         Some((placed, mut verified)) => {
-            verified.findings.extend(own::remove(run, &placed).await);
+            let removed = own::remove(run, &written, &placed).await;
+            verified.findings.extend(removed);
             Ok(verified)
         }
-        None => stopped(own::remove(run, &[]).await),
+        None => stopped(own::remove(run, &written, &[]).await),
     }
-}
-
-async fn verified<'a>(run: &Run<'a>, how: &How<'_>) -> (Vec<own::Placed<'a>>, Verified) {
-    let placed = own::place(run).await;
-    let verified = how.by(run, Probing::Own(&placed)).await;
-    (placed, verified)
 }
 
 /// After a signal, there is no result: only probes that are left are told.

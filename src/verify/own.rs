@@ -14,18 +14,24 @@ use crate::k8s::record::{self, Found};
 use crate::k8s::rights::{self, Right};
 use crate::k8s::{Scope, kinds};
 use crate::mesh::{Cluster, ClusterName};
-use crate::problem::{Exit, Problem};
+use crate::problem::{self, Exit, Problem};
 use crate::run::{Run, step};
 use crate::steps::probes::{self, NAMESPACE, Running};
 
 /// How long the removal may take, in addition to the time limit of the command.
 pub const REMOVAL: Duration = Duration::from_secs(60);
 
+/// What was written to one cluster, or why not all of it.
+pub struct Written<'a> {
+    cluster: &'a Cluster,
+    written: Result<()>,
+}
+
 /// The probes of one cluster.
 pub struct Placed<'a> {
     pub cluster: &'a Cluster,
     /// Its pods, or why they do not run.
-    pub pods: Result<Running>,
+    pub pods: Result<Running, String>,
 }
 
 /// Fails if probes cannot be put into every cluster or would not be recorded there. Writes nothing.
@@ -138,26 +144,48 @@ pub async fn begin(run: &Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Puts probes into all clusters, and waits until they run.
-pub async fn place<'a>(run: &Run<'a>) -> Vec<Placed<'a>> {
-    let placed = run.mesh.all().map(async |cluster| Placed {
+/// Writes the probes to all clusters. Never drop this halfway: a request that is on its way would be executed after the
+/// removal.
+pub async fn write<'a>(run: &Run<'a>) -> Vec<Written<'a>> {
+    let written = run.mesh.all().map(async |cluster| Written {
         cluster,
-        pods: step(run, Step::Probes, cluster, async |scope| {
-            probes::install(&scope).await?;
-            let running = probes::ready(&scope).await?;
-            scope
-                .progress
-                .done(format!("server and client run in {NAMESPACE}"));
-            Ok(running)
+        written: step(run, Step::Probes, cluster, async |scope| {
+            probes::install(&scope).await
         })
         .await,
+    });
+    join_all(written).await
+}
+
+/// Waits until the probes run.
+pub async fn place<'a>(run: &Run<'a>, written: &[Written<'a>]) -> Vec<Placed<'a>> {
+    let placed = written.iter().map(async |Written { cluster, written }| {
+        let scope = run.on(Step::Probes, cluster);
+        let pods = match written {
+            Ok(()) => probes::ready(&scope).await.map_err(|error| text(&error)),
+            Err(error) => Err(text(error)),
+        };
+        match &pods {
+            Ok(_) => scope
+                .progress
+                .done(format!("server and client run in {NAMESPACE}")),
+            Err(_) => scope.progress.failed(),
+        }
+        Placed { cluster, pods }
     });
     join_all(placed).await
 }
 
+fn text(error: &anyhow::Error) -> String {
+    match problem::find(error) {
+        Some(problem) => problem.to_string(),
+        None => format!("{error:#}"),
+    }
+}
+
 /// Removes the probes from all clusters. One finding for each cluster: that they ran and are gone, or what failed.
-pub async fn remove(run: &Run<'_>, placed: &[Placed<'_>]) -> Vec<Finding> {
-    let removed = run.mesh.all().map(async |cluster| {
+pub async fn remove(run: &Run<'_>, written: &[Written<'_>], placed: &[Placed<'_>]) -> Vec<Finding> {
+    let removed = written.iter().map(async |Written { cluster, written }| {
         let scope = Scope {
             deadline: Deadline::after(REMOVAL),
             ..run.on(Step::Probes, cluster)
@@ -165,23 +193,35 @@ pub async fn remove(run: &Run<'_>, placed: &[Placed<'_>]) -> Vec<Finding> {
         scope.progress.started();
         let removed = async {
             probes::remove(&scope).await?;
-            // Not after a failure: the record goes on to name all that may be left.
-            record::keep(&scope).await
+            // After a failure, the record goes on to name all that may be left; also if the answer to a write was lost,
+            // because it may be executed yet.
+            match written.as_ref().is_err_and(is_lost) {
+                true => Ok(()),
+                false => record::keep(&scope).await,
+            }
         };
         let removed = removed.await.inspect_err(|_| scope.progress.failed());
-        let placed = placed
-            .iter()
-            .find(|placed| placed.cluster.uid == cluster.uid);
+        let placed = placed.iter().find(|one| one.cluster.uid == cluster.uid);
         finding(&cluster.name, placed, removed)
     });
     join_all(removed).await
 }
 
+/// Whether a write may have been executed without an answer.
+fn is_lost(error: &anyhow::Error) -> bool {
+    let exit = problem::find(error).map(|problem| problem.exit);
+    matches!(exit, Some(Exit::Unreachable | Exit::TimedOut) | None)
+}
+
 fn finding(cluster: &ClusterName, placed: Option<&Placed<'_>>, removed: Result<()>) -> Finding {
-    let failed = placed.and_then(|placed| placed.pods.as_ref().err());
-    let failed = failed.map(|error| format!("{error:#}"));
+    let failed = placed
+        .and_then(|placed| placed.pods.as_ref().err())
+        .cloned();
     let left = removed.err().map(|error| {
-        format!("{error:#}; what is left is removed by the next ambikiali cleanup, install or verify --probes own")
+        format!(
+            "{}; the next ambikiali cleanup, install or verify --probes own removes what is left",
+            text(&error)
+        )
     });
     let why = failed.into_iter().chain(left).collect::<Vec<_>>();
     let seen = match why.is_empty() {

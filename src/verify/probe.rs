@@ -107,7 +107,7 @@ pub fn own<'a>(run: &Run<'a>, placed: &'a [Placed<'a>]) -> Probes<'a> {
     let ends = placed.iter().map(|placed| {
         let cluster = placed.cluster;
         let running = placed.pods.as_ref();
-        let running = running.map_err(|error| format!("its probes do not run: {error:#}"));
+        let running = running.map_err(|why| format!("its probes do not run: {why}"));
         let nodes = running.and_then(|pods| {
             let both = name_and_node(&pods.client).zip(name_and_node(&pods.server));
             both.ok_or_else(|| "its probes are on no node".to_string())
