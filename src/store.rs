@@ -2,6 +2,7 @@
 //! it. Nothing here installs or sizes one. Values may come from a record that others wrote, so each is parsed strictly.
 
 pub mod ca;
+mod header;
 mod objects;
 mod preset;
 
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 
 use http::Uri;
 
+pub use header::{header_name, header_value};
 pub use objects::{CA_FILE, CLIENT_FILE};
 use preset::Preset;
 
@@ -26,9 +28,8 @@ pub const HEADER: &str = "store-header.";
 /// The value of --store without a store, which is the default.
 pub const NONE: &str = "none";
 
-/// Lengths of a URL, of a header's value and of a tenant.
+/// Length of a URL.
 const LONGEST: usize = 512;
-const LONGEST_VALUE: usize = 256;
 
 /// What a store is known to do differently from another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,55 +269,6 @@ pub fn certificate_hint(cause: &str, has_ca: bool) -> &'static str {
         }
         (false, _) => "; the certificate of the store is not valid for its URL",
     }
-}
-
-/// Headers that Prometheus sets itself.
-const RESERVED: [&str; 17] = [
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-    "www-authenticate",
-    "x-amz-content-sha256",
-    "x-amz-date",
-    "x-prometheus-remote-read-version",
-    "x-prometheus-remote-write-version",
-];
-
-/// The name of a header, which stands in the Kiali CR and in a ConfigMap for all to read.
-pub fn header_name(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if !(1..=64).contains(&text.len()) || !text.chars().all(plain) {
-        return Err("a header's name has letters, digits and '-'".into());
-    }
-    let lower = text.to_ascii_lowercase();
-    if RESERVED.contains(&lower.as_str()) {
-        return Err("Prometheus sets this header itself".into());
-    }
-    let secret = [
-        "auth", "token", "secret", "cookie", "password", "api-key", "apikey",
-    ];
-    if secret.iter().any(|word| lower.contains(word)) {
-        return Err(format!(
-            "a header can be read in the Kiali CR and the configuration of Prometheus; put a secret into a Secret and name it with --{SECRET}"
-        ));
-    }
-    Ok(text.into())
-}
-
-pub fn header_value(text: &str) -> Result<String, String> {
-    let good =
-        (1..=LONGEST_VALUE).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
-    good.then(|| text.to_string())
-        .ok_or_else(|| format!("use 1 to {LONGEST_VALUE} characters without spaces"))
 }
 
 /// Validates the value of an option; None for the name of another one.

@@ -39,7 +39,12 @@ fn fault_44_sweep_killed_at_any_write_for_a_store_nothing_is_lost_or_made_twice_
         let ca = store.ca_file().expect("a CA").display().to_string();
         let options = Options {
             install: &["--store", &engine, "--store-ca", &ca],
-            paths: &["/prometheus", "/kialis/kiali", "/kiali-cabundle"],
+            paths: &[
+                "/configmaps/prometheus",
+                "/deployments/prometheus",
+                "/kialis/kiali",
+                "/kiali-cabundle",
+            ],
             ..PLAIN
         };
         for name in ["home", "remote"] {

@@ -1,6 +1,12 @@
 //! Whether Kiali gets metrics from the user's store. Its own health checks prove little: a store may answer them without
 //! the tenant or the password that a query needs. So Kiali is asked for a graph, which it makes from queries.
 
+<<<<<<< ours
+=======
+mod reached;
+
+use std::collections::{BTreeMap, BTreeSet};
+>>>>>>> theirs
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,8 +14,13 @@ use serde::Deserialize;
 
 use super::{WEB_ROOT, graph};
 use crate::guide::ISTIO_NAMESPACE;
+use crate::k8s::Scope;
 use crate::k8s::forward::{Connection, Target};
+<<<<<<< ours
 use crate::k8s::{Scope, pods};
+=======
+use crate::metrics::Interval;
+>>>>>>> theirs
 use crate::store::{Engine, Store, certificate_hint};
 use crate::visible;
 
@@ -69,7 +80,7 @@ async fn look(
         let status = kiali.get::<Status>(&format!("{WEB_ROOT}/api")).await?;
         return Ok(match status.version() {
             Some(_) => Seen::Named,
-            None => not_reached(scope, target, store, "").await,
+            None => reached::not_reached(scope, target, store, "").await,
         });
     }
     let config = kiali
@@ -77,7 +88,7 @@ async fn look(
         .await?;
     let reason = config.prometheus.disabled_reason;
     if !reason.is_empty() {
-        return Ok(not_reached(scope, target, store, &reason).await);
+        return Ok(reached::not_reached(scope, target, store, &reason).await);
     }
     let window = graph::window(scope.settings.metrics.interval);
     let asked = graph::read(&mut kiali, [ISTIO_NAMESPACE], window).await;
@@ -89,30 +100,6 @@ async fn look(
             Seen::Broken(format!("Kiali's query fails: {error}{hint}"))
         }
     })
-}
-
-/// Kiali says only that it is connecting; its log has the cause.
-async fn not_reached(scope: &Scope<'_>, target: &Target, store: &Store, reason: &str) -> Seen {
-    let log = pods::log(scope, &target.namespace, &target.pod).await;
-    let cause = log
-        .as_deref()
-        .and_then(|log| log.lines().rev().find_map(cause));
-    let hint = cause.map_or("", |cause| hint(cause, store));
-    let said = [reason, cause.unwrap_or_default()].map(|said| visible::short(said, visible::SAID));
-    let said = said.iter().filter(|said| !said.is_empty());
-    let said = said.map(|said| format!(": {said}")).collect::<String>();
-    Seen::Broken(format!("Kiali does not reach it{said}{hint}"))
-}
-
-/// The cause in a line of Kiali's log about the store.
-fn cause(line: &str) -> Option<&str> {
-    let (_, rest) = line.split_once("Prometheus unreachable at [")?;
-    let (_, rest) = rest.split_once("] (status ")?;
-    let (_, cause) = rest.split_once("): ")?;
-    let cause = cause.split(". Retrying in").next()?;
-    // Go's client begins with the URL, which the message has already.
-    let cause = cause.split_once("\": ").map_or(cause, |(_, cause)| cause);
-    (!cause.is_empty() && cause != "<nil>").then_some(cause)
 }
 
 /// What is strange about the store for its preset. None if nothing is, or Kiali does not say it.
@@ -199,6 +186,7 @@ mod tests {
     }
 
     #[test]
+<<<<<<< ours
     fn the_log_names_why_kiali_does_not_reach_the_store() {
         let line = |cause: &str| {
             format!(
@@ -220,6 +208,17 @@ mod tests {
 
     #[test]
     fn whatever_kiali_tells_of_the_store_is_read_or_refused() {
+=======
+    fn an_edge_goes_from_the_cluster_of_one_node_to_that_of_another() {
+        let text = r#"{"timestamp": 1, "elements": {
+            "nodes": [{"data": {"id": "a", "cluster": "cluster1", "workload": "curl"}},
+                {"data": {"id": "b", "cluster": "cluster2"}}, {"data": {"id": "c"}}],
+            "edges": [{"data": {"id": "e", "source": "a", "target": "b", "traffic": {"protocol": "tcp"}}},
+                {"data": {"source": "a", "target": "a"}}, {"data": {"source": "a", "target": "x"}}]}}"#;
+        let found = pairs(serde_json::from_str(text).unwrap());
+        let pair = |to: &str| ("cluster1".to_string(), to.to_string());
+        assert_eq!(found, BTreeSet::from([pair("cluster1"), pair("cluster2")]));
+>>>>>>> theirs
         let config = r#"{"prometheus": {"enabled": false, "disabledReason": "Connecting"}}"#;
         let status = r#"{"externalServices": [{"name": "Prometheus", "version": "2.24.0"}]}"#;
         crate::fuzz::fuzz(
