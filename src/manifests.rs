@@ -138,12 +138,9 @@ mod tests {
             "sources": [{"secret": {"name": "x\ny: z"}}],
             "history": {"arguments": ["x\ny: z"], "claim": {"size": "a: b", "class": "no"}},
             "token": "a: b\n- c", "expires": "false", "writes": true, "store_secret": "a: b\n- c",
-<<<<<<< ours
             "memory": "1Gi\nx: y",
-=======
             "store_client_file": "x\ny: z", "store_client": "a: b\n- c",
             "store_ca_file": "1:30", "store_ca": "a: b\n- c", "ca": "a: b\n- c",
->>>>>>> theirs
         })
     }
 

@@ -1,12 +1,8 @@
 //! Whether Kiali gets metrics from the user's store. Its own health checks prove little: a store may answer them without
 //! the tenant or the password that a query needs. So Kiali is asked for a graph, which it makes from queries.
 
-<<<<<<< ours
-=======
 mod reached;
 
-use std::collections::{BTreeMap, BTreeSet};
->>>>>>> theirs
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,11 +12,6 @@ use super::{WEB_ROOT, graph};
 use crate::guide::ISTIO_NAMESPACE;
 use crate::k8s::Scope;
 use crate::k8s::forward::{Connection, Target};
-<<<<<<< ours
-use crate::k8s::{Scope, pods};
-=======
-use crate::metrics::Interval;
->>>>>>> theirs
 use crate::store::{Engine, Store, certificate_hint};
 use crate::visible;
 
@@ -186,39 +177,7 @@ mod tests {
     }
 
     #[test]
-<<<<<<< ours
-    fn the_log_names_why_kiali_does_not_reach_the_store() {
-        let line = |cause: &str| {
-            format!(
-                "2026-11-30T09:38:49Z WRN Prometheus unreachable at [https://192.0.2.7/-/healthy] (status 0): {cause}. Retrying in 30s"
-            )
-        };
-        let go = line(
-            "Get \"https://192.0.2.7/-/healthy\": tls: failed to verify certificate: x509: certificate signed by unknown authority",
-        );
-        let x509 =
-            "tls: failed to verify certificate: x509: certificate signed by unknown authority";
-        assert_eq!(cause(&go), Some(x509));
-        assert_eq!(cause(&line("<nil>")), None);
-        assert_eq!(cause("2026-11-30T09:38:49Z INF Prometheus connected"), None);
-        crate::fuzz::fuzz("Kiali's log", &[&go], |input| {
-            cause(&String::from_utf8_lossy(input));
-        });
-    }
-
-    #[test]
     fn whatever_kiali_tells_of_the_store_is_read_or_refused() {
-=======
-    fn an_edge_goes_from_the_cluster_of_one_node_to_that_of_another() {
-        let text = r#"{"timestamp": 1, "elements": {
-            "nodes": [{"data": {"id": "a", "cluster": "cluster1", "workload": "curl"}},
-                {"data": {"id": "b", "cluster": "cluster2"}}, {"data": {"id": "c"}}],
-            "edges": [{"data": {"id": "e", "source": "a", "target": "b", "traffic": {"protocol": "tcp"}}},
-                {"data": {"source": "a", "target": "a"}}, {"data": {"source": "a", "target": "x"}}]}}"#;
-        let found = pairs(serde_json::from_str(text).unwrap());
-        let pair = |to: &str| ("cluster1".to_string(), to.to_string());
-        assert_eq!(found, BTreeSet::from([pair("cluster1"), pair("cluster2")]));
->>>>>>> theirs
         let config = r#"{"prometheus": {"enabled": false, "disabledReason": "Connecting"}}"#;
         let status = r#"{"externalServices": [{"name": "Prometheus", "version": "2.24.0"}]}"#;
         crate::fuzz::fuzz(
