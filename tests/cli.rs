@@ -13,7 +13,7 @@ use crate::support::{Ended, ambikiali};
 /// Set this to rewrite the expected help after an intended change, then review the difference.
 const REWRITE: &str = "AMBIKIALI_REWRITE_HELP";
 
-const HELP: [(&str, &str); 17] = [
+const HELP: [(&str, &str); 18] = [
     ("", include_str!("help/ambikiali.txt")),
     ("install", include_str!("help/install.txt")),
     ("verify", include_str!("help/verify.txt")),

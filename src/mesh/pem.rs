@@ -56,19 +56,21 @@ pub fn certificates(
 
 /// The certificates of a file that has nothing but certificates.
 pub fn only_certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {
-    let begun = bytes.windows(BEGIN.len()).filter(|part| *part == BEGIN);
-    let of_certificates = position(bytes, b"-----BEGIN CERTIFICATE-----").is_some();
-    let count = begun.count();
-    let blocks = blocks(bytes);
-    let is_other = |block: &Result<(SectionKind, Vec<u8>), Error>| matches!(block, Ok((kind, _)) if *kind != SectionKind::Certificate);
-    if blocks.iter().any(is_other) || (count > 0 && !of_certificates) {
-        return Err("has something else than certificates");
+    const OTHER: &str = "has something else than certificates";
+    let is_other = |block: &Result<(SectionKind, Vec<u8>), Error>| {
+        block
+            .as_ref()
+            .is_ok_and(|(kind, _)| *kind != SectionKind::Certificate)
+    };
+    if blocks(bytes).iter().any(is_other) {
+        return Err(OTHER);
     }
     let found = certificates(bytes, Broken::Refused)?;
-    match found.len() == count {
+    // The parser passes over a block of a kind that it does not know.
+    let begun = bytes.windows(BEGIN.len()).filter(|part| *part == BEGIN);
+    match found.len() == begun.count() {
         true => Ok(found),
-        // The parser passes over blocks of a kind that it does not know.
-        false => Err("has something else than certificates"),
+        false => Err(OTHER),
     }
 }
 

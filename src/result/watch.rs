@@ -99,6 +99,16 @@ impl View {
             }
             self.add(&cluster, Part::Hop(finding.hop), None, seen);
         }
+        for flow in &result.flows {
+            let failing = flow.failing().map(|hop| hop.message.clone());
+            let seen = Seen {
+                word: flow.verdict.word(),
+                good: !flow.verdict.fails(),
+                text: failing.unwrap_or_default(),
+            };
+            let to = ObjectId::cluster_wide("to", flow.to.as_str());
+            self.add(&flow.from, Part::Hop(Hop::Flow), Some(to), seen);
+        }
     }
 
     fn status(&mut self, result: &StatusResult) {
@@ -196,18 +206,40 @@ fn is_same(was: Option<&Seen>, is: Option<&Seen>) -> bool {
 mod tests {
     use super::*;
     use crate::problem::Exit;
-    use crate::result::Failure;
+    use crate::result::{Failure, Flow, FlowHop, VERSION};
     use crate::verify::Finding;
 
     fn cluster(name: &str) -> ClusterName {
         ClusterName::new(name).unwrap()
     }
 
-    fn verified(hops: Vec<Finding>) -> Ended {
+    fn verified(hops: Vec<Finding>, flow: Result<u64, &str>) -> Ended {
+        let hop = FlowHop {
+            hop: crate::progress::Place::Kiali,
+            verdict: if flow.is_ok() {
+                Verdict::Holds
+            } else {
+                Verdict::Broken
+            },
+            message: flow.err().unwrap_or_default().into(),
+            count: flow.ok(),
+            unit: None,
+            seconds: None,
+        };
         let result = VerifyResult {
+            client: VERSION,
+            started: "2026-11-30T12:00:00Z".into(),
             clusters: Vec::new(),
+            installed: Vec::new(),
             hops,
-            flows: Vec::new(),
+            flows: vec![Flow {
+                from: cluster("a"),
+                to: cluster("b"),
+                verdict: hop.verdict,
+                hops: vec![hop],
+            }],
+            errors: Vec::new(),
+            reports: Vec::new(),
             took: Duration::ZERO,
         };
         result.into()
@@ -237,34 +269,41 @@ mod tests {
                 seen.map(Into::into).map_err(Into::into),
             )
         };
-        let before = verified(vec![
-            finding(Hop::Metrics, "a", Ok("grew by 10 B")),
-            finding(Hop::Kiali, "a", Ok("sees a, b")),
-            finding(Hop::ScrapeTarget, "b", Err("no answer in 4 s")),
-            finding(Hop::Edge, "b", Ok("grew")),
-        ]);
-        let after = verified(vec![
-            finding(Hop::Metrics, "a", Ok("grew by 77 B")),
-            finding(Hop::Kiali, "a", Err("does not see b")),
-            finding(Hop::ScrapeTarget, "b", Err("no answer in 5 s")),
-            finding(Hop::ApiServer, "a", Ok("answers")),
-        ]);
+        let before = verified(
+            vec![
+                finding(Hop::Exposure, "a", Ok("grew by 10 B")),
+                finding(Hop::Kiali, "a", Ok("sees a, b")),
+                finding(Hop::ScrapeTarget, "b", Err("no answer in 4 s")),
+                finding(Hop::Rights, "b", Ok("grew")),
+            ],
+            Ok(10),
+        );
+        let after = verified(
+            vec![
+                finding(Hop::Exposure, "a", Ok("grew by 77 B")),
+                finding(Hop::Kiali, "a", Err("does not see b")),
+                finding(Hop::ScrapeTarget, "b", Err("no answer in 5 s")),
+                finding(Hop::ApiServer, "a", Ok("answers")),
+            ],
+            Err("no edge"),
+        );
         assert_eq!(lines(&before, &before), [""; 0]);
         assert_eq!(
             lines(&before, &after),
             [
                 "a api server - ok answers",
                 "a kiali ok broken does not see b",
-                "b edge ok - ",
+                "a flow ok broken no edge",
+                "b rights ok - ",
             ]
         );
         // Nothing else is known then.
-        let away = verified(vec![finding(Hop::ApiServer, "b", Err("refused"))]);
+        let away = verified(vec![finding(Hop::ApiServer, "b", Err("refused"))], Ok(11));
         assert_eq!(
             lines(&before, &away),
             [
+                "a exposure ok - ",
                 "a kiali ok - ",
-                "a metrics ok - ",
                 "b api server - broken refused"
             ]
         );

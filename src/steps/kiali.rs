@@ -116,13 +116,13 @@ pub async fn apply(scope: &Scope<'_>, prometheus: &str, before: Before) -> Resul
     let wanted = of(scope.settings)?;
     let mut applied = apply::apply_all(scope, &wanted, before).await?;
     delete::delete_unwanted(scope, of(&scope.settings.with_all_objects())?, &wanted).await?;
-    let mut files = applied.iter().filter(|one| {
-        let kind = one.live["kind"].as_str();
-        matches!(kind, Some("Secret" | "ConfigMap"))
-    });
-    let files = files
-        .by_ref()
-        .filter_map(|one| ownership::written_at(&one.live));
+    let is_file = |one: &&Applied| {
+        ["Secret", "ConfigMap"]
+            .iter()
+            .any(|k| one.live["kind"] == *k)
+    };
+    let files = applied.iter().filter(is_file);
+    let files = files.filter_map(|one| ownership::written_at(&one.live));
     Ok(Asked {
         files: files.max(),
         cr: applied.swap_remove(0),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::WITHOUT_TRAFFIC;
+use super::WITHOUT_PROBES;
 use crate::output::schema;
 use crate::support::{Clusters, Ended, ambikiali, dead_kubeconfig, masked, on_an_install};
 
@@ -133,7 +133,7 @@ fn a_result_is_written_whole_in_each_format_and_stays_the_result() {
 async fn verify(clusters: &Clusters, folder: &Folder, flags: &[&str]) -> Ended {
     let flags = folder.flags(flags);
     let flags = flags.iter().map(String::as_str);
-    let arguments = WITHOUT_TRAFFIC.into_iter().chain(flags).collect::<Vec<_>>();
+    let arguments = WITHOUT_PROBES.into_iter().chain(flags).collect::<Vec<_>>();
     clusters.run(&arguments).await
 }
 

@@ -209,9 +209,9 @@ fn each_hop_and_each_flow_is_a_case_of_its_own() {
         [
             "components eu-central: system-out: 11 ready",
             "scrape target ap-south: failure: [AK1209] https://192.0.2.77:9090/federate is down: server returned HTTP status 503 Service Unavailable",
-            "edge ap-south: failure: [AK1209] one",
-            "edge ap-south (2): failure: another",
-            "traffic all: skipped: disabled by --probes none",
+            "exposure ap-south: failure: [AK1209] one",
+            "exposure ap-south (2): failure: another",
+            "flow all: skipped: disabled by --probes none",
             "eu-central to eu-central: system-out: ok 24 requests",
             "eu-central to us-east: system-out: ok 24 requests",
             "eu-central to ap-south: failure: broken at destination ztunnel",

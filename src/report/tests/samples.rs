@@ -152,10 +152,10 @@ pub fn broken() -> Ended {
             Verdict::Broken,
             "https://192.0.2.77:9090/federate is down: server returned HTTP status 503 Service Unavailable",
         ),
-        finding(Hop::Edge, Some(&names[2]), Verdict::Broken, "one"),
-        finding(Hop::Edge, Some(&names[2]), Verdict::Unproven, "another"),
+        finding(Hop::Exposure, Some(&names[2]), Verdict::Broken, "one"),
+        finding(Hop::Exposure, Some(&names[2]), Verdict::Unproven, "another"),
         finding(
-            Hop::Traffic,
+            Hop::Flow,
             None,
             Verdict::Skipped,
             "disabled by --probes none",
@@ -177,7 +177,7 @@ pub fn hostile() -> Ended {
     let names = names(&["<script>alert(1)</script>", HOSTILE, "a\"onload=\"alert(1)"]);
     let hops = names
         .iter()
-        .map(|name| finding(Hop::Edge, Some(name), Verdict::Broken, HOSTILE));
+        .map(|name| finding(Hop::Exposure, Some(name), Verdict::Broken, HOSTILE));
     let flows = each_to_each(&names, |_, _| Verdict::Broken);
     let mut result = result(&names, hops.collect(), flows);
     for cluster in &mut result.clusters {
@@ -217,7 +217,7 @@ pub fn many(count: usize) -> Ended {
 pub fn without_flows() -> Ended {
     let names = names(&["cluster1", "cluster2"]);
     let why = "disabled by --probes none";
-    let hops = vec![finding(Hop::Traffic, None, Verdict::Skipped, why)];
+    let hops = vec![finding(Hop::Flow, None, Verdict::Skipped, why)];
     result(&names, hops, Vec::new()).into()
 }
 

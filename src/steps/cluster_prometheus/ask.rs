@@ -19,7 +19,7 @@ pub async fn store(home: &Scope<'_>, store: &Store, query: &str) -> Result<Vec<S
     let pod = pods::ready(home, ISTIO_NAMESPACE, PODS).await?;
     let pod = pod.context("no pod of home's Prometheus is ready")?;
     let file = format!("--http.config.file={}", Store::client_file());
-    // Options that begin with a dash end before the URL and the query, which begin with none.
+    // Neither the URL nor a query begins with a dash, so neither is taken for an option.
     let command = [
         "promtool", "query", "instant", &file, "-o", "json", &store.url, query,
     ];
@@ -35,7 +35,7 @@ fn read(answer: &str) -> Result<Vec<Sample>> {
     serde_json::from_str(answer).context("promtool does not answer as expected")
 }
 
-/// The last line tells the error; a hint of the container runtime follows in none.
+/// The error, which promtool prints last.
 fn cause(stderr: &str) -> &str {
     let last = stderr.lines().next_back().unwrap_or_default();
     match last.strip_prefix("query error: ").unwrap_or(last) {

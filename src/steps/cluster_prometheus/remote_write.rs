@@ -267,7 +267,10 @@ fn hint(cause: &str, has_ca: bool) -> Option<&'static str> {
         {
             "; the store refuses the time of the samples: compare the clocks, and whether another one writes the same series"
         }
-        () if has(&["x509", "tls:"]) => store::certificate_hint(cause, has_ca),
+        () if has(&["x509"]) => store::certificate_hint(cause, has_ca),
+        () if has(&["gave HTTP response to HTTPS client"]) => {
+            "; nothing speaks TLS there: the URL begins with http://"
+        }
         () if has(&["HTTP status 30"]) => "; redirects are not followed",
         () => return None,
     })
