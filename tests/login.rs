@@ -178,6 +178,23 @@ async fn verify(beside: &Beside<'_>) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
+/// Only users see Kiali's graph.
+async fn flows_are_followed_up_to_the_login(beside: &Beside<'_>) {
+    let verified = beside.run(&["verify", "-o", "json"]).await.succeeded();
+    let document: Value = serde_json::from_str(&verified.stdout).expect("JSON");
+    let flows = document["flows"].as_array().expect("flows");
+    assert_eq!(flows.len(), 3, "{document:#}");
+    let issuer = beside.provider.issuer();
+    let skipped = format!("Kiali shows its graph only after a login at {issuer}");
+    for flow in flows {
+        assert_eq!(flow["verdict"], "ok", "{flow:#}");
+        let hops = flow["hops"].as_array().expect("hops");
+        assert_eq!(hops[3]["verdict"], "ok", "{flow:#}");
+        assert_eq!(hops[4]["verdict"], "skipped", "{flow:#}");
+        assert_eq!(hops[4]["message"], skipped.as_str(), "{flow:#}");
+    }
+}
+
 #[test]
 fn users_log_in_at_the_provider_until_kiali_is_anonymous_again() {
     on_two_clusters(async |clusters| {
@@ -203,6 +220,7 @@ fn users_log_in_at_the_provider_until_kiali_is_anonymous_again() {
              skipped   kiali          cluster1      namespaces and control planes not asked for: Kiali shows them only after a login at {issuer}\n"
         );
         assert_eq!(verified, said);
+        flows_are_followed_up_to_the_login(&beside).await;
         shows_the_mesh_after_a_login_only(&beside).await;
 
         let marks = clusters.marks();

@@ -10,7 +10,7 @@ use super::counters::{Counters, First, Row};
 use super::edges::Edge;
 use super::pages::Ztunnels;
 use super::probe::{Probes, Service};
-use super::requests::{Requests, Round};
+use super::requests::{Requests, Round, cluster};
 use super::{Finding, Hop, Verdict};
 use crate::mesh::ClusterName;
 use crate::steps::kiali::graph::Traffic;
@@ -116,7 +116,8 @@ impl<'a> Evidence<'a> {
         let ends = self.sources.probes.get(from);
         if let Some(Ok(probe)) = ends.map(|ends| &ends.client) {
             let requests = self.requests.entry(from.clone()).or_default();
-            requests.add(round, probe, self.sources.probes);
+            let probes = self.sources.probes;
+            requests.add(round, |answer| cluster(answer, probe, probes));
         }
     }
 

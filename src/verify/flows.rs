@@ -20,6 +20,8 @@ use crate::steps::kiali::graph;
 const FEDERATED: Duration = Duration::from_secs(45);
 /// A scrape, a batch, the time for which a store hides new samples, and the minute of Kiali's graph.
 const STORED: Duration = Duration::from_secs(120);
+/// The deadline of the command must not end a request, which would count as one that failed.
+const BEFORE_END: Duration = Duration::from_secs(2);
 /// How many intervals the receiver's metrics may lag behind the sender's after a failure.
 const OTHER_END: u32 = 2;
 
@@ -48,7 +50,7 @@ pub async fn flows(
             format!("Kiali shows its graph only after a login at {issuer}")
         }),
         known,
-        patience: run.deadline.at_most(patience(run)),
+        patience: patience(run),
         lag: interval.times(OTHER_END),
     };
     let home = run.on(Step::Kiali, &run.mesh.home);
@@ -68,8 +70,9 @@ fn metrics(run: &Run<'_>, federation: Option<&Result<Federation<'_>>>) -> Metric
 
 fn patience(run: &Run<'_>) -> Duration {
     let interval = run.settings.metrics.interval;
-    match run.settings.store {
+    let patience = match run.settings.store {
         Some(_) => STORED.max(graph::window(interval) + Duration::from_secs(60)),
         None => interval.times(3) + FEDERATED,
-    }
+    };
+    patience.min(run.deadline.left().saturating_sub(BEFORE_END))
 }

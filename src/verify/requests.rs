@@ -21,17 +21,17 @@ const HOPELESS: usize = 3;
 
 /// The result of one round.
 pub struct Round {
-    sent: usize,
+    pub sent: usize,
     /// A line for each answer.
-    answers: Vec<String>,
+    pub answers: Vec<String>,
     /// The first error, if a request failed.
-    error: Option<Failure>,
+    pub error: Option<Failure>,
 }
 
-struct Failure {
-    why: String,
+pub struct Failure {
+    pub why: String,
     /// Closed by ztunnel, which counts it in its metrics.
-    closed: bool,
+    pub closed: bool,
 }
 
 /// What became of the requests of one client.
@@ -102,11 +102,12 @@ async fn run(probe: &Probe<'_>, count: usize) -> Result<Round> {
 }
 
 impl Requests {
-    pub fn add(&mut self, round: Round, probe: &Probe<'_>, probes: &Probes<'_>) {
+    /// `cluster` tells who gave an answer.
+    pub fn add<'a>(&mut self, round: Round, cluster: impl Fn(&str) -> Option<&'a ClusterName>) {
         self.sent += round.sent;
         let failed = round.sent - round.answers.len();
         for answer in &round.answers {
-            match cluster(answer, probe, probes) {
+            match cluster(answer) {
                 Some(name) => {
                     let known = self.answers.entry(name.clone());
                     known.or_insert((0, Instant::now())).0 += 1;
@@ -147,7 +148,11 @@ impl Requests {
 }
 
 /// The cluster of the pod that answered.
-fn cluster<'a>(answer: &str, probe: &Probe<'_>, probes: &'a Probes<'_>) -> Option<&'a ClusterName> {
+pub fn cluster<'a>(
+    answer: &str,
+    probe: &Probe<'_>,
+    probes: &'a Probes<'_>,
+) -> Option<&'a ClusterName> {
     let instance = (probe.instance)(answer)?;
     let mut all = probes.iter();
     let found = all.find(|(_, ends)| {

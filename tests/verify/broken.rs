@@ -4,7 +4,7 @@ use ambikiali_sandbox::standin::sample::End;
 use serde_json::{Value, json};
 
 use super::{last_lines, without_pods};
-use crate::support::{Clusters, get, on_an_install, on_two_clusters, patch, put, until};
+use crate::support::{Clusters, get, merge, on_an_install, on_two_clusters, patch, put, until};
 
 const SERVICE: &str = "sample/helloworld";
 const KIALI: &str = "kiali.io/v1alpha1";
@@ -86,7 +86,7 @@ fn a_flow_that_kiali_does_not_see_is_told() {
         clusters.installed().await;
         let before = kiali(clusters).await;
         let url = json!({"spec": {"external_services": {"prometheus": {"url": "http://nowhere.kiali:9090"}}}});
-        patch(clusters.home(), KIALI, "Kiali", "kiali/kiali", &url).await;
+        merge(clusters.home(), KIALI, "Kiali", "kiali/kiali", &url).await;
         until("the operator has rolled Kiali", async || {
             let now = kiali(clusters).await;
             now["metadata"]["generation"] != before["metadata"]["generation"]

@@ -28,7 +28,7 @@ cluster1   ok        ok        ok        ok
 cluster2   ok        ok        ok        ok
 cluster3   ok        ok        ok        ok
 cluster4   ok        ok        ok        ok
-Verified in TIME: 18 ok; flows: 16 ok
+Verified in TIME: 20 ok; flows: 16 ok
 "
         );
         one_that_is_not_reached(fleet).await;

@@ -3,10 +3,13 @@ use std::sync::OnceLock;
 
 use serde_json::json;
 
-use super::super::counters::Row;
-use super::super::evidence::Sources;
+use super::super::Hop;
+use super::super::counters::{Reporter, Row};
+use super::super::edges::Reported;
+use super::super::evidence::{Metrics, Sources};
 use super::super::flow::{Flow, FlowHop, Pairs};
 use super::super::probe::{Ends, Probes, Server};
+use super::super::requests::{Failure, Round};
 use super::*;
 
 fn name(name: &str) -> ClusterName {
@@ -39,7 +42,7 @@ fn with_sources(
         (name("a"), ends("no pod", "x")),
         (name("b"), ends("no pod", "y")),
     ]);
-    let ztunnels = BTreeMap::new();
+    let ztunnels = BTreeMap::from([(name("a"), Err("may not list pods".to_string()))]);
     let found = OnceLock::new();
     found.get_or_init(|| known);
     test(Evidence::new(&Sources {
@@ -126,8 +129,13 @@ fn what_another_hop_explains_is_not_waited_for() {
         crate::verify::Finding::on(hop, &name(cluster), Err("it is down".into()))
     };
     let known = vec![broken(Hop::ScrapeTarget, "b"), broken(Hop::Kiali, "a")];
-    with_sources(known, Metrics::Federation, |evidence| {
+    with_sources(known, Metrics::Federation, |mut evidence| {
         let (a, b) = (name("a"), name("b"));
+        // What comes from the other end is waited for.
+        assert!(!cell(&evidence, &a, &b).metrics().settled);
+        for value in [9.0, 100.0] {
+            evidence.add_metrics(Ok(vec![series("a", "source", value)]));
+        }
         let metrics = cell(&evidence, &a, &b).metrics();
         assert!(
             metrics.settled && metrics.text.ends_with("; see scrape target of b"),
@@ -244,4 +252,95 @@ fn pairs_are_those_of_home_or_all() {
     };
     assert_eq!(asked(Pairs::Home), "aa ab ac ba ca");
     assert_eq!(asked(Pairs::All), "aa ab ac ba bb bc ca cb cc");
+}
+
+/// A round of requests, of which the unanswered ones failed like this.
+fn round(answers: &[&str], failed: usize, closed: bool) -> Round {
+    Round {
+        sent: answers.len() + failed,
+        answers: answers.iter().map(ToString::to_string).collect(),
+        error: (failed > 0).then(|| Failure {
+            why: "it failed".into(),
+            closed,
+        }),
+    }
+}
+
+/// The hop requests of the flows from `a`, after these rounds.
+fn answered(rounds: Vec<Round>) -> Vec<(Verdict, String, bool)> {
+    let clusters = [name("a"), name("b"), name("c")];
+    let by = |answer: &str| clusters.iter().find(|name| name.as_str() == answer);
+    let mut requests = Requests::default();
+    rounds.into_iter().for_each(|round| requests.add(round, by));
+    let mut found = Vec::new();
+    with_sources(Vec::new(), Metrics::Federation, |evidence| {
+        found.extend(clusters.iter().map(|to| {
+            let cell = Cell {
+                evidence: &evidence,
+                from: &clusters[0],
+                to,
+                requests: Some(&requests),
+            };
+            let hop = cell.requests();
+            (hop.verdict, hop.text, hop.settled)
+        }));
+    });
+    found
+}
+
+#[test]
+fn failed_requests_are_those_to_the_cluster_that_does_not_answer() {
+    let failed = "1 of 3 requests failed: it failed".to_string();
+    let found = answered(vec![round(&["a", "c"], 1, true)]);
+    assert_eq!(
+        found[0],
+        (Verdict::Holds, "1 requests answered".into(), true)
+    );
+    // The reason may come yet.
+    assert_eq!(found[1], (Verdict::Broken, failed.clone(), false));
+    assert_eq!(found[2].0, Verdict::Holds);
+    // All that this machine reaches have answered, so any flow may have failed.
+    let found = answered(vec![round(&["a", "b"], 1, true)]);
+    for flow in found {
+        assert_eq!(flow, (Verdict::Broken, failed.clone(), false));
+    }
+    let in_vain = || round(&[], 3, false);
+    let found = answered(vec![in_vain(), in_vain(), in_vain()]);
+    assert_eq!(
+        found[0],
+        (
+            Verdict::Broken,
+            "9 of 9 requests failed: it failed".into(),
+            true
+        )
+    );
+}
+
+#[test]
+fn an_answer_of_somebody_else_proves_no_flow() {
+    let found = answered(vec![round(&["a", "who", "a"], 0, false)]);
+    assert_eq!(
+        found[0],
+        (Verdict::Holds, "2 requests answered".into(), true)
+    );
+    let none = "3 requests answered, none by b, 1 by pods that are not known, the last one with \"who\"; its Service needs the label istio.io/global=true";
+    assert_eq!(found[1], (Verdict::Broken, none.into(), false));
+    let unknown =
+        "3 requests answered; which ones by c is not known: this machine does not reach c";
+    assert_eq!(found[2], (Verdict::Unproven, unknown.into(), true));
+}
+
+#[test]
+fn a_page_that_cannot_be_read_proves_nothing() {
+    with_sources(Vec::new(), Metrics::Federation, |evidence| {
+        let (a, b) = (name("a"), name("b"));
+        let cell = cell(&evidence, &a, &b);
+        for (hop, why) in [
+            (cell.source(), "may not list pods"),
+            (cell.destination(), "this machine does not reach b"),
+        ] {
+            assert_eq!((hop.verdict, hop.text.as_str()), (Verdict::Unproven, why));
+            assert!(hop.settled);
+        }
+    });
 }
