@@ -155,7 +155,7 @@ async fn chosen_by_the_sample(clusters: &Clusters) {
 fn probes_that_fail_or_run_out_of_time_are_removed() {
     on_an_install(async |clusters| {
         let policy = Foreign::apply(clusters.remote(), NO_PODS).await;
-        until_refused(clusters.remote(), REFUSED).await;
+        until_refused(clusters.remote(), REFUSED, true).await;
         let broken = clusters.run(&OWN).await.exited(5);
         let said = masked(&broken.stdout);
         let why = "probes         cluster2      cluster2: Deployment ambikiali-probes/probe-";
