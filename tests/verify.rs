@@ -58,9 +58,9 @@ async fn without_the_sample(clusters: &Clusters) {
 from \\ to  cluster1  cluster2
 cluster1   unproven  unproven
 cluster2   unproven  -
-unproven  requests       cluster1 -> cluster1  cluster1: no ready pod with label app=curl in namespace sample to send requests from; --probes none skips this
-unproven  requests       cluster1 -> cluster2  cluster1: no ready pod with label app=curl in namespace sample to send requests from; --probes none skips this
-unproven  requests       cluster2 -> cluster1  cluster2: no ready pod with label app=curl in namespace sample to send requests from; --probes none skips this
+unproven  requests       cluster1 -> cluster1  cluster1: no ready pod with label app=curl in namespace sample to send requests from; --probes own brings a client and a server, and --probes none skips this
+unproven  requests       cluster1 -> cluster2  cluster1: no ready pod with label app=curl in namespace sample to send requests from; --probes own brings a client and a server, and --probes none skips this
+unproven  requests       cluster2 -> cluster1  cluster2: no ready pod with label app=curl in namespace sample to send requests from; --probes own brings a client and a server, and --probes none skips this
 Not verified in TIME: 10 ok; flows: 3 unproven
 "
     );

@@ -90,7 +90,7 @@ pub async fn remove_left(scope: &Scope<'_>) -> Result<()> {
     scope.record.plan(&on(scope)?);
     scope
         .progress
-        .note("removing the probes that a killed verify left");
+        .note("removing the probes that an earlier verify left");
     remove(scope).await
 }
 
