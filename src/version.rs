@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::guide::{ISTIO_NAMESPACE, Step};
 use crate::k8s::Scope;
 use crate::k8s::request::{send, send_opt};
-use crate::mesh::{Cluster, ClusterName, pages};
+use crate::mesh::{Cluster, ClusterName};
 use crate::progress::ObjectId;
 use crate::run::Run;
 use crate::visible;
@@ -24,7 +24,7 @@ use crate::visible;
 /// Limit for what `verify` reads beside its hops.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More revisions of Istio than a cluster has in use.
-const MOST: usize = 8;
+const MOST: u32 = 8;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Installed {
@@ -75,10 +75,10 @@ where
 {
     let kind = K::kind(&());
     let all = ObjectId::cluster_wide(&kind, label);
-    let list = ListParams::default().labels(label);
-    let found = send(scope, &all, || pages::list(&api, &list));
+    let list = ListParams::default().labels(label).limit(MOST);
+    let found = send(scope, &all, || api.list(&list));
     let found = timeout(PATIENCE, found).await.ok().and_then(Result::ok);
-    let found = found.into_iter().flatten().take(MOST);
+    let found = found.into_iter().flatten().take(MOST as usize);
     let installed = found.filter_map(|one| {
         let namespace = one.namespace().unwrap_or_default();
         Some(Installed {
