@@ -252,7 +252,7 @@ mod tests {
     fn a_file_that_is_too_large_loses_whole_lines() {
         let long = "a log line\n".repeat(300_000);
         for keep in [Keep::Start, Keep::End] {
-            let file = File::text(Name::own("a"), &long, keep);
+            let file = File::bounded(Name::own("a"), long.clone(), keep);
             assert!(file.size() <= LARGEST_FILE && file.size() > LARGEST_FILE - 20);
             assert!(file.text.starts_with("a log line\n") && file.text.ends_with("\na log line\n"));
             assert_eq!(file.cut, long.len() - file.size());
