@@ -16,7 +16,7 @@ fn a_good_result_is_a_few_tables() {
         "\
 ## ambikiali verify: Verified
 
-- Hops: 3 ok
+- Hops: 3 ok; flows: 4 ok
 - Started 2026-11-30T12:00:00Z, took 75.3 s
 - ambikiali 0.1.0
 
