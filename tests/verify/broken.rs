@@ -96,10 +96,7 @@ fn a_flow_that_kiali_does_not_see_is_told() {
                     .all(|count| now["status"][count] == 1)
         })
         .await;
-        let broken = clusters
-            .run(&["verify", "--timeout", "45s"])
-            .await
-            .exited(5);
+        let broken = clusters.run(&["verify"]).await.exited(5);
         let last = last_lines(&broken.stdout, 7);
         let (table, lines) = last.split_once("broken  ").expect("a broken flow");
         assert_eq!(
