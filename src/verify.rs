@@ -110,7 +110,7 @@ pub async fn verify(
     let known = OnceLock::new();
     // On the heap, like the steps of an install.
     let hops = Box::pin(async {
-        let found = hops(run, &home, metrics, expected).await;
+        let found = Box::pin(hops(run, &home, metrics, expected)).await;
         known.get_or_init(|| found).clone()
     });
     let flows = Box::pin(async {

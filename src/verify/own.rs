@@ -162,7 +162,9 @@ pub async fn place<'a>(run: &Run<'a>, written: &[Written<'a>]) -> Vec<Placed<'a>
     let placed = written.iter().map(async |Written { cluster, written }| {
         let scope = run.on(Step::Probes, cluster);
         let pods = match written {
-            Ok(()) => probes::ready(&scope).await.map_err(|error| text(&error)),
+            Ok(()) => Box::pin(probes::ready(&scope))
+                .await
+                .map_err(|error| text(&error)),
             Err(error) => Err(text(error)),
         };
         match &pods {
