@@ -1,6 +1,7 @@
 //! Probes of our own: a server and a client in each cluster while `verify` runs, and nothing of them afterwards.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ambikiali_sandbox::Cluster;
 use kube::Api;
@@ -168,8 +169,15 @@ fn probes_that_fail_or_run_out_of_time_are_removed() {
         assert!(said.contains("no probes here"), "{said}");
         nothing_is_left(clusters).await;
         policy.removed().await;
-        let short = [&OWN[..], &["--timeout", "4s"]].concat();
-        clusters.run(&short).await.exited(5);
+        // No pod becomes ready in time.
+        let world = clusters.sandbox.world();
+        world.change_delays(|delays| delays.pod = Duration::from_secs(600));
+        let short = [&OWN[..], &["--timeout", "20s"]].concat();
+        let late = clusters.run(&short).await.exited(5);
+        world.change_delays(|delays| delays.pod = Duration::ZERO);
+        let why =
+            "broken    probes         cluster1      cluster1: Deployment ambikiali-probes/probe-";
+        assert!(late.stdout.contains(why), "{late:#?}");
         nothing_is_left(clusters).await;
     });
 }
@@ -195,6 +203,14 @@ fn an_interrupted_run_removes_its_probes_first() {
 
 /// The API server itself refuses pods there that may do more than ours.
 async fn is_restricted(cluster: &Cluster) {
+    // Without this account, the pod would be refused for another reason.
+    let account = format!("{NAMESPACE}/default");
+    until("the account of pods", async || {
+        get(cluster, "v1", "ServiceAccount", &account)
+            .await
+            .is_some()
+    })
+    .await;
     let refused = created(cluster, NAMESPACE, &json!({"privileged": true})).await;
     let why = refused.expect_err("a privileged pod");
     assert!(
