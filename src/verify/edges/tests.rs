@@ -66,7 +66,6 @@ fn the_ends_of_an_edge_are_the_clusters_that_the_series_name() {
         assert_eq!(reported(&all, "b"), ends);
         let counters = counters(&all);
         let found = edge(&counters, "b").extra_edge();
-        let found = found.map(|(code, text)| (code, text));
         let extra = extra.map(|extra| (Code::OldZtunnel, extra.to_string()));
         assert_eq!(found, extra);
         // Within a cluster, both ends know each other.
