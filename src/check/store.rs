@@ -176,7 +176,7 @@ struct Answer {
 async fn labels(scope: &Scope<'_>, store: &Store) -> Option<Finding> {
     let most = store.engine.most_labels()?;
     let target = cluster_prometheus::target(scope).await.ok()??;
-    let mut server = Connection::open(scope, &target, ANSWER).await.ok()?;
+    let mut server = Connection::once(scope, &target, ANSWER).await.ok()?;
     let answer = server.get::<Answer>(SERIES).await.ok()?;
     let (name, count) = widest(&answer.data, scope.settings.metrics.profile)?;
     if count <= most {

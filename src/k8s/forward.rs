@@ -41,6 +41,8 @@ pub struct Connection {
     forward: Portforwarder,
     end: Instant,
     patience: Duration,
+    /// Whether the server is asked to close the connection after its answer.
+    once: bool,
 }
 
 impl Connection {
@@ -60,7 +62,20 @@ impl Connection {
             forward,
             end,
             patience,
+            once: false,
         })
+    }
+
+    /// Opens a connection for one request, after which the server closes it. Looks that are repeated need this: a
+    /// kubelet may keep a connection whose port-forward ended, and Prometheus accepts only some.
+    pub async fn once(
+        scope: &Scope<'_>,
+        target: &Target,
+        patience: Duration,
+    ) -> Result<Connection> {
+        let mut connection = Connection::open(scope, target, patience).await?;
+        connection.once = true;
+        Ok(connection)
     }
 
     /// Sends a GET request and returns the status of the response.
@@ -96,7 +111,7 @@ impl Connection {
     }
 
     async fn ask(&mut self, path: &str, most: usize) -> Result<(StatusCode, Bytes)> {
-        let asked = ask(&mut self.sender, path, most);
+        let asked = ask(&mut self.sender, path, self.once, most);
         let asked = tokio::time::timeout_at(self.end, asked).await;
         asked.map_err(|_| silent(self.patience))?
     }
@@ -131,7 +146,7 @@ pub async fn get_json<T: DeserializeOwned>(
     path: &str,
     patience: Duration,
 ) -> Result<T> {
-    Connection::open(scope, target, patience)
+    Connection::once(scope, target, patience)
         .await?
         .get(path)
         .await
@@ -175,10 +190,15 @@ fn get(path: &str) -> http::request::Builder {
 async fn ask(
     sender: &mut SendRequest<Empty<Bytes>>,
     path: &str,
+    once: bool,
     most: usize,
 ) -> Result<(StatusCode, Bytes)> {
     sender.ready().await?;
-    let request = get(path).body(Empty::<Bytes>::new())?;
+    let mut request = get(path);
+    if once {
+        request = request.header("connection", "close");
+    }
+    let request = request.body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
     // Read by length or chunks: the end of a forwarded stream may never be signalled.

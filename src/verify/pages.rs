@@ -90,7 +90,7 @@ pub async fn read(ztunnels: &Ztunnels<'_>, services: &BTreeSet<Service>) -> Resu
             port: PORT,
         };
         let page = async {
-            let mut ztunnel = Connection::open(&ztunnels.scope, &target, ANSWER).await?;
+            let mut ztunnel = Connection::once(&ztunnels.scope, &target, ANSWER).await?;
             ztunnel.text_of(PATH, LARGEST).await
         };
         let page = page.await;

@@ -24,7 +24,7 @@ fn fault_61_a_verify_killed_at_any_write_of_its_probes_leaves_them_to_the_next_c
         let behind = Behind::proxies(clusters).await;
         let marks = clusters.marks();
         behind.run(&INSTALL).await.succeeded();
-        let installed = clusters.snapshots().await;
+        let mut installed = clusters.snapshots().await;
         let began = [&behind.home, &behind.remote].map(|proxy| proxy.journal().len());
         behind.run(&OWN).await.succeeded();
         let kinds = written_kinds(&marks);
@@ -50,6 +50,7 @@ fn fault_61_a_verify_killed_at_any_write_of_its_probes_leaves_them_to_the_next_c
             assert_eq!(clusters.left(wanted).await, Vec::<String>::new(), "left");
             if next == CLEANUP {
                 behind.run(&INSTALL).await.succeeded();
+                installed = clusters.snapshots().await;
             }
             count += 1;
         }

@@ -175,7 +175,7 @@ async fn a_port_of_somebody_else(clusters: &Clusters) {
     dashboard.process.start_kill().expect("a signal");
     let said = text(dashboard.process.stderr.take()).await;
     let note = format!("port {port} is in use; using a free one instead\n");
-    assert_eq!(said, note);
+    assert!(said.starts_with(&note), "{said}");
     drop(taken);
 }
 

@@ -33,7 +33,8 @@ fn store_with_a_ca_of_its_own_is_trusted_by_the_flag_and_by_nothing_else() {
 
 /// An install that must not wait for long.
 async fn short(clusters: &Clusters, flags: &[&str]) -> Ended {
-    let install = [&["install"], &BOTH[..], &["--timeout", "45s"], flags];
+    let soon = ["--timeout", "60s", "--scrape-interval", "5s"];
+    let install = [&["install"], &BOTH[..], &soon, flags];
     clusters.run(&install.concat()).await
 }
 

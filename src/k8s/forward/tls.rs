@@ -43,7 +43,7 @@ async fn answer(
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // The error of the connection says more than that of the request, which only finds it closed.
     let answered = tokio::select! {
-        answered = ask(&mut sender, path, LARGEST) => answered.map(drop),
+        answered = ask(&mut sender, path, false, LARGEST) => answered.map(drop),
         ended = connection => Err(match ended {
             Err(error) => error.into(),
             Ok(()) => anyhow::anyhow!("the connection was closed"),

@@ -111,7 +111,7 @@ impl<'a> Federation<'a> {
     }
 
     pub async fn targets(&self) -> Result<Vec<ActiveTarget>> {
-        targets(&mut self.connect(PATIENCE).await?).await
+        targets(&mut self.once().await?).await
     }
 
     /// An instant query with one number for each cluster.
@@ -126,7 +126,11 @@ impl<'a> Federation<'a> {
 
     /// The result of an instant query.
     pub async fn samples(&self, query: &str) -> Result<Vec<Sample>> {
-        prometheus::query(&mut self.connect(PATIENCE).await?, query).await
+        prometheus::query(&mut self.once().await?, query).await
+    }
+
+    async fn once(&self) -> Result<Connection> {
+        Connection::once(self.home, &self.target, PATIENCE).await
     }
 }
 

@@ -101,7 +101,7 @@ pub fn id(store: &Store) -> ObjectId {
 pub async fn counters(scope: &Scope<'_>) -> Result<Counters> {
     let target = super::target(scope).await?;
     let target = target.context("no pod of its Prometheus is ready")?;
-    let mut server = Connection::open(scope, &target, ANSWER).await?;
+    let mut server = Connection::once(scope, &target, ANSWER).await?;
     let page = server.text("/metrics").await?;
     Counters::read(&page).context("its Prometheus does not write to a store: run install again")
 }

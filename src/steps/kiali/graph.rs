@@ -88,7 +88,7 @@ pub async fn traffic(
     namespaces: &BTreeSet<&str>,
     patience: Duration,
 ) -> Result<BTreeSet<Traffic>> {
-    let mut kiali = Connection::open(scope, target, patience).await?;
+    let mut kiali = Connection::once(scope, target, patience).await?;
     let window = window(scope.settings.metrics.interval);
     let graph = read(&mut kiali, namespaces.iter().copied(), window).await?;
     Ok(graph.traffic())

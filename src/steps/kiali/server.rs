@@ -120,7 +120,7 @@ pub async fn still_named(
         return None;
     }
     let status = async {
-        let mut kiali = Connection::open(scope, target, patience).await?;
+        let mut kiali = Connection::once(scope, target, patience).await?;
         kiali.get::<Status>(&path(status(scope))).await
     };
     match status.await {

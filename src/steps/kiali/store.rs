@@ -100,7 +100,7 @@ pub async fn mismatch(
     store: &Store,
     patience: Duration,
 ) -> Option<String> {
-    let mut kiali = Connection::open(scope, target, patience).await.ok()?;
+    let mut kiali = Connection::once(scope, target, patience).await.ok()?;
     let path = match scope.settings.login {
         Some(_) => "/api",
         None => "/api/status",

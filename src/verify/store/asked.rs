@@ -103,7 +103,7 @@ async fn reports_traffic(run: &Run<'_>, cluster: &Cluster) -> bool {
     }
     let count = async {
         let target = cluster_prometheus::target(&scope).await.ok()??;
-        let mut server = Connection::open(&scope, &target, ANSWER).await.ok()?;
+        let mut server = Connection::once(&scope, &target, ANSWER).await.ok()?;
         let traffic = "count(istio_tcp_received_bytes_total)";
         query(&mut server, traffic).await.ok()
     };
