@@ -10,8 +10,7 @@ use crate::support::{masked, on_an_install, until};
 #[test]
 fn a_cluster_that_hangs_is_listed_and_hides_no_other() {
     on_an_install(async |clusters| {
-        let requests = healthy(clusters).await;
-        drop(requests);
+        let _requests = healthy(clusters).await;
         clusters.remote().pause_api_server().expect("paused");
         let ended = timeout(Duration::from_secs(60), doctor(clusters, &[])).await;
         clusters.remote().resume_api_server().expect("resumed");
