@@ -1,23 +1,23 @@
 //! The user's options for the objects of an install. They are stored as texts by name, so that the record keeps them
 //! for the next run, including those of a later version that this version does not know.
 
+mod valid;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::exposure::{
-    self, ANNOTATION, Exposure, HTTP, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE,
-};
+use crate::exposure::{ANNOTATION, Exposure, INTERNAL, MUTUAL_TLS, PROTOCOL, SOURCE_RANGE};
 use crate::history::{self, History, RETENTION, STORAGE, STORAGE_CLASS};
-use crate::images::{self, COMPONENTS, Images};
+use crate::images::Images;
 use crate::login::{self, ANONYMOUS, AUTH, CLIENT_ID, ISSUER, Login, RBAC};
 use crate::mesh::ClusterName;
 use crate::metrics::{
-    self, Interval, Limits, MAX_MEMORY, MAX_SERIES, METRICS, Metrics, Profile, SCRAPE_INTERVAL,
+    Interval, Limits, MAX_MEMORY, MAX_SERIES, METRICS, Metrics, Profile, SCRAPE_INTERVAL,
 };
 use crate::settings::Settings;
 use crate::store::{self, STORE, Store};
-use crate::{age, own_prometheus, shell, visible};
+use crate::{age, own_prometheus, shell};
 
 /// Name of the option for the registry of all images.
 pub const REGISTRY: &str = "registry";
@@ -55,10 +55,8 @@ struct Written {
     values: BTreeMap<String, String>,
 }
 
-/// Limits for the number of options and the lengths of a name and a value.
+/// The most options in a record.
 const MOST: usize = 512;
-const LONGEST_NAME: usize = 320;
-const LONGEST: usize = 1024;
 
 impl TryFrom<Written> for Options {
     type Error = String;
@@ -68,75 +66,13 @@ impl TryFrom<Written> for Options {
             return Err(format!("{} options are too many", values.len()));
         }
         for (name, value) in &values {
-            readable(name, value)?;
+            valid::readable(name, value)?;
             // The options of another format version cannot be validated.
             if version == FORM {
-                known(name, value)?;
+                valid::known(name, value)?;
             }
         }
         Ok(Options { version, values })
-    }
-}
-
-fn readable(name: &str, value: &str) -> Result<(), String> {
-    let of_name = |c: char| c.is_ascii_alphanumeric() || ['-', '.', '_', '/'].contains(&c);
-    let good = (1..=LONGEST_NAME).contains(&name.len())
-        && name.chars().all(of_name)
-        && (1..=longest(name)).contains(&value.len())
-        && value.chars().all(|c| c.is_ascii_graphic());
-    good.then_some(()).ok_or_else(|| {
-        let name = visible::short(name, visible::SAID);
-        format!(
-            "option \"{}\" is not valid, or longer than {} characters",
-            name.escape_debug(),
-            longest(&name)
-        )
-    })
-}
-
-/// The certificates of a CA are the only long value.
-fn longest(name: &str) -> usize {
-    match name {
-        store::CA => store::ca::LARGEST,
-        _ => LONGEST,
-    }
-}
-
-/// Validates a value with the parser of its flag.
-fn known(name: &str, value: &str) -> Result<(), String> {
-    if let Some(key) = name.strip_prefix(ANNOTATION) {
-        exposure::annotation_key(key)?;
-        return exposure::annotation_value(value).map(drop);
-    }
-    let of_module = login::known(name, value)
-        .or_else(|| metrics::known(name, value))
-        .or_else(|| store::known(name, value));
-    if let Some(known) = of_module {
-        return known;
-    }
-    if let Some(known) = history::known(name, value) {
-        return known;
-    }
-    if let Some(known) = own_prometheus::known(name, value) {
-        return known;
-    }
-    let component = name.strip_prefix(IMAGE);
-    match (name, component) {
-        (SOURCE_RANGE, _) if value.split(',').any(|range| range == DEFAULT) => Err(format!(
-            "--{SOURCE_RANGE} {DEFAULT} does not go with other ranges"
-        )),
-        (SOURCE_RANGE, _) => exposure::source_ranges(value).map(drop),
-        (PROTOCOL, _) if value != HTTP => Err(format!("\"{value}\" is no value of {name}")),
-        (INTERNAL, _) => exposure::provider(value).map(drop),
-        (REGISTRY, _) => images::registry(value).map(drop),
-        (TOKEN_LIFETIME, _) => age::lifetime(value).map(drop),
-        (ALLOW_WRITE | NETWORK_POLICIES | RBAC, _) if value != ON => {
-            Err(format!("\"{value}\" is no value of {name}"))
-        }
-        (_, Some(component)) if COMPONENTS.contains(&component) => {
-            images::reference(value).map(drop)
-        }
-        _ => Ok(()),
     }
 }
 
@@ -418,199 +354,4 @@ fn flag(name: &str, value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn asked(options: &[(&str, &str)]) -> Asked {
-        let words = options.iter().map(|(k, v)| ((*k).into(), (*v).into()));
-        words.collect()
-    }
-
-    #[test]
-    fn options_are_kept_until_they_are_set_to_default() {
-        let first = asked(&[("registry", "r.b"), ("image.kiali", "a/b:1")]);
-        let first = Options::default().with(&first);
-        assert_eq!(first.flags(), "--image kiali=a/b:1 --registry r.b");
-        let second = first.with(&asked(&[
-            ("image.kiali", "default"),
-            ("image.prometheus", "p:2"),
-        ]));
-        assert_eq!(second.flags(), "--image prometheus=p:2 --registry r.b");
-        assert_eq!(
-            first.changes(&second),
-            [
-                "--image kiali=a/b:1 -> default",
-                "--image prometheus=default -> p:2",
-            ]
-        );
-        assert!(
-            second
-                .with(&asked(&[
-                    ("image.prometheus", "default"),
-                    ("registry", "default")
-                ]))
-                .is_default()
-        );
-    }
-
-    #[test]
-    fn writing_is_allowed_until_it_is_set_to_false() {
-        let first = Options::default().with(&asked(&[(ALLOW_WRITE, ON)]));
-        assert!(first.allow_write());
-        assert_eq!(first.flags(), "--allow-write");
-        assert_eq!(first.flags_back(), "--allow-write=false");
-        let second = first.with(&asked(&[(ALLOW_WRITE, DEFAULT)]));
-        assert!(!second.allow_write());
-        assert_eq!(first.changes(&second), ["--allow-write=true -> false"]);
-        assert_eq!(second.changes(&first), ["--allow-write=false -> true"]);
-    }
-
-    #[test]
-    fn a_login_is_kept_until_it_is_set_to_anonymous() {
-        let login = [
-            (AUTH, "openid"),
-            (ISSUER, "https://login.example.com"),
-            (CLIENT_ID, "kiali"),
-            (RBAC, ON),
-        ];
-        let first = Options::default().choose(&asked(&login)).unwrap();
-        let flags = "--auth openid --oidc-client-id kiali --oidc-issuer https://login.example.com --oidc-rbac";
-        assert_eq!(first.flags(), flags);
-        assert!(first.settings().login.is_some());
-        let lost = first.narrowing_but(&Options::default(), &Asked::new());
-        assert_eq!(lost.flags(), "--auth openid --oidc-rbac");
-        let moved = first.with(&asked(&[(ISSUER, "https://evil.example.com")]));
-        let deciding = moved.deciding_but(&first, &Asked::new());
-        assert_eq!(deciding.flags(), "--oidc-issuer https://evil.example.com");
-        let second = first.choose(&asked(&[(AUTH, DEFAULT)])).unwrap();
-        assert!(second.is_default());
-        assert_eq!(
-            first.changes(&second),
-            [
-                "--auth openid -> anonymous",
-                "--oidc-client-id kiali -> default",
-                "--oidc-issuer https://login.example.com -> default",
-                "--oidc-rbac=true -> false",
-            ]
-        );
-        let reset =
-            "--auth anonymous --oidc-client-id default --oidc-issuer default --oidc-rbac=false";
-        assert_eq!(first.flags_back(), reset);
-        assert!(first.choose(&asked(&[(CLIENT_ID, DEFAULT)])).is_err());
-    }
-
-    #[test]
-    fn a_claim_is_kept_until_it_is_set_to_default() {
-        let history = [
-            (STORAGE, "20Gi"),
-            (STORAGE_CLASS, "fast"),
-            (RETENTION, "30d"),
-        ];
-        let first = Options::default().choose(&asked(&history)).unwrap();
-        assert_eq!(
-            first.flags(),
-            "--retention 30d --storage 20Gi --storage-class fast"
-        );
-        let lost = first.narrowing_but(&Options::default(), &Asked::new());
-        assert_eq!(lost.flags(), "--retention 30d --storage 20Gi");
-        let second = first.choose(&asked(&[(STORAGE, DEFAULT)])).unwrap();
-        assert_eq!(second.flags(), "--retention 30d");
-        assert_eq!(second.settings().history.storage, None);
-        let class = Options::default().choose(&asked(&history[1..2]));
-        assert_eq!(class.unwrap_err(), "--storage-class goes with --storage");
-    }
-
-    #[test]
-    fn the_ca_of_a_store_goes_with_its_host_and_with_https() {
-        let ca = store::ca::tests::value();
-        let https = [
-            (STORE, "prometheus=https://a.example.com"),
-            (store::CA, &ca),
-        ];
-        let first = Options::default().choose(&asked(&https)).unwrap();
-        assert!(first.settings().store.unwrap().ca.is_some());
-        let store = "--store 'prometheus=https://a.example.com'";
-        assert_eq!(first.flags(), format!("{store} --store-ca FILE"));
-        let mark = store::ca::fingerprint(&ca);
-        assert_eq!(first.shown(), format!("{store} --store-ca {mark}"));
-        let moved = first.choose(&asked(&[(store::STORE_URL, "https://b.example.com")]));
-        assert_eq!(moved.unwrap().get(store::CA), None);
-        let path = first.choose(&asked(&[(store::STORE_URL, "https://a.example.com/p")]));
-        assert!(path.unwrap().get(store::CA).is_some());
-        let none = first.choose(&asked(&[(STORE, DEFAULT)])).unwrap();
-        assert_eq!(
-            first.changes(&none),
-            [
-                "--store prometheus=https://a.example.com -> none".to_string(),
-                format!("--store-ca {mark} -> default"),
-            ]
-        );
-        let plain = [(STORE, "prometheus=http://a.example.com"), (store::CA, &ca)];
-        let refused = Options::default().choose(&asked(&plain)).unwrap_err();
-        assert!(refused.contains("begins with https://"), "{refused}");
-        let alone = Options::default().choose(&asked(&https[1..])).unwrap_err();
-        assert!(alone.starts_with("--store-ca goes with --store"), "{alone}");
-        // What others wrote into a record is parsed like a file.
-        let bad = Options::default().choose(&asked(&[https[0], (store::CA, "AAAA")]));
-        assert!(bad.is_err());
-    }
-
-    #[test]
-    fn options_of_a_record_are_validated_like_flags() {
-        let read = |name: &str, value: &str| {
-            let text = serde_json::json!({"version": 1, "values": {name: value}});
-            serde_json::from_value::<Options>(text)
-        };
-        assert!(read("registry", "r.example.com:5000/mirror").is_ok());
-        assert!(read("image.kiali", "r.example.com/kiali:v2").is_ok());
-        assert!(read("gateway-annotation.example.com/a", "b").is_ok());
-        for (name, value) in [
-            ("registry", "mirror"),
-            ("registry", "r.example.com\n"),
-            ("registry", "default"),
-            ("image.kiali", "a b:1"),
-            ("image.kiali", "evil"),
-            ("image.kiali-operator", "a:1\n- command: [id]"),
-            ("image.prometheus", ""),
-            ("allow-write", "false"),
-            ("allow-write", "default"),
-            ("window", "\u{1b}[2J"),
-            ("win\u{1b}dow", "6h"),
-            ("window", &"x".repeat(LONGEST + 1)),
-            ("gateway-source-range", "0.0.0.0/0"),
-            ("gateway-source-range", "10.0.0.0/8]\n"),
-            ("gateway-internal", "evil"),
-            ("token-lifetime", "1m"),
-            ("token-lifetime", "default"),
-            (
-                "gateway-annotation.networking.istio.io/service-type",
-                "ClusterIP",
-            ),
-            ("gateway-annotation.a b", "c"),
-            ("auth", "anonymous"),
-            ("auth", "token"),
-            ("oidc-issuer", "http://login.example.com"),
-            ("oidc-client-id", "a b"),
-            ("oidc-rbac", "false"),
-            ("storage", "20"),
-            ("storage", "default"),
-            ("storage-class", "a b"),
-            ("retention", "0d"),
-        ] {
-            assert!(read(name, value).is_err(), "{name} {value:?}");
-        }
-        let many = (0..513).map(|i| (format!("o{i}"), "1".to_string()));
-        let many = serde_json::json!({"version": 1, "values": many.collect::<Asked>()});
-        assert!(serde_json::from_value::<Options>(many).is_err());
-    }
-
-    #[test]
-    fn an_option_of_a_later_version_is_kept_and_a_later_format_is_noticed() {
-        let text = r#"{"version":1,"values":{"window":"6h"}}"#;
-        let options: Options = serde_json::from_str(text).unwrap();
-        assert!(options.is_known());
-        assert_eq!(serde_json::to_string(&options).unwrap(), text);
-        let later: Options = serde_json::from_str(r#"{"version":2,"values":{}}"#).unwrap();
-        assert!(!later.is_known());
-    }
-}
+mod tests;

@@ -29,6 +29,13 @@ enum ResultType {
     Vector,
 }
 
+/// The ztunnel that reports a connection, by the label `reporter`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reporter {
+    Source,
+    Destination,
+}
+
 /// The current value of a series.
 #[derive(Deserialize)]
 pub struct Sample {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::doctor::diagnosed;
 use super::look::{RECALL, last_install_on, now};
+use super::verify::{expected, unreached};
 use super::{members, unseen};
 use crate::bundle::{self, Bundle, Found, Missing, Overview};
 use crate::cli::{self, Global};
@@ -15,7 +16,7 @@ use crate::deadline::Deadline;
 use crate::doctor::{self, Question};
 use crate::interrupt::Work;
 use crate::k8s::Choices;
-use crate::mesh::{self, Absent, ClusterName, Mesh};
+use crate::mesh::{self, Absent, Mesh};
 use crate::options::Asked;
 use crate::result::{
     BundleResult, CheckResult, Cluster, Ended, StatusResult, Unreachable, VERSION, VerifyResult,
@@ -23,7 +24,7 @@ use crate::result::{
 };
 use crate::run::{LeftOut, Run};
 use crate::session::{HomeRecord, Session};
-use crate::verify::{self, Finding, Hop, Pairs, Probing};
+use crate::verify::{self, Pairs, Probing};
 use crate::{check, files, progress, status, ui, version};
 
 /// Time limit for each of the commands whose results are in a bundle.
@@ -188,13 +189,8 @@ async fn statuses(run: &Run<'_>, home_record: HomeRecord, absent: &[Absent]) -> 
 
 /// Without traffic, so that nothing runs in a pod of others.
 async fn verified(run: &Run<'_>, absent: &[Absent]) -> Ended {
-    let reached = run.mesh.all().map(|cluster| cluster.name.clone());
-    let absent_names = absent.iter().map(|absent| absent.name.clone());
-    let expected = reached.chain(absent_names).collect::<Vec<ClusterName>>();
-    let mut hops = absent
-        .iter()
-        .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
-        .collect::<Vec<_>>();
+    let expected = expected(run.mesh, absent);
+    let mut hops = unreached(absent);
     let (started, start) = (now(), Instant::now());
     let verified = verify::verify(run, &expected, Probing::None, Pairs::Home);
     let (verified, installed) = tokio::join!(Box::pin(verified), version::running(run));

@@ -11,7 +11,7 @@ use crate::cli::{self, Global};
 use crate::guide::Step;
 use crate::interrupt::Work;
 use crate::k8s::Choices;
-use crate::mesh::{self, ClusterName, Istiod, Members};
+use crate::mesh::{self, Absent, ClusterName, Istiod, Members, Mesh};
 use crate::problem::{Exit, Problem};
 use crate::result::{Cluster, Ended, VERSION, VerifyResult};
 use crate::run::Run;
@@ -66,15 +66,8 @@ async fn seen(
     let (session, _) = last_install_on(mesh, global, RECALL).await?;
     let mesh = &session.mesh;
     work.begins(mesh);
-    let expected = mesh
-        .all()
-        .map(|c| c.name.clone())
-        .chain(absent.iter().map(|a| a.name.clone()))
-        .collect::<Vec<_>>();
-    let findings = absent
-        .iter()
-        .map(|a| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error))))
-        .collect::<Vec<_>>();
+    let expected = expected(mesh, &absent);
+    let findings = unreached(&absent);
     let how = How {
         expected: &expected,
         pairs,
@@ -104,6 +97,19 @@ async fn seen(
         took: start.elapsed(),
     };
     Ok(result.into())
+}
+
+/// The clusters that Kiali must see, home first.
+pub fn expected(mesh: &Mesh, absent: &[Absent]) -> Vec<ClusterName> {
+    let reached = mesh.all().map(|cluster| cluster.name.clone());
+    let absent = absent.iter().map(|absent| absent.name.clone());
+    reached.chain(absent).collect()
+}
+
+/// A finding for each cluster that does not answer.
+pub fn unreached(absent: &[Absent]) -> Vec<Finding> {
+    let finding = |a: &Absent| Finding::on(Hop::ApiServer, &a.name, Err(format!("{:#}", a.error)));
+    absent.iter().map(finding).collect()
 }
 
 /// What is verified.

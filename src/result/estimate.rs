@@ -132,12 +132,12 @@ impl EstimateResult {
             home: home.into(),
             unreachable,
         };
-        result.needed = result.needed().filter(|needed| *needed != result.limits);
+        result.needed = result.raised();
         result
     }
 
-    /// The limits of which the profile in use takes at most half.
-    fn needed(&self) -> Option<Limits> {
+    /// Higher limits, of which the profile in use takes at most half. None if it does so of the ones in use.
+    fn raised(&self) -> Option<Limits> {
         if !self.is_known() {
             return None;
         }
@@ -157,7 +157,7 @@ impl EstimateResult {
         if needed.memory_bytes > limits.memory_bytes {
             (limits.memory, limits.memory_bytes) = (needed.memory, needed.memory_bytes);
         }
-        Some(limits)
+        (limits != self.limits).then_some(limits)
     }
 
     /// Whether each cluster answered.
@@ -242,36 +242,29 @@ mod tests {
     use super::*;
     use crate::estimate::Pull;
 
-    fn fit(series: u64, bytes: u64, milliseconds: u64) -> Fit {
+    fn share(series: u64, bytes: u64, milliseconds: u64) -> Share {
         let pull = Pull {
             bytes,
             compressed: bytes / 50,
             time: Duration::from_millis(milliseconds),
         };
-        let share = Share {
+        Share {
             profile: Profile::Core,
             series,
             labels: 20,
             pull: Some(pull),
-        };
+        }
+    }
+
+    fn fit(series: u64, bytes: u64, milliseconds: u64) -> Fit {
+        let share = share(series, bytes, milliseconds);
         ProfileEstimate::of(&share, 10.0, metrics::Limits::default()).fit
     }
 
     fn estimated(series: u64, bytes: u64, milliseconds: u64) -> EstimateResult {
-        let pull = Pull {
-            bytes,
-            compressed: bytes / 50,
-            time: Duration::from_millis(milliseconds),
-        };
-        let share = Share {
-            profile: Profile::Core,
-            series,
-            labels: 20,
-            pull: Some(pull),
-        };
         let estimate = Estimate {
             cluster: crate::mesh::ClusterName::new("east").unwrap(),
-            found: Ok(vec![share]),
+            found: Ok(vec![share(series, bytes, milliseconds)]),
         };
         EstimateResult::of(vec![], Metrics::default(), vec![estimate], vec![])
     }

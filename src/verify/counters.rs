@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, ensure};
 
 use super::probe::Service;
+use crate::prometheus::Reporter;
 
 const RECEIVED: &str = "istio_tcp_received_bytes_total";
 const FAILED: &str = "istio_tcp_connections_failed_total";
@@ -33,13 +34,6 @@ struct Series {
 pub enum Counter {
     Bytes,
     Failures,
-}
-
-/// The end of a connection that reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reporter {
-    Source,
-    Destination,
 }
 
 /// What the first value of a series is.

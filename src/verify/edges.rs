@@ -2,8 +2,9 @@
 //! clusters that the series name. A ztunnel that does not know the other end reports "unknown", or "Kubernetes" if it
 //! knows only the gateway of another network.
 
-use super::counters::{Counter, Counters, Reporter, bytes};
+use super::counters::{Counter, Counters, bytes};
 use crate::code::Code;
+use crate::prometheus::Reporter;
 use crate::visible;
 
 /// The cluster name that ztunnel before 1.29 reports for a gateway.

@@ -7,13 +7,12 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::own::Placed;
-use crate::guide::Step;
+use crate::guide::{SAMPLE, Step};
 use crate::k8s::{Scope, pods};
 use crate::mesh::ClusterName;
 use crate::run::Run;
 use crate::steps::probes;
 
-const NAMESPACE: &str = "sample";
 const CLIENTS: &str = "app=curl";
 const CONTAINER: &str = "curl";
 /// Each request gets a connection of its own, because one connection always reaches the same pod.
@@ -80,8 +79,8 @@ pub async fn sample<'a>(run: &Run<'a>) -> Probes<'a> {
     let ends = run.mesh.all().map(async |cluster| {
         let scope = run.on(Step::AggregateMetrics, cluster);
         let (clients, servers) = tokio::join!(
-            pods::labelled(&scope, NAMESPACE, CLIENTS),
-            pods::labelled(&scope, NAMESPACE, SERVERS),
+            pods::labelled(&scope, SAMPLE, CLIENTS),
+            pods::labelled(&scope, SAMPLE, SERVERS),
         );
         let ends = Ends {
             client: clients
@@ -150,12 +149,12 @@ fn client<'a>(scope: Scope<'a>, pods: &[Pod]) -> Result<Probe<'a>, String> {
     let ready = pods.iter().rev().find(|pod| pods::is_ready(pod));
     let (pod, node) = ready.and_then(name_and_node).ok_or_else(|| {
         format!(
-            "no ready pod with label {CLIENTS} in namespace {NAMESPACE} to send requests from; --probes own brings a client and a server, and --probes none skips this"
+            "no ready pod with label {CLIENTS} in namespace {SAMPLE} to send requests from; --probes own brings a client and a server, and --probes none skips this"
         )
     })?;
     Ok(Probe {
         scope,
-        namespace: NAMESPACE.into(),
+        namespace: SAMPLE.into(),
         pod,
         node,
         container: CONTAINER.into(),
@@ -163,7 +162,7 @@ fn client<'a>(scope: Scope<'a>, pods: &[Pod]) -> Result<Probe<'a>, String> {
         url: URL.into(),
         service: Service {
             name: SERVICE.into(),
-            namespace: NAMESPACE.into(),
+            namespace: SAMPLE.into(),
         },
         instance: |answer| Some(answer.rsplit_once(INSTANCE)?.1.trim()),
     })
@@ -177,7 +176,7 @@ fn servers_of(pods: &[Pod]) -> Result<Vec<Server>, String> {
     let servers = servers.collect::<Vec<_>>();
     match servers.is_empty() {
         true => Err(format!(
-            "no ready pod with label {SERVERS} in namespace {NAMESPACE} to answer requests"
+            "no ready pod with label {SERVERS} in namespace {SAMPLE} to answer requests"
         )),
         false => Ok(servers),
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{AT_ONCE, Of};
 use crate::bundle::{File, Found};
-use crate::guide::ISTIO_NAMESPACE;
+use crate::guide::{ISTIO_NAMESPACE, SAMPLE};
 use crate::k8s::request::{RequestError, send};
 use crate::k8s::{kinds, record};
 use crate::mesh::pages;
@@ -37,7 +37,6 @@ const UNREAD: [&str; 2] = ["Secret", "CustomResourceDefinition"];
 /// The most objects of a kind in a namespace.
 const MOST: usize = 1000;
 /// Namespace of Istio's sample apps, whose labels decide whether `verify` can send traffic.
-const SAMPLE: &str = "sample";
 /// What tells the Gateways of a network from those of applications.
 const NETWORK: &str = "topology.istio.io/network";
 

@@ -11,6 +11,7 @@ use super::{Known, Question};
 use crate::doctor::PATIENCE;
 use crate::guide::Step;
 use crate::k8s::forward::Connection;
+pub use crate::prometheus::Reporter;
 use crate::prometheus::{self, Answer, Sample};
 use crate::run::Run;
 use crate::steps::aggregate_metrics::{self, ActiveTarget, Federation};
@@ -60,13 +61,6 @@ pub struct Traffic {
     pub counted: f64,
     /// Those in series that are younger than the window.
     pub new: f64,
-}
-
-/// The end of a connection that reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reporter {
-    Source,
-    Destination,
 }
 
 /// What one end reports of connections between two clusters.

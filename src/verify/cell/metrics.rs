@@ -3,7 +3,8 @@
 use super::{Cell, Judged};
 use crate::mesh::ClusterName;
 use crate::progress::{Hop, Place, Verdict};
-use crate::verify::counters::{Reporter, bytes};
+use crate::prometheus::Reporter;
+use crate::verify::counters::bytes;
 use crate::verify::edges::{Edge, Reported};
 use crate::verify::evidence::Metrics;
 

@@ -4,13 +4,14 @@ use std::sync::OnceLock;
 use serde_json::json;
 
 use super::super::Hop;
-use super::super::counters::{Reporter, Row};
+use super::super::counters::Row;
 use super::super::edges::Reported;
 use super::super::evidence::{Metrics, Sources};
 use super::super::flow::{Flow, FlowHop, Pairs};
 use super::super::probe::{Ends, Probes, Server};
 use super::super::requests::{Failure, Round};
 use super::*;
+use crate::prometheus::Reporter;
 
 fn name(name: &str) -> ClusterName {
     ClusterName::new(name).unwrap()

@@ -6,7 +6,8 @@ use super::{Cell, Judged, unreached};
 use crate::guide::ISTIO_NAMESPACE;
 use crate::mesh::ClusterName;
 use crate::progress::{Place, Verdict};
-use crate::verify::counters::{Reporter, bytes};
+use crate::prometheus::Reporter;
+use crate::verify::counters::bytes;
 use crate::verify::edges::{Edge, Reported};
 
 /// After this time of answers, a ztunnel that has counted nothing will count nothing. It counts each chunk at once.

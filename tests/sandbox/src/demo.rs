@@ -1,11 +1,12 @@
 //! `sandbox demo`: runs ambikiali from install to cleanup on two clusters and shows its output. In between, it asks the
 //! clusters what an outsider and the holder of Kiali's token would ask them.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use ambikiali_sandbox::run::build;
+use ambikiali_sandbox::run::{build, target};
 use ambikiali_sandbox::{Cluster, Sandbox};
 use anyhow::{Context, Result, bail, ensure};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
@@ -20,12 +21,16 @@ const PROVEN: [&str; 2] = [
     "verify --ctx1 cluster1 --ctx2 cluster2",
 ];
 /// Those after them, which remember the contexts.
-const RENEWED: [&str; 4] = [
-    "rotate --certificates",
-    "verify --quiet",
-    "status",
-    "cleanup",
-];
+const RENEWED: &str = "rotate --certificates";
+const REPORTED: &str = "verify --pairs all --report demo.html";
+const ENDED: [&str; 2] = ["status", "cleanup"];
+
+/// What the last verify of the demo found.
+struct Report {
+    /// Each flow from a cluster to a cluster, as verify prints them.
+    matrix: String,
+    page: PathBuf,
+}
 
 /// The account whose token Kiali uses in the remote, and what it may do there.
 const ACCOUNT: &str = "system:serviceaccount:kiali:kiali-service-account";
@@ -44,13 +49,19 @@ pub async fn run(delays: bool) -> Result<ExitCode> {
     let sandbox = signals.start(&names, delays).await?;
     let told = signals.or(tell(&sandbox, &program)).await;
     sandbox.stop().await?;
-    let shown = told?;
+    let (shown, report) = told?;
     summarize(&shown);
+    println!("\nThe flows from each cluster to each cluster, after the renewal of certificates:\n");
+    print!("{}", report.matrix);
+    println!(
+        "\nThe same with each hop, as a page: {}",
+        report.page.display()
+    );
     let failed = shown.iter().any(|one| one.code != Some(0));
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-async fn tell(sandbox: &Sandbox, program: &Path) -> Result<Vec<Shown>> {
+async fn tell(sandbox: &Sandbox, program: &Path) -> Result<(Vec<Shown>, Report)> {
     let mut shown = all(sandbox, program, &PROVEN).await?;
     // Nothing can be asked of an install that failed.
     if shown.iter().all(|one| one.code == Some(0)) {
@@ -58,8 +69,27 @@ async fn tell(sandbox: &Sandbox, program: &Path) -> Result<Vec<Shown>> {
         gateway(remote).await?;
         rights(sandbox, remote).await?;
     }
-    shown.extend(all(sandbox, program, &RENEWED).await?);
-    Ok(shown)
+    shown.extend(all(sandbox, program, &[RENEWED]).await?);
+    let (reported, report) = reported(sandbox, program).await?;
+    shown.push(reported);
+    shown.extend(all(sandbox, program, &ENDED).await?);
+    Ok((shown, report))
+}
+
+/// Verifies with a page as report, which outlives the clusters.
+async fn reported(sandbox: &Sandbox, program: &Path) -> Result<(Shown, Report)> {
+    println!("\n$ ambikiali {REPORTED}");
+    let file = sandbox.folder().join("verify.txt");
+    let output = (File::create(&file)?.into(), Stdio::inherit());
+    let shown = show(sandbox, program, REPORTED, output).await?;
+    let text = fs::read_to_string(&file)?;
+    print!("{text}");
+    let page = target()?.join("sandbox").join("demo.html");
+    fs::copy(sandbox.folder().join("demo.html"), &page).context("verify wrote no page")?;
+    let lines = text.lines().skip_while(|line| !line.starts_with("from "));
+    let matrix = lines.take(CLUSTERS.len() + 1);
+    let matrix = matrix.map(|line| format!("  {line}\n")).collect();
+    Ok((shown, Report { matrix, page }))
 }
 
 async fn all(sandbox: &Sandbox, program: &Path, commands: &[&str]) -> Result<Vec<Shown>> {

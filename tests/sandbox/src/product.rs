@@ -34,6 +34,8 @@ pub async fn show(
         .env("KUBECONFIG", sandbox.kubeconfig())
         .stdout(stdout)
         .stderr(stderr);
+    // Where files of the command go.
+    child.current_dir(sandbox.folder());
     // Keeps the run away from what the user's own ambikiali remembers of its last install.
     child.env("XDG_STATE_HOME", sandbox.folder());
     let status = child.kill_on_drop(true).status().await;

@@ -119,13 +119,14 @@ fn is_ready(pod: &Pod) -> bool {
 
 async fn estimate(bench: &Bench, sandbox: &Sandbox) -> Result<Value> {
     let said = Command::new(&bench.ambikiali)
-        .args(["estimate", "-o", "json", "--ctx1", CLUSTERS[0]])
+        .args(["estimate", "-o", "json"])
         .env("KUBECONFIG", sandbox.kubeconfig())
         .env("XDG_STATE_HOME", sandbox.folder())
         .kill_on_drop(true)
         .output()
         .await?;
-    serde_json::from_slice(&said.stdout).context("ambikiali estimate")
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    serde_json::from_slice(&said.stdout).with_context(|| format!("ambikiali estimate: {stderr}"))
 }
 
 fn estimated(told: &Value, profile: &str) -> Result<Figures> {
