@@ -148,11 +148,26 @@ pub async fn of_mesh(run: &Run<'_>) -> Vec<Result<Vec<Finding>, String>> {
     let looked = run.mesh.all().map(async |cluster| {
         let scope = run.on(Step::Namespace, cluster);
         let (facts, sync) = tokio::try_join!(Facts::of(&scope), sync::check(run, &scope))?;
-        let found = [istio::judge(&facts), reach::judge(&facts, run.mesh), sync];
-        let findings = match istio::elsewhere(&facts) {
+        let own_policies = policies::planned(&planned(run, cluster)?);
+        let home = run.is_home(cluster);
+        let found = [
+            istio::judge(&facts),
+            reach::judge(&facts, run.mesh),
+            sync,
+            policies::judge(&facts, home, scope.namespace, &own_policies),
+        ];
+        let blind = facts.mesh_config.as_ref().err();
+        let mut findings = match istio::elsewhere(&facts) {
             Some(elsewhere) => vec![elsewhere],
-            None => found.concat(),
+            None => found
+                .into_iter()
+                .flatten()
+                .chain(blind.map(|one| *one.clone()))
+                .collect(),
         };
+        if run.settings.store.is_some() {
+            findings.retain(|finding| !finding.code.is_about_gateway());
+        }
         anyhow::Ok((facts, findings))
     });
     let (mut facts, mut found) = (Vec::new(), Vec::new());

@@ -2,10 +2,13 @@
 //! first. It finds nothing in a healthy install.
 
 mod federation;
+mod kiali;
 mod mesh;
+mod path;
 mod report;
 mod scrape;
 mod traffic;
+mod workloads;
 mod ztunnel;
 
 use std::time::{Duration, Instant};
@@ -20,7 +23,7 @@ use crate::support::{Clusters, Ended, masked, on_an_install, scale, until, unwri
 
 /// The shortest window with a rate: four scrapes, as configured.
 const DOCTOR: [&str; 3] = ["doctor", "--since", "1m"];
-const HEALTHY: &str = "Nothing found in TIME; ruled out: 16 of 16\n";
+const HEALTHY: &str = "Nothing found in TIME; ruled out: 40 of 40\n";
 
 /// Requests from home, as long as this exists.
 struct Requests(JoinHandle<()>);

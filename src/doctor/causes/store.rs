@@ -1,11 +1,59 @@
-//! Causes in how far back the metrics reach.
+//! Causes in where the metrics are kept: how far back they reach, and the way to a store of the user's and from it.
 
 use std::time::Duration;
 
-use super::{Judgement, Likelihood, Place};
+use super::scrape::told;
+use super::{Judgement, Likelihood, Place, likely, of_each};
 use crate::age;
+use crate::code::Code;
 use crate::doctor::Likely;
 use crate::doctor::evidence::{Evidence, Metrics};
+use crate::k8s::health::Health;
+
+/// What the status says of the way to the store or from it.
+fn of_status(
+    evidence: &Evidence,
+    code: Code,
+    (likelihood, place): (Likelihood, Place),
+) -> Judgement {
+    // Without a store, there are no such rows.
+    if !evidence.has_store {
+        return Judgement::default();
+    }
+    of_each(evidence, |cluster| {
+        let rows = cluster.rows.as_ref().map_err(Clone::clone)?;
+        let found = rows.iter().filter(|row| row.component.code == Some(code));
+        let found = found.map(|row| {
+            let note = row.component.note.as_deref();
+            let seen = match (&row.component.health, note) {
+                (Health::Ready, note) => {
+                    format!("{}: {}", row.component.object, note.unwrap_or_default())
+                }
+                (_, note) => told(row) + &note.map(|note| format!("; {note}")).unwrap_or_default(),
+            };
+            let fix = format!("ambikiali explain {code}");
+            likely(&cluster.name, (likelihood, place), seen, fix)
+        });
+        Ok(found.collect())
+    })
+}
+
+/// The Prometheus of a cluster does not write to the store.
+pub fn not_written(evidence: &Evidence) -> Judgement {
+    let rank = (Likelihood::Seen, Place::ClusterPrometheus);
+    of_status(evidence, Code::NotWritten, rank)
+}
+
+/// The store took some samples and refused others.
+pub fn refused(evidence: &Evidence) -> Judgement {
+    let rank = (Likelihood::Possible, Place::ClusterPrometheus);
+    of_status(evidence, Code::SamplesRefused, rank)
+}
+
+/// Kiali gets nothing from the store.
+pub fn not_queried(evidence: &Evidence) -> Judgement {
+    of_status(evidence, Code::NotQueried, (Likelihood::Seen, Place::Kiali))
+}
 
 /// The window reaches back further than the metrics do.
 pub fn short(evidence: &Evidence) -> Judgement {
