@@ -20,7 +20,7 @@ use crate::code::Code;
 use crate::mesh::ClusterName;
 
 /// How many causes there are.
-pub const COUNT: usize = 40;
+pub const COUNT: usize = 42;
 
 /// Judges each cause. Of the same likelihood and place, the first one is reported first.
 pub fn judge(evidence: &Evidence) -> Vec<(Code, Judgement)> {
@@ -52,6 +52,8 @@ pub fn judge(evidence: &Evidence) -> Vec<(Code, Judgement)> {
         (Code::ScrapeLimit, scrape::limited(evidence)),
         (Code::ScrapeTargetDown, scrape::down(evidence)),
         (Code::NotWritten, store::not_written(evidence)),
+        (Code::WrittenTwice, store::written_twice(evidence)),
+        (Code::TooManyLabels, store::too_many_labels(evidence)),
         (Code::SamplesRefused, store::refused(evidence)),
         (Code::FederationDown, scrape::no_federation(evidence)),
         (Code::NoClusterLabel, names::unnamed(evidence)),

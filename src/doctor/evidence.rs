@@ -25,7 +25,7 @@ use crate::mesh::{Absent, Cluster, ClusterName};
 use crate::problem;
 use crate::run::Run;
 use crate::shell::quoted;
-use crate::status;
+use crate::{status, verify};
 
 /// What a source told, or why it could not be asked.
 pub type Known<T> = Result<T, String>;
@@ -47,6 +47,8 @@ pub struct Evidence {
     pub metrics: Known<Metrics>,
     /// What runs on home.
     pub home: Home,
+    /// What a store of the user's has of each cluster; none without a store.
+    pub stored: Known<Vec<verify::Finding>>,
     /// The command that installs again.
     pub install: String,
 }
@@ -57,10 +59,11 @@ pub async fn gather(run: &Run<'_>, absent: &[Absent], question: &Question) -> Ev
     let names = all.iter().map(|one| &one.name);
     let names = names.chain(absent.iter().map(|(name, _)| name));
     let names = names.cloned().collect::<Vec<_>>();
-    let (mut clusters, metrics, home, findings, rows, tokens) = tokio::join!(
+    let (mut clusters, metrics, home, stored, findings, rows, tokens) = tokio::join!(
         join_all(all.iter().map(|cluster| cluster::gather(run, cluster))),
         in_time(metrics::gather(run, question)),
         home::gather(run, &names),
+        in_time(stored(run, &names)),
         in_time(async { Ok(check::of_mesh(run).await) }),
         in_time(async { Ok(status::components(run).await) }),
         in_time(cluster::tokens(run)),
@@ -92,8 +95,17 @@ pub async fn gather(run: &Run<'_>, absent: &[Absent], question: &Question) -> Ev
         absent,
         metrics,
         home,
+        stored,
         install: install(&all),
     }
+}
+
+async fn stored(run: &Run<'_>, clusters: &[ClusterName]) -> Known<Vec<verify::Finding>> {
+    let Some(store) = &run.settings.store else {
+        return Ok(Vec::new());
+    };
+    let asked = verify::asked_of_store(run, store, clusters).await;
+    asked.map_err(|error| format!("what the store has was not asked: {error:#}"))
 }
 
 impl Evidence {

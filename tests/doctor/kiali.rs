@@ -11,9 +11,7 @@ const REMOTES: &str = "kiali/kiali-multi-cluster-secret";
 
 /// Replaces the pod of Kiali, which never returns to a cluster that refused it.
 async fn restarted(clusters: &Clusters) {
-    let home = clusters.home();
-    let before = get(home, "apps/v1", "Deployment", KIALI).await;
-    let before = before.expect("a Deployment");
+    let (home, before) = (clusters.home(), deployment(clusters).await);
     let mut after = before.clone();
     after["spec"]["template"]["metadata"]["annotations"]["test/restarted"] = "once".into();
     rolled_out(home, KIALI, after).await;
@@ -72,7 +70,9 @@ fn cause_31_a_federating_prometheus_that_does_not_run() {
 fn cause_32_a_kiali_that_asks_another_prometheus() {
     on_an_install(async |clusters| {
         let _requests = healthy(clusters).await;
+        let before = deployment(clusters).await;
         let asks = async |url: &str| {
+            let rolled = last_rolled(clusters).await;
             let change = json!({"spec": {"external_services": {"prometheus": {"url": url}}}});
             merge(
                 clusters.home(),
@@ -82,16 +82,18 @@ fn cause_32_a_kiali_that_asks_another_prometheus() {
                 &change,
             )
             .await;
+            rolled
         };
-        asks("http://me:secret@prometheus.istio-system:9090").await;
+        let rolled = asks("http://me:secret@prometheus.istio-system:9090").await;
         let cause = comes_first(clusters, "AK1520", Some("cluster1")).await;
         assert_eq!(
             cause["message"],
             "the Kiali CR has Kiali ask http://prometheus.istio-system:9090 for metrics, and not http://prometheus.kiali:9090"
         );
-        asks("http://prometheus.kiali:9090").await;
-        healthy(clusters).await;
-        serves_again(clusters).await;
+        is_rolled(clusters, rolled).await;
+        let rolled = asks("http://prometheus.kiali:9090").await;
+        is_rolled(clusters, rolled).await;
+        serves_again(clusters, before).await;
     });
 }
 
@@ -100,21 +102,41 @@ fn cause_33_a_remote_that_kiali_does_not_know() {
     on_an_install(async |clusters| {
         let _requests = healthy(clusters).await;
         let home = clusters.home();
-        let before = get(home, "v1", "Secret", REMOTES).await;
-        let before = before.expect("a Secret");
+        let before = deployment(clusters).await;
+        let secret = get(home, "v1", "Secret", REMOTES).await;
+        let secret = secret.expect("a Secret");
+        let rolled = last_rolled(clusters).await;
         let none = json!({"data": {"cluster2": Value::Null}});
         merge(home, "v1", "Secret", REMOTES, &none).await;
         comes_first(clusters, "AK1523", Some("cluster2")).await;
-        put(home, before).await;
-        healthy(clusters).await;
-        serves_again(clusters).await;
+        is_rolled(clusters, rolled).await;
+        let rolled = last_rolled(clusters).await;
+        put(home, secret).await;
+        is_rolled(clusters, rolled).await;
+        serves_again(clusters, before).await;
     });
 }
 
-/// The operator may still be at work.
-async fn serves_again(clusters: &Clusters) {
-    until("Kiali sees all", async || {
-        clusters.run(&["verify", "--probes", "none"]).await.code == 0
+async fn deployment(clusters: &Clusters) -> Value {
+    let found = get(clusters.home(), "apps/v1", "Deployment", KIALI).await;
+    found.expect("a Deployment")
+}
+
+/// When the operator rolled Kiali.
+async fn last_rolled(clusters: &Clusters) -> Value {
+    let template = &deployment(clusters).await["spec"]["template"]["metadata"];
+    template["annotations"]["operator.kiali.io/last-updated"].clone()
+}
+
+async fn is_rolled(clusters: &Clusters, before: Value) {
+    until("the operator has rolled Kiali", async || {
+        last_rolled(clusters).await != before
     })
     .await;
+}
+
+/// Undoes what the operator wrote into the Deployment.
+async fn serves_again(clusters: &Clusters, before: Value) {
+    rolled_out(clusters.home(), KIALI, before).await;
+    healthy(clusters).await;
 }

@@ -105,6 +105,9 @@ fn cause_35_ztunnels_that_are_not_ready() {
         let variables = broken["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut();
         let neither = json!({"name": "ENABLE_RESPONSE_BAGGAGE", "value": "neither"});
         variables.expect("variables").push(neither);
+        // Otherwise, the pods that work stay until the new ones are ready.
+        broken["spec"]["updateStrategy"] =
+            json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}});
         put(remote, broken).await;
         let cause = comes_first(clusters, "AK1208", Some("cluster2")).await;
         assert_eq!(

@@ -11,6 +11,7 @@ use kube::api::{ListParams, Patch};
 use serde_json::json;
 
 use super::{about_store, preset};
+use crate::doctor::comes_first;
 use crate::support::web_server::WebServer;
 use crate::support::{BOTH, Clusters, Ended, from_an_install, until};
 
@@ -125,6 +126,7 @@ async fn is_written_twice(clusters: &Clusters, store: &VictoriaMetrics) {
         said.code == 5 && said.stdout.contains(&line)
     })
     .await;
+    comes_first(clusters, "AK1469", Some("cluster2")).await;
 }
 
 /// A store without the data of before, which answers 204 to series that it drops.
@@ -135,6 +137,7 @@ async fn drops_series(clusters: &Clusters) {
         said.code == 5 && said.stdout.contains(line)
     })
     .await;
+    comes_first(clusters, "AK1461", Some("cluster1")).await;
 }
 
 async fn has_another_health(clusters: &Clusters, store: &VictoriaMetrics) {
@@ -149,6 +152,7 @@ async fn has_another_health(clusters: &Clusters, store: &VictoriaMetrics) {
         said.stderr.contains("Connecting to Prometheus"),
         "{said:#?}"
     );
+    comes_first(clusters, "AK1463", Some("cluster1")).await;
     clusters
         .install(&["--store-health-url", "default"])
         .await
@@ -235,6 +239,7 @@ fn store_that_refuses_the_time_of_samples_is_found_out_and_remembered() {
             .iter()
             .filter(|line| line.contains("ready") && line.contains("[AK1468] the store refused"));
         assert_eq!(refused.count(), 2, "{shown:#?}");
+        comes_first(clusters, "AK1468", Some("cluster1")).await;
         clusters.cleaned().await;
     });
 }

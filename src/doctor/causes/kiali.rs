@@ -143,10 +143,12 @@ pub fn blind(evidence: &Evidence) -> Judgement {
             );
         }
     }
-    if silent {
-        told = format!("{told}; a remote that does not answer makes it wait");
-    }
-    let mut likely = of_home(evidence, told, "rollout restart deployment kiali");
+    let mut likely = of_home(evidence, told, "");
+    // A Kiali that is restarted then does not start.
+    likely.fix = match silent {
+        true => "look at the API server of that cluster: Kiali waits for it, and is not to be restarted before it answers".into(),
+        false => evidence.install.clone(),
+    };
     likely.cluster = match named.as_slice() {
         [one] => Some((*one).clone()),
         _ => None,

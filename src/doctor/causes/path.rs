@@ -6,8 +6,8 @@ use super::traffic::connections_failed;
 use super::{Judgement, Likelihood, Place, likely, of_each, readable, with_code};
 use crate::check::Finding;
 use crate::code::Code;
+use crate::doctor::Likely;
 use crate::doctor::evidence::{ClusterEvidence, Evidence, Known};
-use crate::doctor::{Likely, Unknown};
 use crate::mesh::ClusterName;
 
 /// A cause that a finding of `check` tells.
@@ -89,11 +89,11 @@ pub fn not_in_sync(evidence: &Evidence) -> Judgement {
 }
 
 pub fn same_network(evidence: &Evidence) -> Judgement {
-    SAME_NETWORK.compared(evidence)
+    SAME_NETWORK.judge(evidence)
 }
 
 pub fn trust_domains(evidence: &Evidence) -> Judgement {
-    TRUST_DOMAINS.compared(evidence)
+    TRUST_DOMAINS.judge(evidence)
 }
 
 pub fn network_policy(evidence: &Evidence) -> Judgement {
@@ -103,19 +103,6 @@ pub fn network_policy(evidence: &Evidence) -> Judgement {
 impl OfFinding {
     fn judge(&self, evidence: &Evidence) -> Judgement {
         of_each(evidence, |cluster| self.of(evidence, cluster))
-    }
-
-    /// For what is found by comparing the clusters, of which one that does not answer hides the others.
-    fn compared(&self, evidence: &Evidence) -> Judgement {
-        let mut judgement = self.judge(evidence);
-        let answered = evidence.clusters.iter().all(|one| one.findings.is_ok());
-        if !answered && judgement.unknown.is_empty() {
-            judgement.unknown.push(Unknown {
-                cluster: None,
-                why: "not all clusters could be compared".into(),
-            });
-        }
-        judgement
     }
 
     /// Of a configuration that is not legible, nothing is compared.

@@ -38,10 +38,45 @@ fn of_status(
     })
 }
 
-/// The Prometheus of a cluster does not write to the store.
+/// What the store says that it has of a cluster.
+fn of_store(evidence: &Evidence, code: Code) -> Judgement {
+    let found = match &evidence.stored {
+        Ok(found) => found,
+        Err(why) => return Judgement::unknown(why),
+    };
+    let found = found.iter().filter(|one| one.code == Some(code));
+    Judgement::likely(found.filter_map(|one| {
+        let rank = (Likelihood::Seen, Place::ClusterPrometheus);
+        let fix = format!("ambikiali explain {code}");
+        Some(likely(one.cluster.as_ref()?, rank, &one.text, fix))
+    }))
+}
+
+/// The Prometheus of a cluster does not write to the store, by its own counters or by what the store has.
 pub fn not_written(evidence: &Evidence) -> Judgement {
     let rank = (Likelihood::Seen, Place::ClusterPrometheus);
-    of_status(evidence, Code::NotWritten, rank)
+    let mut judgement = of_status(evidence, Code::NotWritten, rank);
+    let stored = of_store(evidence, Code::NotWritten);
+    let told = judgement.likely.iter().map(|one| one.cluster.clone());
+    let told = told.collect::<Vec<_>>();
+    // The counters tell the reason.
+    let more = stored
+        .likely
+        .into_iter()
+        .filter(|one| !told.contains(&one.cluster));
+    judgement.likely.extend(more);
+    judgement.unknown.extend(stored.unknown);
+    judgement
+}
+
+/// Several servers write the metrics of one cluster, so that all is counted more than once.
+pub fn written_twice(evidence: &Evidence) -> Judgement {
+    of_store(evidence, Code::WrittenTwice)
+}
+
+/// The store drops series with many labels.
+pub fn too_many_labels(evidence: &Evidence) -> Judgement {
+    of_store(evidence, Code::TooManyLabels)
 }
 
 /// The store took some samples and refused others.
@@ -73,7 +108,7 @@ pub fn short(evidence: &Evidence) -> Judgement {
             evidence.window()
         );
         let fix = format!("{} --retention 15d", evidence.install);
-        return Judgement::likely([of_store(Likelihood::Seen, seen, fix)]);
+        return Judgement::likely([of_history(Likelihood::Seen, seen, fix)]);
     }
     let interval = evidence.interval;
     if window < interval * 2 {
@@ -83,7 +118,7 @@ pub fn short(evidence: &Evidence) -> Judgement {
             interval.as_secs()
         );
         let fix = format!("ask for a longer time: --since {}s", interval.as_secs() * 4);
-        return Judgement::likely([of_store(Likelihood::Seen, seen, fix)]);
+        return Judgement::likely([of_history(Likelihood::Seen, seen, fix)]);
     }
     if let Err(why) = metrics.traffic.as_ref().and(metrics.covered.as_ref()) {
         return Judgement::unknown(why);
@@ -120,10 +155,10 @@ fn young_server(evidence: &Evidence, age: Duration) -> Likely {
         "wait, or keep the history from now on: {} --storage 20Gi",
         evidence.install
     );
-    of_store(Likelihood::Possible, seen, fix)
+    of_history(Likelihood::Possible, seen, fix)
 }
 
-fn of_store(likelihood: Likelihood, seen: String, fix: String) -> Likely {
+fn of_history(likelihood: Likelihood, seen: String, fix: String) -> Likely {
     Likely {
         cluster: None,
         likelihood,

@@ -15,6 +15,7 @@ use crate::doctor::evidence::{
 use crate::guide::Step;
 use crate::k8s::health::Health;
 use crate::k8s::look::Component;
+use crate::progress::Hop;
 use crate::progress::ObjectId;
 use crate::status::Row;
 use crate::steps::ScrapeTarget;
@@ -158,6 +159,7 @@ fn healthy() -> Evidence {
             sight: Ok(Sight::All),
             queried: Ok(Some((URL.into(), URL.into()))),
         },
+        stored: Ok(Vec::new()),
         install: "ambikiali install".into(),
     }
 }
@@ -475,6 +477,27 @@ fn a_fleet_with_a_store_has_no_federation_and_its_own_causes() {
     assert_eq!(judged(&evidence).0, [1468]);
     evidence.clusters[1].rows = Ok(vec![row(Code::NotWritten)]);
     assert_eq!(judged(&evidence).0, [1462]);
+    // The store tells the same, with less of the reason.
+    let name = evidence.clusters[1].name.clone();
+    let stored = |code| crate::verify::Finding {
+        code: Some(code),
+        ..crate::verify::Finding::on(Hop::Store, &name, Err("it lacks".into()))
+    };
+    evidence.stored = Ok(vec![stored(Code::NotWritten)]);
+    assert_eq!(judged(&evidence).0, [1462]);
+    evidence.clusters[1].rows = Ok(Vec::new());
+    assert_eq!(judged(&evidence).0, [1462]);
+    let of_store = [Code::WrittenTwice, Code::TooManyLabels].map(stored);
+    evidence.stored = Ok(of_store.into());
+    assert_eq!(judged(&evidence).0, [1469, 1461]);
+    evidence.stored = Err("promtool did not run".into());
+    assert!(
+        judged(&evidence)
+            .1
+            .ends_with(&[1462, 1469, 1461, 1505, 1506, 1507, 1512, 1509, 1510])
+    );
+    evidence.stored = Ok(Vec::new());
+    evidence.clusters[1].rows = Ok(vec![row(Code::NotWritten)]);
     // What a row says without a store is of another time.
     evidence.has_store = false;
     assert_eq!(judged(&evidence).0, [0; 0]);
