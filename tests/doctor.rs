@@ -64,7 +64,7 @@ async fn healthy(clusters: &Clusters) -> Requests {
 }
 
 /// The code and the cluster of each cause.
-fn causes(document: &Value) -> Vec<(String, Option<String>)> {
+pub fn causes(document: &Value) -> Vec<(String, Option<String>)> {
     let causes = document["causes"].as_array().expect("causes");
     let text = |value: &Value| value.as_str().map(String::from);
     let cause = |one: &Value| (text(&one["code"]).expect("a code"), text(&one["cluster"]));

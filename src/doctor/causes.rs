@@ -1,6 +1,7 @@
 //! The causes of an empty or wrong graph, each a pure function of the evidence. A file has those whose evidence lies in the
 //! same place.
 
+mod collected;
 mod kiali;
 mod mesh;
 mod names;
@@ -44,18 +45,21 @@ pub fn judge(evidence: &Evidence) -> Vec<(Code, Judgement)> {
         (Code::ConnectionsFail, traffic::failed(evidence)),
         (Code::OldZtunnel, ztunnel::old(evidence)),
         (Code::NoResponseBaggage, ztunnel::silent(evidence)),
-        (Code::ZtunnelNotCollected, scrape::not_collected(evidence)),
-        (Code::CutOffByNetworkPolicy, path::network_policy(evidence)),
-        (Code::DeniedByPolicy, scrape::denied(evidence)),
+        (
+            Code::ZtunnelNotCollected,
+            collected::not_collected(evidence),
+        ),
+        (Code::CutOffByNetworkPolicy, collected::cut_off(evidence)),
+        (Code::DeniedByPolicy, collected::denied(evidence)),
         (Code::GatewayWithoutAddress, scrape::no_address(evidence)),
         (Code::CertificatesDiffer, scrape::certificates(evidence)),
-        (Code::ScrapeLimit, scrape::limited(evidence)),
+        (Code::ScrapeLimit, collected::limited(evidence)),
         (Code::ScrapeTargetDown, scrape::down(evidence)),
         (Code::NotWritten, store::not_written(evidence)),
         (Code::WrittenTwice, store::written_twice(evidence)),
         (Code::TooManyLabels, store::too_many_labels(evidence)),
         (Code::SamplesRefused, store::refused(evidence)),
-        (Code::FederationDown, scrape::no_federation(evidence)),
+        (Code::FederationDown, collected::no_federation(evidence)),
         (Code::NoClusterLabel, names::unnamed(evidence)),
         (Code::TwoSourcesOfCluster, names::twice(evidence)),
         (Code::ClusterNamesDiffer, names::different(evidence)),

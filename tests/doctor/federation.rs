@@ -13,13 +13,13 @@ const FILE: &str = "prometheus.yml";
 const HOSTILE: &str = "](https://evil.example) <img src=x> @all `x` **b**";
 
 /// The objects as they were.
-struct Before {
+pub struct Before {
     config: Value,
     server: Value,
 }
 
 /// Changes the job that scrapes the remote, and restarts the server with it.
-async fn with_job(clusters: &Clusters, change: impl FnOnce(&mut Vec<Value>, usize)) -> Before {
+pub async fn with_job(clusters: &Clusters, change: impl FnOnce(&mut Vec<Value>, usize)) -> Before {
     let home = clusters.home();
     let config = get(home, "v1", "ConfigMap", CONFIG).await;
     let config = config.expect("a ConfigMap");
@@ -65,7 +65,7 @@ pub async fn rolled_out(cluster: &Cluster, name: &str, server: Value) {
 }
 
 impl Before {
-    async fn restored(self, clusters: &Clusters) {
+    pub async fn restored(self, clusters: &Clusters) {
         put(clusters.home(), self.config).await;
         rolled_out(clusters.home(), SERVER, self.server).await;
         healthy(clusters).await;

@@ -113,28 +113,20 @@ pub fn blind(evidence: &Evidence) -> Judgement {
         Ok(Sight::Blind(spot)) => (format!("Kiali says that {spot}"), false),
         Ok(Sight::Silent(why)) => (format!("Kiali does not answer: {why}"), true),
     };
-    let named = |name: &&ClusterName| names(&seen, name) || silent && is_absent(evidence, name);
-    let named = evidence.names().filter(named).collect::<Vec<_>>();
-    if silent && named.is_empty() {
-        return Judgement::unknown(&seen);
-    }
-    // Of a remote that refuses the token, or that Kiali does not know, there is a better answer.
-    let known = evidence
-        .clusters
-        .iter()
-        .filter(|one| named.contains(&&one.name));
-    let explained = known.clone().any(|one| {
-        let is_home = evidence
-            .home_cluster()
-            .is_some_and(|home| home.name == one.name);
-        let refused = matches!(one.token, Some(Ok(Token::Refused(_))));
-        refused || !is_home && one.token.is_none() || matches!(ended(one), Ok(Some(_)))
-    });
-    if explained {
-        return Judgement::default();
+    let is_meant = |name: &&ClusterName| {
+        let is_named = names(&seen, name) || silent && is_absent(evidence, name);
+        is_named && !is_explained(evidence, name)
+    };
+    let named = evidence.names().filter(is_meant).collect::<Vec<_>>();
+    if named.is_empty() {
+        return match silent {
+            true => Judgement::unknown(&seen),
+            false => Judgement::default(),
+        };
     }
     let mut told = visible::short(&seen, visible::SAID).into_owned();
-    for one in known {
+    let known = evidence.clusters.iter();
+    for one in known.filter(|one| named.contains(&&one.name)) {
         if let Some(Ok(Token::Other(why))) = &one.token {
             told = format!(
                 "{told}; {}: {}",
@@ -154,6 +146,19 @@ pub fn blind(evidence: &Evidence) -> Judgement {
         _ => None,
     };
     Judgement::likely([likely])
+}
+
+/// Whether another cause says why Kiali does not see a remote.
+fn is_explained(evidence: &Evidence, name: &ClusterName) -> bool {
+    let remote = evidence
+        .clusters
+        .iter()
+        .skip(1)
+        .find(|one| one.name == *name);
+    remote.is_some_and(|one| {
+        let refused = matches!(one.token, None | Some(Ok(Token::Refused(_))));
+        refused || matches!(ended(one), Ok(Some(_)))
+    })
 }
 
 /// Whether a text has the name as a word.

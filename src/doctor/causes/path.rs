@@ -54,13 +54,6 @@ const NOT_IN_SYNC: OfFinding = OfFinding {
     code: Code::NotInSync,
     ..NO_SECRET
 };
-const NETWORK_POLICY: OfFinding = OfFinding {
-    code: Code::CutOffByNetworkPolicy,
-    kinds: &["NetworkPolicies"],
-    place: Place::Gateway,
-    fails: false,
-};
-
 pub fn no_east_west(evidence: &Evidence) -> Judgement {
     NO_EAST_WEST.judge(evidence)
 }
@@ -94,10 +87,6 @@ pub fn same_network(evidence: &Evidence) -> Judgement {
 
 pub fn trust_domains(evidence: &Evidence) -> Judgement {
     TRUST_DOMAINS.judge(evidence)
-}
-
-pub fn network_policy(evidence: &Evidence) -> Judgement {
-    NETWORK_POLICY.judge(evidence)
 }
 
 impl OfFinding {

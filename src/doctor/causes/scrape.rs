@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use super::kiali::{home_row, of_home};
-use super::path::with_failed;
-use super::{Judgement, Likelihood, Place, likely, of_each, readable, with_code};
-use crate::code::Code;
+use super::collected::limit;
+use super::{Judgement, Likelihood, Place, likely, of_each};
 use crate::doctor::evidence::{ClusterEvidence, Evidence};
 use crate::doctor::{Likely, Unknown};
 use crate::guide::Step;
@@ -201,114 +199,4 @@ fn refused(evidence: &Evidence, name: &ClusterName) -> Option<String> {
         .any(|word| target.last_error.contains(word));
     (target.health != "up" && is_tls)
         .then(|| format!("{} is {}: {}", target.url(), target.health, target.error()))
-}
-
-/// The limit of a scrape that was exceeded, by Prometheus' words.
-fn limit(target: &ActiveTarget) -> Option<&'static str> {
-    const LIMITS: [&str; 5] = [
-        "body size limit exceeded",
-        "sample limit exceeded",
-        "label_limit exceeded",
-        "label_name_length_limit exceeded",
-        "label_value_length_limit exceeded",
-    ];
-    let error = &target.last_error;
-    LIMITS.into_iter().find(|limit| error.contains(limit))
-}
-
-/// A limit in the configuration of the federating Prometheus drops all that a cluster has.
-pub fn limited(evidence: &Evidence) -> Judgement {
-    let targets = match evidence.metrics.as_ref().map(|metrics| &metrics.targets) {
-        Ok(Ok(targets)) => targets,
-        Ok(Err(why)) | Err(why) => return Judgement::unknown(why),
-    };
-    let found = evidence.names().filter_map(|name| {
-        let pool = aggregate_metrics::job(name);
-        let mut of_it = targets.iter().filter(|target| target.scrape_pool == pool);
-        let target = of_it.find(|target| target.health != "up" && limit(target).is_some())?;
-        let seen = format!("{} is {}: {}", target.url(), target.health, target.error());
-        let rank = (Likelihood::Seen, Place::Federation);
-        Some(likely(name, rank, seen, &evidence.install))
-    });
-    Judgement::likely(found)
-}
-
-/// The scrape works, and what is scraped has nothing of the ztunnels of a cluster.
-pub fn not_collected(evidence: &Evidence) -> Judgement {
-    let metrics = match &evidence.metrics {
-        Ok(metrics) => metrics,
-        Err(why) => return Judgement::unknown(why),
-    };
-    let known = (&metrics.targets, &metrics.ztunnels, &metrics.series);
-    let (targets, ztunnels, series) = match known {
-        (Ok(targets), Ok(ztunnels), Ok(series)) => (targets, ztunnels, series),
-        (Err(why), ..) | (_, Err(why), _) | (.., Err(why)) => return Judgement::unknown(why),
-    };
-    of_each(evidence, |cluster| {
-        let pool = aggregate_metrics::job(&cluster.name);
-        let target = targets.iter().find(|target| target.scrape_pool == pool);
-        let is_up = target.is_some_and(|target| target.health == "up");
-        let has_some = ztunnels.iter().any(|name| name == cluster.name.as_str());
-        // That the scrape fails is another cause.
-        if has_some || !is_up {
-            return Ok(Vec::new());
-        }
-        let is_known = |name: &str| evidence.names().any(|known| known.as_str() == name);
-        if !series
-            .keys()
-            .all(|name| name.as_deref().is_some_and(is_known))
-        {
-            return Err("series under another name may be of its ztunnels".into());
-        }
-        if !with_code(cluster, Code::NoZtunnel)?.is_empty() {
-            return Err("it has no ztunnel that is known".into());
-        }
-        let seen = "the scrape works, but has no series of a ztunnel: the Prometheus of this cluster does not collect them";
-        let fix = match cluster.has_own_prometheus {
-            true => "have your Prometheus scrape port 15020 of the pods with label app=ztunnel, path /stats/prometheus".into(),
-            false => format!(
-                "{} get pods -A -l app=ztunnel -o custom-columns='NAME:.metadata.name,SCRAPE:.metadata.annotations.prometheus\\.io/scrape'",
-                cluster.kubectl
-            ),
-        };
-        let rank = (Likelihood::Seen, Place::ClusterPrometheus);
-        Ok(vec![likely(&cluster.name, rank, seen, fix)])
-    })
-}
-
-/// No pod of the federating Prometheus is ready.
-pub fn no_federation(evidence: &Evidence) -> Judgement {
-    match &evidence.home.federation {
-        Err(why) => Judgement::unknown(why),
-        Ok(Some(false)) => {
-            let status = home_row(evidence, Step::AggregateMetrics);
-            let seen = format!("no pod of the federating Prometheus is ready{status}");
-            let mut likely = of_home(evidence, seen, "describe pods -l app=prometheus");
-            likely.place = Place::Federation;
-            Judgement::likely([likely])
-        }
-        Ok(_) => Judgement::default(),
-    }
-}
-
-/// A policy has the Gateway deny the scrape.
-pub fn denied(evidence: &Evidence) -> Judgement {
-    of_each(evidence, |cluster| {
-        let findings = readable(cluster, Code::DeniedByPolicy, &["AuthorizationPolicies"])?;
-        let pool = aggregate_metrics::job(&cluster.name);
-        let targets = evidence
-            .metrics
-            .as_ref()
-            .ok()
-            .and_then(|metrics| metrics.targets.as_ref().ok());
-        let target = targets.and_then(|all| all.iter().find(|one| one.scrape_pool == pool));
-        let error = target.filter(|one| one.health != "up" && one.last_error.contains("403"));
-        let found = findings.into_iter().map(|finding| {
-            let seen = format!("{} {}", finding.object, finding.cause);
-            let error =
-                error.map(|one| format!("{} is {}: {}", one.url(), one.health, one.error()));
-            with_failed(error, cluster, (Place::Gateway, seen, &finding.fix))
-        });
-        Ok(found.collect())
-    })
 }

@@ -95,7 +95,7 @@ struct RuntimeInfo {
 pub async fn gather(run: &Run<'_>, question: &Question) -> Known<Metrics> {
     if let Some(store) = &run.settings.store {
         return Err(format!(
-            "the metrics are in the store at {}, which doctor does not ask",
+            "the metrics are in the store at {}, which is not asked for traffic",
             store.url
         ));
     }
@@ -194,11 +194,10 @@ async fn covered(connection: &mut Connection, window: u64) -> Result<Vec<String>
 }
 
 async fn ztunnels(connection: &mut Connection) -> Result<Vec<String>> {
-    clusters(
-        connection,
-        "count by (cluster) (istio_build{component=\"ztunnel\"})",
-    )
-    .await
+    // A Prometheus of the user's may drop one of them.
+    let asked =
+        "count by (cluster) (istio_build{component=\"ztunnel\"} or {__name__=~\"istio_tcp_.+\"})";
+    clusters(connection, asked).await
 }
 
 async fn clusters(connection: &mut Connection, asked: &str) -> Result<Vec<String>> {

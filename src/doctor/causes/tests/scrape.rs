@@ -1,0 +1,48 @@
+//! Causes in the scrapes.
+
+use super::*;
+
+#[test]
+fn a_policy_that_does_not_keep_the_scrape_from_working_is_no_cause() {
+    let with_policy = |change: fn(&mut Metrics)| {
+        let mut evidence = with(change);
+        let network = finding(
+            NAMES[1],
+            Code::CutOffByNetworkPolicy,
+            ("NetworkPolicy", "allows nothing"),
+        );
+        let mesh = finding(
+            NAMES[1],
+            Code::DeniedByPolicy,
+            ("AuthorizationPolicy", "denies"),
+        );
+        evidence.clusters[1].findings = Ok(vec![network, mesh]);
+        judged(&evidence).0
+    };
+    assert_eq!(with_policy(|_| {}), [0; 0]);
+    let down = |metrics: &mut Metrics| {
+        metrics.targets.as_mut().unwrap()[1] = target("federate-cluster2", "cluster2", "down");
+    };
+    assert_eq!(with_policy(down), [1217, 1216, 1501]);
+    assert_eq!(
+        with_policy(|metrics| metrics.targets = Err("404".into())),
+        [1217, 1216]
+    );
+}
+
+#[test]
+fn series_under_another_name_may_be_of_the_ztunnels_that_are_missed() {
+    let missed = |series: [(Option<String>, f64); 2]| {
+        with(|metrics| {
+            metrics.ztunnels = Ok(vec![NAMES[0].into()]);
+            metrics.series = Ok(series.into());
+        })
+    };
+    let [home, remote] = NAMES.map(|name| (Some(name.to_string()), 1.0));
+    assert_eq!(
+        judged(&missed([home.clone(), remote])),
+        (vec![1522], vec![])
+    );
+    let unnamed = missed([home, (None, 1.0)]);
+    assert_eq!(judged(&unnamed), (vec![1505], vec![1522]));
+}
