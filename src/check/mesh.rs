@@ -44,7 +44,7 @@ async fn one<'a>(run: &Run<'a>, cluster: &'a Cluster) -> Result<(Facts<'a>, Vec<
     }
     let own_policies = policies::planned(&planned(run, cluster)?);
     let home = run.is_home(cluster);
-    // Where a check reports it, it needs the rights of an install too.
+    // Nothing else tells that the trust domains were not compared.
     let blind = facts.mesh_config.as_ref().err();
     let mut findings = [
         istio::judge(&facts),

@@ -74,8 +74,7 @@ fn cause_28_pods_that_are_kept_out_of_the_mesh() {
         patch(remote, "apps/v1", "Deployment", name, &change).await;
         let cause = comes_first(clusters, "AK1516", Some("cluster2")).await;
         let seen = cause["message"].as_str().expect("a text");
-        let said =
-            "1 pods behind Service sample/helloworld have label istio.io/dataplane-mode=none";
+        let said = "Service sample/helloworld has pods with label istio.io/dataplane-mode=none (1)";
         assert!(seen.starts_with(said), "{seen}");
         put(remote, before.expect("a Deployment")).await;
         healthy(clusters).await;

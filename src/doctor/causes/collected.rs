@@ -4,9 +4,11 @@
 use super::kiali::{home_row, of_home};
 use super::path::with_failed;
 use super::{Judgement, Likelihood, Place, likely, of_each, readable, with_code};
+use crate::check::Finding;
 use crate::code::Code;
 use crate::doctor::evidence::Evidence;
 use crate::guide::Step;
+use crate::mesh::ClusterName;
 use crate::steps::aggregate_metrics::{self, ActiveTarget};
 
 /// The limit of a scrape that was exceeded, by Prometheus' words.
@@ -107,25 +109,49 @@ pub fn cut_off(evidence: &Evidence) -> Judgement {
     blocked(evidence, Code::CutOffByNetworkPolicy, "NetworkPolicies")
 }
 
-/// What would block the way of the metrics. If the scrape works, it does not.
+/// What would block the way of the metrics. If they come, it does not.
 fn blocked(evidence: &Evidence, code: Code, kind: &str) -> Judgement {
-    let targets = match evidence.metrics.as_ref() {
-        Ok(metrics) => metrics.targets.as_deref().unwrap_or_default(),
-        Err(_) => &[],
-    };
     of_each(evidence, |cluster| {
         let findings = readable(cluster, code, &[kind])?;
-        let pool = aggregate_metrics::job(&cluster.name);
-        let target = targets.iter().find(|one| one.scrape_pool == pool);
-        if target.is_some_and(|one| one.health == "up") {
-            return Ok(Vec::new());
+        let target = target(evidence, &cluster.name);
+        let come = comes_to_store(evidence, &cluster.name)
+            || target.is_some_and(|target| target.health == "up");
+        if let Some(target) = target.filter(|target| target.health == "unknown")
+            && !findings.is_empty()
+        {
+            return Err(format!("{} was not scraped yet", target.url()));
         }
-        let down = target.filter(|one| one.health == "down");
-        let found = findings.into_iter().map(|finding| {
+        let down = target.filter(|target| target.health == "down");
+        let told = |finding: &Finding| {
+            let is_of_kiali = finding.object.namespace.as_ref() == Some(&evidence.namespace);
+            if come && !is_of_kiali {
+                return None;
+            }
             let seen = format!("{} {}", finding.object, finding.cause);
             let error = down.map(|one| format!("{} is {}: {}", one.url(), one.health, one.error()));
-            with_failed(error, cluster, (Place::Gateway, seen, &finding.fix))
-        });
-        Ok(found.collect())
+            let mut likely = with_failed(error, cluster, (Place::Gateway, seen, &finding.fix));
+            // What comes to home may not come to Kiali.
+            if come {
+                likely.likelihood = Likelihood::Possible;
+            }
+            Some(likely)
+        };
+        Ok(findings.into_iter().filter_map(told).collect())
     })
+}
+
+/// The scrape target of a cluster, if it is known.
+fn target<'a>(evidence: &'a Evidence, name: &ClusterName) -> Option<&'a ActiveTarget> {
+    let targets = evidence.metrics.as_ref().ok()?.targets.as_ref().ok()?;
+    let pool = aggregate_metrics::job(name);
+    targets.iter().find(|target| target.scrape_pool == pool)
+}
+
+/// Whether a store of the user's has what a cluster writes.
+fn comes_to_store(evidence: &Evidence, name: &ClusterName) -> bool {
+    let stored = evidence.stored.as_deref().unwrap_or_default();
+    let mut of_it = stored
+        .iter()
+        .filter(|one| one.cluster.as_ref() == Some(name));
+    of_it.any(|one| one.code.is_none())
 }

@@ -182,7 +182,11 @@ pub fn other_prometheus(evidence: &Evidence) -> Judgement {
     if queried == wanted {
         return Judgement::default();
     }
-    let shown = |url: &str| visible::short(&without_user(url), visible::SAID).into_owned();
+    // The rest of an address may be a secret.
+    let shown = |url: &str| {
+        let url = url.split(['?', '#']).next().unwrap_or_default();
+        visible::short(&without_user(url), visible::SAID).into_owned()
+    };
     let seen = format!(
         "the Kiali CR has Kiali ask {} for metrics, and not {}",
         shown(queried),

@@ -1,5 +1,7 @@
 //! Causes in the workloads of the mesh: their Services, policies and pods.
 
+use std::collections::BTreeMap;
+
 use super::path::with_failed;
 use super::traffic::connections_failed;
 use super::{Judgement, Likelihood, Place, likely, of_each, with_code};
@@ -10,7 +12,7 @@ use crate::guide::ISTIO_NAMESPACE;
 use crate::shell::quoted;
 use crate::visible;
 
-/// How many Services are named.
+/// How many Services are named, and how many policies.
 const NAMED: usize = 3;
 
 /// Whether traffic to it is expected: from other clusters, or because the user asks.
@@ -80,7 +82,7 @@ pub fn denied(evidence: &Evidence) -> Judgement {
             let failed = connections_failed(evidence, &cluster.name);
             with_failed(failed, cluster, (Place::Workloads, seen, &fix))
         };
-        Ok(found.into_iter().map(told).collect())
+        Ok(found.into_iter().take(NAMED).map(told).collect())
     })
 }
 
@@ -101,25 +103,20 @@ fn denying<'a>(policies: &'a [Policy], service: &Service, has_root: bool) -> Opt
 pub fn not_global(evidence: &Evidence) -> Judgement {
     of_each(evidence, |cluster| {
         let services = cluster.services.as_ref().map_err(Clone::clone)?;
-        let mut here = Vec::new();
-        let mut elsewhere = None;
+        let mut global = BTreeMap::new();
         for other in evidence
             .clusters
             .iter()
             .filter(|one| one.name != cluster.name)
         {
             let others = other.services.as_ref().map_err(Clone::clone)?;
-            let is_there = |one: &&Service| {
-                let mut same = others.iter().filter(|other| is_same(one, other));
-                !one.is_global && same.any(|other| other.is_global && is_meant(evidence, other))
-            };
-            for service in services.iter().filter(is_there) {
-                elsewhere.get_or_insert(&other.name);
-                if !here.contains(&service) {
-                    here.push(service);
-                }
-            }
+            let others = others.iter().filter(|one| one.is_global);
+            let meant = others.filter(|one| is_meant(evidence, one));
+            global.extend(meant.map(|one| (name(one), &other.name)));
         }
+        let is_missed = |one: &&Service| !one.is_global && global.contains_key(&name(one));
+        let here = services.iter().filter(is_missed).collect::<Vec<_>>();
+        let elsewhere = here.first().and_then(|one| global.get(&name(one)));
         let Some((first, other)) = here.first().zip(elsewhere) else {
             return Ok(Vec::new());
         };
@@ -138,8 +135,8 @@ pub fn not_global(evidence: &Evidence) -> Judgement {
     })
 }
 
-fn is_same(one: &Service, other: &Service) -> bool {
-    one.namespace == other.namespace && one.name == other.name
+fn name(service: &Service) -> (&str, &str) {
+    (&service.namespace, &service.name)
 }
 
 /// Pods behind a Service of the mesh that no ztunnel carries the traffic of.
@@ -150,7 +147,7 @@ pub fn left_out(evidence: &Evidence) -> Judgement {
         let told = |service: &Service| -> Option<Likely> {
             let count = pods.iter().filter(|pod| service.selects(pod)).count();
             let seen = format!(
-                "{count} pods behind {} have label istio.io/dataplane-mode=none, so that no ztunnel carries their traffic",
+                "{} has pods with label istio.io/dataplane-mode=none ({count}), whose traffic no ztunnel carries",
                 listed(&[service])
             );
             let fix = format!(

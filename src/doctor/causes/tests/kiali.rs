@@ -39,7 +39,7 @@ fn the_better_answer_to_what_kiali_does_not_see_is_told() {
 fn a_url_that_kiali_asks_is_told_without_credentials() {
     let mut evidence = healthy();
     evidence.home.queried = Ok(Some((
-        "https://me:secret@thanos.example".into(),
+        "https://me:secret@thanos.example?token=secret".into(),
         URL.into(),
     )));
     let mut likely = judge(&evidence).into_iter().flat_map(|(_, one)| one.likely);

@@ -46,3 +46,33 @@ fn series_under_another_name_may_be_of_the_ztunnels_that_are_missed() {
     let unnamed = missed([home, (None, 1.0)]);
     assert_eq!(judged(&unnamed), (vec![1505], vec![1522]));
 }
+
+#[test]
+fn a_policy_in_the_namespace_of_kiali_may_block_kiali_alone() {
+    let mut evidence = healthy();
+    let mut network = finding(
+        NAMES[0],
+        Code::CutOffByNetworkPolicy,
+        ("NetworkPolicy", "allows nothing from Kiali"),
+    );
+    network.object.namespace = Some("kiali".into());
+    evidence.clusters[0].findings = Ok(vec![network]);
+    assert_eq!(judged(&evidence).0, [1217]);
+}
+
+#[test]
+fn a_policy_is_no_cause_while_the_store_gets_all() {
+    let mut evidence = healthy();
+    evidence.has_store = true;
+    evidence.metrics = Err("the metrics are in the store".into());
+    let network = finding(
+        NAMES[1],
+        Code::CutOffByNetworkPolicy,
+        ("NetworkPolicy", "allows nothing"),
+    );
+    evidence.clusters[1].findings = Ok(vec![network]);
+    assert_eq!(judged(&evidence).0, [1217]);
+    let has = crate::verify::Finding::on(Hop::Store, &evidence.clusters[1].name, Ok("has".into()));
+    evidence.stored = Ok(vec![has]);
+    assert_eq!(judged(&evidence).0, [0; 0]);
+}
