@@ -33,6 +33,7 @@ fn store_that_drops_series_or_has_two_writers_is_found_out() {
         has_many_labels(clusters).await;
         let store = start(Start::default()).await;
         is_of_another_engine(clusters, &store).await;
+        has_another_health(clusters, &store).await;
         is_written_twice(clusters, &store).await;
         drop(store);
         let limited = start(Start {
@@ -41,7 +42,6 @@ fn store_that_drops_series_or_has_two_writers_is_found_out() {
         });
         let store = limited.await;
         drops_series(clusters).await;
-        has_another_health(clusters, &store).await;
         drop(store);
         let locked = start(Start {
             auth: Some(("mesh", "s3cret")),
@@ -108,6 +108,25 @@ async fn is_of_another_engine(clusters: &Clusters, store: &VictoriaMetrics) {
         .succeeded();
 }
 
+async fn has_another_health(clusters: &Clusters, store: &VictoriaMetrics) {
+    let health = format!("{}/nothing/here", store.url());
+    let install = [&["install"], &BOTH[..], &["--timeout", "45s"]].concat();
+    let said = clusters
+        .run(&[&install[..], &["--store-health-url", &health]].concat())
+        .await
+        .exited(4);
+    assert!(said.stderr.contains("AK1463"), "{said:#?}");
+    assert!(
+        said.stderr.contains("Connecting to Prometheus"),
+        "{said:#?}"
+    );
+    comes_first(clusters, "AK1463", Some("cluster1")).await;
+    clusters
+        .install(&["--store-health-url", "default"])
+        .await
+        .succeeded();
+}
+
 /// Another Prometheus writes the same ztunnel with a label of its own.
 async fn is_written_twice(clusters: &Clusters, store: &VictoriaMetrics) {
     let found = store.query(BUILD).await.expect("an answer");
@@ -138,25 +157,6 @@ async fn drops_series(clusters: &Clusters) {
     })
     .await;
     comes_first(clusters, "AK1461", Some("cluster1")).await;
-}
-
-async fn has_another_health(clusters: &Clusters, store: &VictoriaMetrics) {
-    let health = format!("{}/nothing/here", store.url());
-    let install = [&["install"], &BOTH[..], &["--timeout", "45s"]].concat();
-    let said = clusters
-        .run(&[&install[..], &["--store-health-url", &health]].concat())
-        .await
-        .exited(4);
-    assert!(said.stderr.contains("AK1463"), "{said:#?}");
-    assert!(
-        said.stderr.contains("Connecting to Prometheus"),
-        "{said:#?}"
-    );
-    comes_first(clusters, "AK1463", Some("cluster1")).await;
-    clusters
-        .install(&["--store-health-url", "default"])
-        .await
-        .succeeded();
 }
 
 async fn refuses_credentials(clusters: &Clusters) {
