@@ -3,6 +3,7 @@
 
 use super::kiali::{home_row, of_home};
 use super::path::with_failed;
+use super::scrape::{scrape_error, target};
 use super::{Judgement, Likelihood, Place, likely, of_each, readable, with_code};
 use crate::check::Finding;
 use crate::code::Code;
@@ -121,15 +122,15 @@ fn blocked(evidence: &Evidence, code: Code, kind: &str) -> Judgement {
         {
             return Err(format!("{} was not scraped yet", target.url()));
         }
-        let down = target.filter(|target| target.health == "down");
+        let error = scrape_error(evidence, &cluster.name);
         let told = |finding: &Finding| {
             let is_of_kiali = finding.object.namespace.as_ref() == Some(&evidence.namespace);
             if come && !is_of_kiali {
                 return None;
             }
             let seen = format!("{} {}", finding.object, finding.cause);
-            let error = down.map(|one| format!("{} is {}: {}", one.url(), one.health, one.error()));
-            let mut likely = with_failed(error, cluster, (Place::Gateway, seen, &finding.fix));
+            let mut likely =
+                with_failed(error.clone(), cluster, (Place::Gateway, seen, &finding.fix));
             // What comes to home may not come to Kiali.
             if come {
                 likely.likelihood = Likelihood::Possible;
@@ -138,13 +139,6 @@ fn blocked(evidence: &Evidence, code: Code, kind: &str) -> Judgement {
         };
         Ok(findings.into_iter().filter_map(told).collect())
     })
-}
-
-/// The scrape target of a cluster, if it is known.
-fn target<'a>(evidence: &'a Evidence, name: &ClusterName) -> Option<&'a ActiveTarget> {
-    let targets = evidence.metrics.as_ref().ok()?.targets.as_ref().ok()?;
-    let pool = aggregate_metrics::job(name);
-    targets.iter().find(|target| target.scrape_pool == pool)
 }
 
 /// Whether a store of the user's has what a cluster writes.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::collected::limit;
+use super::path::with_failed;
 use super::{Judgement, Likelihood, Place, likely, of_each};
 use crate::doctor::evidence::{ClusterEvidence, Evidence};
 use crate::doctor::{Likely, Unknown};
@@ -128,7 +129,6 @@ pub fn no_address(evidence: &Evidence) -> Judgement {
             return Ok(Vec::new());
         }
         let kubectl = &cluster.kubectl;
-        let rank = (Likelihood::Likely, Place::Gateway);
         let (seen, fix) = match unready(cluster, Step::ExposePrometheus, "Gateway") {
             Some(row) if told(row).ends_with(": not found") => {
                 (told(row), evidence.install.clone())
@@ -145,8 +145,27 @@ pub fn no_address(evidence: &Evidence) -> Judgement {
                 )
             }
         };
-        Ok(vec![likely(&cluster.name, rank, seen, fix)])
+        let error = scrape_error(evidence, &cluster.name);
+        Ok(vec![with_failed(
+            error,
+            cluster,
+            (Place::Gateway, seen, &fix),
+        )])
     })
+}
+
+/// The scrape target of a cluster, if it is known.
+pub fn target<'a>(evidence: &'a Evidence, name: &ClusterName) -> Option<&'a ActiveTarget> {
+    let targets = evidence.metrics.as_ref().ok()?.targets.as_ref().ok()?;
+    let pool = aggregate_metrics::job(name);
+    targets.iter().find(|target| target.scrape_pool == pool)
+}
+
+/// What the last scrape failed with.
+pub fn scrape_error(evidence: &Evidence, name: &ClusterName) -> Option<String> {
+    let target = target(evidence, name).filter(|target| target.health == "down")?;
+    let (url, health, error) = (target.url(), &target.health, target.error());
+    Some(format!("{url} is {health}: {error}"))
 }
 
 /// Both sides of mutual TLS do not know each other.
@@ -191,9 +210,7 @@ pub fn certificates(evidence: &Evidence) -> Judgement {
 
 /// The error of a scrape that failed in the handshake.
 fn refused(evidence: &Evidence, name: &ClusterName) -> Option<String> {
-    let targets = evidence.metrics.as_ref().ok()?.targets.as_ref().ok()?;
-    let pool = aggregate_metrics::job(name);
-    let target = targets.iter().find(|target| target.scrape_pool == pool)?;
+    let target = target(evidence, name)?;
     let is_tls = ["tls: ", "x509: "]
         .iter()
         .any(|word| target.last_error.contains(word));

@@ -48,7 +48,7 @@ fn listed(services: &[&Service]) -> String {
 pub fn denied(evidence: &Evidence) -> Judgement {
     of_each(evidence, |cluster| {
         let policies = cluster.policies.as_ref().map_err(Clone::clone)?;
-        // Elsewhere, a policy of the root namespace holds for all is not known.
+        // If another namespace is the root, those of istio-system hold only there.
         let has_root = with_code(cluster, Code::OtherRootNamespace)?.is_empty();
         let services = meant(evidence, cluster)?;
         let mut found = Vec::<(&Policy, Vec<&Service>)>::new();

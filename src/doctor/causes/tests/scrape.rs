@@ -76,3 +76,25 @@ fn a_policy_is_no_cause_while_the_store_gets_all() {
     evidence.stored = Ok(vec![has]);
     assert_eq!(judged(&evidence).0, [0; 0]);
 }
+
+#[test]
+fn a_gateway_without_an_address_is_told_before_the_scrape_that_fails() {
+    let mut evidence = with(|metrics| {
+        metrics.targets.as_mut().unwrap()[1] = target("federate-cluster2", "cluster2", "down");
+    });
+    evidence.clusters[1].exposed = Ok(None);
+    let judged = judge(&evidence).into_iter();
+    let likely = judged.flat_map(|(code, one)| one.likely.into_iter().map(move |one| (code, one)));
+    let ranks = likely.map(|(code, one)| (one.likelihood, one.place, code));
+    assert_eq!(
+        ranks.collect::<Vec<_>>(),
+        [
+            (
+                Likelihood::Seen,
+                Place::Gateway,
+                Code::GatewayWithoutAddress
+            ),
+            (Likelihood::Seen, Place::Federation, Code::ScrapeTargetDown),
+        ]
+    );
+}
