@@ -8,6 +8,7 @@ mod gateway_api;
 mod history;
 mod istio;
 mod login;
+mod mesh;
 mod mesh_config;
 mod objects;
 mod others;
@@ -26,12 +27,13 @@ mod taken;
 use std::time::Duration;
 
 use anyhow::Result;
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use serde::Serialize;
 use serde_json::Value;
 
 use self::facts::{Facts, Looked};
+pub use self::mesh::of_mesh;
 use self::objects::LookMode;
 use crate::code::{Code, Severity};
 use crate::guide::Step;
@@ -140,41 +142,6 @@ pub async fn check(run: &Run<'_>, skip: &[Code]) -> Result<Checked> {
     ));
     sort(run, &mut findings, skip);
     Ok(Checked { findings, seen })
-}
-
-/// For `doctor`: what is known of the mesh of each cluster, in the mesh's order. Unlike a check, asks nothing about the
-/// objects of an install, and a cluster that cannot be looked at hides no other.
-pub async fn of_mesh(run: &Run<'_>) -> Vec<Result<Vec<Finding>, String>> {
-    let looked = run.mesh.all().map(async |cluster| {
-        let scope = run.on(Step::Namespace, cluster);
-        let (facts, sync) = tokio::try_join!(Facts::of(&scope), sync::check(run, &scope))?;
-        let found = [istio::judge(&facts), reach::judge(&facts, run.mesh), sync];
-        let findings = match istio::elsewhere(&facts) {
-            Some(elsewhere) => vec![elsewhere],
-            None => found.concat(),
-        };
-        anyhow::Ok((facts, findings))
-    });
-    let (mut facts, mut found) = (Vec::new(), Vec::new());
-    for one in join_all(looked).await {
-        found.push(match one {
-            Err(error) => Err(format!("{error:#}")),
-            Ok((of_one, findings)) => {
-                facts.push(of_one);
-                Ok(findings)
-            }
-        });
-    }
-    // The first one is taken for home.
-    let compared = match facts.len() == found.len() {
-        true => fleet::compare(&facts, run.namespace, false),
-        false => Vec::new(),
-    };
-    for (cluster, found) in run.mesh.all().zip(&mut found) {
-        let of_it = compared.iter().filter(|one| one.cluster == cluster.name);
-        let _ = found.as_mut().map(|found| found.extend(of_it.cloned()));
-    }
-    found
 }
 
 fn sort(run: &Run<'_>, findings: &mut [Finding], skip: &[Code]) {

@@ -118,6 +118,17 @@ codes! {
     NoTraffic = 1510,
     NamespaceNotInMesh = 1511,
     ShortHistory = 1512,
+    AmbientNotSeen = 1513,
+    TrafficDenied = 1514,
+    ServiceNotGlobal = 1515,
+    PodsLeftOut = 1516,
+    KialiBlind = 1517,
+    FederationDown = 1518,
+    KialiDown = 1519,
+    OtherPrometheus = 1520,
+    ScrapeLimit = 1521,
+    ZtunnelNotCollected = 1522,
+    RemoteUnknown = 1523,
 }
 
 /// Whether a finding stops an install.

@@ -90,7 +90,8 @@ pub struct Diagnosis {
 }
 
 pub async fn doctor(run: &Run<'_>, absent: &[Absent], question: &Question) -> Diagnosis {
-    let evidence = evidence::gather(run, absent, question).await;
+    // On the heap: the future would be too large for the stack.
+    let evidence = Box::pin(evidence::gather(run, absent, question)).await;
     Diagnosis::of(causes::judge(&evidence))
 }
 

@@ -44,6 +44,7 @@ pub use name::{ClusterName, is_dns_label};
 pub use remote_kubeconfig::{RemoteKubeconfig, server_name};
 pub use request::{RequestLog, set_request_logger};
 pub use revision::{Revision, counting};
+pub use server::without_user;
 pub use tls::NO_CA;
 pub use transport::{Transport, WriteCounts};
 

@@ -27,6 +27,7 @@ pub use self::flow::{Flow, FlowHop, Pairs};
 pub use self::probe::{Kind as Probing, is_sample_everywhere, sample};
 pub use self::report::report;
 use self::report::report_all;
+pub use self::store::once as asked_of_store;
 use crate::code::Code;
 use crate::guide::Step;
 use crate::k8s::Scope;

@@ -2,10 +2,13 @@
 //! first. It finds nothing in a healthy install.
 
 mod federation;
+mod kiali;
 mod mesh;
+mod path;
 mod report;
 mod scrape;
 mod traffic;
+mod workloads;
 mod ztunnel;
 
 use std::time::{Duration, Instant};
@@ -20,7 +23,7 @@ use crate::support::{Clusters, Ended, masked, on_an_install, scale, until, unwri
 
 /// The shortest window with a rate: four scrapes, as configured.
 const DOCTOR: [&str; 3] = ["doctor", "--since", "1m"];
-const HEALTHY: &str = "Nothing found in TIME; ruled out: 16 of 16\n";
+const HEALTHY: &str = "Nothing found in TIME; ruled out: 42 of 42\n";
 
 /// Requests from home, as long as this exists.
 struct Requests(JoinHandle<()>);
@@ -46,7 +49,7 @@ impl Drop for Requests {
     }
 }
 
-async fn doctor(clusters: &Clusters, more: &[&str]) -> Ended {
+pub async fn doctor(clusters: &Clusters, more: &[&str]) -> Ended {
     clusters.run(&[&DOCTOR[..], more].concat()).await
 }
 
@@ -61,7 +64,7 @@ async fn healthy(clusters: &Clusters) -> Requests {
 }
 
 /// The code and the cluster of each cause.
-fn causes(document: &Value) -> Vec<(String, Option<String>)> {
+pub fn causes(document: &Value) -> Vec<(String, Option<String>)> {
     let causes = document["causes"].as_array().expect("causes");
     let text = |value: &Value| value.as_str().map(String::from);
     let cause = |one: &Value| (text(&one["code"]).expect("a code"), text(&one["cluster"]));
@@ -69,7 +72,7 @@ fn causes(document: &Value) -> Vec<(String, Option<String>)> {
 }
 
 /// Waits until a cause comes first, and returns it. It takes some scrapes until the metrics show it.
-async fn comes_first(clusters: &Clusters, code: &str, cluster: Option<&str>) -> Value {
+pub async fn comes_first(clusters: &Clusters, code: &str, cluster: Option<&str>) -> Value {
     comes_first_by(code, cluster, async || {
         doctor(clusters, &["-o", "json"]).await
     })

@@ -5,6 +5,8 @@ mod leave;
 
 use ambikiali_sandbox::audit::Mark;
 
+use crate::doctor::causes;
+use crate::output::schema;
 use crate::support::{Fleet, on_three_clusters};
 
 const TWO: [&str; 2] = ["cluster1", "cluster2"];
@@ -33,6 +35,16 @@ async fn one_token_is_rotated(fleet: &Fleet) {
     assert!(verified.stdout.contains("cluster2"), "{verified:#?}");
 }
 
+/// Nobody sends requests all the time here.
+async fn nothing_but_traffic_is_missed(fleet: &Fleet) {
+    let diagnosed = fleet.run(&["doctor", "-o", "json"]).await;
+    let document = schema::read("json", &diagnosed).document;
+    for (code, cluster) in causes(&document.expect("a document")) {
+        let of_traffic = ["AK1509", "AK1510", "AK1512"].contains(&code.as_str());
+        assert!(of_traffic, "{code} {cluster:?}: {diagnosed:#?}");
+    }
+}
+
 #[test]
 fn a_third_cluster_is_added_later_and_removed_and_the_second_is_not_touched() {
     on_three_clusters(async |fleet: &Fleet| {
@@ -49,6 +61,7 @@ fn a_third_cluster_is_added_later_and_removed_and_the_second_is_not_touched() {
             assert!(verified.stdout.contains(&target), "{verified:#?}");
         }
         fleet.run(&["status"]).await.succeeded();
+        nothing_but_traffic_is_missed(fleet).await;
 
         down::gone_for_a_while(fleet).await;
         one_token_is_rotated(fleet).await;

@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 
 use ambikiali_sandbox::standin::service;
 
+use crate::doctor::comes_first;
 use crate::support::{BOTH, Clusters, Foreign, from_an_install, until, unwritten};
 
 const PASSWORD: &str = "of-the-user";
@@ -141,6 +142,10 @@ fn a_prometheus_of_the_user_is_scraped_over_https_with_its_ca_and_a_login() {
         let used = format!("{}/federate is somebody else's, used\n", theirs.url);
         assert!(ended.stderr.contains(&used), "{ended:#?}");
         assert!(!format!("{ended:?}").contains(PASSWORD));
+        // It has nothing of the mesh.
+        let cause = comes_first(clusters, "AK1522", Some("cluster2")).await;
+        let fix = cause["fix"].as_str().expect("a text");
+        assert!(fix.starts_with("have your Prometheus scrape"), "{fix}");
         // A selector that nothing matches is noticed by the next check.
         let other = ["--prometheus-selector", r#"cluster2={job="none"}"#];
         clusters.install(&other).await.succeeded();

@@ -9,6 +9,7 @@ use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::victoria_metrics::VictoriaMetrics;
 use serde_json::{Value, json};
 
+use crate::doctor::comes_first;
 use crate::support::{
     BOTH, Clusters, Foreign, INSTALL, ambikiali, from_an_install, get, masked, rewritten, until,
     unwritten,
@@ -174,7 +175,16 @@ Verified in ";
     assert!(verified.stdout.contains(flows), "{verified:#?}");
     let shown = clusters.run(&["status"]).await.succeeded();
     assert_eq!(about_store(&shown.stdout).len(), 3, "{shown:#?}");
+    let diagnosed = clusters.run(&["doctor"]).await.succeeded();
+    assert!(
+        diagnosed.stdout.contains("Nothing found in"),
+        "{diagnosed:#?}"
+    );
     store.kill().await.expect("it ends");
+    // Both clusters lose it, and then Kiali.
+    let cause = comes_first(clusters, "AK1462", Some("cluster1")).await;
+    let seen = cause["message"].as_str().expect("a text");
+    assert!(seen.contains("connection refused"), "{seen}");
     let broken = clusters
         .run(&["verify", "--probes", "none"])
         .await

@@ -1,6 +1,7 @@
 //! What a cluster needs so that another one can reach it: an API server address that pods can use, a network name, an
 //! east-west gateway with an address, and an istiod that knows the other clusters.
 
+use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 
@@ -12,6 +13,8 @@ use crate::mesh::{ApiServer, Cluster, ClusterName, Mesh};
 use crate::progress::ObjectId;
 
 const EAST_WEST: &str = "istio-east-west";
+/// The label of a Service that istiod makes for a Gateway.
+const OF_GATEWAY: &str = "gateway.networking.k8s.io/gateway-name";
 const NETWORK: &str = "topology.istio.io/network";
 
 pub fn judge(facts: &Facts<'_>, mesh: &Mesh) -> Vec<Finding> {
@@ -83,7 +86,8 @@ fn east_west(facts: &Facts<'_>) -> Vec<Finding> {
     let addresses = gateway.data["status"]["addresses"]
         .as_array()
         .map_or(0, Vec::len);
-    if addresses > 0 {
+    // istiod merges the Services of one name, so the status may have the address of another cluster.
+    if addresses > 0 && !waits_for_address(facts, gateway) {
         return Vec::new();
     }
     let namespace = gateway.namespace().unwrap_or_default();
@@ -92,6 +96,27 @@ fn east_west(facts: &Facts<'_>) -> Vec<Finding> {
     let cause = "has no address: no traffic comes from other clusters";
     let code = Code::EastWestGatewayWithoutAddress;
     vec![Finding::new(code, facts.cluster, object, cause).kubectl(facts.cluster, &describe)]
+}
+
+/// Whether the Service of a Gateway waits for its load balancer.
+fn waits_for_address(facts: &Facts<'_>, gateway: &DynamicObject) -> bool {
+    let services = facts.load_balancers.as_ref().ok().and_then(Option::as_ref);
+    let mut services = services.into_iter().flatten();
+    let name = gateway.name_any();
+    let is_of_it = |service: &&Service| {
+        service.namespace() == gateway.namespace()
+            && service.labels().get(OF_GATEWAY) == Some(&name)
+    };
+    services.find(is_of_it).is_some_and(|service| {
+        let spec = service.spec.as_ref();
+        let status = service
+            .status
+            .as_ref()
+            .and_then(|status| status.load_balancer.as_ref());
+        let ingress = status.and_then(|status| status.ingress.as_ref());
+        let external = spec.and_then(|spec| spec.external_ips.as_ref());
+        ingress.is_none_or(Vec::is_empty) && external.is_none_or(Vec::is_empty)
+    })
 }
 
 fn remote_secret(facts: &Facts<'_>, other: &ClusterName) -> Vec<Finding> {

@@ -1,14 +1,17 @@
 //! The causes of an empty or wrong graph, each a pure function of the evidence. A file has those whose evidence lies in the
 //! same place.
 
+mod collected;
 mod kiali;
 mod mesh;
 mod names;
+mod path;
 mod scrape;
 mod store;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod workloads;
 mod ztunnel;
 
 use super::evidence::{ClusterEvidence, Evidence, Known};
@@ -18,19 +21,45 @@ use crate::code::Code;
 use crate::mesh::ClusterName;
 
 /// How many causes there are.
-pub const COUNT: usize = 16;
+pub const COUNT: usize = 42;
 
 /// Judges each cause. Of the same likelihood and place, the first one is reported first.
 pub fn judge(evidence: &Evidence) -> Vec<(Code, Judgement)> {
     let judged: [_; COUNT] = [
         (Code::ClockSkew, mesh::clock(evidence)),
+        (Code::ZtunnelNotReady, ztunnel::not_ready(evidence)),
         (Code::NamespaceNotInMesh, mesh::not_in_mesh(evidence)),
+        (Code::PodsLeftOut, workloads::left_out(evidence)),
+        (Code::TrafficDenied, workloads::denied(evidence)),
+        (Code::ServiceNotGlobal, workloads::not_global(evidence)),
+        (Code::NoRemoteSecret, path::no_secret(evidence)),
+        (Code::NotInSync, path::not_in_sync(evidence)),
+        (Code::NoNetwork, path::no_network(evidence)),
+        (Code::SameNetwork, path::same_network(evidence)),
+        (Code::NoEastWestGateway, path::no_east_west(evidence)),
+        (
+            Code::EastWestGatewayWithoutAddress,
+            path::no_address(evidence),
+        ),
+        (Code::TrustDomainsDiffer, path::trust_domains(evidence)),
         (Code::ConnectionsFail, traffic::failed(evidence)),
         (Code::OldZtunnel, ztunnel::old(evidence)),
         (Code::NoResponseBaggage, ztunnel::silent(evidence)),
+        (
+            Code::ZtunnelNotCollected,
+            collected::not_collected(evidence),
+        ),
+        (Code::CutOffByNetworkPolicy, collected::cut_off(evidence)),
+        (Code::DeniedByPolicy, collected::denied(evidence)),
         (Code::GatewayWithoutAddress, scrape::no_address(evidence)),
         (Code::CertificatesDiffer, scrape::certificates(evidence)),
+        (Code::ScrapeLimit, collected::limited(evidence)),
         (Code::ScrapeTargetDown, scrape::down(evidence)),
+        (Code::NotWritten, store::not_written(evidence)),
+        (Code::WrittenTwice, store::written_twice(evidence)),
+        (Code::TooManyLabels, store::too_many_labels(evidence)),
+        (Code::SamplesRefused, store::refused(evidence)),
+        (Code::FederationDown, collected::no_federation(evidence)),
         (Code::NoClusterLabel, names::unnamed(evidence)),
         (Code::TwoSourcesOfCluster, names::twice(evidence)),
         (Code::ClusterNamesDiffer, names::different(evidence)),
@@ -39,6 +68,12 @@ pub fn judge(evidence: &Evidence) -> Vec<(Code, Judgement)> {
         (Code::NoTraffic, traffic::none(evidence)),
         (Code::TokenEnded, kiali::token_ended(evidence)),
         (Code::TokenRefused, kiali::token_refused(evidence)),
+        (Code::RemoteUnknown, kiali::remote_unknown(evidence)),
+        (Code::KialiDown, kiali::down(evidence)),
+        (Code::KialiBlind, kiali::blind(evidence)),
+        (Code::NotQueried, store::not_queried(evidence)),
+        (Code::OtherPrometheus, kiali::other_prometheus(evidence)),
+        (Code::AmbientNotSeen, ztunnel::not_seen(evidence)),
     ];
     judged.into()
 }
@@ -98,6 +133,23 @@ fn of_each_in_metrics(
 fn with_code(cluster: &ClusterEvidence, code: Code) -> Known<Vec<&Finding>> {
     let findings = cluster.findings.as_ref().map_err(Clone::clone)?;
     Ok(findings.iter().filter(|one| one.code == code).collect())
+}
+
+/// The same; unknown if there is none and the user may not read objects of these kinds, which it would be about.
+fn readable<'a>(
+    cluster: &'a ClusterEvidence,
+    code: Code,
+    kinds: &[&str],
+) -> Known<Vec<&'a Finding>> {
+    let found = with_code(cluster, code)?;
+    let blind = with_code(cluster, Code::NotLookedAt)?;
+    let mut hidden = blind
+        .iter()
+        .filter(|one| kinds.contains(&one.object.kind.as_str()));
+    match hidden.next() {
+        Some(hidden) if found.is_empty() => Err(format!("{}: {}", hidden.object, hidden.cause)),
+        _ => Ok(found),
+    }
 }
 
 fn likely(

@@ -1,7 +1,9 @@
 //! What is known. Each source is a value of its own: what it told, or why it could not be asked. Nothing is judged here.
 
 mod cluster;
+mod home;
 mod metrics;
+mod workloads;
 
 use std::time::Duration;
 
@@ -9,9 +11,13 @@ use futures::future::join_all;
 use tokio::time::timeout;
 
 pub use cluster::{ClusterEvidence, Namespace, Token};
+pub use home::{Home, Sight};
 #[cfg(test)]
 pub use metrics::Server;
 pub use metrics::{Flow, Metrics, Reporter, Traffic};
+#[cfg(test)]
+pub use workloads::LeftOut;
+pub use workloads::{Effect, Policy, Service};
 
 use super::{Question, WHOLE};
 use crate::check;
@@ -19,7 +25,7 @@ use crate::mesh::{Absent, Cluster, ClusterName};
 use crate::problem;
 use crate::run::Run;
 use crate::shell::quoted;
-use crate::status;
+use crate::{status, verify};
 
 /// What a source told, or why it could not be asked.
 pub type Known<T> = Result<T, String>;
@@ -27,6 +33,8 @@ pub type Known<T> = Result<T, String>;
 /// All that was gathered.
 pub struct Evidence {
     pub question: Question,
+    /// The namespace of Kiali.
+    pub namespace: String,
     /// Whether the metrics go to a store of the user's.
     pub has_store: bool,
     /// The time between two scrapes.
@@ -37,15 +45,25 @@ pub struct Evidence {
     pub absent: Vec<(ClusterName, String)>,
     /// The federating Prometheus.
     pub metrics: Known<Metrics>,
+    /// What runs on home.
+    pub home: Home,
+    /// What a store of the user's has of each cluster; none without a store.
+    pub stored: Known<Vec<verify::Finding>>,
     /// The command that installs again.
     pub install: String,
 }
 
 pub async fn gather(run: &Run<'_>, absent: &[Absent], question: &Question) -> Evidence {
     let all = run.mesh.all().collect::<Vec<_>>();
-    let (mut clusters, metrics, findings, rows, tokens) = tokio::join!(
+    let absent = unknown(run, absent);
+    let names = all.iter().map(|one| &one.name);
+    let names = names.chain(absent.iter().map(|(name, _)| name));
+    let names = names.cloned().collect::<Vec<_>>();
+    let (mut clusters, metrics, home, stored, findings, rows, tokens) = tokio::join!(
         join_all(all.iter().map(|cluster| cluster::gather(run, cluster))),
         in_time(metrics::gather(run, question)),
+        home::gather(run, &names),
+        in_time(stored(run, &names)),
         in_time(async { Ok(check::of_mesh(run).await) }),
         in_time(async { Ok(status::components(run).await) }),
         in_time(cluster::tokens(run)),
@@ -70,17 +88,28 @@ pub async fn gather(run: &Run<'_>, absent: &[Absent], question: &Question) -> Ev
     }
     Evidence {
         question: question.clone(),
+        namespace: run.namespace.into(),
         has_store: run.settings.store.is_some(),
         interval: run.settings.metrics.interval.duration(),
         clusters,
-        absent: unknown(run, absent),
+        absent,
         metrics,
+        home,
+        stored,
         install: install(&all),
     }
 }
 
+async fn stored(run: &Run<'_>, clusters: &[ClusterName]) -> Known<Vec<verify::Finding>> {
+    let Some(store) = &run.settings.store else {
+        return Ok(Vec::new());
+    };
+    let asked = verify::asked_of_store(run, store, clusters).await;
+    asked.map_err(|error| format!("what the store has was not asked: {error:#}"))
+}
+
 impl Evidence {
-    pub fn home(&self) -> Option<&ClusterEvidence> {
+    pub fn home_cluster(&self) -> Option<&ClusterEvidence> {
         self.clusters.first()
     }
 

@@ -2,6 +2,8 @@
 
 mod asked;
 
+pub use asked::once;
+
 use std::time::Duration;
 
 use futures::future::join_all;

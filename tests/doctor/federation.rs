@@ -1,5 +1,6 @@
 //! Causes in the federating Prometheus: the names in its series, and how far back they reach.
 
+use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
 use super::{comes_first, doctor, healthy};
@@ -12,13 +13,13 @@ const FILE: &str = "prometheus.yml";
 const HOSTILE: &str = "](https://evil.example) <img src=x> @all `x` **b**";
 
 /// The objects as they were.
-struct Before {
+pub struct Before {
     config: Value,
     server: Value,
 }
 
 /// Changes the job that scrapes the remote, and restarts the server with it.
-async fn with_job(clusters: &Clusters, change: impl FnOnce(&mut Vec<Value>, usize)) -> Before {
+pub async fn with_job(clusters: &Clusters, change: impl FnOnce(&mut Vec<Value>, usize)) -> Before {
     let home = clusters.home();
     let config = get(home, "v1", "ConfigMap", CONFIG).await;
     let config = config.expect("a ConfigMap");
@@ -45,14 +46,15 @@ async fn with_server(clusters: &Clusters, change: impl FnOnce(&mut Value)) -> Va
     let server = server.expect("a Deployment");
     let mut changed = server.clone();
     change(&mut changed["spec"]["template"]);
-    rolled_out(clusters, changed).await;
+    rolled_out(clusters.home(), SERVER, changed).await;
     server
 }
 
-async fn rolled_out(clusters: &Clusters, server: Value) {
-    put(clusters.home(), server).await;
+/// Replaces a Deployment and waits until its only pod runs.
+pub async fn rolled_out(cluster: &Cluster, name: &str, server: Value) {
+    put(cluster, server).await;
     until("the server is rolled out", async || {
-        let now = get(clusters.home(), "apps/v1", "Deployment", SERVER).await;
+        let now = get(cluster, "apps/v1", "Deployment", name).await;
         let now = now.expect("a Deployment");
         let status = &now["status"];
         let counts = ["replicas", "updatedReplicas", "readyReplicas"];
@@ -63,9 +65,9 @@ async fn rolled_out(clusters: &Clusters, server: Value) {
 }
 
 impl Before {
-    async fn restored(self, clusters: &Clusters) {
+    pub async fn restored(self, clusters: &Clusters) {
         put(clusters.home(), self.config).await;
-        rolled_out(clusters, self.server).await;
+        rolled_out(clusters.home(), SERVER, self.server).await;
         healthy(clusters).await;
     }
 }
@@ -134,6 +136,19 @@ fn cause_08_a_cluster_with_another_name_in_the_metrics() {
 }
 
 #[test]
+fn cause_34_a_limit_that_a_scrape_exceeds() {
+    on_an_install(async |clusters| {
+        let _requests = healthy(clusters).await;
+        let limit = |jobs: &mut Vec<Value>, remote: usize| jobs[remote]["sample_limit"] = 1.into();
+        let before = with_job(clusters, limit).await;
+        let cause = comes_first(clusters, "AK1521", Some("cluster2")).await;
+        let seen = cause["message"].as_str().expect("a text");
+        assert!(seen.ends_with(" is down: sample limit exceeded"), "{seen}");
+        before.restored(clusters).await;
+    });
+}
+
+#[test]
 fn cause_16_metrics_that_are_kept_for_less_than_the_window() {
     on_an_install(async |clusters| {
         let _requests = healthy(clusters).await;
@@ -149,7 +164,7 @@ fn cause_16_metrics_that_are_kept_for_less_than_the_window() {
             cause["message"],
             "the federating Prometheus keeps metrics for 30s, and the window is 1m"
         );
-        rolled_out(clusters, server).await;
+        rolled_out(clusters.home(), SERVER, server).await;
         let short = clusters.run(&["doctor", "--since", "20s"]).await.exited(5);
         let said = "the window is 20s, and a rate needs two scrapes, which are 15 s apart";
         assert!(short.stdout.contains(said), "{short:#?}");

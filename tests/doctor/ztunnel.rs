@@ -4,7 +4,7 @@ use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
 use super::{Requests, comes_first, healthy};
-use crate::support::{Clusters, get, on_an_install, put, until};
+use crate::support::{Clusters, get, merge, on_an_install, put, until};
 
 const ZTUNNEL: &str = "istio-system/ztunnel";
 
@@ -91,5 +91,64 @@ fn cause_11_an_old_ztunnel_at_the_sender() {
     on_an_install(async |clusters| {
         let said = "; cluster1 reports traffic to a cluster \"Kubernetes\"";
         caused(clusters, clusters.home(), old, ("AK1209", said)).await;
+    });
+}
+
+#[test]
+fn cause_35_ztunnels_that_are_not_ready() {
+    on_an_install(async |clusters| {
+        // Failed connections would stay in the window.
+        drop(healthy(clusters).await);
+        let remote = clusters.remote();
+        let before = daemon_set(remote).await;
+        let mut broken = before.clone();
+        let variables = broken["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut();
+        let neither = json!({"name": "ENABLE_RESPONSE_BAGGAGE", "value": "neither"});
+        variables.expect("variables").push(neither);
+        // Otherwise, the pods that work stay until the new ones are ready.
+        broken["spec"]["updateStrategy"] =
+            json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}});
+        put(remote, broken).await;
+        let cause = comes_first(clusters, "AK1208", Some("cluster2")).await;
+        assert_eq!(
+            cause["message"],
+            "DaemonSet istio-system/ztunnel 0 of 1 pods are ready"
+        );
+        replaced(remote, before).await;
+        healthy(clusters).await;
+    });
+}
+
+#[test]
+fn cause_36_ztunnels_whose_metrics_are_not_collected() {
+    on_an_install(async |clusters| {
+        drop(healthy(clusters).await);
+        let hide = |pod: &mut Value| {
+            pod["metadata"]["annotations"]["prometheus.io/scrape"] = "false".into();
+        };
+        let before = changed(clusters.remote(), hide).await;
+        let requests = Requests::start(clusters);
+        comes_first(clusters, "AK1522", Some("cluster2")).await;
+        drop(requests);
+        replaced(clusters.remote(), before).await;
+        healthy(clusters).await;
+    });
+}
+
+#[test]
+fn cause_37_a_daemon_set_by_which_kiali_does_not_see_ambient_mode() {
+    on_an_install(async |clusters| {
+        let _requests = healthy(clusters).await;
+        let before = daemon_set(clusters.remote()).await;
+        let label = "app.kubernetes.io/name";
+        let change = json!({"metadata": {"labels": {label: Value::Null}}});
+        merge(clusters.remote(), "apps/v1", "DaemonSet", ZTUNNEL, &change).await;
+        let cause = comes_first(clusters, "AK1513", Some("cluster2")).await;
+        assert_eq!(
+            cause["fix"],
+            "kubectl --context cluster2 -n istio-system label --overwrite daemonset ztunnel app.kubernetes.io/name=ztunnel"
+        );
+        put(clusters.remote(), before).await;
+        healthy(clusters).await;
     });
 }

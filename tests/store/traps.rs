@@ -11,6 +11,7 @@ use kube::api::{ListParams, Patch};
 use serde_json::json;
 
 use super::{about_store, preset};
+use crate::doctor::comes_first;
 use crate::support::web_server::WebServer;
 use crate::support::{BOTH, Clusters, Ended, from_an_install, until};
 
@@ -32,6 +33,7 @@ fn store_that_drops_series_or_has_two_writers_is_found_out() {
         has_many_labels(clusters).await;
         let store = start(Start::default()).await;
         is_of_another_engine(clusters, &store).await;
+        has_another_health(clusters, &store).await;
         is_written_twice(clusters, &store).await;
         drop(store);
         let limited = start(Start {
@@ -40,7 +42,6 @@ fn store_that_drops_series_or_has_two_writers_is_found_out() {
         });
         let store = limited.await;
         drops_series(clusters).await;
-        has_another_health(clusters, &store).await;
         drop(store);
         let locked = start(Start {
             auth: Some(("mesh", "s3cret")),
@@ -107,6 +108,25 @@ async fn is_of_another_engine(clusters: &Clusters, store: &VictoriaMetrics) {
         .succeeded();
 }
 
+async fn has_another_health(clusters: &Clusters, store: &VictoriaMetrics) {
+    let health = format!("{}/nothing/here", store.url());
+    let install = [&["install"], &BOTH[..], &["--timeout", "45s"]].concat();
+    let said = clusters
+        .run(&[&install[..], &["--store-health-url", &health]].concat())
+        .await
+        .exited(4);
+    assert!(said.stderr.contains("AK1463"), "{said:#?}");
+    assert!(
+        said.stderr.contains("Connecting to Prometheus"),
+        "{said:#?}"
+    );
+    comes_first(clusters, "AK1463", Some("cluster1")).await;
+    clusters
+        .install(&["--store-health-url", "default"])
+        .await
+        .succeeded();
+}
+
 /// Another Prometheus writes the same ztunnel with a label of its own.
 async fn is_written_twice(clusters: &Clusters, store: &VictoriaMetrics) {
     let found = store.query(BUILD).await.expect("an answer");
@@ -125,6 +145,7 @@ async fn is_written_twice(clusters: &Clusters, store: &VictoriaMetrics) {
         said.code == 5 && said.stdout.contains(&line)
     })
     .await;
+    comes_first(clusters, "AK1469", Some("cluster2")).await;
 }
 
 /// A store without the data of before, which answers 204 to series that it drops.
@@ -135,24 +156,7 @@ async fn drops_series(clusters: &Clusters) {
         said.code == 5 && said.stdout.contains(line)
     })
     .await;
-}
-
-async fn has_another_health(clusters: &Clusters, store: &VictoriaMetrics) {
-    let health = format!("{}/nothing/here", store.url());
-    let install = [&["install"], &BOTH[..], &["--timeout", "45s"]].concat();
-    let said = clusters
-        .run(&[&install[..], &["--store-health-url", &health]].concat())
-        .await
-        .exited(4);
-    assert!(said.stderr.contains("AK1463"), "{said:#?}");
-    assert!(
-        said.stderr.contains("Connecting to Prometheus"),
-        "{said:#?}"
-    );
-    clusters
-        .install(&["--store-health-url", "default"])
-        .await
-        .succeeded();
+    comes_first(clusters, "AK1461", Some("cluster1")).await;
 }
 
 async fn refuses_credentials(clusters: &Clusters) {
@@ -235,6 +239,7 @@ fn store_that_refuses_the_time_of_samples_is_found_out_and_remembered() {
             .iter()
             .filter(|line| line.contains("ready") && line.contains("[AK1468] the store refused"));
         assert_eq!(refused.count(), 2, "{shown:#?}");
+        comes_first(clusters, "AK1468", Some("cluster1")).await;
         clusters.cleaned().await;
     });
 }

@@ -24,7 +24,9 @@ pub fn clock(evidence: &Evidence) -> Judgement {
         if ahead.abs() <= SKEW {
             return Ok(Vec::new());
         }
-        let home = evidence.home().map_or("home", |home| home.name.as_str());
+        let home = evidence
+            .home_cluster()
+            .map_or("home", |home| home.name.as_str());
         let way = if ahead.is_positive() {
             "ahead of"
         } else {

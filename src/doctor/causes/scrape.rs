@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::collected::limit;
+use super::path::with_failed;
 use super::{Judgement, Likelihood, Place, likely, of_each};
 use crate::doctor::evidence::{ClusterEvidence, Evidence};
 use crate::doctor::{Likely, Unknown};
@@ -30,6 +32,8 @@ pub fn down(evidence: &Evidence) -> Judgement {
                 cluster: Some(name.clone()),
                 why: format!("{} was not scraped yet", target.url()),
             }),
+            // Another cause.
+            Some((target, _)) if limit(target).is_some() => {}
             Some((target, _)) => judgement.likely.push(broken(evidence, name, target)),
             None if has_just_started(evidence) => judgement.unknown.push(Unknown {
                 cluster: Some(name.clone()),
@@ -97,7 +101,7 @@ fn broken(evidence: &Evidence, name: &ClusterName, target: &ActiveTarget) -> Lik
 }
 
 /// The row of an object of a step that is not ready.
-fn unready<'a>(cluster: &'a ClusterEvidence, step: Step, kind: &str) -> Option<&'a Row> {
+pub fn unready<'a>(cluster: &'a ClusterEvidence, step: Step, kind: &str) -> Option<&'a Row> {
     let mut rows = cluster.rows.as_ref().ok()?.iter();
     rows.find(|row| {
         row.step == step
@@ -106,7 +110,7 @@ fn unready<'a>(cluster: &'a ClusterEvidence, step: Step, kind: &str) -> Option<&
     })
 }
 
-fn told(row: &Row) -> String {
+pub fn told(row: &Row) -> String {
     let why = match &row.component.health {
         Health::Ready => "ready",
         Health::InProgress(why) | Health::Failed(why) => why,
@@ -125,7 +129,6 @@ pub fn no_address(evidence: &Evidence) -> Judgement {
             return Ok(Vec::new());
         }
         let kubectl = &cluster.kubectl;
-        let rank = (Likelihood::Likely, Place::Gateway);
         let (seen, fix) = match unready(cluster, Step::ExposePrometheus, "Gateway") {
             Some(row) if told(row).ends_with(": not found") => {
                 (told(row), evidence.install.clone())
@@ -142,8 +145,27 @@ pub fn no_address(evidence: &Evidence) -> Judgement {
                 )
             }
         };
-        Ok(vec![likely(&cluster.name, rank, seen, fix)])
+        let error = scrape_error(evidence, &cluster.name);
+        Ok(vec![with_failed(
+            error,
+            cluster,
+            (Place::Gateway, seen, &fix),
+        )])
     })
+}
+
+/// The scrape target of a cluster, if it is known.
+pub fn target<'a>(evidence: &'a Evidence, name: &ClusterName) -> Option<&'a ActiveTarget> {
+    let targets = evidence.metrics.as_ref().ok()?.targets.as_ref().ok()?;
+    let pool = aggregate_metrics::job(name);
+    targets.iter().find(|target| target.scrape_pool == pool)
+}
+
+/// What the last scrape failed with.
+pub fn scrape_error(evidence: &Evidence, name: &ClusterName) -> Option<String> {
+    let target = target(evidence, name).filter(|target| target.health == "down")?;
+    let (url, health, error) = (target.url(), &target.health, target.error());
+    Some(format!("{url} is {health}: {error}"))
 }
 
 /// Both sides of mutual TLS do not know each other.
@@ -188,9 +210,7 @@ pub fn certificates(evidence: &Evidence) -> Judgement {
 
 /// The error of a scrape that failed in the handshake.
 fn refused(evidence: &Evidence, name: &ClusterName) -> Option<String> {
-    let targets = evidence.metrics.as_ref().ok()?.targets.as_ref().ok()?;
-    let pool = aggregate_metrics::job(name);
-    let target = targets.iter().find(|target| target.scrape_pool == pool)?;
+    let target = target(evidence, name)?;
     let is_tls = ["tls: ", "x509: "]
         .iter()
         .any(|word| target.last_error.contains(word));

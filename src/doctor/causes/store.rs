@@ -1,11 +1,94 @@
-//! Causes in how far back the metrics reach.
+//! Causes in where the metrics are kept: how far back they reach, and the way to a store of the user's and from it.
 
 use std::time::Duration;
 
-use super::{Judgement, Likelihood, Place};
+use super::scrape::told;
+use super::{Judgement, Likelihood, Place, likely, of_each};
 use crate::age;
+use crate::code::Code;
 use crate::doctor::Likely;
 use crate::doctor::evidence::{Evidence, Metrics};
+use crate::k8s::health::Health;
+
+/// What the status says of the way to the store or from it.
+fn of_status(
+    evidence: &Evidence,
+    code: Code,
+    (likelihood, place): (Likelihood, Place),
+) -> Judgement {
+    // Without a store, there are no such rows.
+    if !evidence.has_store {
+        return Judgement::default();
+    }
+    of_each(evidence, |cluster| {
+        let rows = cluster.rows.as_ref().map_err(Clone::clone)?;
+        let found = rows.iter().filter(|row| row.component.code == Some(code));
+        let found = found.map(|row| {
+            let note = row.component.note.as_deref();
+            let seen = match (&row.component.health, note) {
+                (Health::Ready, note) => {
+                    format!("{}: {}", row.component.object, note.unwrap_or_default())
+                }
+                (_, note) => told(row) + &note.map(|note| format!("; {note}")).unwrap_or_default(),
+            };
+            let fix = format!("ambikiali explain {code}");
+            likely(&cluster.name, (likelihood, place), seen, fix)
+        });
+        Ok(found.collect())
+    })
+}
+
+/// What the store says that it has of a cluster.
+fn of_store(evidence: &Evidence, code: Code) -> Judgement {
+    let found = match &evidence.stored {
+        Ok(found) => found,
+        Err(why) => return Judgement::unknown(why),
+    };
+    let found = found.iter().filter(|one| one.code == Some(code));
+    Judgement::likely(found.filter_map(|one| {
+        let rank = (Likelihood::Seen, Place::ClusterPrometheus);
+        let fix = format!("ambikiali explain {code}");
+        Some(likely(one.cluster.as_ref()?, rank, &one.text, fix))
+    }))
+}
+
+/// The Prometheus of a cluster does not write to the store, by its own counters or by what the store has.
+pub fn not_written(evidence: &Evidence) -> Judgement {
+    let rank = (Likelihood::Seen, Place::ClusterPrometheus);
+    let mut judgement = of_status(evidence, Code::NotWritten, rank);
+    let stored = of_store(evidence, Code::NotWritten);
+    let told = judgement.likely.iter().map(|one| one.cluster.clone());
+    let told = told.collect::<Vec<_>>();
+    // The counters tell the reason.
+    let more = stored
+        .likely
+        .into_iter()
+        .filter(|one| !told.contains(&one.cluster));
+    judgement.likely.extend(more);
+    judgement.unknown.extend(stored.unknown);
+    judgement
+}
+
+/// Several servers write the metrics of one cluster, so that all is counted more than once.
+pub fn written_twice(evidence: &Evidence) -> Judgement {
+    of_store(evidence, Code::WrittenTwice)
+}
+
+/// The store drops series with many labels.
+pub fn too_many_labels(evidence: &Evidence) -> Judgement {
+    of_store(evidence, Code::TooManyLabels)
+}
+
+/// The store took some samples and refused others.
+pub fn refused(evidence: &Evidence) -> Judgement {
+    let rank = (Likelihood::Possible, Place::ClusterPrometheus);
+    of_status(evidence, Code::SamplesRefused, rank)
+}
+
+/// Kiali gets nothing from the store.
+pub fn not_queried(evidence: &Evidence) -> Judgement {
+    of_status(evidence, Code::NotQueried, (Likelihood::Seen, Place::Kiali))
+}
 
 /// The window reaches back further than the metrics do.
 pub fn short(evidence: &Evidence) -> Judgement {
@@ -25,7 +108,7 @@ pub fn short(evidence: &Evidence) -> Judgement {
             evidence.window()
         );
         let fix = format!("{} --retention 15d", evidence.install);
-        return Judgement::likely([of_store(Likelihood::Seen, seen, fix)]);
+        return Judgement::likely([of_history(Likelihood::Seen, seen, fix)]);
     }
     let interval = evidence.interval;
     if window < interval * 2 {
@@ -35,7 +118,7 @@ pub fn short(evidence: &Evidence) -> Judgement {
             interval.as_secs()
         );
         let fix = format!("ask for a longer time: --since {}s", interval.as_secs() * 4);
-        return Judgement::likely([of_store(Likelihood::Seen, seen, fix)]);
+        return Judgement::likely([of_history(Likelihood::Seen, seen, fix)]);
     }
     if let Err(why) = metrics.traffic.as_ref().and(metrics.covered.as_ref()) {
         return Judgement::unknown(why);
@@ -72,10 +155,10 @@ fn young_server(evidence: &Evidence, age: Duration) -> Likely {
         "wait, or keep the history from now on: {} --storage 20Gi",
         evidence.install
     );
-    of_store(Likelihood::Possible, seen, fix)
+    of_history(Likelihood::Possible, seen, fix)
 }
 
-fn of_store(likelihood: Likelihood, seen: String, fix: String) -> Likely {
+fn of_history(likelihood: Likelihood, seen: String, fix: String) -> Likely {
     Likely {
         cluster: None,
         likelihood,

@@ -1,5 +1,11 @@
 //! Cases that the tests on clusters do not make.
 
+mod kiali;
+mod path;
+mod scrape;
+mod store;
+mod workloads;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,10 +14,20 @@ use serde_json::json;
 
 use super::*;
 use crate::doctor::Question;
-use crate::doctor::evidence::{Flow, Metrics, Namespace, Reporter, Server, Token, Traffic};
+use crate::doctor::evidence::{
+    Effect, Flow, Home, LeftOut, Metrics, Namespace, Policy, Reporter, Server, Service, Sight,
+    Token, Traffic,
+};
+use crate::guide::Step;
+use crate::k8s::health::Health;
+use crate::k8s::look::Component;
+use crate::progress::Hop;
+use crate::progress::ObjectId;
+use crate::status::Row;
 use crate::steps::ScrapeTarget;
 use crate::steps::aggregate_metrics::ActiveTarget;
 
+const URL: &str = "http://prometheus.kiali:9090";
 const NAMES: [&str; 2] = ["cluster1", "cluster2"];
 
 fn target(pool: &str, cluster: &str, health: &str) -> ActiveTarget {
@@ -45,6 +61,41 @@ fn flows() -> Vec<Flow> {
     ]
 }
 
+fn labels(app: &str) -> BTreeMap<String, String> {
+    [("app".to_string(), app.to_string())].into()
+}
+
+fn service(is_global: bool) -> Service {
+    Service {
+        namespace: "sample".into(),
+        name: "helloworld".into(),
+        is_global,
+        selector: labels("helloworld"),
+    }
+}
+
+fn policy(namespace: &str, effect: Effect) -> Policy {
+    Policy {
+        namespace: namespace.into(),
+        name: "policy".into(),
+        selector: BTreeMap::new(),
+        effect,
+    }
+}
+
+/// A finding of `check` about a cluster.
+fn finding(name: &str, code: Code, (kind, cause): (&str, &str)) -> Finding {
+    Finding {
+        code,
+        severity: code.severity(),
+        cluster: ClusterName::new(name).unwrap(),
+        object: ObjectId::new(kind, "istio-system", "one"),
+        cause: cause.into(),
+        fix: "fix it".into(),
+        skipped: false,
+    }
+}
+
 fn cluster(name: &str) -> ClusterEvidence {
     ClusterEvidence {
         name: ClusterName::new(name).unwrap(),
@@ -65,6 +116,10 @@ fn cluster(name: &str) -> ClusterEvidence {
             is_ambient: true,
             has_sidecars: false,
         }]),
+        services: Ok(vec![service(true)]),
+        left_out: Ok(Vec::new()),
+        policies: Ok(Vec::new()),
+        ztunnel: Ok(Some(ObjectId::new("DaemonSet", "istio-system", "ztunnel"))),
         token: (name != NAMES[0]).then_some(Ok(Token::Accepted)),
     }
 }
@@ -81,6 +136,7 @@ fn metrics() -> Metrics {
         renamed: Ok(Vec::new()),
         ages: Ok(BTreeMap::new()),
         covered: Ok(NAMES.map(Into::into).into()),
+        ztunnels: Ok(NAMES.map(Into::into).into()),
         ends: Ok(flows()),
         traffic: Ok(Traffic {
             moved: flows(),
@@ -98,11 +154,18 @@ fn healthy() -> Evidence {
             namespace: None,
             service: None,
         },
+        namespace: "kiali".into(),
         has_store: false,
         interval: Duration::from_secs(15),
         clusters: NAMES.map(cluster).into(),
         absent: Vec::new(),
         metrics: Ok(metrics()),
+        home: Home {
+            federation: Ok(Some(true)),
+            sight: Ok(Sight::All),
+            queried: Ok(Some((URL.into(), URL.into()))),
+        },
+        stored: Ok(Vec::new()),
         install: "ambikiali install".into(),
     }
 }
@@ -132,12 +195,15 @@ fn nothing_is_found_in_healthy_evidence() {
 fn what_cannot_be_asked_is_neither_found_nor_ruled_out() {
     let mut evidence = healthy();
     evidence.metrics = Err("no pod is ready".into());
-    let of_metrics = vec![1508, 1501, 1505, 1506, 1507, 1512, 1509, 1510];
+    let of_metrics = vec![1508, 1522, 1521, 1501, 1505, 1506, 1507, 1512, 1509, 1510];
     assert_eq!(judged(&evidence), (vec![], of_metrics));
     let mut evidence = healthy();
     let remote = evidence.clusters.remove(1);
     evidence.absent = vec![(remote.name, "no answer".into())];
-    let of_clusters = vec![1004, 1511, 1209, 1230, 1502, 1503, 1437, 1504];
+    let of_clusters = vec![
+        1004, 1208, 1511, 1516, 1514, 1515, 1213, 1214, 1210, 1302, 1211, 1212, 1304, 1209, 1230,
+        1522, 1217, 1216, 1502, 1503, 1437, 1504, 1523, 1513,
+    ];
     assert_eq!(judged(&evidence), (vec![], of_clusters));
 }
 
@@ -199,4 +265,23 @@ fn a_namespace_is_compared_with_itself_in_other_clusters() {
     assert_eq!(judged(&evidence), (vec![], vec![]));
     evidence.question.namespace = Some("default".into());
     assert_eq!(judged(&evidence), (vec![1511], vec![]));
+}
+
+#[test]
+fn each_cause_is_judged_once_and_is_in_the_table_of_the_documentation() {
+    let table = include_str!("../../../docs/doctor.md");
+    let codes = judge(&healthy())
+        .into_iter()
+        .map(|(code, _)| code.to_string());
+    let codes = codes.collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(codes.len(), COUNT);
+    let rows = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.trim_start_matches('[').get(..6));
+    let rows = rows.filter(|code| code.starts_with("AK"));
+    assert_eq!(
+        rows.map(Into::into)
+            .collect::<std::collections::BTreeSet<String>>(),
+        codes
+    );
 }

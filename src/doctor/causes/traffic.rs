@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Judgement, Likelihood, Place};
+use super::{Judgement, Likelihood, Place, path};
 use crate::doctor::Likely;
-use crate::doctor::evidence::{Evidence, Known, Reporter, Traffic};
+use crate::doctor::evidence::{Evidence, Flow, Known, Reporter, Traffic};
 use crate::mesh::ClusterName;
 use crate::visible;
 
@@ -16,6 +16,30 @@ fn traffic(evidence: &Evidence) -> Known<&Traffic> {
     metrics.traffic.as_ref().map_err(Clone::clone)
 }
 
+/// The connections from a cluster to others that failed. Inside a cluster, the receiver tells more.
+fn failed_from<'a>(
+    traffic: &'a Traffic,
+    from: &ClusterName,
+) -> impl Iterator<Item = &'a Flow> + Clone {
+    let from = from.to_string();
+    traffic.failed.iter().filter(move |flow| {
+        flow.cluster == from && flow.reporter == Reporter::Source && flow.destination != flow.source
+    })
+}
+
+/// Says that connections fail that may be meant for this cluster, because those who send do not know the destination of
+/// what fails.
+pub fn connections_failed(evidence: &Evidence, to: &ClusterName) -> Option<String> {
+    let traffic = traffic(evidence).ok()?;
+    let others = evidence.names().filter(|other| *other != to);
+    let failed = others.flat_map(|from| failed_from(traffic, from));
+    let count = failed.map(|flow| flow.count).sum::<f64>();
+    (count > 0.0).then(|| {
+        let window = evidence.window();
+        format!("about {count:.0} connections of other clusters failed in the last {window}")
+    })
+}
+
 /// The other gateway or ztunnel is gone, or refuses.
 pub fn failed(evidence: &Evidence) -> Judgement {
     let traffic = match traffic(evidence) {
@@ -23,13 +47,9 @@ pub fn failed(evidence: &Evidence) -> Judgement {
         Err(why) => return Judgement::unknown(&why),
     };
     let names = evidence.names().collect::<Vec<_>>();
+    let explained = path::explained(evidence);
     let of_sender = |from: &ClusterName| {
-        // Inside a cluster, the receiver tells more.
-        let failed = traffic.failed.iter().filter(|flow| {
-            flow.cluster == from.as_str()
-                && flow.reporter == Reporter::Source
-                && flow.destination != flow.source
-        });
+        let failed = failed_from(traffic, from);
         let flags = failed.clone().map(|flow| flow.flags.as_str());
         let flags = flags
             .collect::<BTreeSet<_>>()
@@ -38,10 +58,15 @@ pub fn failed(evidence: &Evidence) -> Judgement {
         let count = failed.map(|flow| flow.count).sum::<f64>();
         // A failed connection does not name its destination.
         let others = names.iter().filter(|other| **other != from);
-        let to = match others.collect::<Vec<_>>().as_slice() {
+        let others = others.collect::<Vec<_>>();
+        let to = match others.as_slice() {
             [one] => Some((**one).clone()),
             _ => None,
         };
+        // Another cause says why.
+        if others.iter().any(|other| explained.contains(**other)) {
+            return None;
+        }
         (count > 0.0).then(|| Likely {
             likelihood: Likelihood::Seen,
             place: Place::Receiver,

@@ -10,6 +10,7 @@ use k8s_openapi::jiff::SignedDuration;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
+use super::workloads::{self, LeftOut, Policy, Service};
 use super::{Known, in_time};
 use crate::check::Finding;
 use crate::guide::Step;
@@ -44,6 +45,14 @@ pub struct ClusterEvidence {
     /// Whether its Gateway and the federating Prometheus know each other's certificates; None without mutual TLS.
     pub trust: Known<Option<Trust>>,
     pub namespaces: Known<Vec<Namespace>>,
+    /// The Services in namespaces of the mesh.
+    pub services: Known<Vec<Service>>,
+    /// The pods with a label that keeps them out of the mesh.
+    pub left_out: Known<Vec<LeftOut>>,
+    /// The AuthorizationPolicies that may hold for a Service.
+    pub policies: Known<Vec<Policy>>,
+    /// The DaemonSet of a pod with ztunnel's label; None without such a pod.
+    pub ztunnel: Known<Option<ObjectId>>,
     /// What its API server says to Kiali's token; None for home and for a remote that Kiali does not know.
     pub token: Option<Known<Token>>,
 }
@@ -73,11 +82,23 @@ pub enum Token {
 
 pub async fn gather(run: &Run<'_>, cluster: &Cluster) -> ClusterEvidence {
     let gateway = run.on(Step::ExposePrometheus, cluster);
-    let (exposed, trust, namespaces) = tokio::join!(
+    let (exposed, trust, namespaces, services, left_out, policies, ztunnel) = tokio::join!(
         in_time(async { said(expose_prometheus::target(&gateway, true).await) }),
         in_time(async { said(trust(run, &gateway).await) }),
         in_time(async { said(namespaces(&gateway).await) }),
+        in_time(async { said(workloads::services(&gateway).await) }),
+        in_time(async { said(workloads::left_out(&gateway).await) }),
+        in_time(async { said(workloads::policies(&gateway).await) }),
+        in_time(async { said(workloads::ztunnel(&gateway).await) }),
     );
+    // Outside of the mesh, they are no business of Istio.
+    let services = services.and_then(|services| {
+        let namespaces = namespaces.as_ref().map_err(Clone::clone)?;
+        let ambient = namespaces.iter().filter(|one| one.is_ambient);
+        let is_inside = |one: &Service| ambient.clone().any(|space| space.name == one.namespace);
+        let inside = services.into_iter().filter(is_inside).collect();
+        Ok(inside)
+    });
     let clocks = cluster.server_time().zip(run.mesh.home.server_time());
     ClusterEvidence {
         name: cluster.name.clone(),
@@ -89,6 +110,10 @@ pub async fn gather(run: &Run<'_>, cluster: &Cluster) -> ClusterEvidence {
         exposed,
         trust,
         namespaces,
+        services,
+        left_out,
+        policies,
+        ztunnel,
         token: None,
     }
 }

@@ -37,6 +37,8 @@ pub struct Metrics {
     pub ages: Known<BTreeMap<String, f64>>,
     /// The clusters that had series when the window began.
     pub covered: Known<Vec<String>>,
+    /// The clusters with series of a ztunnel.
+    pub ztunnels: Known<Vec<String>>,
     /// The ends that all series name.
     pub ends: Known<Vec<Flow>>,
     pub traffic: Known<Traffic>,
@@ -87,7 +89,7 @@ struct RuntimeInfo {
 pub async fn gather(run: &Run<'_>, question: &Question) -> Known<Metrics> {
     if let Some(store) = &run.settings.store {
         return Err(format!(
-            "the metrics are in the store at {}, which doctor does not ask",
+            "the metrics are in the store at {}, which is not asked for traffic",
             store.url
         ));
     }
@@ -103,6 +105,7 @@ pub async fn gather(run: &Run<'_>, question: &Question) -> Known<Metrics> {
         renamed: said(renamed(prometheus).await),
         ages: said(ages(prometheus).await),
         covered: said(covered(prometheus, window).await),
+        ztunnels: said(ztunnels(prometheus).await),
         ends: said(
             flows(
                 prometheus,
@@ -181,11 +184,20 @@ async fn ages(connection: &mut Connection) -> Result<BTreeMap<String, f64>> {
 
 async fn covered(connection: &mut Connection, window: u64) -> Result<Vec<String>> {
     let asked = format!("count by (cluster) (istio_build offset {window}s)");
-    let samples = query(connection, &asked).await?.into_iter();
-    Ok(samples
-        .filter_map(by_cluster)
-        .map(|(name, _)| name)
-        .collect())
+    clusters(connection, &asked).await
+}
+
+async fn ztunnels(connection: &mut Connection) -> Result<Vec<String>> {
+    // A Prometheus of the user's may drop one of them.
+    let asked =
+        "count by (cluster) (istio_build{component=\"ztunnel\"} or {__name__=~\"istio_tcp_.+\"})";
+    clusters(connection, asked).await
+}
+
+async fn clusters(connection: &mut Connection, asked: &str) -> Result<Vec<String>> {
+    let samples = query(connection, asked).await?.into_iter();
+    let names = samples.filter_map(by_cluster).map(|(name, _)| name);
+    Ok(names.collect())
 }
 
 fn by_cluster(mut sample: Sample) -> Option<(String, f64)> {

@@ -83,7 +83,8 @@ pub async fn blind_spot(
     }
 }
 
-async fn look(
+/// The same, with an error if Kiali did not answer.
+pub async fn look(
     scope: &Scope<'_>,
     target: &Target,
     clusters: &[ClusterName],

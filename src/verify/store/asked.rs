@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use futures::future::join_all;
 
 use super::{Finding, Hop, Verdict};
@@ -27,6 +27,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 const MARGIN: Duration = Duration::from_secs(30);
 /// A metric that every cluster has, whether or not there is traffic.
 const BUILD: &str = "istio_build{component=\"ztunnel\"}";
+const NO_ONE_ASKS: &str = "home's Prometheus, which would ask, is not managed by ambikiali";
 const TRAFFIC: &str = "count by (cluster) (istio_tcp_received_bytes_total)";
 
 /// What the store has of a cluster.
@@ -50,17 +51,10 @@ pub async fn asked(run: &Run<'_>, store: &Store, expected: &[ClusterName]) -> Ve
         let of = |name| Finding::with_verdict(Hop::Store, Some(name), Verdict::Skipped, &why);
         expected.iter().map(of).collect()
     };
-    if home.cluster.prometheus.is_some() || !cluster_prometheus::is_own(&home).await {
-        return skipped("home's Prometheus, which would ask, is not managed by ambikiali");
+    if !asks(&home).await {
+        return skipped(NO_ONE_ASKS);
     }
-    let reports = expected.iter().map(async |name| {
-        let cluster = run.mesh.all().find(|cluster| cluster.name == *name);
-        match cluster {
-            Some(cluster) => reports_traffic(run, cluster).await,
-            None => false,
-        }
-    });
-    let reports = join_all(reports).await;
+    let reports = reports(run, expected).await;
     let object = ObjectId::cluster_wide("Store", &store.url);
     let mut last = None;
     let waited = wait::poll(&home, &object, late + MARGIN, async || {
@@ -76,17 +70,50 @@ pub async fn asked(run: &Run<'_>, store: &Store, expected: &[ClusterName]) -> Ve
     // The reason to wait is judged below, by cluster.
     let _ = waited.await;
     match last {
-        Some(Ok(mut held)) => {
-            let each = expected.iter().zip(reports);
-            each.map(|(name, reports)| {
-                let held = held.remove(name.as_str()).unwrap_or_default();
-                judge(name, store, &held, reports, late)
-            })
-            .collect()
-        }
+        Some(Ok(held)) => judged(store, held, expected, &reports, late),
         Some(Err(error)) => skipped(&format!("{error:#}")),
         None => skipped("there was no time left"),
     }
+}
+
+/// For `doctor`: what the store has now, without waiting for what may still come.
+pub async fn once(run: &Run<'_>, store: &Store, expected: &[ClusterName]) -> Result<Vec<Finding>> {
+    let home = run.on(Step::RemoteWrite, &run.mesh.home);
+    let late = late(&home, store);
+    ensure!(asks(&home).await, NO_ONE_ASKS);
+    let (held, reports) = tokio::join!(held(&home, store, late), reports(run, expected));
+    Ok(judged(store, held?, expected, &reports, late))
+}
+
+async fn asks(home: &Scope<'_>) -> bool {
+    home.cluster.prometheus.is_none() && cluster_prometheus::is_own(home).await
+}
+
+async fn reports(run: &Run<'_>, expected: &[ClusterName]) -> Vec<bool> {
+    let reports = expected.iter().map(async |name| {
+        let cluster = run.mesh.all().find(|cluster| cluster.name == *name);
+        match cluster {
+            Some(cluster) => reports_traffic(run, cluster).await,
+            None => false,
+        }
+    });
+    join_all(reports).await
+}
+
+/// A finding for each cluster.
+fn judged(
+    store: &Store,
+    mut held: All,
+    expected: &[ClusterName],
+    reports: &[bool],
+    late: Duration,
+) -> Vec<Finding> {
+    let each = expected.iter().zip(reports);
+    each.map(|(name, reports)| {
+        let held = held.remove(name.as_str()).unwrap_or_default();
+        judge(name, store, &held, *reports, late)
+    })
+    .collect()
 }
 
 /// How old the newest sample may be: two scrapes, a batch, and what the store hides.
