@@ -129,6 +129,8 @@ codes! {
     ScrapeLimit = 1521,
     ZtunnelNotCollected = 1522,
     RemoteUnknown = 1523,
+    WaypointNotCollected = 1524,
+    ScrapeTimeout = 1525,
 }
 
 /// Whether a finding stops an install.

@@ -1,14 +1,12 @@
 //! `estimate`, beside what a federation really brings, and scrapes that take too long.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::tls_client::page;
-use crate::support::{Clusters, from_an_install, masked, until, web_server};
+use crate::support::web_server::{self, WebServer};
+use crate::support::{Clusters, from_an_install, masked, until};
 
 const SERIES: &str = "istio_build{component=\"ztunnel\",instance=\"a\"} 1\n";
 /// More than half of the timeout of 5 s, and less than all of it.
@@ -53,7 +51,10 @@ fn is_near(told: &Value, real: usize) {
 
 async fn a_slow_scrape_is_told(clusters: &Clusters) {
     clusters.scraped_as_configured(true);
-    let at = slow_server().await.to_string();
+    // A Prometheus that answers late.
+    let server = WebServer::start(web_server::page(SERIES)).await;
+    server.waits(SLOW);
+    let at = server.address.to_string();
     let slow = ["--prometheus2", &at, "--scrape-interval", "5s"];
     clusters.install(&slow).await.succeeded();
     let told = "the scrape of cluster2 takes ";
@@ -94,29 +95,4 @@ async fn a_slow_scrape_is_told(clusters: &Clusters) {
 fn has_line(text: &str, told: &str) -> bool {
     let mut lines = text.lines();
     lines.any(|line| line.contains(told) && line.contains(" s of its timeout of 5 s"))
-}
-
-/// A Prometheus that answers late.
-async fn slow_server() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(answered_late(stream));
-        }
-    });
-    address
-}
-
-async fn answered_late(mut stream: TcpStream) {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(byte) => request.push(byte),
-            Err(_) => return,
-        }
-    }
-    tokio::time::sleep(SLOW).await;
-    let _ = stream.write_all(web_server::page(SERIES).as_bytes()).await;
-    let _ = stream.shutdown().await;
 }

@@ -21,7 +21,7 @@ use crate::code::Code;
 use crate::mesh::ClusterName;
 
 /// How many causes there are.
-pub const COUNT: usize = 42;
+pub const COUNT: usize = 44;
 
 /// Judges each cause. Of the same likelihood and place, the first one is reported first.
 pub fn judge(evidence: &Evidence) -> Vec<(Code, Judgement)> {
@@ -49,11 +49,16 @@ pub fn judge(evidence: &Evidence) -> Vec<(Code, Judgement)> {
             Code::ZtunnelNotCollected,
             collected::not_collected(evidence),
         ),
+        (
+            Code::WaypointNotCollected,
+            collected::without_waypoint(evidence),
+        ),
         (Code::CutOffByNetworkPolicy, collected::cut_off(evidence)),
         (Code::DeniedByPolicy, collected::denied(evidence)),
         (Code::GatewayWithoutAddress, scrape::no_address(evidence)),
         (Code::CertificatesDiffer, scrape::certificates(evidence)),
         (Code::ScrapeLimit, collected::limited(evidence)),
+        (Code::ScrapeTimeout, scrape::too_slow(evidence)),
         (Code::ScrapeTargetDown, scrape::down(evidence)),
         (Code::NotWritten, store::not_written(evidence)),
         (Code::WrittenTwice, store::written_twice(evidence)),

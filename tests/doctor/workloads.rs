@@ -80,3 +80,23 @@ fn cause_28_pods_that_are_kept_out_of_the_mesh() {
         healthy(clusters).await;
     });
 }
+
+/// There is no waypoint, as far as the metrics tell.
+#[test]
+fn cause_38_a_waypoint_whose_metrics_are_not_collected() {
+    on_an_install(async |clusters| {
+        let _requests = healthy(clusters).await;
+        let remote = clusters.remote();
+        let labelled = async |value: Value| {
+            let change = json!({"metadata": {"labels": {"istio.io/use-waypoint": value}}});
+            merge(remote, "v1", "Service", "sample/helloworld", &change).await;
+        };
+        labelled("waypoint".into()).await;
+        let cause = comes_first(clusters, "AK1524", Some("cluster2")).await;
+        let seen = cause["message"].as_str().expect("a text");
+        let said = "Service sample/helloworld has waypoint waypoint, but there is no series of";
+        assert!(seen.starts_with(said), "{seen}");
+        labelled(Value::Null).await;
+        healthy(clusters).await;
+    });
+}

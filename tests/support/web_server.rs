@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 pub struct WebServer {
     pub address: SocketAddr,
     answer: watch::Sender<Option<String>>,
+    delay: watch::Sender<Duration>,
     asked: Arc<AtomicUsize>,
 }
 
@@ -20,16 +22,19 @@ impl WebServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
         let address = listener.local_addr().expect("an address");
         let (answer, current) = watch::channel(Some(answer));
+        let (delay, waits) = watch::channel(Duration::ZERO);
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answered(stream, current.clone(), count.clone()));
+                let current = (current.clone(), waits.clone());
+                tokio::spawn(answered(stream, current, count.clone()));
             }
         });
         WebServer {
             address,
             answer,
+            delay,
             asked,
         }
     }
@@ -43,6 +48,11 @@ impl WebServer {
         self.answer.send(None).expect("it serves");
     }
 
+    /// Answers so much later from now on.
+    pub fn waits(&self, time: Duration) {
+        self.delay.send(time).expect("it serves");
+    }
+
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
@@ -51,7 +61,7 @@ impl WebServer {
 /// Handles one request per connection.
 async fn answered(
     mut stream: TcpStream,
-    answer: watch::Receiver<Option<String>>,
+    (answer, delay): (watch::Receiver<Option<String>>, watch::Receiver<Duration>),
     asked: Arc<AtomicUsize>,
 ) {
     let mut request = Vec::new();
@@ -67,6 +77,8 @@ async fn answered(
         let _ = stream.read_u8().await;
         return;
     };
+    let delay = *delay.borrow();
+    tokio::time::sleep(delay).await;
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
 }

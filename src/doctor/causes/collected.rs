@@ -4,6 +4,7 @@
 use super::kiali::{home_row, of_home};
 use super::path::with_failed;
 use super::scrape::{scrape_error, target};
+use super::workloads::meant;
 use super::{Judgement, Likelihood, Place, likely, of_each, readable, with_code};
 use crate::check::Finding;
 use crate::code::Code;
@@ -11,6 +12,7 @@ use crate::doctor::evidence::Evidence;
 use crate::guide::Step;
 use crate::mesh::ClusterName;
 use crate::steps::aggregate_metrics::{self, ActiveTarget};
+use crate::visible;
 
 /// The limit of a scrape that was exceeded, by Prometheus' words.
 pub fn limit(target: &ActiveTarget) -> Option<&'static str> {
@@ -81,6 +83,45 @@ pub fn not_collected(evidence: &Evidence) -> Judgement {
             ),
         };
         let rank = (Likelihood::Seen, Place::ClusterPrometheus);
+        Ok(vec![likely(&cluster.name, rank, seen, fix)])
+    })
+}
+
+/// Traffic goes through a waypoint, as a label says, and no series of a waypoint comes from the cluster.
+pub fn without_waypoint(evidence: &Evidence) -> Judgement {
+    let metrics = match &evidence.metrics {
+        Ok(metrics) => metrics,
+        Err(why) => return Judgement::unknown(why),
+    };
+    let (waypoints, traffic) = match (&metrics.waypoints, &metrics.traffic) {
+        (Ok(waypoints), Ok(traffic)) => (waypoints, traffic),
+        (Err(why), _) | (_, Err(why)) => return Judgement::unknown(why),
+    };
+    of_each(evidence, |cluster| {
+        let services = meant(evidence, cluster)?;
+        let target = target(evidence, &cluster.name);
+        let is_up = target.is_some_and(|target| target.health == "up");
+        let has_some = waypoints.iter().any(|name| name == cluster.name.as_str());
+        let has_traffic = traffic
+            .moved
+            .iter()
+            .any(|flow| flow.destination == cluster.name.as_str());
+        let mut through = services.filter_map(|one| Some((one, one.waypoint.as_ref()?)));
+        let Some((service, waypoint)) =
+            through.next().filter(|_| is_up && has_traffic && !has_some)
+        else {
+            return Ok(Vec::new());
+        };
+        let (namespace, waypoint) = (&service.namespace, visible::short(waypoint, visible::SAID));
+        let seen = format!(
+            "Service {namespace}/{} has waypoint {waypoint}, but there is no series of a waypoint of this cluster: Kiali shows no requests, only bytes",
+            service.name
+        );
+        let fix = format!(
+            "{} get pods -A -l gateway.networking.k8s.io/gateway-name -o custom-columns='NAME:.metadata.name,SCRAPE:.metadata.annotations.prometheus\\.io/scrape'",
+            cluster.kubectl
+        );
+        let rank = (Likelihood::Likely, Place::ClusterPrometheus);
         Ok(vec![likely(&cluster.name, rank, seen, fix)])
     })
 }

@@ -33,7 +33,7 @@ pub fn down(evidence: &Evidence) -> Judgement {
                 why: format!("{} was not scraped yet", target.url()),
             }),
             // Another cause.
-            Some((target, _)) if limit(target).is_some() => {}
+            Some((target, _)) if limit(target).is_some() || late(evidence, target).is_some() => {}
             Some((target, _)) => judgement.likely.push(broken(evidence, name, target)),
             None if has_just_started(evidence) => judgement.unknown.push(Unknown {
                 cluster: Some(name.clone()),
@@ -49,6 +49,39 @@ pub fn down(evidence: &Evidence) -> Judgement {
         }
     }
     judgement
+}
+
+/// A scrape that was slow before it failed by its timeout: the server is there, and has too much to send.
+pub fn too_slow(evidence: &Evidence) -> Judgement {
+    let targets = match evidence.metrics.as_ref().map(|metrics| &metrics.targets) {
+        Ok(Ok(targets)) => targets,
+        Ok(Err(why)) | Err(why) => return Judgement::unknown(why),
+    };
+    let found = evidence.names().filter_map(|name| {
+        let pool = aggregate_metrics::job(name);
+        let target = targets.iter().find(|target| target.scrape_pool == pool)?;
+        let before = late(evidence, target)?;
+        let seen = format!(
+            "{} is {}: {}; a scrape that was in time took {before}",
+            target.url(),
+            target.health,
+            target.error()
+        );
+        let rank = (Likelihood::Seen, Place::Federation);
+        let fix = "ambikiali estimate, then ambikiali install with a smaller --metrics profile or a longer --scrape-interval";
+        Some(likely(name, rank, seen, fix))
+    });
+    Judgement::likely(found)
+}
+
+/// What the longest scrape in time took, of one that is too late now. An address that nothing answers at looks the same
+/// now, but not before.
+fn late(evidence: &Evidence, target: &ActiveTarget) -> Option<String> {
+    let slowest = evidence.metrics.as_ref().ok()?.slowest.as_ref().ok()?;
+    let is_late =
+        target.health == "down" && target.last_error.contains("context deadline exceeded");
+    let before = slowest.get(&target.scrape_pool).filter(|_| is_late)?;
+    target.much_of_timeout(*before)
 }
 
 /// Prometheus lists its jobs up to 5 s after it is ready.

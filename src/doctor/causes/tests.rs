@@ -71,6 +71,7 @@ fn service(is_global: bool) -> Service {
         name: "helloworld".into(),
         is_global,
         selector: labels("helloworld"),
+        waypoint: None,
     }
 }
 
@@ -115,6 +116,7 @@ fn cluster(name: &str) -> ClusterEvidence {
             name: "sample".into(),
             is_ambient: true,
             has_sidecars: false,
+            waypoint: None,
         }]),
         services: Ok(vec![service(true)]),
         left_out: Ok(Vec::new()),
@@ -137,6 +139,8 @@ fn metrics() -> Metrics {
         ages: Ok(BTreeMap::new()),
         covered: Ok(NAMES.map(Into::into).into()),
         ztunnels: Ok(NAMES.map(Into::into).into()),
+        waypoints: Ok(Vec::new()),
+        slowest: Ok(BTreeMap::new()),
         ends: Ok(flows()),
         traffic: Ok(Traffic {
             moved: flows(),
@@ -195,14 +199,16 @@ fn nothing_is_found_in_healthy_evidence() {
 fn what_cannot_be_asked_is_neither_found_nor_ruled_out() {
     let mut evidence = healthy();
     evidence.metrics = Err("no pod is ready".into());
-    let of_metrics = vec![1508, 1522, 1521, 1501, 1505, 1506, 1507, 1512, 1509, 1510];
+    let of_metrics = vec![
+        1508, 1522, 1524, 1521, 1525, 1501, 1505, 1506, 1507, 1512, 1509, 1510,
+    ];
     assert_eq!(judged(&evidence), (vec![], of_metrics));
     let mut evidence = healthy();
     let remote = evidence.clusters.remove(1);
     evidence.absent = vec![(remote.name, "no answer".into())];
     let of_clusters = vec![
         1004, 1208, 1511, 1516, 1514, 1515, 1213, 1214, 1210, 1302, 1211, 1212, 1304, 1209, 1230,
-        1522, 1217, 1216, 1502, 1503, 1437, 1504, 1523, 1513,
+        1522, 1524, 1217, 1216, 1502, 1503, 1437, 1504, 1523, 1513,
     ];
     assert_eq!(judged(&evidence), (vec![], of_clusters));
 }
@@ -259,6 +265,7 @@ fn a_namespace_is_compared_with_itself_in_other_clusters() {
         name: name.into(),
         is_ambient: false,
         has_sidecars,
+        waypoint: None,
     };
     let only = vec![outside("default", false), outside("sample", true)];
     evidence.clusters[1].namespaces = Ok(only);

@@ -25,7 +25,8 @@ fn is_meant(evidence: &Evidence, service: &Service) -> bool {
         && is(&question.service, &service.name)
 }
 
-fn meant<'a>(
+/// The Services of a cluster to which traffic is expected.
+pub fn meant<'a>(
     evidence: &'a Evidence,
     cluster: &'a ClusterEvidence,
 ) -> Known<impl Iterator<Item = &'a Service> + Clone> {

@@ -63,6 +63,8 @@ pub struct Namespace {
     pub name: String,
     pub is_ambient: bool,
     pub has_sidecars: bool,
+    /// Of the Services in it that name none.
+    pub waypoint: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +97,12 @@ pub async fn gather(run: &Run<'_>, cluster: &Cluster) -> ClusterEvidence {
     let services = services.and_then(|services| {
         let namespaces = namespaces.as_ref().map_err(Clone::clone)?;
         let ambient = namespaces.iter().filter(|one| one.is_ambient);
-        let is_inside = |one: &Service| ambient.clone().any(|space| space.name == one.namespace);
-        let inside = services.into_iter().filter(is_inside).collect();
-        Ok(inside)
+        let inside = services.into_iter().filter_map(|one| {
+            let mut ambient = ambient.clone();
+            let namespace = ambient.find(|space| space.name == one.namespace)?;
+            Some(one.within(namespace.waypoint.as_ref()))
+        });
+        Ok(inside.collect())
     });
     let clocks = cluster.server_time().zip(run.mesh.home.server_time());
     ClusterEvidence {
@@ -154,6 +159,7 @@ async fn namespaces(scope: &Scope<'_>) -> Result<Vec<Namespace>> {
             name: one.name_any(),
             is_ambient: labels.get(MODE).is_some_and(|mode| mode == "ambient"),
             has_sidecars: SIDECARS.iter().any(|label| labels.contains_key(*label)),
+            waypoint: labels.get(workloads::WAYPOINT).cloned(),
         }
     };
     Ok(found.iter().map(namespace).collect())

@@ -39,6 +39,10 @@ pub struct Metrics {
     pub covered: Known<Vec<String>>,
     /// The clusters with series of a ztunnel.
     pub ztunnels: Known<Vec<String>>,
+    /// The clusters with series of a waypoint.
+    pub waypoints: Known<Vec<String>>,
+    /// The longest scrape of each job in the window that was in time, in seconds.
+    pub slowest: Known<BTreeMap<String, f64>>,
     /// The ends that all series name.
     pub ends: Known<Vec<Flow>>,
     pub traffic: Known<Traffic>,
@@ -106,6 +110,8 @@ pub async fn gather(run: &Run<'_>, question: &Question) -> Known<Metrics> {
         ages: said(ages(prometheus).await),
         covered: said(covered(prometheus, window).await),
         ztunnels: said(ztunnels(prometheus).await),
+        waypoints: said(waypoints(prometheus).await),
+        slowest: said(slowest(prometheus, window, run.settings.metrics.interval.duration()).await),
         ends: said(
             flows(
                 prometheus,
@@ -192,6 +198,26 @@ async fn ztunnels(connection: &mut Connection) -> Result<Vec<String>> {
     let asked =
         "count by (cluster) (istio_build{component=\"ztunnel\"} or {__name__=~\"istio_tcp_.+\"})";
     clusters(connection, asked).await
+}
+
+async fn waypoints(connection: &mut Connection) -> Result<Vec<String>> {
+    let asked =
+        format!("count by (cluster) ({{__name__=~\"{BYTES}|{REQUESTS}\", reporter=\"waypoint\"}})");
+    clusters(connection, &asked).await
+}
+
+async fn slowest(
+    connection: &mut Connection,
+    window: u64,
+    interval: Duration,
+) -> Result<BTreeMap<String, f64>> {
+    let step = interval.as_secs().max(1);
+    let asked = format!(
+        "max by (job) (max_over_time((scrape_duration_seconds and up == 1)[{window}s:{step}s]))"
+    );
+    let samples = query(connection, &asked).await?.into_iter();
+    let one = |mut sample: Sample| Some((sample.metric.remove("job")?, sample.value()?));
+    Ok(samples.filter_map(one).collect())
 }
 
 async fn clusters(connection: &mut Connection, asked: &str) -> Result<Vec<String>> {

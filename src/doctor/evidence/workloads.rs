@@ -16,6 +16,8 @@ use crate::mesh::pages;
 use crate::progress::ObjectId;
 
 const GLOBAL: &str = "istio.io/global";
+/// The label of a Service or a namespace with the name of a waypoint, or `none`.
+pub const WAYPOINT: &str = "istio.io/use-waypoint";
 /// The label of a pod that ztunnel does not carry the traffic of.
 pub const KEPT_OUT: &str = "istio.io/dataplane-mode=none";
 const ZTUNNEL: &str = "app=ztunnel";
@@ -30,6 +32,8 @@ pub struct Service {
     pub is_global: bool,
     /// Empty if it selects no pods.
     pub selector: Labels,
+    /// The waypoint that its traffic goes through.
+    pub waypoint: Option<String>,
 }
 
 /// A pod that is kept out of the mesh.
@@ -61,6 +65,15 @@ pub enum Effect {
 }
 
 impl Service {
+    /// Inherits the waypoint of its namespace. The name `none` stands for no waypoint.
+    pub fn within(self, waypoint: Option<&String>) -> Service {
+        let waypoint = self.waypoint.or_else(|| waypoint.cloned());
+        Service {
+            waypoint: waypoint.filter(|name| name != "none"),
+            ..self
+        }
+    }
+
     /// Whether these labels of a policy select all pods behind it.
     pub fn is_within(&self, selector: &Labels) -> bool {
         includes(&self.selector, selector)
@@ -95,6 +108,7 @@ pub async fn services(scope: &Scope<'_>) -> Result<Vec<Service>> {
             .as_ref()
             .and_then(|spec| spec.selector.clone())
             .unwrap_or_default(),
+        waypoint: one.labels().get(WAYPOINT).cloned(),
     };
     Ok(found.iter().map(service).collect())
 }

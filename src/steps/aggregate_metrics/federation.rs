@@ -71,13 +71,18 @@ impl ActiveTarget {
 
     /// Whether the last scrape took more than half of its timeout, as in "takes 6.2 s of its timeout of 10s".
     pub fn slow(&self) -> Option<String> {
-        let taken = Duration::try_from_secs_f64(self.last_scrape_duration).ok()?;
+        let of_timeout = self.much_of_timeout(self.last_scrape_duration)?;
+        Some(format!("takes {of_timeout}"))
+    }
+
+    /// As in "6.2 s of its timeout of 10 s", if these seconds are more than half of it.
+    pub fn much_of_timeout(&self, seconds: f64) -> Option<String> {
+        let taken = Duration::try_from_secs_f64(seconds).ok()?;
         let timeout = self.scrape_timeout.parse::<SignedDuration>().ok()?;
         let timeout = Duration::try_from(timeout).ok()?;
-        (taken > timeout / 2).then(|| {
-            let (taken, timeout) = (taken.as_secs_f64(), timeout.as_secs());
-            format!("takes {taken:.1} s of its timeout of {timeout} s")
-        })
+        let timeout_seconds = timeout.as_secs();
+        (taken > timeout / 2)
+            .then(|| format!("{seconds:.1} s of its timeout of {timeout_seconds} s"))
     }
 }
 

@@ -98,3 +98,24 @@ fn a_gateway_without_an_address_is_told_before_the_scrape_that_fails() {
         ]
     );
 }
+
+#[test]
+fn a_timeout_is_one_of_a_slow_scrape_only_if_earlier_ones_were_slow() {
+    let after = |seconds: Option<f64>| {
+        let evidence = with(|metrics| {
+            let mut late = serde_json::json!({
+                "scrapePool": "federate-cluster2", "scrapeUrl": "http://cluster2:9090/federate",
+                "lastScrape": "", "health": "down", "scrapeTimeout": "10s",
+            });
+            late["lastError"] =
+                "Get \"http://cluster2:9090/federate\": context deadline exceeded".into();
+            metrics.targets.as_mut().unwrap()[1] = serde_json::from_value(late).unwrap();
+            let slowest = seconds.map(|seconds| ("federate-cluster2".to_string(), seconds));
+            metrics.slowest = Ok(slowest.into_iter().collect());
+        });
+        judged(&evidence).0
+    };
+    assert_eq!(after(Some(6.0)), [1525]);
+    assert_eq!(after(Some(1.0)), [1501]);
+    assert_eq!(after(None), [1501]);
+}

@@ -64,3 +64,42 @@ fn pods_that_are_left_out_count_only_behind_a_service_of_the_mesh() {
     evidence.clusters[1].left_out = Ok(vec![pod("sample", "helloworld")]);
     assert_eq!(judged(&evidence), (vec![1516], vec![]));
 }
+
+#[test]
+fn a_waypoint_is_missed_only_where_its_traffic_comes() {
+    let with = |change: &dyn Fn(&mut Evidence)| {
+        let mut evidence = healthy();
+        let mut through = service(true);
+        through.waypoint = Some("waypoint".into());
+        evidence.clusters[1].services = Ok(vec![through]);
+        change(&mut evidence);
+        judged(&evidence)
+    };
+    assert_eq!(with(&|_| ()), (vec![1524], vec![]));
+    let collected = |evidence: &mut Evidence| {
+        evidence.metrics.as_mut().unwrap().waypoints = Ok(vec!["cluster2".into()]);
+    };
+    assert_eq!(with(&collected), (vec![], vec![]));
+    let other = |evidence: &mut Evidence| {
+        let traffic = &mut evidence.metrics.as_mut().unwrap().traffic;
+        traffic.as_mut().unwrap().moved = vec![flow(Reporter::Source, "cluster1", "cluster1")];
+    };
+    assert_eq!(with(&other), (vec![], vec![]));
+}
+
+#[test]
+fn a_service_has_the_waypoint_of_its_namespace_unless_it_has_its_own() {
+    let of = |own: Option<&str>, namespace: Option<&str>| {
+        let service = Service {
+            waypoint: own.map(Into::into),
+            ..service(true)
+        };
+        service
+            .within(namespace.map(String::from).as_ref())
+            .waypoint
+    };
+    assert_eq!(of(None, None), None);
+    assert_eq!(of(None, Some("a")), Some("a".into()));
+    assert_eq!(of(Some("b"), Some("a")), Some("b".into()));
+    assert_eq!(of(Some("none"), Some("a")), None);
+}
