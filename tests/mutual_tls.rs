@@ -1,6 +1,8 @@
 //! Mutual TLS between the federating Prometheus and the Gateways: whom a real Envoy lets in, what is told when somebody
 //! changes a certificate, and how an install moves from plain HTTP and back.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::standin::service;
 use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
@@ -182,8 +184,13 @@ async fn scrapes(clusters: &Clusters) -> [u64; 2] {
     let client = clusters.home().client();
     let pod = service::resolve(&client, "prometheus.kiali", 9090).await;
     let pod = pod.expect("the federating Prometheus");
+    // A scrape between both queries counts for neither.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a time");
+    let time = now.as_secs_f64() - 2.0;
     let count = async |function: &str| {
-        let url = format!("http://{pod}/api/v1/query?query=sum({function}({UP}[1h]))");
+        let url = format!("http://{pod}/api/v1/query?query=sum({function}({UP}[1h]))&time={time}");
         let client = reqwest::Client::builder().no_proxy().build();
         let answer = client.expect("a client").get(url).send().await;
         let text = answer.expect("an answer").text().await.expect("JSON");

@@ -23,11 +23,15 @@ fn a_cluster_that_hangs_is_listed_and_hides_no_other() {
     fix: look at the API server of that cluster: Kiali waits for it, and is not to be restarted before it answers
 Could not be asked:
     cluster2      context cluster2 at https://127.0.0.1:PORT: no answer in 10 s (AK1004, AK1208, AK1511, AK1516, AK1514, AK1515, AK1213, AK1214, AK1210, AK1302, AK1211, AK1212, AK1304, AK1209, AK1230, AK1522, AK1524, AK1217, AK1216, AK1502, AK1503, AK1437, AK1504, AK1523, AK1513)
-1 likely cause in TIME; ruled out: 17 of 44
+1 likely cause in TIME; ruled out: 18 of 44
 "
         );
         until("all is as it was", async || {
-            clusters.run(&["status"]).await.code == 0
+            let ended = clusters.run(&["status"]).await;
+            if ended.code != 0 {
+                println!("{}{}", ended.stdout, ended.stderr);
+            }
+            ended.code == 0
         })
         .await;
     });

@@ -2,14 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 const PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Polls until the condition holds.
+/// Polls until the condition holds. The more a look costs, the longer is the pause after it, so that the looks do not slow
+/// down what they wait for.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
-    while !holds().await {
+    loop {
+        let begin = Instant::now();
+        if holds().await {
+            return;
+        }
         assert!(Instant::now() < end, "still not: {what}");
-        tokio::time::sleep(PAUSE).await;
+        let pause = begin.elapsed() * 2;
+        tokio::time::sleep(pause.clamp(PAUSE, LONGEST_PAUSE)).await;
     }
 }

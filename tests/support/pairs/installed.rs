@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ambikiali_sandbox::snapshot::Snapshot;
 use tokio::sync::{Semaphore, oneshot};
@@ -111,10 +111,20 @@ fn next_waiting() -> Option<oneshot::Sender<Installed>> {
 impl Installed {
     /// Checks that the clusters have what every install adds, and nothing else.
     pub async fn new(pair: Pair, shared: Option<Permit>) -> Installed {
-        let as_installed = snapshots(&pair.clusters.sandbox).await;
-        let added = [0, 1].map(|index| pair.clean[index].diff(&as_installed[index]));
-        let expected = ADDED.get_or_init(|| added.clone());
-        assert_eq!(added, *expected, "not what another install adds");
+        let added = |now: &[Snapshot; 2]| [0, 1].map(|index| pair.clean[index].diff(&now[index]));
+        let mut as_installed = snapshots(&pair.clusters.sandbox).await;
+        let expected = ADDED.get_or_init(|| added(&as_installed));
+        // After an API server was away, istiod takes a while until it writes its ConfigMaps to a new namespace.
+        let end = Instant::now() + Duration::from_secs(60);
+        while added(&as_installed) != *expected && Instant::now() < end {
+            sleep(Duration::from_secs(1)).await;
+            as_installed = snapshots(&pair.clusters.sandbox).await;
+        }
+        assert_eq!(
+            added(&as_installed),
+            *expected,
+            "not what another install adds"
+        );
         Installed {
             as_installed,
             remembered: fs::read(pair.memory()).expect("a file"),

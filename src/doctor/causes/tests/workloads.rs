@@ -49,7 +49,10 @@ fn a_service_is_compared_with_that_of_the_same_name() {
     evidence.clusters[1].services = Ok(vec![]);
     assert_eq!(judged(&evidence), (vec![], vec![]));
     evidence.clusters[1].services = Err("403".into());
-    assert_eq!(judged(&evidence), (vec![], vec![1516, 1514, 1515, 1515]));
+    assert_eq!(
+        judged(&evidence),
+        (vec![], vec![1516, 1514, 1515, 1515, 1524])
+    );
 }
 
 #[test]
