@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{doctor, healthy};
-use crate::support::{masked, on_an_install, until};
+use crate::support::{masked, on_an_install};
 
 #[test]
 fn a_cluster_that_hangs_is_listed_and_hides_no_other() {
@@ -26,14 +26,7 @@ Could not be asked:
 1 likely cause in TIME; ruled out: 18 of 44
 "
         );
-        until("all is as it was", async || {
-            let ended = clusters.run(&["status"]).await;
-            if ended.code != 0 {
-                println!("{}{}", ended.stdout, ended.stderr);
-            }
-            ended.code == 0
-        })
-        .await;
+        healthy(clusters).await;
     });
 }
 
