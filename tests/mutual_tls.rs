@@ -196,7 +196,8 @@ async fn scrapes(clusters: &Clusters) -> [u64; 2] {
         let text = answer.expect("an answer").text().await.expect("JSON");
         let answer: Value = serde_json::from_str(&text).expect("JSON");
         let number = answer["data"]["result"][0]["value"][1].as_str();
-        number.and_then(|n| n.parse().ok()).expect("a number")
+        // None before the first scrape.
+        number.map_or(0, |number| number.parse().expect("a number"))
     };
     [count("count_over_time").await, count("sum_over_time").await]
 }
