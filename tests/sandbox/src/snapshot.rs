@@ -63,7 +63,7 @@ impl Snapshot {
         let all: Vec<_> = lists
             .into_iter()
             .flatten()
-            .filter(|(_, object)| !bookkeeping(object))
+            .filter(|(kind, object)| !bookkeeping(object) && !is_late(kind, object))
             .collect();
         let owners = content::deployments(&all);
         let objects = all
@@ -134,6 +134,11 @@ fn kept(kind: &ApiResource) -> bool {
 fn bookkeeping(object: &DynamicObject) -> bool {
     let label = object.labels().get(OURS.0);
     label.is_some_and(|value| value == OURS.1)
+}
+
+/// istiod writes this one into each namespace, but no longer does so after its API server was away.
+fn is_late(kind: &ApiResource, object: &DynamicObject) -> bool {
+    kind.kind == "ConfigMap" && object.name_any() == "istio-ca-crl"
 }
 
 async fn list(client: Client, kind: ApiResource) -> Result<Vec<(ApiResource, DynamicObject)>> {
