@@ -71,6 +71,13 @@ pub fn causes(document: &Value) -> Vec<(String, Option<String>)> {
     causes.iter().map(cause).collect()
 }
 
+async fn is_not_told(clusters: &Clusters, code: &str) {
+    let ended = doctor(clusters, &["-o", "json"]).await;
+    let document = schema::read("json", &ended).document.expect("a document");
+    let all = causes(&document);
+    assert!(all.iter().all(|(told, _)| told != code), "{all:?}");
+}
+
 /// Waits until a cause comes first, and returns it. It takes some scrapes until the metrics show it.
 pub async fn comes_first(clusters: &Clusters, code: &str, cluster: Option<&str>) -> Value {
     comes_first_by(code, cluster, async || {

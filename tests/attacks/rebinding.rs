@@ -175,7 +175,16 @@ async fn a_port_of_somebody_else(clusters: &Clusters) {
     dashboard.process.start_kill().expect("a signal");
     let said = text(dashboard.process.stderr.take()).await;
     let note = format!("port {port} is in use; using a free one instead\n");
-    assert!(said.starts_with(&note), "{said}");
+    // The addresses of its pages follow.
+    let pages = said.strip_prefix(&note).expect("a note");
+    let pages = pages.lines().filter_map(|line| line.split_once(": "));
+    let url = format!("http://localhost:{}/kiali/console/", dashboard.port);
+    let pages = pages.map(|(name, page)| (name, page.starts_with(&url)));
+    assert_eq!(
+        pages.collect::<Vec<_>>(),
+        [("Traffic graph", true), ("Mesh", true)],
+        "{said}"
+    );
     drop(taken);
 }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
 use serde_json::{Value, json};
 
-use super::{causes, comes_first, doctor, healthy};
-use crate::output::schema;
+use super::{comes_first, doctor, healthy, is_not_told};
 use crate::support::tls_client::{CLIENT_SECRET, GATEWAY_SECRET, Identity, asked};
 use crate::support::web_server::{WebServer, page};
 use crate::support::{
@@ -145,10 +144,7 @@ fn cause_39_a_scrape_that_exceeds_its_timeout() {
         let seen = cause["message"].as_str().expect("a text");
         let said = "is down: context deadline exceeded; a scrape that was in time took 3.";
         assert!(seen.contains(said), "{seen}");
-        let ended = doctor(clusters, &["-o", "json"]).await;
-        let document = schema::read("json", &ended).document.expect("a document");
-        let all = causes(&document);
-        assert!(all.iter().all(|(code, _)| code != "AK1501"), "{all:?}");
+        is_not_told(clusters, "AK1501").await;
         clusters.scraped_as_configured(false);
         clusters.cleaned().await;
     });

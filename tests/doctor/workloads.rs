@@ -3,8 +3,7 @@
 use ambikiali_sandbox::standin::sample::Failure;
 use serde_json::{Value, json};
 
-use super::{causes, comes_first, doctor, healthy};
-use crate::output::schema;
+use super::{comes_first, healthy, is_not_told};
 use crate::support::{Foreign, get, merge, on_an_install, patch, put, until};
 
 #[test]
@@ -27,10 +26,7 @@ fn cause_26_a_policy_that_denies_the_traffic() {
         })
         .await;
         // What follows from it is not told as another cause.
-        let ended = doctor(clusters, &["-o", "json"]).await;
-        let document = schema::read("json", &ended).document.expect("a document");
-        let all = causes(&document);
-        assert!(all.iter().all(|(code, _)| code != "AK1508"), "{all:?}");
+        is_not_told(clusters, "AK1508").await;
         traffic.fail(None);
         policy.removed().await;
         healthy(clusters).await;

@@ -3,7 +3,7 @@
 
 use super::kiali::{home_row, of_home};
 use super::path::with_failed;
-use super::scrape::{scrape_error, target};
+use super::scrape::{scrape_error, target, targets};
 use super::workloads::meant;
 use super::{Judgement, Likelihood, Place, likely, of_each, readable, with_code};
 use crate::check::Finding;
@@ -29,9 +29,9 @@ pub fn limit(target: &ActiveTarget) -> Option<&'static str> {
 
 /// A limit in the configuration of the federating Prometheus drops all that a cluster has.
 pub fn limited(evidence: &Evidence) -> Judgement {
-    let targets = match evidence.metrics.as_ref().map(|metrics| &metrics.targets) {
-        Ok(Ok(targets)) => targets,
-        Ok(Err(why)) | Err(why) => return Judgement::unknown(why),
+    let targets = match targets(evidence) {
+        Ok(targets) => targets,
+        Err(why) => return Judgement::unknown(&why),
     };
     let found = evidence.names().filter_map(|name| {
         let pool = aggregate_metrics::job(name);
@@ -51,13 +51,12 @@ pub fn not_collected(evidence: &Evidence) -> Judgement {
         Err(why) => return Judgement::unknown(why),
     };
     let known = (&metrics.targets, &metrics.ztunnels, &metrics.series);
-    let (targets, ztunnels, series) = match known {
-        (Ok(targets), Ok(ztunnels), Ok(series)) => (targets, ztunnels, series),
+    let (ztunnels, series) = match known {
+        (Ok(_), Ok(ztunnels), Ok(series)) => (ztunnels, series),
         (Err(why), ..) | (_, Err(why), _) | (.., Err(why)) => return Judgement::unknown(why),
     };
     of_each(evidence, |cluster| {
-        let pool = aggregate_metrics::job(&cluster.name);
-        let target = targets.iter().find(|target| target.scrape_pool == pool);
+        let target = target(evidence, &cluster.name);
         let is_up = target.is_some_and(|target| target.health == "up");
         let has_some = ztunnels.iter().any(|name| name == cluster.name.as_str());
         // That the scrape fails is another cause.

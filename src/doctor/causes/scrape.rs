@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::collected::limit;
 use super::path::with_failed;
 use super::{Judgement, Likelihood, Place, likely, of_each};
-use crate::doctor::evidence::{ClusterEvidence, Evidence};
+use crate::doctor::evidence::{ClusterEvidence, Evidence, Known};
 use crate::doctor::{Likely, Unknown};
 use crate::guide::Step;
 use crate::k8s::health::Health;
@@ -18,14 +18,13 @@ const STARTED: Duration = Duration::from_secs(20);
 
 /// Home does not get what a cluster has.
 pub fn down(evidence: &Evidence) -> Judgement {
-    let targets = match evidence.metrics.as_ref().map(|metrics| &metrics.targets) {
-        Ok(Ok(targets)) => targets,
-        Ok(Err(why)) | Err(why) => return Judgement::unknown(why),
-    };
+    if let Err(why) = targets(evidence) {
+        return Judgement::unknown(&why);
+    }
     let mut judgement = Judgement::default();
     for name in evidence.names() {
         let pool = aggregate_metrics::job(name);
-        let target = targets.iter().find(|target| target.scrape_pool == pool);
+        let target = target(evidence, name);
         match target.map(|target| (target, target.health.as_str())) {
             Some((target, "up")) => judgement.likely.extend(moved(evidence, name, target)),
             Some((target, "unknown")) => judgement.unknown.push(Unknown {
@@ -53,13 +52,11 @@ pub fn down(evidence: &Evidence) -> Judgement {
 
 /// A scrape that was slow before it failed by its timeout: the server is there, and has too much to send.
 pub fn too_slow(evidence: &Evidence) -> Judgement {
-    let targets = match evidence.metrics.as_ref().map(|metrics| &metrics.targets) {
-        Ok(Ok(targets)) => targets,
-        Ok(Err(why)) | Err(why) => return Judgement::unknown(why),
-    };
+    if let Err(why) = targets(evidence) {
+        return Judgement::unknown(&why);
+    }
     let found = evidence.names().filter_map(|name| {
-        let pool = aggregate_metrics::job(name);
-        let target = targets.iter().find(|target| target.scrape_pool == pool)?;
+        let target = target(evidence, name)?;
         let before = late(evidence, target)?;
         let seen = format!(
             "{} is {}: {}; a scrape that was in time took {before}",
@@ -187,11 +184,17 @@ pub fn no_address(evidence: &Evidence) -> Judgement {
     })
 }
 
+/// The targets of the federating Prometheus.
+pub fn targets(evidence: &Evidence) -> Known<&[ActiveTarget]> {
+    let metrics = evidence.metrics.as_ref().map_err(Clone::clone)?;
+    metrics.targets.as_deref().map_err(Clone::clone)
+}
+
 /// The scrape target of a cluster, if it is known.
 pub fn target<'a>(evidence: &'a Evidence, name: &ClusterName) -> Option<&'a ActiveTarget> {
-    let targets = evidence.metrics.as_ref().ok()?.targets.as_ref().ok()?;
     let pool = aggregate_metrics::job(name);
-    targets.iter().find(|target| target.scrape_pool == pool)
+    let mut targets = targets(evidence).ok()?.iter();
+    targets.find(|target| target.scrape_pool == pool)
 }
 
 /// What the last scrape failed with.

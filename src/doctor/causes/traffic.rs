@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::scrape::targets;
 use super::{Judgement, Likelihood, Place, path};
 use crate::doctor::Likely;
 use crate::doctor::evidence::{Evidence, Flow, Known, Reporter, Traffic};
@@ -98,11 +99,10 @@ fn look(evidence: &Evidence, to: Option<&ClusterName>) -> String {
 /// What does not grow, or why that cannot be told.
 fn still(evidence: &Evidence) -> Known<Option<&Traffic>> {
     let traffic = traffic(evidence)?;
-    let metrics = evidence.metrics.as_ref().map_err(Clone::clone)?;
     if !traffic.moved.is_empty() || !traffic.failed.is_empty() {
         return Ok(None);
     }
-    let targets = metrics.targets.as_ref().map_err(Clone::clone)?;
+    let targets = targets(evidence)?;
     match targets.iter().find(|target| target.health != "up") {
         Some(down) => Err(format!(
             "{} is not up, so traffic may not be seen",
