@@ -50,6 +50,15 @@ pub struct Reading {
     pub reads: usize,
     failed: usize,
     pub error: Option<String>,
+    /// When the first read ended, and when the last one began that read something.
+    span: Option<(Instant, Instant)>,
+}
+
+/// What one read of a cluster's pages found.
+pub struct Pages {
+    pub began: Instant,
+    pub ended: Instant,
+    pub rows: Result<Vec<Row>>,
 }
 
 pub struct Evidence<'a> {
@@ -71,6 +80,7 @@ impl Reading {
             Ok(read) => {
                 *self = Reading {
                     reads: self.reads + 1,
+                    span: self.span,
                     ..Reading::default()
                 };
                 Some(read)
@@ -122,9 +132,27 @@ impl<'a> Evidence<'a> {
     }
 
     /// A ztunnel that has no series of a flow on one page and then has one counted it in between.
-    pub fn add_pages(&mut self, of: &ClusterName, rows: Result<Vec<Row>>) {
+    pub fn add_pages(&mut self, of: &ClusterName, pages: Pages) {
+        let Pages { began, ended, rows } = pages;
         let reading = self.page_reads.entry(of.clone()).or_default();
+        let reads = reading.reads;
         reading.add(&mut self.pages, rows, First::Growth);
+        if reading.reads > reads {
+            let first = reading.span.map_or(ended, |(first, _)| first);
+            reading.span = Some((first, began));
+        }
+    }
+
+    /// Whether the pages of a cluster would show the flow: they were read before and after a round that was answered. A
+    /// machine or a network may be so slow that there is none.
+    pub fn pages_would_show(&self, of: &ClusterName, from: &ClusterName, to: &ClusterName) -> bool {
+        let span = self.page_reads.get(of).and_then(|reading| reading.span);
+        let requests = self.requests.get(from);
+        let (Some((first, last)), Some(requests)) = (span, requests) else {
+            return false;
+        };
+        // Which answers an unreached cluster gave is not known.
+        !self.is_reached(to) || requests.answered_between(to, first, last)
     }
 
     pub fn add_metrics(&mut self, rows: Result<Vec<Row>>) {

@@ -21,6 +21,8 @@ const HOPELESS: usize = 3;
 
 /// The result of one round.
 pub struct Round {
+    pub began: Instant,
+    pub ended: Instant,
     pub sent: usize,
     /// A line for each answer.
     pub answers: Vec<String>,
@@ -38,7 +40,7 @@ pub struct Failure {
 #[derive(Default)]
 pub struct Requests {
     pub sent: usize,
-    answers: BTreeMap<ClusterName, (usize, Instant)>,
+    answers: BTreeMap<ClusterName, Answers>,
     /// Answers of pods that are not known, and one of them.
     pub strangers: (usize, String),
     pub failed: usize,
@@ -49,11 +51,22 @@ pub struct Requests {
     in_vain: usize,
 }
 
+/// The answers of one cluster.
+#[derive(Default)]
+struct Answers {
+    count: usize,
+    /// When each round with an answer began and ended.
+    rounds: Vec<(Instant, Instant)>,
+}
+
 /// Sends this number of requests, one after the other.
 pub async fn send(probe: &Probe<'_>, count: usize) -> Round {
-    match run(probe, count).await {
+    let began = Instant::now();
+    match run(probe, count, began).await {
         Ok(round) => round,
         Err(error) => Round {
+            began,
+            ended: Instant::now(),
             sent: count,
             answers: Vec::new(),
             error: Some(Failure {
@@ -64,7 +77,7 @@ pub async fn send(probe: &Probe<'_>, count: usize) -> Round {
     }
 }
 
-async fn run(probe: &Probe<'_>, count: usize) -> Result<Round> {
+async fn run(probe: &Probe<'_>, count: usize, began: Instant) -> Result<Round> {
     let Probe {
         scope,
         namespace,
@@ -95,6 +108,8 @@ async fn run(probe: &Probe<'_>, count: usize) -> Result<Round> {
         }
     });
     Ok(Round {
+        began,
+        ended: Instant::now(),
         sent: count,
         answers,
         error,
@@ -106,11 +121,15 @@ impl Requests {
     pub fn add<'a>(&mut self, round: Round, cluster: impl Fn(&str) -> Option<&'a ClusterName>) {
         self.sent += round.sent;
         let failed = round.sent - round.answers.len();
+        let span = (round.began, round.ended);
         for answer in &round.answers {
             match cluster(answer) {
                 Some(name) => {
-                    let known = self.answers.entry(name.clone());
-                    known.or_insert((0, Instant::now())).0 += 1;
+                    let known = self.answers.entry(name.clone()).or_default();
+                    known.count += 1;
+                    if known.rounds.last() != Some(&span) {
+                        known.rounds.push(span);
+                    }
                 }
                 None => self.strangers = (self.strangers.0 + 1, answer.clone()),
             }
@@ -128,17 +147,25 @@ impl Requests {
 
     /// How many requests a cluster has answered.
     pub fn answered_by(&self, cluster: &ClusterName) -> usize {
-        self.answers.get(cluster).map_or(0, |(count, _)| *count)
+        self.answers.get(cluster).map_or(0, |answers| answers.count)
     }
 
     /// For how long a cluster has been known to answer.
     pub fn answered_for(&self, cluster: &ClusterName) -> Option<Duration> {
-        let (_, since) = self.answers.get(cluster)?;
+        let (_, since) = self.answers.get(cluster)?.rounds.first()?;
         Some(since.elapsed())
     }
 
+    /// Whether a cluster answered a round of which no part was before or after these moments.
+    pub fn answered_between(&self, cluster: &ClusterName, begin: Instant, end: Instant) -> bool {
+        let rounds = self.answers.get(cluster).map(|answers| &answers.rounds);
+        let mut rounds = rounds.into_iter().flatten();
+        rounds.any(|(began, ended)| *began >= begin && *ended <= end)
+    }
+
     pub fn answered(&self) -> usize {
-        let known = self.answers.values().map(|(count, _)| count).sum::<usize>();
+        let known = self.answers.values().map(|answers| answers.count);
+        let known = known.sum::<usize>();
         known + self.strangers.0
     }
 

@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use serde_json::json;
 
 use super::super::Hop;
 use super::super::counters::Row;
 use super::super::edges::Reported;
-use super::super::evidence::{Metrics, Sources};
+use super::super::evidence::{Metrics, Pages, Sources};
 use super::super::flow::{Flow, FlowHop, Pairs};
 use super::super::probe::{Ends, Probes, Server};
 use super::super::requests::{Failure, Round};
@@ -177,7 +178,8 @@ fn a_page_counts_from_nothing_and_a_prometheus_does_not() {
     with_sources(Vec::new(), Metrics::Federation, |mut evidence| {
         let (a, b) = (name("a"), name("b"));
         for rows in [vec![], vec![series("a", "source", 91.0)]] {
-            evidence.add_pages(&a, Ok(rows.clone()));
+            let now = Instant::now();
+            evidence.add_pages(&a, pages(now, now, rows.clone()));
             evidence.add_metrics(Ok(rows));
         }
         let source = cell(&evidence, &a, &b).source();
@@ -255,9 +257,48 @@ fn pairs_are_those_of_home_or_all() {
     assert_eq!(asked(Pairs::All), "aa ab ac ba bb bc ca cb cc");
 }
 
+fn pages(began: Instant, ended: Instant, rows: Vec<Row>) -> Pages {
+    Pages {
+        began,
+        ended,
+        rows: Ok(rows),
+    }
+}
+
+#[test]
+fn a_page_lacks_a_flow_only_after_a_round_between_two_reads() {
+    with_sources(Vec::new(), Metrics::Federation, |mut evidence| {
+        let (a, b) = (name("a"), name("b"));
+        let begin = Instant::now();
+        let at = |second| begin + Duration::from_secs(second);
+        let answer = |evidence: &mut Evidence<'_>, (began, ended)| {
+            let requests = evidence.requests.entry(name("a")).or_default();
+            let round = Round {
+                began: at(began),
+                ended: at(ended),
+                ..round(&["b", "b"], 0, false)
+            };
+            requests.add(round, |_| Some(&b));
+        };
+        answer(&mut evidence, (0, 1));
+        for (began, ended) in [(0, 2), (3, 12)] {
+            evidence.add_pages(&a, pages(at(began), at(ended), Vec::new()));
+        }
+        // The first page may already have counted all of it.
+        assert!(!evidence.pages_would_show(&a, &a, &b));
+        answer(&mut evidence, (2, 4));
+        assert!(!evidence.pages_would_show(&a, &a, &b));
+        evidence.add_pages(&a, pages(at(13), at(14), Vec::new()));
+        assert!(evidence.pages_would_show(&a, &a, &b));
+        assert!(!evidence.pages_would_show(&b, &a, &b), "it was not read");
+    });
+}
+
 /// A round of requests, of which the unanswered ones failed like this.
 fn round(answers: &[&str], failed: usize, closed: bool) -> Round {
     Round {
+        began: Instant::now(),
+        ended: Instant::now(),
         sent: answers.len() + failed,
         answers: answers.iter().map(ToString::to_string).collect(),
         error: (failed > 0).then(|| Failure {

@@ -45,9 +45,17 @@ impl Cell<'_> {
                 format!("{} from {}", bytes(received), self.from),
             ),
             Reported::Unknown(_) => Judged::new(place, Verdict::Broken, edge.hidden())
-                .settled(self.has_answered_for(STILL)),
+                .settled(self.would_be_on_page(self.to)),
             _ => self.not_on_page(place, &edge, self.to, format!("from {}", self.from)),
         }
+    }
+
+    fn would_be_on_page(&self, cluster: &ClusterName) -> bool {
+        let is_seen = || {
+            let evidence = self.evidence;
+            evidence.pages_would_show(cluster, self.from, self.to)
+        };
+        self.has_answered_for(STILL) && is_seen()
     }
 
     /// Why the pages of a cluster do not show the flow.
@@ -70,7 +78,7 @@ impl Cell<'_> {
         {
             return unproven(error).settled(reading.is_given_up());
         }
-        let settled = self.has_answered_for(STILL);
+        let settled = self.would_be_on_page(cluster);
         let read = ztunnels.pods.len();
         if ztunnels.unread > 0 {
             let all = read + ztunnels.unread;

@@ -1,7 +1,7 @@
 //! What is asked again and again while the flows are followed.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::time::sleep;
@@ -13,7 +13,7 @@ use crate::progress::Place;
 use crate::steps::aggregate_metrics::Federation;
 use crate::steps::kiali::{self, graph::Traffic};
 use crate::verify::counters::{Row, query};
-use crate::verify::evidence::{Evidence, Metrics, Sources};
+use crate::verify::evidence::{Evidence, Metrics, Pages, Sources};
 use crate::verify::pages::{self, Ztunnels};
 use crate::verify::probe::Probe;
 use crate::verify::requests::{self, Round};
@@ -33,6 +33,7 @@ pub(super) enum Part<'a> {
 
 pub(super) enum Seen {
     Round(Round),
+    Pages(Pages),
     Rows(Result<Vec<Row>>),
     Graph(Result<BTreeSet<Traffic>>),
     Nothing,
@@ -68,7 +69,11 @@ pub(super) async fn look<'a>(
         Part::Requests(_, probe) => {
             Seen::Round(requests::send(probe, sources.clusters.len()).await)
         }
-        Part::Pages(_, ztunnels) => Seen::Rows(pages::read(ztunnels, &sources.services).await),
+        Part::Pages(_, ztunnels) => Seen::Pages(Pages {
+            began: Instant::now(),
+            rows: pages::read(ztunnels, &sources.services).await,
+            ended: Instant::now(),
+        }),
         Part::Metrics(federation) => Seen::Rows(rows(federation, sources).await),
         Part::Graph(home) => Seen::Graph(graph(home, sources).await),
     };
@@ -94,7 +99,7 @@ async fn graph(home: &Scope<'_>, sources: &Sources<'_>) -> Result<BTreeSet<Traff
 pub(super) fn take(evidence: &mut Evidence<'_>, part: &Part<'_>, seen: Seen) {
     match (part, seen) {
         (Part::Requests(from, _), Seen::Round(round)) => evidence.add_round(from, round),
-        (Part::Pages(of, _), Seen::Rows(rows)) => evidence.add_pages(of, rows),
+        (Part::Pages(of, _), Seen::Pages(pages)) => evidence.add_pages(of, pages),
         (Part::Metrics(_), Seen::Rows(rows)) => evidence.add_metrics(rows),
         (_, Seen::Graph(graph)) => evidence.add_graph(graph),
         _ => {}
