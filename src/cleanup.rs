@@ -9,7 +9,7 @@ mod report;
 use std::time::Duration;
 
 use anyhow::Result;
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 
 pub use only::only;
 use report::Stays;
@@ -23,7 +23,7 @@ use crate::k8s::record::{self, Entry, Origin};
 use crate::k8s::{Scope, contents, ownership, write};
 use crate::mesh::{Cluster, ClusterName};
 use crate::progress::ObjectId;
-use crate::run::{Run, step};
+use crate::run::{Run, on_all, step};
 use crate::steps::{
     aggregate_metrics, cluster_prometheus, expose_prometheus, kiali, kiali_operator, namespaces,
     probes, remote_cluster, remote_secret,
@@ -34,7 +34,7 @@ const LAST_LOOK: Duration = Duration::from_secs(30);
 /// Clears all clusters of this run. Objects in forgotten clusters stay. On an error, nothing was done.
 pub async fn cleanup(run: &Run<'_>, given_up: &[ClusterName]) -> Result<Report> {
     let mut report = Report::default();
-    try_join_all(run.mesh.all().map(|cluster| open(run, cluster))).await?;
+    on_all(run.mesh.all().map(|cluster| open(run, cluster))).await?;
     away::all_are_named(run, given_up)?;
     let any = run
         .records

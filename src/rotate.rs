@@ -23,7 +23,7 @@ use crate::mesh::{Cluster, ClusterName};
 use crate::options::TOKEN_LIFETIME;
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
-use crate::run::{Run, step};
+use crate::run::{Run, on_all, step};
 use crate::steps::kiali;
 use crate::steps::remote_cluster::token::{self, Claims, Found};
 use crate::steps::remote_secret::{self, InUse, Kubeconfig};
@@ -60,7 +60,7 @@ pub async fn rotate(
     if_older: Option<Duration>,
     certificates: bool,
 ) -> Result<AllRotated> {
-    try_join_all(run.mesh.all().map(|cluster| open(run, cluster))).await?;
+    on_all(run.mesh.all().map(|cluster| open(run, cluster))).await?;
     // Before the first write, because it may be refused.
     let rotation = match certificates {
         true => Some(certificates::look(run, if_older).await?),

@@ -3,6 +3,7 @@
 mod left_out;
 
 use anyhow::{Context, Result};
+use futures::future::join_all;
 
 use crate::deadline::Deadline;
 use crate::guide::Step;
@@ -92,4 +93,11 @@ pub async fn step<'a, T>(
         .await
         .inspect_err(|_| progress.failed())
         .with_context(|| step.to_string())
+}
+
+/// Waits for the same on all clusters. The error is that of the first cluster with one, whichever failed first.
+pub async fn on_all<T>(
+    clusters: impl IntoIterator<Item = impl Future<Output = Result<T>>>,
+) -> Result<Vec<T>> {
+    join_all(clusters).await.into_iter().collect()
 }

@@ -3,7 +3,7 @@
 //! as by a whole cleanup. Home's record is updated last, so that the same command resumes an interrupted run.
 
 use anyhow::Result;
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 
 use super::{Cleared, ClusterObject, Report, away, clear, end, open};
 use crate::guide::Step;
@@ -13,13 +13,13 @@ use crate::manifests;
 use crate::mesh::{Cluster, ClusterName};
 use crate::problem::{Exit, Problem};
 use crate::progress::ObjectId;
-use crate::run::{Run, step};
+use crate::run::{Run, on_all, step};
 use crate::steps::{aggregate_metrics, kiali, remote_secret};
 
 /// Removes the remotes of this run and the unreachable ones, whose objects stay. On an error, nothing was done.
 pub async fn only(run: &Run<'_>, forgotten: &[ClusterName]) -> Result<Report> {
     let mut report = Report::default();
-    try_join_all(run.mesh.all().map(|cluster| open(run, cluster))).await?;
+    on_all(run.mesh.all().map(|cluster| open(run, cluster))).await?;
     let home = &run.mesh.home;
     let names = leaving(run).into_iter().chain(forgotten.iter().cloned());
     let names = names.collect::<Vec<_>>();

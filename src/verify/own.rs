@@ -15,7 +15,7 @@ use crate::k8s::rights::{self, Right};
 use crate::k8s::{Scope, kinds};
 use crate::mesh::{Cluster, ClusterName};
 use crate::problem::{self, Exit, Problem};
-use crate::run::{Run, step};
+use crate::run::{Run, on_all, step};
 use crate::steps::probes::{self, NAMESPACE, Running};
 
 /// How long the removal may take, in addition to the time limit of the command.
@@ -37,7 +37,7 @@ pub struct Placed<'a> {
 /// Fails if probes cannot be put into every cluster or would not be recorded there. Writes nothing.
 pub async fn look(run: &Run<'_>) -> Result<()> {
     let missing = run.mesh.all().map(|cluster| missing_rights(run, cluster));
-    let missing = try_join_all(missing).await?;
+    let missing = on_all(missing).await?;
     let missing = missing.into_iter().flatten().collect::<Vec<_>>();
     if !missing.is_empty() {
         let cause = format!(
@@ -54,7 +54,7 @@ pub async fn look(run: &Run<'_>) -> Result<()> {
         recorded(&scope).await?;
         probes::is_left(&scope).await
     });
-    try_join_all(looked).await?;
+    on_all(looked).await?;
     Ok(())
 }
 
