@@ -73,6 +73,9 @@ pub fn not_collected(evidence: &Evidence) -> Judgement {
         if !with_code(cluster, Code::NoZtunnel)?.is_empty() {
             return Err("it has no ztunnel that is known".into());
         }
+        if !with_code(cluster, Code::ZtunnelNotReady)?.is_empty() {
+            return Err("a ztunnel that is not ready has no metrics".into());
+        }
         let seen = "the scrape works, but has no series of a ztunnel: the Prometheus of this cluster does not collect them";
         let fix = match cluster.has_own_prometheus {
             true => "have your Prometheus scrape port 15020 of the pods with label app=ztunnel, path /stats/prometheus".into(),

@@ -39,10 +39,12 @@ fn series_under_another_name_may_be_of_the_ztunnels_that_are_missed() {
         })
     };
     let [home, remote] = NAMES.map(|name| (Some(name.to_string()), 1.0));
-    assert_eq!(
-        judged(&missed([home.clone(), remote])),
-        (vec![1522], vec![])
-    );
+    let mut both = missed([home.clone(), remote]);
+    assert_eq!(judged(&both), (vec![1522], vec![]));
+    // It is a consequence of this.
+    let cause = ("DaemonSet", "0 of 1 pods are ready");
+    both.clusters[1].findings = Ok(vec![finding(NAMES[1], Code::ZtunnelNotReady, cause)]);
+    assert_eq!(judged(&both), (vec![1208], vec![1522]));
     let unnamed = missed([home, (None, 1.0)]);
     assert_eq!(judged(&unnamed), (vec![1505], vec![1522]));
 }
