@@ -55,8 +55,7 @@ pub async fn of_namespace(scope: &Scope<'_>, namespace: &str) -> Result<ForeignO
         let ids =
             |objects: Vec<&(Key, ObjectMeta)>| objects.iter().map(|(key, _)| key.id()).collect();
         let (data, foreign): (Vec<_>, Vec<_>) = stays.iter().partition(is_ours);
-        // Only objects with an owner may be deleted by the garbage collector.
-        let may_go = !stays.is_empty() && stays.iter().all(|(_, meta)| is_owned(meta));
+        let may_go = foreign::may_go(&stays);
         let held = ForeignObjects {
             foreign: ids(foreign),
             data: ids(data),

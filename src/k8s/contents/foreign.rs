@@ -55,6 +55,20 @@ pub fn foreign_objects<'a>(scope: &Scope<'_>, found: &'a [Object]) -> Vec<&'a Ob
     not_deleted(found, is_deleted, |uid| record.is_gone(uid))
 }
 
+/// Whether the garbage collector may still delete one of these: it has owners, and none of them is seen any more. Such an
+/// object must not be told as one that stays.
+pub fn may_go(stays: &[&Object]) -> bool {
+    let is_seen = |uid: &str| {
+        stays
+            .iter()
+            .any(|(_, meta)| meta.uid.as_deref() == Some(uid))
+    };
+    stays.iter().any(|(_, meta)| {
+        let owners = meta.owner_references.as_deref().unwrap_or_default();
+        !owners.is_empty() && owners.iter().all(|owner| !is_seen(&owner.uid))
+    })
+}
+
 /// Whether the object is our record or our Lease, which the record itself does not list.
 pub fn is_bookkeeping(key: &Key, meta: &ObjectMeta, install: &str) -> bool {
     let named = [("ConfigMap", record::NAME), ("Lease", lease::NAME)];
@@ -119,5 +133,21 @@ mod tests {
         let stays = not_deleted(&found, |o| o.0.name == "ours", |uid| uid == "gone");
         let names = stays.iter().map(|o| o.0.name.as_str()).collect::<Vec<_>>();
         assert_eq!(names, ["of-node", "of-both", "of-itself", "free"]);
+    }
+
+    #[test]
+    fn an_object_may_still_go_if_none_of_its_owners_is_seen() {
+        let free = object("ConfigMap", "free", &[]);
+        let late = object("CiliumEndpoint", "late", &["pod-that-is-gone"]);
+        let (set, pod) = (
+            object("ReplicaSet", "set", &["deployment"]),
+            object("Pod", "pod", &["set"]),
+        );
+        let deployment = object("Deployment", "deployment", &[]);
+        assert!(!may_go(&[]));
+        assert!(!may_go(&[&free]));
+        assert!(may_go(&[&free, &late]));
+        assert!(!may_go(&[&deployment, &set, &pod, &free]));
+        assert!(may_go(&[&set, &pod]));
     }
 }
