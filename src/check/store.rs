@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use http::Uri;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::Finding;
@@ -17,6 +16,7 @@ use crate::k8s::{Scope, secret, write};
 use crate::mesh::{Address, UnreachableReason};
 use crate::metrics::Profile;
 use crate::progress::ObjectId;
+use crate::prometheus;
 use crate::run::Run;
 use crate::steps::cluster_prometheus;
 use crate::store::{Credentials, Store};
@@ -24,8 +24,8 @@ use crate::visible;
 
 /// For series of a Prometheus that may be busy.
 const ANSWER: Duration = Duration::from_secs(10);
-/// The series that are looked at. A mesh has many with the same labels.
-const SERIES: &str = "/api/v1/series?match%5B%5D=%7B__name__%3D~%22istio_.%2B%22%7D&limit=2000";
+/// The series that are looked at: some of each metric, because a mesh has many with the same labels.
+const SERIES: &str = "topk by (__name__) (50, {__name__=~\"istio_.+\"})";
 
 pub async fn check(run: &Run<'_>, scope: &Scope<'_>) -> Result<Vec<Finding>> {
     let Some(store) = &scope.settings.store else {
@@ -167,18 +167,15 @@ fn lacks(data: Option<&serde_json::Value>, credentials: &Credentials) -> Option<
     Some(format!("has no key {missing}"))
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    data: Vec<BTreeMap<String, String>>,
-}
-
 /// Looks at the series of our own Prometheus, if it is there already.
 async fn labels(scope: &Scope<'_>, store: &Store) -> Option<Finding> {
     let most = store.engine.most_labels()?;
     let target = cluster_prometheus::target(scope).await.ok()??;
     let mut server = Connection::once(scope, &target, ANSWER).await.ok()?;
-    let answer = server.get::<Answer>(SERIES).await.ok()?;
-    let (name, count) = widest(&answer.data, scope.settings.metrics.profile)?;
+    let series = prometheus::query(&mut server, SERIES).await.ok()?;
+    let series = series.into_iter().map(|sample| sample.metric);
+    let series = series.collect::<Vec<_>>();
+    let (name, count) = widest(&series, scope.settings.metrics.profile)?;
     if count <= most {
         return None;
     }
