@@ -77,4 +77,18 @@ where
     pub fn all(&self) -> Vec<Arc<K>> {
         self.store.state()
     }
+
+    pub fn named(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        let is_it = |object: &K| {
+            let meta = object.meta();
+            meta.name.as_deref() == Some(name) && meta.namespace.as_deref() == Some(namespace)
+        };
+        self.store.find(is_it)
+    }
+
+    /// Waits for the first whole copy.
+    pub async fn is_whole(&self) {
+        // It fails only without the task that copies.
+        let _ = self.store.wait_until_ready().await;
+    }
 }

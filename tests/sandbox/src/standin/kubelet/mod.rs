@@ -44,6 +44,7 @@ pub struct Node {
     control: SocketAddr,
     addresses: AtomicU16,
     gateways: AtomicU16,
+    copies: volumes::Copies,
 }
 
 impl Node {
@@ -71,6 +72,7 @@ pub async fn run(cluster: Cluster, world: World) {
     let pods = Api::<Pod>::all(cluster.client());
     let mut kubelet = Kubelet {
         node: Arc::new(Node {
+            copies: volumes::Copies::start(&cluster),
             cluster,
             world,
             control,

@@ -55,7 +55,7 @@ pub async fn live(node: Arc<Node>, pod: Pod, played: usize, program: Program) {
             }
         }
     };
-    let refresh = refresh(&container);
+    let refresh = refresh(&node, &container);
     tokio::select! {
         () = restart_for_ever(&node, &container, program, &mut status) => {}
         () = refresh => {}
@@ -71,7 +71,7 @@ async fn create(
     status: &Status,
 ) -> Result<Container, String> {
     let dir = folder(&node.cluster, pod);
-    volumes::write(&node.cluster, pod, &dir).await?;
+    volumes::write(&node.cluster, pod, &dir, None).await?;
     let own = dir.join("root");
     std::fs::create_dir_all(&own).map_err(|e| e.to_string())?;
     let mounts = mounts::of(pod, spec, &dir).map_err(|e| e.to_string())?;
@@ -101,13 +101,15 @@ async fn create(
 }
 
 /// Updates the volumes with changed ConfigMaps and Secrets. A kubelet does this about once a minute.
-async fn refresh(container: &Container) {
+async fn refresh(node: &Node, container: &Container) {
+    node.copies.are_whole().await;
     let dir = folder(&container.cluster, &container.pod);
     loop {
         let patient = container.world.delays().probes;
         sleep(Duration::from_secs(if patient { 30 } else { 2 })).await;
         // The content of a deleted object stays, as on a real node.
-        let _ = volumes::write(&container.cluster, &container.pod, &dir).await;
+        let (pod, copies) = (&container.pod, Some(&node.copies));
+        let _ = volumes::write(&container.cluster, pod, &dir, copies).await;
     }
 }
 

@@ -4,36 +4,74 @@
 //! What it cannot show: read-only mounts, file modes, host paths (each is an empty folder).
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::authentication::v1::TokenRequestSpec;
 use k8s_openapi::api::core::v1::{
     ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Secret,
     ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
 use kube::api::GetParams;
-use kube::{Api, ResourceExt};
+use kube::runtime::watcher::Config;
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 
 use super::files::{Files, sync};
 use super::mounts::folder;
 use crate::Cluster;
 use crate::standin::storage;
+use crate::standin::watch::Mirror;
 
 /// The age at which the kubelet renews a token.
 const RENEWED: Duration = Duration::from_secs(48 * 60);
 
-/// Writes every volume below `dir`. The error is the one that a kubelet shows while it waits.
-pub async fn write(cluster: &Cluster, pod: &Pod, dir: &Path) -> Result<(), String> {
+/// Copies of all ConfigMaps and Secrets of a cluster, so that pods need not ask for them again and again.
+pub struct Copies {
+    config_maps: Mirror<ConfigMap>,
+    secrets: Mirror<Secret>,
+}
+
+impl Copies {
+    pub fn start(cluster: &Cluster) -> Copies {
+        let changed = Arc::new(Notify::new());
+        let (client, any) = (cluster.client(), Config::default());
+        let config_maps = Api::all(client.clone());
+        Copies {
+            config_maps: Mirror::start(config_maps, any.clone(), (), changed.clone()),
+            secrets: Mirror::start(Api::all(client), any, (), changed),
+        }
+    }
+
+    /// Waits until everything is copied.
+    pub async fn are_whole(&self) {
+        self.config_maps.is_whole().await;
+        self.secrets.is_whole().await;
+    }
+}
+
+/// Writes every volume below `dir`, with what the copies have, or with what the server answers. The error is the one
+/// that a kubelet shows while it waits.
+pub async fn write(
+    cluster: &Cluster,
+    pod: &Pod,
+    dir: &Path,
+    copies: Option<&Copies>,
+) -> Result<(), String> {
     let volumes = pod
         .spec
         .iter()
         .flat_map(|spec| spec.volumes.iter().flatten());
     for volume in volumes {
-        write_one(cluster, pod, volume, dir).await.map_err(|why| {
+        let written = write_one(cluster, pod, volume, dir, copies).await;
+        written.map_err(|why| {
             format!(
                 "MountVolume.SetUp failed for volume \"{}\" : {why}",
                 volume.name
@@ -48,6 +86,7 @@ async fn write_one(
     pod: &Pod,
     volume: &Volume,
     dir: &Path,
+    copies: Option<&Copies>,
 ) -> Result<(), String> {
     let folder = folder(dir, &volume.name);
     if let Some(claim) = &volume.persistent_volume_claim {
@@ -58,6 +97,7 @@ async fn write_one(
         cluster,
         pod,
         folder: &folder,
+        copies,
     };
     let files = if let Some(v) = &volume.config_map {
         source
@@ -94,11 +134,31 @@ struct Source<'a> {
     cluster: &'a Cluster,
     pod: &'a Pod,
     folder: &'a Path,
+    copies: Option<&'a Copies>,
 }
 
 impl Source<'_> {
     fn namespace(&self) -> String {
         self.pod.namespace().unwrap_or_default()
+    }
+
+    /// Reads a copy, or from the API server's cache, as a kubelet does for a new pod.
+    async fn get<K>(&self, copies: Option<&Mirror<K>>, name: &str) -> Result<Option<K>, String>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        let namespace = self.namespace();
+        if let Some(copies) = copies {
+            let copy = copies.named(&namespace, name);
+            return Ok(copy.map(Arc::unwrap_or_clone));
+        }
+        let api = Api::<K>::namespaced(self.cluster.client(), &namespace);
+        match api.get_with(name, &GetParams::any()).await {
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     async fn config_map(
@@ -107,8 +167,8 @@ impl Source<'_> {
         items: Option<&[KeyToPath]>,
         optional: Option<bool>,
     ) -> Result<Files, String> {
-        let api = Api::<ConfigMap>::namespaced(self.cluster.client(), &self.namespace());
-        let Some(object) = get(&api, name).await? else {
+        let copies = self.copies.map(|copies| &copies.config_maps);
+        let Some(object) = self.get(copies, name).await? else {
             return absent("configmap", name, optional);
         };
         let text = object.data.unwrap_or_default().into_iter();
@@ -126,8 +186,8 @@ impl Source<'_> {
         items: Option<&[KeyToPath]>,
         optional: Option<bool>,
     ) -> Result<Files, String> {
-        let api = Api::<Secret>::namespaced(self.cluster.client(), &self.namespace());
-        let Some(object) = get(&api, name).await? else {
+        let copies = self.copies.map(|copies| &copies.secrets);
+        let Some(object) = self.get(copies, name).await? else {
             return absent("secret", name, optional);
         };
         let data = object.data.unwrap_or_default().into_iter();
@@ -205,18 +265,6 @@ impl Source<'_> {
 
 fn lines(map: &BTreeMap<String, String>) -> String {
     map.iter().map(|(k, v)| format!("{k}={v:?}\n")).collect()
-}
-
-/// Reads from the API server's cache, like the kubelet.
-async fn get<K>(api: &Api<K>, name: &str) -> Result<Option<K>, String>
-where
-    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    match api.get_with(name, &GetParams::any()).await {
-        Ok(object) => Ok(Some(object)),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 fn absent(kind: &str, name: &str, optional: Option<bool>) -> Result<Files, String> {
