@@ -71,6 +71,11 @@ pub fn causes(document: &Value) -> Vec<(String, Option<String>)> {
     causes.iter().map(cause).collect()
 }
 
+/// What was seen of a cause.
+fn message(cause: &Value) -> &str {
+    cause["message"].as_str().expect("a text")
+}
+
 async fn is_not_told(clusters: &Clusters, code: &str) {
     let ended = doctor(clusters, &["-o", "json"]).await;
     let document = schema::read("json", &ended).document.expect("a document");
@@ -92,6 +97,7 @@ async fn comes_first_by(
     mut ask: impl AsyncFnMut() -> Ended,
 ) -> Value {
     let (begin, mut found) = (Instant::now(), Value::Null);
+    let mut before = Vec::new();
     until(&format!("{code} comes first"), async || {
         let asked = Instant::now();
         let ended = ask().await;
@@ -101,8 +107,10 @@ async fn comes_first_by(
         let expected = (code.to_string(), cluster.map(String::from));
         if first.as_ref() != Some(&expected) {
             let after = begin.elapsed();
-            if after > Duration::from_secs(60) {
-                eprintln!("{code}: not yet after {after:.1?}: {document:#}");
+            let seen = causes(&document);
+            if seen != before {
+                eprintln!("{code}: not yet after {after:.1?}: {seen:?}");
+                before = seen;
             }
             return false;
         }

@@ -141,14 +141,17 @@ async fn moves(clusters: &Clusters, store: &VictoriaMetrics, flags: &[&str]) {
             },
         })
     );
-    let by_cluster = store.query("count by (cluster) (istio_build)").await;
-    let mut names = by_cluster.expect("an answer").into_iter();
-    let mut names = names
-        .by_ref()
-        .map(|(labels, _)| labels["cluster"].as_str().unwrap_or_default().to_string())
-        .collect::<Vec<_>>();
-    names.sort();
-    assert_eq!(names, ["cluster1", "cluster2"]);
+    until("the store has both clusters", async || {
+        let by_cluster = store.query("count by (cluster) (istio_build)").await;
+        let by_cluster = by_cluster.expect("an answer");
+        let has = |name| {
+            by_cluster
+                .iter()
+                .any(|(labels, _)| labels["cluster"] == name)
+        };
+        by_cluster.len() == 2 && has("cluster1") && has("cluster2")
+    })
+    .await;
     let marks = clusters.marks();
     clusters.install(&[]).await.succeeded();
     unwritten(&marks);

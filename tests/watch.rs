@@ -8,7 +8,7 @@ use tokio::time::{Duration, timeout};
 use crate::output::schema;
 use crate::support::{Clusters, from_an_install, masked, output, says, scale};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A command that watches, and what it prints to stdout.
 struct Watching {

@@ -1,7 +1,5 @@
 //! A suspended run writes nothing after it may have lost its Lease.
 
-use std::time::Duration;
-
 use ambikiali_sandbox::Cluster;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -38,7 +36,7 @@ fn is_free(lease: &Value) -> bool {
 /// Returns an install that waits for its load balancers and was suspended until its Lease expired.
 async fn stopped(clusters: &Clusters) -> Child {
     clusters.sandbox.world().load_balancers.hold_back(true);
-    let install = [&["install"], &BOTH[..], &["--timeout", "200s"]].concat();
+    let install = [&["install"], &BOTH[..], &["--timeout", "600s"]].concat();
     let mut first = clusters.start(&install);
     says(&mut first, |said| {
         said.contains("Gateway istio-system/prometheus-gateway")
@@ -104,8 +102,7 @@ fn attack_17_a_lease_that_is_gone_is_not_made_again() {
         let marks = clusters.marks();
         clusters.sandbox.world().load_balancers.hold_back(false);
         signal(&first, "-CONT").await;
-        let ended = tokio::time::timeout(Duration::from_secs(120), output(first)).await;
-        ended.expect("an end").exited(3);
+        output(first).await.exited(3);
         for mark in marks {
             let writes = mark.requests().unwrap().by_agent("ambikiali").writes();
             let done = writes

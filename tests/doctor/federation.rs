@@ -3,7 +3,7 @@
 use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
-use super::{comes_first, doctor, healthy};
+use super::{comes_first, doctor, healthy, message};
 use crate::support::{Clusters, get, on_an_install, put, until};
 
 const SERVER: &str = "kiali/prometheus";
@@ -91,7 +91,7 @@ fn cause_06_series_without_the_label_cluster() {
         let _requests = healthy(clusters).await;
         let before = with_job(clusters, |jobs, remote| name(&mut jobs[remote], None)).await;
         let cause = comes_first(clusters, "AK1505", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         let said = " series of Istio in the federating Prometheus have no label cluster";
         assert!(seen.ends_with(said), "{seen}");
         before.restored(clusters).await;
@@ -124,7 +124,7 @@ fn cause_08_a_cluster_with_another_name_in_the_metrics() {
         let change = |jobs: &mut Vec<Value>, remote: usize| name(&mut jobs[remote], Some(HOSTILE));
         let before = with_job(clusters, change).await;
         let cause = comes_first(clusters, "AK1507", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         let said = ", which is no cluster of this install, and their ztunnels call it \"cluster2\"";
         assert!(seen.ends_with(said), "{seen}");
         let report = doctor(clusters, &["-o", "markdown"]).await.exited(5).stdout;
@@ -142,7 +142,7 @@ fn cause_34_a_limit_that_a_scrape_exceeds() {
         let limit = |jobs: &mut Vec<Value>, remote: usize| jobs[remote]["sample_limit"] = 1.into();
         let before = with_job(clusters, limit).await;
         let cause = comes_first(clusters, "AK1521", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         assert!(seen.ends_with(" is down: sample limit exceeded"), "{seen}");
         before.restored(clusters).await;
     });

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::federation::rolled_out;
-use super::{comes_first, healthy};
+use super::{comes_first, healthy, message};
 use crate::support::{Clusters, get, merge, on_an_install, put, scale, until};
 
 const KIALI: &str = "kiali/kiali";
@@ -28,7 +28,7 @@ fn cause_29_a_remote_that_kiali_may_not_read() {
         let none = json!({"subjects": null});
         merge(remote, group, "ClusterRoleBinding", "kiali", &none).await;
         let cause = comes_first(clusters, "AK1517", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         assert!(seen.contains("forbidden"), "{seen}");
         put(remote, before).await;
         restarted(clusters).await;

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{DOCTOR, comes_first, comes_first_by, healthy};
+use super::{DOCTOR, comes_first, comes_first_by, healthy, message};
 use crate::support::{Clusters, ambikiali, get, merge, on_an_install, on_two_clusters, until};
 
 const TOKEN: &str = "kiali/kiali";
@@ -36,7 +36,7 @@ fn cause_04_a_token_that_is_refused() {
         })
         .await;
         let cause = comes_first(clusters, "AK1504", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         assert!(seen.ends_with("(401 Unauthorized)"), "{seen}");
         given(remote, token).await;
         until("the token is accepted", async || {
@@ -74,7 +74,7 @@ async fn ahead(clusters: &Clusters, time: Duration, (code, said): (&str, &str)) 
     let named = [&DOCTOR[..], &named].concat();
     let ask = async || ambikiali(&named, &copy, folder.path()).await;
     let cause = comes_first_by(code, Some("cluster2"), ask).await;
-    let seen = cause["message"].as_str().expect("a text");
+    let seen = message(&cause);
     assert!(seen.contains(said), "{seen}");
 }
 

@@ -4,7 +4,7 @@ use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
 use super::federation::with_job;
-use super::{comes_first, healthy};
+use super::{comes_first, healthy, message};
 use crate::support::{Foreign, dead_kubeconfig, get, merge, on_an_install, patch_status, put};
 
 const GATEWAY: &str = "istio-system/istio-eastwestgateway";
@@ -83,7 +83,7 @@ fn cause_20_an_istiod_that_is_not_in_sync_with_another_cluster() {
         let change = json!({"stringData": {"cluster1": dead_kubeconfig("cluster1")}});
         merge(remote, "v1", "Secret", name, &change).await;
         let cause = comes_first(clusters, "AK1214", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         let said = "Secret istio-system/istio-remote-secret-cluster1 istiod is not in sync with cluster1 by it: ";
         assert!(seen.starts_with(said), "{seen}");
         put(remote, before).await;
@@ -146,7 +146,7 @@ fn cause_24_a_policy_that_denies_the_scrape() {
         });
         let policy = Foreign::apply(clusters.remote(), &policy.to_string()).await;
         let cause = comes_first(clusters, "AK1216", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         let said = "server returned HTTP status 403 Forbidden";
         assert!(seen.ends_with(said), "{seen}");
         policy.removed().await;
@@ -170,7 +170,7 @@ fn cause_25_a_network_policy_that_blocks_the_gateway() {
         })
         .await;
         let cause = comes_first(clusters, "AK1217", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         let said = "NetworkPolicy istio-system/closed allows nothing to the Gateway in front of Prometheus, nothing to Prometheus; ";
         assert!(seen.starts_with(said), "{seen}");
         policy.removed().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
 use serde_json::{Value, json};
 
-use super::{comes_first, doctor, healthy, is_not_told};
+use super::{comes_first, doctor, healthy, is_not_told, message};
 use crate::support::tls_client::{CLIENT_SECRET, GATEWAY_SECRET, Identity, asked};
 use crate::support::web_server::{WebServer, page};
 use crate::support::{
@@ -75,7 +75,7 @@ fn cause_02_a_gateway_without_an_address() {
         let none = json!({"loadBalancer": {"ingress": null}});
         patch_status(clusters.remote(), "v1", "Service", SERVICE, &none).await;
         let cause = comes_first(clusters, "AK1502", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         let said = "Service istio-system/prometheus-gateway-istio has no address";
         assert!(seen.starts_with(said), "{seen}");
         balancers.hold_back(false);
@@ -109,7 +109,7 @@ fn cause_03_certificates_that_do_not_match_or_have_ended() {
             })
             .await;
             let cause = comes_first(clusters, "AK1503", Some("cluster2")).await;
-            let seen = cause["message"].as_str().expect("a text");
+            let seen = message(&cause);
             assert!(seen.starts_with(said), "{seen}");
             trusts(clusters, before.clone()).await;
             until("Envoy lets in home", async || {
@@ -141,7 +141,7 @@ fn cause_39_a_scrape_that_exceeds_its_timeout() {
         until("two scrapes were in time", async || server.asked() > 3).await;
         server.waits(Duration::from_secs(60));
         let cause = comes_first(clusters, "AK1525", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         let said = "is down: context deadline exceeded; a scrape that was in time took 3.";
         assert!(seen.contains(said), "{seen}");
         is_not_told(clusters, "AK1501").await;

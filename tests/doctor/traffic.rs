@@ -3,7 +3,7 @@
 use ambikiali_sandbox::standin::sample::Failure;
 
 use super::ztunnel::{changed, replaced};
-use super::{comes_first, healthy};
+use super::{comes_first, healthy, message};
 use crate::support::on_an_install;
 
 #[test]
@@ -13,7 +13,7 @@ fn cause_12_connections_that_fail() {
         let traffic = &clusters.sandbox.world().traffic;
         traffic.fail(Some(Failure::Connect));
         let cause = comes_first(clusters, "AK1508", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         let said = " connections from cluster1 to cluster2 failed in the last 1m (response_flags CONNECT): ";
         assert!(seen.contains(said), "{seen}");
         traffic.fail(None);
@@ -37,7 +37,7 @@ fn cause_13_a_burst_and_then_silence() {
             traffic.request("cluster1").await.expect("an answer");
         }
         let cause = comes_first(clusters, "AK1509", None).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         assert!(
             seen.contains(" connections were counted in the last 1m, all before the first scrape"),
             "{seen}"
@@ -52,7 +52,7 @@ fn cause_15_no_traffic_in_the_window() {
     on_an_install(async |clusters| {
         drop(healthy(clusters).await);
         let cause = comes_first(clusters, "AK1510", None).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         let said = "no counter of traffic grew in the last 1m; ";
         assert!(seen.starts_with(said), "{seen}");
     });

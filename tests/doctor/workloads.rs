@@ -3,7 +3,7 @@
 use ambikiali_sandbox::standin::sample::Failure;
 use serde_json::{Value, json};
 
-use super::{comes_first, healthy, is_not_told};
+use super::{comes_first, healthy, is_not_told, message};
 use crate::support::{Foreign, get, merge, on_an_install, patch, put, until};
 
 #[test]
@@ -20,7 +20,7 @@ fn cause_26_a_policy_that_denies_the_traffic() {
         let said = "AuthorizationPolicy sample/nobody lets nobody reach Service sample/helloworld";
         until("connections are seen to fail", async || {
             let cause = comes_first(clusters, "AK1514", Some("cluster2")).await;
-            let seen = cause["message"].as_str().expect("a text");
+            let seen = message(&cause);
             assert!(seen.starts_with(said), "{seen}");
             cause["likelihood"] == "seen" && seen.contains("connections of other clusters failed")
         })
@@ -69,7 +69,7 @@ fn cause_28_pods_that_are_kept_out_of_the_mesh() {
         let change = json!({"spec": {"template": {"metadata": {"labels": labels}}}});
         patch(remote, "apps/v1", "Deployment", name, &change).await;
         let cause = comes_first(clusters, "AK1516", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         let said = "Service sample/helloworld has pods with label istio.io/dataplane-mode=none (1)";
         assert!(seen.starts_with(said), "{seen}");
         put(remote, before.expect("a Deployment")).await;
@@ -89,7 +89,7 @@ fn cause_38_a_waypoint_whose_metrics_are_not_collected() {
         };
         labelled("waypoint".into()).await;
         let cause = comes_first(clusters, "AK1524", Some("cluster2")).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         let said = "Service sample/helloworld has waypoint waypoint, but there is no series of";
         assert!(seen.starts_with(said), "{seen}");
         labelled(Value::Null).await;

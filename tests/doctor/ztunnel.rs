@@ -3,7 +3,7 @@
 use ambikiali_sandbox::Cluster;
 use serde_json::{Value, json};
 
-use super::{Requests, comes_first, healthy};
+use super::{Requests, comes_first, healthy, message};
 use crate::support::{Clusters, get, merge, on_an_install, put, until};
 
 const ZTUNNEL: &str = "istio-system/ztunnel";
@@ -53,7 +53,7 @@ async fn caused(
     // First by the setting alone, then also by the metrics.
     until("the metrics show it", async || {
         let cause = comes_first(clusters, code, Some(cluster.name())).await;
-        let seen = cause["message"].as_str().expect("a text");
+        let seen = message(&cause);
         cause["likelihood"] == "seen" && seen.ends_with(said)
     })
     .await;

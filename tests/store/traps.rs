@@ -77,8 +77,8 @@ async fn has_many_labels(clusters: &Clusters) {
     until("the labels are counted", async || {
         labelled(json!("x")).await;
         let said = clusters.run(&check).await.succeeded().stdout;
-        let line = said.lines().find(|line| line.contains("[AK1461]"));
-        line.is_some_and(|line| {
+        // Home may have as many, with the traffic of an earlier test.
+        said.lines().any(|line| {
             line.starts_with(
                 "warning[AK1461]: cluster2: Deployment istio-system/prometheus: has series istio_",
             ) && line.contains("and the store takes 30 by default: it refuses it")
@@ -113,15 +113,13 @@ async fn is_of_another_engine(clusters: &Clusters, store: &VictoriaMetrics) {
 async fn has_another_health(clusters: &Clusters, store: &VictoriaMetrics) {
     let health = format!("{}/nothing/here", store.url());
     let install = [&["install"], &BOTH[..], &["--timeout", "45s"]].concat();
-    let said = clusters
-        .run(&[&install[..], &["--store-health-url", &health]].concat())
-        .await
-        .exited(4);
-    assert!(said.stderr.contains("AK1463"), "{said:#?}");
-    assert!(
-        said.stderr.contains("Connecting to Prometheus"),
-        "{said:#?}"
-    );
+    let install = [&install[..], &["--store-health-url", &health]].concat();
+    // An install may run out of time before it comes to Kiali.
+    until("Kiali does not start", async || {
+        let said = clusters.run(&install).await.exited(4).stderr;
+        said.contains("AK1463") && said.contains("Connecting to Prometheus")
+    })
+    .await;
     comes_first(clusters, "AK1463", Some("cluster1")).await;
     clusters
         .install(&["--store-health-url", "default"])

@@ -13,7 +13,7 @@ use super::until;
 
 /// The field manager of foreign objects.
 const SOMEBODY: &str = "somebody";
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Foreign objects in a cluster.
 pub struct Foreign<'a> {
@@ -102,7 +102,7 @@ metadata: {name: one, namespace: NAMESPACE}
 
 /// Waits for the objects that controllers and istiod create in each namespace. Otherwise they may appear after the
 /// test's next snapshot and count as a difference.
-async fn await_generated_objects(cluster: &Cluster, namespace: &str) {
+pub async fn await_generated_objects(cluster: &Cluster, namespace: &str) {
     for (kind, name) in [
         ("ServiceAccount", "default"),
         ("ConfigMap", "kube-root-ca.crt"),

@@ -72,7 +72,7 @@ impl Provider {
     }
 
     async fn answers(&self) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let url = format!("{}/.well-known/openid-configuration", self.url);
         while self.client.get(&url).send().await.is_err() {
             ensure!(

@@ -55,7 +55,7 @@ impl Receiver {
             _process: Command::from(program).kill_on_drop(true).spawn()?,
         };
         let client = Client::builder().no_proxy().build()?;
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let url = format!("{}/-/ready", receiver.url());
         while !client
             .get(&url)

@@ -76,7 +76,7 @@ impl Snapshot {
 
     /// Takes snapshots until two in a row are equal, because garbage is collected in the background.
     pub async fn settled(cluster: &Cluster) -> Result<Snapshot> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let mut last = Snapshot::take(cluster).await?;
         loop {
             sleep(Duration::from_millis(400)).await;

@@ -120,7 +120,7 @@ impl VictoriaMetrics {
             .stdout(Stdio::null())
             .stderr(log);
         self.process = Some(Command::from(program).kill_on_drop(true).spawn()?);
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         // Answered without a password.
         let url = format!("{}/-/healthy", self.url());
         while self.client.get(&url).send().await.is_err() {

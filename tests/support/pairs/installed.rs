@@ -3,14 +3,14 @@
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ambikiali_sandbox::snapshot::Snapshot;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::sleep;
 
 use super::pair::{PAIRS, Pair, Permit, Witness, permit};
-use crate::support::snapshots;
+use crate::support::{await_generated_objects, snapshots};
 
 /// Limit for installs that are made for tests that leave them unchanged: many tests can share one.
 static SHARED: Semaphore = Semaphore::const_new(2);
@@ -111,15 +111,13 @@ fn next_waiting() -> Option<oneshot::Sender<Installed>> {
 impl Installed {
     /// Checks that the clusters have what every install adds, and nothing else.
     pub async fn new(pair: Pair, shared: Option<Permit>) -> Installed {
-        let added = |now: &[Snapshot; 2]| [0, 1].map(|index| pair.clean[index].diff(&now[index]));
-        let mut as_installed = snapshots(&pair.clusters.sandbox).await;
-        let expected = ADDED.get_or_init(|| added(&as_installed));
-        // After an API server was away, istiod takes a while until it writes its ConfigMaps to a new namespace.
-        let end = Instant::now() + Duration::from_secs(60);
-        while added(&as_installed) != *expected && Instant::now() < end {
-            sleep(Duration::from_secs(1)).await;
-            as_installed = snapshots(&pair.clusters.sandbox).await;
+        // After an API server was away, istiod takes a while until it writes its ConfigMap to a new namespace.
+        for cluster in pair.clusters.sandbox.clusters() {
+            await_generated_objects(cluster, "kiali").await;
         }
+        let added = |now: &[Snapshot; 2]| [0, 1].map(|index| pair.clean[index].diff(&now[index]));
+        let as_installed = snapshots(&pair.clusters.sandbox).await;
+        let expected = ADDED.get_or_init(|| added(&as_installed));
         assert_eq!(
             added(&as_installed),
             *expected,

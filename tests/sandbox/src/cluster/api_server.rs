@@ -39,7 +39,7 @@ impl Cluster {
         fs::copy(command_line, self.command_line()).context("the API server does not run")?;
         kill_process(pid, Signal::KILL)?;
         // Its port becomes free a moment later. A new server could not start before.
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let address = (Ipv4Addr::LOCALHOST, self.addresses().port(API_SERVER));
         while TcpListener::bind(address).is_err() {
             ensure!(Instant::now() < deadline, "the API server does not die");

@@ -30,7 +30,7 @@ impl Cluster {
         let program = fs::read_link(format!("/proc/{pid}/exe")).context("no controllers run")?;
         kill_process(pid, Signal::KILL)?;
         // Their port becomes free a moment later. New controllers could not start before.
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let address = (
             Ipv4Addr::LOCALHOST,
             self.addresses().port(CONTROLLER_MANAGER),

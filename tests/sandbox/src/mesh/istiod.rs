@@ -20,7 +20,8 @@ use crate::cluster::{Cluster, ISTIOD_OTHERS};
 /// Ports of the container: one for `/ready`, and one for `/metrics` and debugging.
 const HTTP: u16 = 8080;
 const MONITORING: u16 = 15014;
-const COMPLAINTS: usize = 30;
+const COMPLAINTS: usize = 6;
+const LONGEST: usize = 240;
 
 pub fn start(cluster: &Cluster, program: &Path, charts: &[Value]) -> Result<()> {
     let folder = folder(cluster);
@@ -83,7 +84,8 @@ impl Cluster {
             // Nothing can reach the webhook here, which istiod reports all the time.
             is_one && !line.contains("webhook is not ready")
         });
-        let complaints: Vec<_> = complaints.map(String::from).collect();
+        let complaints = complaints.map(|line| line.chars().take(LONGEST).collect());
+        let complaints: Vec<String> = complaints.collect();
         complaints[complaints.len().saturating_sub(COMPLAINTS)..].to_vec()
     }
 

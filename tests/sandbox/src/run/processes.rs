@@ -31,7 +31,7 @@ pub fn of(folder: &Path) -> Vec<Pid> {
 
 /// Kills processes until none is left, because a process may start another one in the meantime.
 pub fn kill(folder: &Path) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let left = of(folder);
         if left.is_empty() {
