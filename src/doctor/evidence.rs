@@ -16,8 +16,8 @@ pub use home::{Home, Sight};
 pub use metrics::Server;
 pub use metrics::{Flow, Metrics, Reporter, Traffic};
 #[cfg(test)]
-pub use workloads::LeftOut;
-pub use workloads::{Effect, Policy, Service};
+pub use workloads::Redirection;
+pub use workloads::{Effect, LeftOut, Policy, REDIRECTED, Service};
 
 use super::{Question, WHOLE};
 use crate::check;

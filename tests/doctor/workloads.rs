@@ -1,6 +1,10 @@
 //! Causes in the workloads of the mesh.
 
+use ambikiali_sandbox::Cluster;
 use ambikiali_sandbox::standin::sample::Failure;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::{comes_first, healthy, is_not_told, message};
@@ -73,6 +77,37 @@ fn cause_28_pods_that_are_kept_out_of_the_mesh() {
         let said = "Service sample/helloworld has pods with label istio.io/dataplane-mode=none (1)";
         assert!(seen.starts_with(said), "{seen}");
         put(remote, before.expect("a Deployment")).await;
+        healthy(clusters).await;
+    });
+}
+
+/// There is no istio-cni here, and so no annotation until the test gives it.
+#[test]
+fn cause_40_pods_whose_traffic_is_not_redirected() {
+    on_an_install(async |clusters| {
+        let _requests = healthy(clusters).await;
+        let redirected = async |cluster: &Cluster, value: Value| {
+            let pods = Api::<Pod>::namespaced(cluster.client(), "sample");
+            let all = ListParams::default().labels("app=helloworld");
+            let annotations = json!({"ambient.istio.io/redirection": value});
+            let change = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+            for pod in pods.list(&all).await.expect("pods") {
+                let name = pod.metadata.name.expect("a name");
+                let patched = pods.patch(&name, &PatchParams::default(), &change).await;
+                patched.expect("a pod");
+            }
+        };
+        redirected(clusters.home(), "enabled".into()).await;
+        let cause = comes_first(clusters, "AK1516", Some("cluster2")).await;
+        assert_eq!(
+            message(&cause),
+            "Service sample/helloworld has pods without annotation ambient.istio.io/redirection=enabled (1), so istio-cni does not redirect their traffic to ztunnel"
+        );
+        redirected(clusters.remote(), "enabled".into()).await;
+        is_not_told(clusters, "AK1516").await;
+        for cluster in clusters.sandbox.clusters() {
+            redirected(cluster, Value::Null).await;
+        }
         healthy(clusters).await;
     });
 }

@@ -15,8 +15,8 @@ use serde_json::json;
 use super::*;
 use crate::doctor::Question;
 use crate::doctor::evidence::{
-    Effect, Flow, Home, LeftOut, Metrics, Namespace, Policy, Reporter, Server, Service, Sight,
-    Token, Traffic,
+    Effect, Flow, Home, LeftOut, Metrics, Namespace, Policy, Redirection, Reporter, Server,
+    Service, Sight, Token, Traffic,
 };
 use crate::guide::Step;
 use crate::k8s::health::Health;
@@ -120,6 +120,7 @@ fn cluster(name: &str) -> ClusterEvidence {
         }]),
         services: Ok(vec![service(true)]),
         left_out: Ok(Vec::new()),
+        redirection: Ok(Redirection::default()),
         policies: Ok(Vec::new()),
         ztunnel: Ok(Some(ObjectId::new("DaemonSet", "istio-system", "ztunnel"))),
         token: (name != NAMES[0]).then_some(Ok(Token::Accepted)),

@@ -7,7 +7,9 @@ use super::traffic::connections_failed;
 use super::{Judgement, Likelihood, Place, likely, of_each, with_code};
 use crate::code::Code;
 use crate::doctor::Likely;
-use crate::doctor::evidence::{ClusterEvidence, Effect, Evidence, Known, Policy, Service};
+use crate::doctor::evidence::{
+    ClusterEvidence, Effect, Evidence, Known, LeftOut, Policy, REDIRECTED, Service,
+};
 use crate::guide::ISTIO_NAMESPACE;
 use crate::shell::quoted;
 use crate::visible;
@@ -140,13 +142,34 @@ fn name(service: &Service) -> (&str, &str) {
     (&service.namespace, &service.name)
 }
 
-/// Pods behind a Service of the mesh that no ztunnel carries the traffic of.
+/// Pods behind a Service of the mesh that no ztunnel carries the traffic of: their label says so, or istio-cni does not
+/// redirect it. Whether istio-cni tells of it with an annotation, the pods of all clusters show.
 pub fn left_out(evidence: &Evidence) -> Judgement {
+    let mut all = evidence.clusters.iter();
+    let is_annotated = all.any(|one| one.redirection.as_ref().is_ok_and(|seen| seen.is_seen));
     of_each(evidence, |cluster| {
-        let pods = cluster.left_out.as_ref().map_err(Clone::clone)?;
+        let labelled = cluster.left_out.as_ref().map_err(Clone::clone)?;
+        let redirection = cluster.redirection.as_ref().map_err(Clone::clone)?;
+        let (name, value) = REDIRECTED;
         let services = meant(evidence, cluster)?;
+        let behind = |service: &Service, pods: &[LeftOut]| {
+            pods.iter().filter(|pod| service.selects(pod)).count()
+        };
+        let rank = (Likelihood::Likely, Place::Workloads);
         let told = |service: &Service| -> Option<Likely> {
-            let count = pods.iter().filter(|pod| service.selects(pod)).count();
+            let missed = behind(service, &redirection.missed);
+            let count = behind(service, labelled);
+            if count == 0 && missed > 0 && is_annotated {
+                let seen = format!(
+                    "{} has pods without annotation {name}={value} ({missed}), so istio-cni does not redirect their traffic to ztunnel",
+                    listed(&[service])
+                );
+                let fix = format!(
+                    "look at istio-cni on their nodes, and restart the pods when it is ready: {} get pods -A -o wide -l k8s-app=istio-cni-node",
+                    cluster.kubectl
+                );
+                return Some(likely(&cluster.name, rank, seen, fix));
+            }
             let seen = format!(
                 "{} has pods with label istio.io/dataplane-mode=none ({count}), whose traffic no ztunnel carries",
                 listed(&[service])
@@ -156,7 +179,6 @@ pub fn left_out(evidence: &Evidence) -> Judgement {
                 cluster.kubectl,
                 quoted(&service.namespace)
             );
-            let rank = (Likelihood::Likely, Place::Workloads);
             (count > 0).then(|| likely(&cluster.name, rank, seen, fix))
         };
         Ok(services.filter_map(told).take(NAMED).collect())

@@ -10,7 +10,7 @@ use k8s_openapi::jiff::SignedDuration;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use super::workloads::{self, LeftOut, Policy, Service};
+use super::workloads::{self, LeftOut, Policy, Redirection, Service};
 use super::{Known, in_time};
 use crate::check::Finding;
 use crate::guide::Step;
@@ -49,6 +49,7 @@ pub struct ClusterEvidence {
     pub services: Known<Vec<Service>>,
     /// The pods with a label that keeps them out of the mesh.
     pub left_out: Known<Vec<LeftOut>>,
+    pub redirection: Known<Redirection>,
     /// The AuthorizationPolicies that may hold for a Service.
     pub policies: Known<Vec<Policy>>,
     /// The DaemonSet of a pod with ztunnel's label; None without such a pod.
@@ -102,8 +103,12 @@ pub async fn gather(run: &Run<'_>, cluster: &Cluster) -> ClusterEvidence {
             let namespace = ambient.find(|space| space.name == one.namespace)?;
             Some(one.within(namespace.waypoint.as_ref()))
         });
-        Ok(inside.collect())
+        Ok(inside.collect::<Vec<_>>())
     });
+    let redirection = match &services {
+        Ok(inside) => in_time(async { said(workloads::redirection(&gateway, inside).await) }).await,
+        Err(why) => Err(why.clone()),
+    };
     let clocks = cluster.server_time().zip(run.mesh.home.server_time());
     ClusterEvidence {
         name: cluster.name.clone(),
@@ -117,6 +122,7 @@ pub async fn gather(run: &Run<'_>, cluster: &Cluster) -> ClusterEvidence {
         namespaces,
         services,
         left_out,
+        redirection,
         policies,
         ztunnel,
         token: None,

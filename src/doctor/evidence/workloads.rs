@@ -1,12 +1,15 @@
-//! What a cluster says of the workloads of the mesh: its Services, the pods that are kept out of the mesh, the policies that
-//! may deny traffic, and which DaemonSet the ztunnels are of.
+//! What a cluster says of the workloads of the mesh: its Services, the pods that are not in the mesh, the policies that may
+//! deny traffic, and which DaemonSet the ztunnels are of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::Result;
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
-use kube::core::DynamicObject;
+use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
@@ -20,6 +23,14 @@ const GLOBAL: &str = "istio.io/global";
 pub const WAYPOINT: &str = "istio.io/use-waypoint";
 /// The label of a pod that ztunnel does not carry the traffic of.
 pub const KEPT_OUT: &str = "istio.io/dataplane-mode=none";
+/// The annotation that istio-cni gives to each pod whose traffic it redirects.
+pub const REDIRECTED: (&str, &str) = ("ambient.istio.io/redirection", "enabled");
+/// The annotation of a pod with a sidecar.
+const SIDECAR: &str = "sidecar.istio.io/status";
+/// A pod that is younger may get the annotation yet.
+const YOUNG: Duration = Duration::from_secs(30);
+/// In how many namespaces the pods are looked at.
+const NAMESPACES: usize = 10;
 const ZTUNNEL: &str = "app=ztunnel";
 
 type Labels = BTreeMap<String, String>;
@@ -36,11 +47,19 @@ pub struct Service {
     pub waypoint: Option<String>,
 }
 
-/// A pod that is kept out of the mesh.
+/// A pod that is not in the mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     pub namespace: String,
     pub labels: Labels,
+}
+
+/// Which pods of a cluster istio-cni redirects the traffic of, as far as its annotation tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redirection {
+    /// Whether any pod has the annotation.
+    pub is_seen: bool,
+    pub missed: Vec<LeftOut>,
 }
 
 /// An AuthorizationPolicy that ztunnel enforces. Those with a target are for waypoints and Gateways.
@@ -118,14 +137,49 @@ pub async fn left_out(scope: &Scope<'_>) -> Result<Vec<LeftOut>> {
     let all = ObjectId::cluster_wide("Pods", KEPT_OUT);
     let params = ListParams::default().labels(KEPT_OUT);
     let found = send(scope, &all, || pages::list_metadata(&api, &params)).await?;
-    let pod = |one: &kube::core::PartialObjectMeta<v1::Pod>| LeftOut {
-        namespace: one.namespace().unwrap_or_default(),
-        labels: one.labels().clone(),
-    };
     let stays = found
         .iter()
         .filter(|one| one.metadata.deletion_timestamp.is_none());
-    Ok(stays.map(pod).collect())
+    Ok(stays.map(left).collect())
+}
+
+fn left(pod: &PartialObjectMeta<v1::Pod>) -> LeftOut {
+    LeftOut {
+        namespace: pod.namespace().unwrap_or_default(),
+        labels: pod.labels().clone(),
+    }
+}
+
+/// Looks at the pods in the namespaces of global Services.
+pub async fn redirection(scope: &Scope<'_>, services: &[Service]) -> Result<Redirection> {
+    let global = services.iter().filter(|one| one.is_global);
+    let namespaces = global.map(|one| one.namespace.as_str());
+    let namespaces = namespaces.collect::<BTreeSet<_>>().into_iter();
+    let pods = namespaces.take(NAMESPACES).map(async |namespace| {
+        let api = Api::<v1::Pod>::namespaced(scope.cluster.client.clone(), namespace);
+        let all = ObjectId::cluster_wide("Pods of namespace", namespace);
+        let params = ListParams::default();
+        send(scope, &all, || pages::list_metadata(&api, &params)).await
+    });
+    let pods = try_join_all(pods).await?.into_iter().flatten();
+    Ok(redirected(&pods.collect::<Vec<_>>(), Timestamp::now()))
+}
+
+fn redirected(pods: &[PartialObjectMeta<v1::Pod>], now: Timestamp) -> Redirection {
+    let says = |pod: &PartialObjectMeta<v1::Pod>, name: &str| pod.annotations().get(name).cloned();
+    let is_redirected =
+        |pod: &PartialObjectMeta<v1::Pod>| says(pod, REDIRECTED.0).as_deref() == Some(REDIRECTED.1);
+    let is_missed = |pod: &&PartialObjectMeta<v1::Pod>| {
+        let created = pod.creation_timestamp();
+        let age = created.map(|created| now.duration_since(created.0));
+        let is_old = age.is_some_and(|age| age > YOUNG.try_into().unwrap_or_default());
+        let goes = pod.metadata.deletion_timestamp.is_some();
+        is_old && !goes && !is_redirected(pod) && says(pod, SIDECAR).is_none()
+    };
+    Redirection {
+        is_seen: pods.iter().any(is_redirected),
+        missed: pods.iter().filter(is_missed).map(left).collect(),
+    }
 }
 
 /// The DaemonSet that owns a pod with ztunnel's label.
@@ -134,7 +188,7 @@ pub async fn ztunnel(scope: &Scope<'_>) -> Result<Option<ObjectId>> {
     let all = ObjectId::cluster_wide("Pods", ZTUNNEL);
     let params = ListParams::default().labels(ZTUNNEL);
     let found = send(scope, &all, || pages::list_metadata(&api, &params)).await?;
-    let set = |one: &kube::core::PartialObjectMeta<v1::Pod>| {
+    let set = |one: &PartialObjectMeta<v1::Pod>| {
         let owner = one
             .owner_references()
             .iter()
@@ -231,5 +285,36 @@ mod tests {
         );
         let other = json!({"selector": {"matchLabels": {"app": 1}}});
         assert_eq!(policy(other), None);
+    }
+
+    #[test]
+    fn a_pod_is_missed_only_if_it_is_old_and_stays_and_has_no_sidecar() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let pod = |name: &str, created: &str, annotations: Value| {
+            let metadata = json!({
+                "name": name, "namespace": "sample", "creationTimestamp": created,
+                "labels": {"app": name}, "annotations": annotations,
+            });
+            let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata});
+            serde_json::from_value::<PartialObjectMeta<v1::Pod>>(pod).unwrap()
+        };
+        let (old, young) = ("2026-01-02T03:00:00Z", "2026-01-02T03:04:00Z");
+        let mut goes = pod("goes", old, json!({}));
+        goes.metadata.deletion_timestamp = goes.metadata.creation_timestamp.clone();
+        let annotated = |value: &str| json!({REDIRECTED.0: value});
+        let mut pods = vec![
+            pod("missed", old, json!({})),
+            pod("other", old, annotated("pending")),
+            pod("young", young, json!({})),
+            pod("sidecar", old, json!({SIDECAR: "{}"})),
+            goes,
+        ];
+        let found = redirected(&pods, now);
+        let names = found.missed.iter().map(|pod| pod.labels["app"].as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["missed", "other"]);
+        assert!(!found.is_seen);
+        pods.push(pod("redirected", old, annotated("enabled")));
+        let found = redirected(&pods, now);
+        assert_eq!((found.missed.len(), found.is_seen), (2, true));
     }
 }

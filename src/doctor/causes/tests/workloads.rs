@@ -69,6 +69,30 @@ fn pods_that_are_left_out_count_only_behind_a_service_of_the_mesh() {
 }
 
 #[test]
+fn pods_without_the_annotation_count_only_where_istio_cni_gives_it() {
+    let missed = |namespace: &str| Redirection {
+        missed: vec![LeftOut {
+            namespace: namespace.into(),
+            labels: labels("helloworld"),
+        }],
+        is_seen: false,
+    };
+    let mut evidence = healthy();
+    evidence.clusters[1].redirection = Ok(missed("sample"));
+    assert_eq!(judged(&evidence), (vec![], vec![]));
+    // The pods of another cluster show it.
+    evidence.clusters[0].redirection = Ok(Redirection {
+        is_seen: true,
+        ..Redirection::default()
+    });
+    assert_eq!(judged(&evidence), (vec![1516], vec![]));
+    evidence.clusters[1].redirection = Ok(missed("other"));
+    assert_eq!(judged(&evidence), (vec![], vec![]));
+    evidence.clusters[1].redirection = Err("may not list pods".into());
+    assert_eq!(judged(&evidence), (vec![], vec![1516]));
+}
+
+#[test]
 fn a_waypoint_is_missed_only_where_its_traffic_comes() {
     let with = |change: &dyn Fn(&mut Evidence)| {
         let mut evidence = healthy();
