@@ -74,7 +74,7 @@ fn a_third_cluster_is_added_later_and_removed_and_the_second_is_not_touched() {
         leave::all_but_one(fleet).await;
         leave::given_up(fleet).await;
         fleet
-            .run(&["cleanup", "--timeout", "120s"])
+            .run(&["cleanup", "--timeout", "180s"])
             .await
             .succeeded();
     });

@@ -13,8 +13,8 @@ use crate::answers::behind::Behind;
 use crate::rotate::{answer, secrets, used};
 use crate::support::{INSTALL, on_two_clusters};
 
-const ROTATE: [&str; 3] = ["rotate", "--timeout", "90s"];
-const CLEANUP: [&str; 3] = ["cleanup", "--timeout", "120s"];
+const ROTATE: [&str; 3] = ["rotate", "--timeout", "180s"];
+const CLEANUP: [&str; 3] = ["cleanup", "--timeout", "180s"];
 
 /// What comes after the kill.
 const NEXT: [&[&str]; 3] = [&ROTATE, &INSTALL, &CLEANUP];
@@ -53,7 +53,7 @@ fn fault_59_a_rotation_killed_at_any_request_goes_on_or_back() {
     });
 }
 
-const CERTIFICATES: [&str; 4] = ["rotate", "--certificates", "--timeout", "90s"];
+const CERTIFICATES: [&str; 4] = ["rotate", "--certificates", "--timeout", "180s"];
 const VERIFY: [&str; 3] = ["verify", "--probes", "none"];
 
 #[test]

@@ -72,7 +72,7 @@ impl Behind<'_> {
     }
 
     pub async fn cleanup(&self) -> Ended {
-        self.run(&["cleanup", "--timeout", "120s"]).await
+        self.run(&["cleanup", "--timeout", "180s"]).await
     }
 
     pub async fn run(&self, arguments: &[&str]) -> Ended {
@@ -100,7 +100,7 @@ impl Behind<'_> {
             assert_eq!(uris.len(), all, "created twice: {writes:#?}");
         }
         let marks = self.clusters.marks();
-        self.install("90s").await.succeeded();
+        self.install("180s").await.succeeded();
         unwritten(&marks);
     }
 

@@ -14,7 +14,7 @@ fn fault_01_a_busy_server_gets_the_time_that_it_asks_for() {
         let behind = Behind::proxies(clusters).await;
         let third = When::Every { nth: 3, times: 10 };
         behind.both(Verb::ALL, third, Action::Answer(Answer::busy(1)));
-        let ended = behind.install("90s").await.succeeded();
+        let ended = behind.install("180s").await.succeeded();
         for (proxy, cluster) in [(&behind.home, "cluster1"), (&behind.remote, "cluster2")] {
             assert_eq!(proxy.disturbed().len(), 10);
             let told = format!("{cluster}: the API server throttled 10 requests (10 s)\n");
@@ -65,7 +65,7 @@ kiali operator: cluster2: Deployment kiali/kiali-operator: throttled: asked to w
         );
         assert_eq!(behind.remote.disturbed().len(), 1, "and not asked again");
         behind.heal();
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         behind.converged().await;
     });
 }

@@ -99,7 +99,7 @@ fn fault_13_credentials_that_expire_are_fetched_once_and_fixed_ones_are_named() 
         behind.heal();
         refuse(When::First(1));
         let used = plugin();
-        let ended = behind.install("90s").await.succeeded();
+        let ended = behind.install("180s").await.succeeded();
         assert!(!ended.stderr.contains(SECRET), "{}", ended.stderr);
         assert_eq!(used.runs().len(), 2);
         assert_eq!(behind.remote.disturbed().len(), 4);

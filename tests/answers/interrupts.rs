@@ -17,7 +17,7 @@ const BACK: &str = "  to undo:    ambikiali cleanup";
 fn fault_43_an_interrupt_at_any_request_is_gone_on_with_or_cleaned_up() {
     on_two_clusters(async |clusters| {
         let behind = Behind::proxies(clusters).await;
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         let proxies = [&behind.home, &behind.remote];
         let all = proxies.map(|proxy| proxy.journal().len());
         behind.cleanup().await.succeeded();
@@ -37,7 +37,7 @@ fn fault_43_an_interrupt_at_any_request_is_gone_on_with_or_cleaned_up() {
             let lease = get(clusters.home(), lease.0, lease.1, lease.2).await;
             released += usize::from(lease.is_none() && ended.stderr.contains(" written"));
             if point % 3 == 0 {
-                behind.install("90s").await.succeeded();
+                behind.install("180s").await.succeeded();
             }
             behind.cleanup().await.succeeded();
         }
@@ -60,7 +60,7 @@ fn fault_43_an_interrupted_cleanup_is_gone_on_with() {
         let behind = Behind::proxies(clusters).await;
         for point in 0..POINTS {
             // How far a cleanup gets depends on the machine, so each one starts with a whole install.
-            behind.install("90s").await.succeeded();
+            behind.install("180s").await.succeeded();
             let proxy = [&behind.home, &behind.remote][point % 2];
             let (signal, code) = [("INT", 130), ("TERM", 143)][point / 2 % 2];
             let action = [Action::Silence, Action::SilenceAfter][point / 3].clone();

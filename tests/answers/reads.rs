@@ -12,7 +12,7 @@ fn fault_11_half_an_answer_is_asked_for_again_and_never_taken_for_an_empty_one()
     on_two_clusters(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         behind.both(Verb::READS, When::FirstOfEach, Action::CutBody);
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         behind.disturbed(Verb::Read);
         behind.converged().await;
 

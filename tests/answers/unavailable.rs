@@ -31,7 +31,7 @@ fn fault_04_a_server_that_is_gone_for_five_seconds_is_waited_for() {
         let outage = When::For(Duration::from_secs(5));
         behind.both(Verb::READS, outage, Action::Answer(gone.clone()));
         behind.both(Verb::WRITES, outage, Action::Answer(gone));
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         behind.disturbed(Verb::Read);
         behind.disturbed(Verb::Write);
         behind.converged().await;
@@ -52,7 +52,7 @@ fn fault_05_an_etcd_that_changes_its_leader_is_asked_again() {
             )
         };
         fault();
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         behind.disturbed(Verb::Read);
         behind.disturbed(Verb::Write);
         behind.converged().await;
@@ -84,7 +84,7 @@ error: kiali operator: cluster2: Deployment kiali/kiali-operator: answered 502 B
         behind.both(Verb::READS, When::FirstOfEach, page(502, "Bad Gateway"));
         let slow = page(504, "Gateway Time-out");
         behind.both(Verb::WRITES, When::FirstOfEach, slow);
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         behind.disturbed(Verb::Read);
         behind.disturbed(Verb::Write);
         behind.converged().await;
@@ -96,7 +96,7 @@ fn fault_09_a_server_that_never_answers_is_given_up_by_name() {
     to_an_install(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         // Everything else exists, so that only this write can reach the deadline.
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         let edit = json!({"spec": {"replicas": 0}});
         let operator = "kiali/kiali-operator";
         patch(clusters.remote(), "apps/v1", "Deployment", operator, &edit).await;
@@ -114,7 +114,7 @@ fn fault_09_a_server_that_never_answers_is_given_up_by_name() {
             "\n  fix: kubectl --context cluster2 get --raw /readyz\n"
         );
         behind.heal();
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         behind.converged().await;
     });
 }

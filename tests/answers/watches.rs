@@ -16,7 +16,7 @@ fn fault_16_a_watch_that_is_too_old_begins_with_a_new_look() {
         let behind = Behind::proxies(clusters).await;
         let gone = Action::Answer(Answer::expired_watch());
         behind.both(Verb::WATCHES, When::FirstOfEach, gone);
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         behind.disturbed(Verb::Watch);
         looked_again(&behind.home);
         looked_again(&behind.remote);
@@ -36,7 +36,7 @@ fn fault_17_watches_that_end_every_second_only_mean_more_looks() {
         *delays.write().unwrap() = slow;
         let end = Action::EndAfter(Duration::from_secs(1));
         behind.both(Verb::WATCHES, When::Always, end);
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         *delays.write().unwrap() = Delays::NONE;
         for watches in behind.disturbed(Verb::Watch) {
             let kiali = watches

@@ -22,7 +22,7 @@ fn answers_are_lost(how: Action) {
     on_two_clusters(async |clusters| {
         let behind = Behind::proxies(clusters).await;
         behind.both(Verb::CHANGES, When::FirstOfEach, how.clone());
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         behind.disturbed(Verb::Write);
         behind.converged().await;
         behind.both(Verb::CHANGES, When::FirstOfEach, how);

@@ -101,7 +101,7 @@ fn attack_12_answers_without_a_measure_are_refused_by_name_and_cost_no_memory() 
 fn attack_12_all_answers_at_once_and_a_line_without_an_end_cost_no_memory() {
     on_two_clusters(async |clusters| {
         let behind = Behind::proxies(clusters).await;
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         behind.both(Verb::READS, When::Always, flood("", " ", usize::MAX));
         for command in ["status", "verify", "cleanup"] {
             let (ended, memory) = measured(behind.begin(&[command])).await;

@@ -1,9 +1,12 @@
 //! A suspended run writes nothing after it may have lost its Lease.
 
+use std::time::Duration;
+
 use ambikiali_sandbox::Cluster;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
+use tokio::time::sleep;
 
 use crate::support::{
     BOTH, Clusters, get, masked, merge, on_two_clusters, output, remove, says, to_an_install, until,
@@ -40,6 +43,20 @@ async fn stopped(clusters: &Clusters) -> Child {
     let mut first = clusters.start(&install);
     says(&mut first, |said| {
         said.contains("Gateway istio-system/prometheus-gateway")
+    })
+    .await;
+    // A request between its look at the Lease and the server would still be sent when the run goes on.
+    until("nothing more is written", async || {
+        let marks = clusters.marks();
+        sleep(Duration::from_secs(3)).await;
+        marks.iter().all(|mark| {
+            let requests = mark.requests().expect("an audit log");
+            requests
+                .by_agent("ambikiali")
+                .writes()
+                .but_leases()
+                .is_empty()
+        })
     })
     .await;
     signal(&first, "-STOP").await;

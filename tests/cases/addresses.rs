@@ -204,7 +204,7 @@ of the cluster; it was not given to Kiali
         install(&itself).await.succeeded();
         unwritten(&marks);
         another_ca_and_name(clusters, &front, &install).await;
-        let cleanup = ["cleanup", "--timeout", "120s"];
+        let cleanup = ["cleanup", "--timeout", "180s"];
         ambikiali(&cleanup, &file, clusters.state())
             .await
             .succeeded();

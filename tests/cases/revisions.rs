@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{BOTH, Clusters, Foreign, get, merge, on_two_clusters, put, unwritten};
+use crate::support::{
+    BOTH, Clusters, Foreign, INSTALL, get, merge, on_two_clusters, put, unwritten,
+};
 
 const ISTIOD: (&str, &str, &str) = ("apps/v1", "Deployment", "istio-system/istiod");
 const ZTUNNEL: (&str, &str, &str) = ("apps/v1", "DaemonSet", "istio-system/ztunnel");
@@ -152,7 +154,8 @@ fn attack_13_what_is_called_istiod_in_a_namespace_of_others_names_no_cluster() {
         let checked = clusters.run(&check()).await.succeeded();
         assert_eq!(checked.stdout, "Ready to install\n");
         // Kiali takes it for one, and does not say in which namespace it is.
-        let error = clusters.install(&[]).await.exited(4).error();
+        let install = [&INSTALL[..6], &["--timeout", "90s"]].concat();
+        let error = clusters.run(&install).await.exited(4).error();
         let said = "it says of istiod in cluster2: NotReady";
         assert!(error.contains(said), "{error}");
         fake.removed().await;

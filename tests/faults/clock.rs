@@ -23,7 +23,7 @@ fn fault_48_a_clock_that_is_a_day_off_does_not_matter() {
             let marks = clusters.marks();
             run(&INSTALL).await.succeeded();
             unwritten(&marks);
-            run(&["cleanup", "--timeout", "120s"]).await.succeeded();
+            run(&["cleanup", "--timeout", "180s"]).await.succeeded();
             clusters.assert_unchanged(&clean).await;
         }
     });

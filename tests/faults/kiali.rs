@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::support::{
-    Foreign, dead_remote, get, on_an_install, on_two_clusters, patch, to_an_install, until,
-    unwritten,
+    Foreign, INSTALL, dead_remote, get, on_an_install, on_two_clusters, patch, to_an_install,
+    until, unwritten,
 };
 
 const BINDING: &str = "
@@ -201,8 +201,8 @@ fn fault_57_an_istiod_that_kiali_cannot_reach_is_no_success() {
             clusters.run(&verify).await.stdout.contains(&broken)
         })
         .await;
-        let ended = clusters.install(&[]).await.exited(4);
-        let error = ended.error();
+        let install = [&INSTALL[..6], &["--timeout", "90s"]].concat();
+        let error = clusters.run(&install).await.exited(4).error();
         assert!(
             error.starts_with(&format!("kiali: cluster1: Kiali runs, but {said}\n")),
             "{error}"

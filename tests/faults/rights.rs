@@ -76,7 +76,7 @@ fn fault_35_rights_that_are_lost_in_the_middle_are_named_and_nothing_is_lost() {
         let rights = given(clusters, &token).await;
         let run = async |arguments: &[&str]| ambikiali(arguments, &file, clusters.state()).await;
         run(&INSTALL).await.succeeded();
-        run(&["cleanup", "--timeout", "120s"]).await.succeeded();
+        run(&["cleanup", "--timeout", "180s"]).await.succeeded();
         rights.removed().await;
         account.removed().await;
     });

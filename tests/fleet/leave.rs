@@ -169,7 +169,7 @@ pub async fn cut_short(fleet: &Fleet) {
 
 /// Removes everything except in an unreachable cluster (--forget). Removes that too once it is reachable again.
 pub async fn all_but_one(fleet: &Fleet) {
-    let cleanup = ["cleanup", "--timeout", "120s"];
+    let cleanup = ["cleanup", "--timeout", "180s"];
     fleet.run(&install(&THREE)).await.succeeded();
     let before = marks(fleet);
     let refused = fleet.run_without("cluster3", &cleanup).await.exited(8);

@@ -93,7 +93,7 @@ async fn requests(clusters: &Clusters, ended: &Ended) {
 
 /// Runs a cleanup with its progress as a log.
 pub async fn cleanup(clusters: &Clusters) {
-    let cleanup = ["cleanup", "--timeout", "120s", "-o", "json"];
+    let cleanup = ["cleanup", "--timeout", "180s", "-o", "json"];
     let cleanup = [&cleanup[..], &["--log-format", "json"]].concat();
     let ended = clusters.run(&cleanup).await.succeeded();
     let document = schema::read("json", &ended).document.expect("the result");

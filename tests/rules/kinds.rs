@@ -127,6 +127,6 @@ nothing was written
         );
         unwritten(&marks);
         behind.heal();
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
     });
 }

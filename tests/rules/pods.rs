@@ -107,7 +107,7 @@ remote cluster: cluster2: Deployment kiali/kiali-operator failed: pods \"kiali-o
         let room = json!({"spec": {"hard": {"pods": "9"}}});
         patch(clusters.remote(), "v1", "ResourceQuota", "kiali/few", &room).await;
         behind.both(Verb::WRITES, When::FirstOfEach, quota_race());
-        behind.install("90s").await.succeeded();
+        behind.install("180s").await.succeeded();
         behind.disturbed(Verb::Write);
         behind.converged().await;
         behind.cleanup().await.succeeded();

@@ -61,7 +61,7 @@ pub const INSTALL: [&str; 8] = [
     "cluster2",
     "--allow-loopback",
     "--timeout",
-    "90s",
+    "180s",
 ];
 
 /// A mesh of `cluster1` as home and `cluster2` as remote, with the sample apps.
@@ -132,7 +132,7 @@ impl Clusters {
     }
 
     pub async fn cleaned(&self) {
-        self.run(&["cleanup", "--timeout", "120s"])
+        self.run(&["cleanup", "--timeout", "180s"])
             .await
             .succeeded();
     }

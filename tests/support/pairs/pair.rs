@@ -67,7 +67,7 @@ impl Pair {
 
     pub async fn clean_up(self, by: &[String]) {
         // Names the clusters, because the test may have installed with a kubeconfig of its own.
-        let cleanup = [&["cleanup", "--timeout", "120s"], &BOTH[..4]].concat();
+        let cleanup = [&["cleanup", "--timeout", "180s"], &BOTH[..4]].concat();
         self.run(async |clusters: &Clusters| {
             clusters.run(&cleanup).await.succeeded();
         })
