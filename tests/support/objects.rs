@@ -8,12 +8,15 @@ use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams,
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::until;
 
 /// The field manager of foreign objects.
 const SOMEBODY: &str = "somebody";
 const PATIENCE: Duration = Duration::from_secs(240);
+/// How long istiod may take to write to a new namespace.
+const PROMPT: Duration = Duration::from_secs(30);
 
 /// Foreign objects in a cluster.
 pub struct Foreign<'a> {
@@ -103,6 +106,15 @@ metadata: {name: one, namespace: NAMESPACE}
 /// Waits for the objects that controllers and istiod create in each namespace. Otherwise they may appear after the
 /// test's next snapshot and count as a difference.
 pub async fn await_generated_objects(cluster: &Cluster, namespace: &str) {
+    let prompt = timeout(PROMPT, are_generated(cluster, namespace));
+    if prompt.await.is_err() {
+        // An earlier test kept its API server away for so long that istiod lost its Leases.
+        cluster.restart_istiod().await.expect("it serves again");
+        are_generated(cluster, namespace).await;
+    }
+}
+
+async fn are_generated(cluster: &Cluster, namespace: &str) {
     for (kind, name) in [
         ("ServiceAccount", "default"),
         ("ConfigMap", "kube-root-ca.crt"),

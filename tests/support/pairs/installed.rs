@@ -111,7 +111,6 @@ fn next_waiting() -> Option<oneshot::Sender<Installed>> {
 impl Installed {
     /// Checks that the clusters have what every install adds, and nothing else.
     pub async fn new(pair: Pair, shared: Option<Permit>) -> Installed {
-        // After an API server was away, istiod takes a while until it writes its ConfigMap to a new namespace.
         for cluster in pair.clusters.sandbox.clusters() {
             await_generated_objects(cluster, "kiali").await;
         }

@@ -9,10 +9,12 @@
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use super::manifests::apply;
 use crate::cluster::{Cluster, ISTIOD_OTHERS};
@@ -75,6 +77,22 @@ impl Cluster {
         self.signal_istiod(Signal::CONT)
     }
 
+    /// Restarts istiod, and waits until it serves. One that could not renew its Leases, while its API server was away, does
+    /// not write its ConfigMaps to new namespaces any more.
+    pub async fn restart_istiod(&self) -> Result<()> {
+        let pid = || fs::read_to_string(pid_file(self));
+        let old = pid()?;
+        self.signal_istiod(Signal::KILL)?;
+        let ready = format!("http://127.0.0.1:{}/ready", self.istiod_http_port());
+        let serves = async {
+            while pid().is_ok_and(|new| new == old) || !is_ok(&ready).await {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let served = timeout(Duration::from_secs(180), serves).await;
+        served.with_context(|| format!("istiod of {} does not come back", self.name()))
+    }
+
     /// Returns the last warnings and errors from its log, the newest one last.
     pub fn istiod_complaints(&self) -> Vec<String> {
         let log = fs::read_to_string(log(self)).unwrap_or_default();
@@ -94,6 +112,11 @@ impl Cluster {
         let pid = Pid::from_raw(pid).context("no process has the number 0")?;
         Ok(kill_process(pid, signal)?)
     }
+}
+
+async fn is_ok(url: &str) -> bool {
+    let answer = timeout(Duration::from_secs(5), reqwest::get(url)).await;
+    matches!(answer, Ok(Ok(answer)) if answer.status().is_success())
 }
 
 /// Lets port-forwards to istiod's pod reach the process. Kiali and `check` use them.

@@ -5,9 +5,7 @@ mod gateway;
 mod owner;
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ambikiali_sandbox::audit::Mark;
@@ -15,7 +13,7 @@ use ambikiali_sandbox::run::MARK;
 use ambikiali_sandbox::snapshot::Snapshot;
 use ambikiali_sandbox::{Cluster, Delays, Sandbox};
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{from_value, json};
@@ -91,7 +89,7 @@ async fn two_clusters_are_real_and_leave_nothing() -> Result<()> {
     the_api_server_judges(cluster).await?;
     the_log_and_the_snapshots_show_a_write(cluster).await?;
     the_api_server_hangs_dies_and_comes_back(cluster).await?;
-    an_istiod_that_ends_is_started_again(cluster).await?;
+    an_istiod_that_is_restarted_writes_to_new_namespaces(cluster).await?;
     gateway::is_an_envoy(cluster, &folder).await?;
 
     sandbox.stop().await?;
@@ -184,16 +182,19 @@ async fn the_api_server_hangs_dies_and_comes_back(cluster: &Cluster) -> Result<(
     Ok(())
 }
 
-async fn an_istiod_that_ends_is_started_again(cluster: &Cluster) -> Result<()> {
+async fn an_istiod_that_is_restarted_writes_to_new_namespaces(cluster: &Cluster) -> Result<()> {
     let file = cluster.dir().join("istiod/istiod.pid");
     let before = fs::read_to_string(&file)?;
-    let status = Command::new("kill").args(["-9", &before]).status()?;
-    ensure!(status.success(), "cannot kill istiod");
-    let port = cluster.istiod_http_port();
+    cluster.restart_istiod().await?;
+    ensure!(fs::read_to_string(&file)? != before, "it is the same one");
+    let new = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new"}});
+    let namespaces = Api::<Namespace>::all(cluster.client());
+    let new = from_value(new)?;
+    namespaces.create(&PostParams::default(), &new).await?;
+    let maps = Api::<ConfigMap>::namespaced(cluster.client(), "new");
     let deadline = Instant::now() + Duration::from_secs(60);
-    let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
-    while fs::read_to_string(&file)? == before || !listens() {
-        ensure!(Instant::now() < deadline, "istiod does not come back");
+    while maps.get_opt("istio-ca-root-cert").await?.is_none() {
+        ensure!(Instant::now() < deadline, "istiod writes no ConfigMap");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
