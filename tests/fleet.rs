@@ -7,7 +7,7 @@ use ambikiali_sandbox::audit::Mark;
 
 use crate::doctor::causes;
 use crate::output::schema;
-use crate::support::{Fleet, on_three_clusters};
+use crate::support::{CLEANUP, Fleet, on_three_clusters};
 
 const TWO: [&str; 2] = ["cluster1", "cluster2"];
 const THREE: [&str; 3] = ["cluster1", "cluster2", "cluster3"];
@@ -73,9 +73,6 @@ fn a_third_cluster_is_added_later_and_removed_and_the_second_is_not_touched() {
         assert_eq!(writes.len(), 0, "{writes:#?}");
         leave::all_but_one(fleet).await;
         leave::given_up(fleet).await;
-        fleet
-            .run(&["cleanup", "--timeout", "180s"])
-            .await
-            .succeeded();
+        fleet.run(&CLEANUP).await.succeeded();
     });
 }

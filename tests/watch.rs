@@ -6,9 +6,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Duration, timeout};
 
 use crate::output::schema;
-use crate::support::{Clusters, from_an_install, masked, output, says, scale};
-
-const PATIENCE: Duration = Duration::from_secs(240);
+use crate::support::{Clusters, PATIENCE, from_an_install, masked, output, says, scale};
 
 /// A command that watches, and what it prints to stdout.
 struct Watching {

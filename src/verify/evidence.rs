@@ -78,11 +78,8 @@ impl Reading {
     fn note<T>(&mut self, read: Result<T>) -> Option<T> {
         match read {
             Ok(read) => {
-                *self = Reading {
-                    reads: self.reads + 1,
-                    span: self.span,
-                    ..Reading::default()
-                };
+                self.reads += 1;
+                (self.failed, self.error) = (0, None);
                 Some(read)
             }
             Err(error) => {
@@ -97,13 +94,14 @@ impl Reading {
         self.failed >= TRIES
     }
 
-    fn add(&mut self, counters: &mut Counters, rows: Result<Vec<Row>>, later: First) {
+    /// Returns whether something was read.
+    fn add(&mut self, counters: &mut Counters, rows: Result<Vec<Row>>, later: First) -> bool {
         let new = match self.reads {
             0 => First::Unknown,
             _ => later,
         };
         let added = rows.and_then(|rows| counters.add(rows, new));
-        self.note(added);
+        self.note(added).is_some()
     }
 }
 
@@ -135,9 +133,7 @@ impl<'a> Evidence<'a> {
     pub fn add_pages(&mut self, of: &ClusterName, pages: Pages) {
         let Pages { began, ended, rows } = pages;
         let reading = self.page_reads.entry(of.clone()).or_default();
-        let reads = reading.reads;
-        reading.add(&mut self.pages, rows, First::Growth);
-        if reading.reads > reads {
+        if reading.add(&mut self.pages, rows, First::Growth) {
             let first = reading.span.map_or(ended, |(first, _)| first);
             reading.span = Some((first, began));
         }

@@ -62,22 +62,25 @@ struct Answers {
 /// Sends this number of requests, one after the other.
 pub async fn send(probe: &Probe<'_>, count: usize) -> Round {
     let began = Instant::now();
-    match run(probe, count, began).await {
-        Ok(round) => round,
-        Err(error) => Round {
-            began,
-            ended: Instant::now(),
-            sent: count,
-            answers: Vec::new(),
-            error: Some(Failure {
-                why: format!("{error:#}"),
-                closed: false,
-            }),
-        },
+    let ran = run(probe, count).await;
+    let (answers, error) = ran.unwrap_or_else(|error| {
+        let failure = Failure {
+            why: format!("{error:#}"),
+            closed: false,
+        };
+        (Vec::new(), Some(failure))
+    });
+    Round {
+        began,
+        ended: Instant::now(),
+        sent: count,
+        answers,
+        error,
     }
 }
 
-async fn run(probe: &Probe<'_>, count: usize, began: Instant) -> Result<Round> {
+/// Returns the answers, and the first error.
+async fn run(probe: &Probe<'_>, count: usize) -> Result<(Vec<String>, Option<Failure>)> {
     let Probe {
         scope,
         namespace,
@@ -107,13 +110,7 @@ async fn run(probe: &Probe<'_>, count: usize, began: Instant) -> Result<Round> {
             closed: CLOSED.iter().any(|code| cause.starts_with(code)),
         }
     });
-    Ok(Round {
-        began,
-        ended: Instant::now(),
-        sent: count,
-        answers,
-        error,
-    })
+    Ok((answers, error))
 }
 
 impl Requests {

@@ -11,9 +11,7 @@ use super::named::{Kinds, lost_among, written_kinds};
 use super::point::{CHAIN, Point, Points};
 use super::writes::{duplicated, written};
 use crate::answers::behind::Behind;
-use crate::support::{Clusters, Foreign, INSTALL, get, on_two_clusters};
-
-const CLEANUP: [&str; 3] = ["cleanup", "--timeout", "180s"];
+use crate::support::{CLEANUP, Clusters, Foreign, INSTALL, get, on_two_clusters};
 
 #[test]
 fn fault_44_sweep_killed_at_any_request_to_home_nothing_is_lost_or_made_twice_and_all_can_go() {

@@ -7,10 +7,9 @@ use super::kill::all;
 use super::named::{lost_among, written_kinds};
 use super::point::writes;
 use crate::answers::behind::Behind;
-use crate::support::{INSTALL, on_two_clusters};
+use crate::support::{CLEANUP, INSTALL, on_two_clusters};
 
 const OWN: [&str; 3] = ["verify", "--probes", "own"];
-const CLEANUP: [&str; 3] = ["cleanup", "--timeout", "180s"];
 
 /// What comes after the kill.
 const NEXT: [&[&str]; 3] = [&INSTALL, &OWN, &CLEANUP];

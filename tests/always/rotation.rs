@@ -11,10 +11,9 @@ use super::point::{Point, at};
 use super::writes::written;
 use crate::answers::behind::Behind;
 use crate::rotate::{answer, secrets, used};
-use crate::support::{INSTALL, on_two_clusters};
+use crate::support::{CLEANUP, INSTALL, on_two_clusters};
 
 const ROTATE: [&str; 3] = ["rotate", "--timeout", "180s"];
-const CLEANUP: [&str; 3] = ["cleanup", "--timeout", "180s"];
 
 /// What comes after the kill.
 const NEXT: [&[&str]; 3] = [&ROTATE, &INSTALL, &CLEANUP];

@@ -8,7 +8,9 @@ use ambikiali_sandbox::fault::{Action, Entry, Fault, Proxy, Verb, When};
 use serde_json::Value;
 use tokio::process::Child;
 
-use crate::support::{Clusters, Ended, ambikiali, command, entry, kubeconfig, output, unwritten};
+use crate::support::{
+    CLEANUP, Clusters, Ended, ambikiali, command, entry, kubeconfig, output, unwritten,
+};
 
 pub struct Behind<'a> {
     pub clusters: &'a Clusters,
@@ -72,7 +74,7 @@ impl Behind<'_> {
     }
 
     pub async fn cleanup(&self) -> Ended {
-        self.run(&["cleanup", "--timeout", "180s"]).await
+        self.run(&CLEANUP).await
     }
 
     pub async fn run(&self, arguments: &[&str]) -> Ended {

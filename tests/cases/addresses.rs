@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::support::{
-    Clusters, INSTALL, ambikiali, entry, get, kubeconfig, masked, on_two_clusters, unwritten,
+    CLEANUP, Clusters, INSTALL, ambikiali, entry, get, kubeconfig, masked, on_two_clusters,
+    unwritten,
 };
 
 /// Invalid addresses for Kiali, and why.
@@ -204,7 +205,7 @@ of the cluster; it was not given to Kiali
         install(&itself).await.succeeded();
         unwritten(&marks);
         another_ca_and_name(clusters, &front, &install).await;
-        let cleanup = ["cleanup", "--timeout", "180s"];
+        let cleanup = CLEANUP;
         ambikiali(&cleanup, &file, clusters.state())
             .await
             .succeeded();

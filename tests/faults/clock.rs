@@ -5,7 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::process::Command;
 
-use crate::support::{Clusters, Ended, INSTALL, command, on_two_clusters, output, unwritten};
+use crate::support::{
+    CLEANUP, Clusters, Ended, INSTALL, command, on_two_clusters, output, unwritten,
+};
 
 const DAY: i64 = 86_400;
 
@@ -23,7 +25,7 @@ fn fault_48_a_clock_that_is_a_day_off_does_not_matter() {
             let marks = clusters.marks();
             run(&INSTALL).await.succeeded();
             unwritten(&marks);
-            run(&["cleanup", "--timeout", "180s"]).await.succeeded();
+            run(&CLEANUP).await.succeeded();
             clusters.assert_unchanged(&clean).await;
         }
     });

@@ -9,7 +9,8 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clusters, Foreign, INSTALL, ambikiali, command, get, on_two_clusters, output, until, unwritten,
+    CLEANUP, Clusters, Foreign, INSTALL, ambikiali, command, get, on_two_clusters, output, until,
+    unwritten,
 };
 
 const INSTALLER: &str = "
@@ -76,7 +77,7 @@ fn fault_35_rights_that_are_lost_in_the_middle_are_named_and_nothing_is_lost() {
         let rights = given(clusters, &token).await;
         let run = async |arguments: &[&str]| ambikiali(arguments, &file, clusters.state()).await;
         run(&INSTALL).await.succeeded();
-        run(&["cleanup", "--timeout", "180s"]).await.succeeded();
+        run(&CLEANUP).await.succeeded();
         rights.removed().await;
         account.removed().await;
     });

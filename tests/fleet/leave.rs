@@ -4,7 +4,7 @@ use ambikiali_sandbox::audit::Mark;
 use serde_json::Value;
 
 use super::{THREE, TWO, install};
-use crate::support::{Fleet, masked, progress, until};
+use crate::support::{CLEANUP, Fleet, masked, progress, until};
 
 const LEAVE: [&str; 6] = [
     "cleanup",
@@ -169,7 +169,7 @@ pub async fn cut_short(fleet: &Fleet) {
 
 /// Removes everything except in an unreachable cluster (--forget). Removes that too once it is reachable again.
 pub async fn all_but_one(fleet: &Fleet) {
-    let cleanup = ["cleanup", "--timeout", "180s"];
+    let cleanup = CLEANUP;
     fleet.run(&install(&THREE)).await.succeeded();
     let before = marks(fleet);
     let refused = fleet.run_without("cluster3", &cleanup).await.exited(8);

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::manners::logged;
 use super::schema;
-use crate::support::{BOTH, Clusters, Ended, get};
+use crate::support::{BOTH, CLEANUP, Clusters, Ended, get};
 
 /// Returns the events of each step on each cluster, in order.
 fn by_step(events: &[Value]) -> BTreeMap<(String, String), Vec<&Value>> {
@@ -93,7 +93,7 @@ async fn requests(clusters: &Clusters, ended: &Ended) {
 
 /// Runs a cleanup with its progress as a log.
 pub async fn cleanup(clusters: &Clusters) {
-    let cleanup = ["cleanup", "--timeout", "180s", "-o", "json"];
+    let cleanup = [&CLEANUP[..], &["-o", "json"]].concat();
     let cleanup = [&cleanup[..], &["--log-format", "json"]].concat();
     let ended = clusters.run(&cleanup).await.succeeded();
     let document = schema::read("json", &ended).document.expect("the result");

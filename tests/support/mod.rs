@@ -41,7 +41,7 @@ pub use record::{entry as recorded_as, forged, install_labels, rewritten};
 pub use reviews::{WRITES, may, may_as};
 pub use terminal::Terminal;
 pub use tls_server::{TlsServer, acceptor};
-pub use waiting::until;
+pub use waiting::{PATIENCE, until};
 
 /// The flags of both clusters.
 pub const BOTH: [&str; 5] = [
@@ -63,6 +63,9 @@ pub const INSTALL: [&str; 8] = [
     "--timeout",
     "180s",
 ];
+
+/// `cleanup` of the install that the binary remembers.
+pub const CLEANUP: [&str; 3] = ["cleanup", "--timeout", "180s"];
 
 /// A mesh of `cluster1` as home and `cluster2` as remote, with the sample apps.
 pub struct Clusters {
@@ -132,9 +135,7 @@ impl Clusters {
     }
 
     pub async fn cleaned(&self) {
-        self.run(&["cleanup", "--timeout", "180s"])
-            .await
-            .succeeded();
+        self.run(&CLEANUP).await.succeeded();
     }
 
     /// Starts the binary without waiting for it.

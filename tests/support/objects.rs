@@ -10,11 +10,10 @@ use kube::api::{
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::until;
+use super::{PATIENCE, until};
 
 /// The field manager of foreign objects.
 const SOMEBODY: &str = "somebody";
-const PATIENCE: Duration = Duration::from_secs(240);
 /// How long istiod may take to write to a new namespace.
 const PROMPT: Duration = Duration::from_secs(30);
 

@@ -1,7 +1,7 @@
 //! The matrix of four clusters.
 
 use super::last_lines;
-use crate::support::{Fleet, on_clusters};
+use crate::support::{CLEANUP, Fleet, on_clusters};
 
 const FOUR: [&str; 4] = ["cluster1", "cluster2", "cluster3", "cluster4"];
 
@@ -32,10 +32,7 @@ Verified in TIME: 20 ok; flows: 16 ok
 "
         );
         one_that_is_not_reached(fleet).await;
-        fleet
-            .run(&["cleanup", "--timeout", "180s"])
-            .await
-            .succeeded();
+        fleet.run(&CLEANUP).await.succeeded();
     });
 }
 

@@ -2,12 +2,11 @@
 //! deny traffic, and which DaemonSet the ztunnels are of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use anyhow::Result;
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::ListParams;
 use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::{Api, ResourceExt};
@@ -28,7 +27,7 @@ pub const REDIRECTED: (&str, &str) = ("ambient.istio.io/redirection", "enabled")
 /// The annotation of a pod with a sidecar.
 const SIDECAR: &str = "sidecar.istio.io/status";
 /// A pod that is younger may get the annotation yet.
-const YOUNG: Duration = Duration::from_secs(30);
+const YOUNG: SignedDuration = SignedDuration::from_secs(30);
 /// In how many namespaces the pods are looked at.
 const NAMESPACES: usize = 10;
 const ZTUNNEL: &str = "app=ztunnel";
@@ -166,15 +165,16 @@ pub async fn redirection(scope: &Scope<'_>, services: &[Service]) -> Result<Redi
 }
 
 fn redirected(pods: &[PartialObjectMeta<v1::Pod>], now: Timestamp) -> Redirection {
-    let says = |pod: &PartialObjectMeta<v1::Pod>, name: &str| pod.annotations().get(name).cloned();
-    let is_redirected =
-        |pod: &PartialObjectMeta<v1::Pod>| says(pod, REDIRECTED.0).as_deref() == Some(REDIRECTED.1);
+    let is_redirected = |pod: &PartialObjectMeta<v1::Pod>| {
+        let says = pod.annotations().get(REDIRECTED.0);
+        says.is_some_and(|value| value == REDIRECTED.1)
+    };
     let is_missed = |pod: &&PartialObjectMeta<v1::Pod>| {
         let created = pod.creation_timestamp();
-        let age = created.map(|created| now.duration_since(created.0));
-        let is_old = age.is_some_and(|age| age > YOUNG.try_into().unwrap_or_default());
+        let is_old = created.is_some_and(|created| now.duration_since(created.0) > YOUNG);
         let goes = pod.metadata.deletion_timestamp.is_some();
-        is_old && !goes && !is_redirected(pod) && says(pod, SIDECAR).is_none()
+        let has_sidecar = pod.annotations().contains_key(SIDECAR);
+        is_old && !goes && !has_sidecar && !is_redirected(pod)
     };
     Redirection {
         is_seen: pods.iter().any(is_redirected),

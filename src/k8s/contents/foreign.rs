@@ -63,10 +63,15 @@ pub fn may_go(stays: &[&Object]) -> bool {
             .iter()
             .any(|(_, meta)| meta.uid.as_deref() == Some(uid))
     };
-    stays.iter().any(|(_, meta)| {
-        let owners = meta.owner_references.as_deref().unwrap_or_default();
-        !owners.is_empty() && owners.iter().all(|owner| !is_seen(&owner.uid))
-    })
+    stays
+        .iter()
+        .any(|(_, meta)| has_only_owners(meta, |uid| !is_seen(uid)))
+}
+
+/// Whether an object has owners, and all of them are such.
+fn has_only_owners(meta: &ObjectMeta, is_such: impl Fn(&str) -> bool) -> bool {
+    let owners = meta.owner_references.as_deref().unwrap_or_default();
+    !owners.is_empty() && owners.iter().all(|owner| is_such(&owner.uid))
 }
 
 /// Whether the object is our record or our Lease, which the record itself does not list.
@@ -86,11 +91,7 @@ fn not_deleted(
     let mut going = going.into_iter().map(uid).collect::<BTreeSet<_>>();
     loop {
         let with_owners = |object: &&Object| {
-            let owners = object.1.owner_references.as_deref().unwrap_or_default();
-            !owners.is_empty()
-                && owners
-                    .iter()
-                    .all(|o| going.contains(&o.uid) || is_gone(&o.uid))
+            has_only_owners(&object.1, |uid| going.contains(uid) || is_gone(uid))
         };
         let (go, stay): (Vec<_>, Vec<_>) = stays.into_iter().partition(with_owners);
         stays = stay;

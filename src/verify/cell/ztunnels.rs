@@ -51,11 +51,8 @@ impl Cell<'_> {
     }
 
     fn would_be_on_page(&self, cluster: &ClusterName) -> bool {
-        let is_seen = || {
-            let evidence = self.evidence;
-            evidence.pages_would_show(cluster, self.from, self.to)
-        };
-        self.has_answered_for(STILL) && is_seen()
+        let evidence = self.evidence;
+        self.has_answered_for(STILL) && evidence.pages_would_show(cluster, self.from, self.to)
     }
 
     /// Why the pages of a cluster do not show the flow.

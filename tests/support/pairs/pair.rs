@@ -8,7 +8,7 @@ use ambikiali_sandbox::{Delays, Sandbox};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::support::{BOTH, Clusters, snapshots};
+use crate::support::{BOTH, CLEANUP, Clusters, snapshots};
 
 /// The runtime outlives each test, because stand-ins run in it.
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
@@ -67,7 +67,7 @@ impl Pair {
 
     pub async fn clean_up(self, by: &[String]) {
         // Names the clusters, because the test may have installed with a kubeconfig of its own.
-        let cleanup = [&["cleanup", "--timeout", "180s"], &BOTH[..4]].concat();
+        let cleanup = [&CLEANUP[..], &BOTH[..4]].concat();
         self.run(async |clusters: &Clusters| {
             clusters.run(&cleanup).await.succeeded();
         })
